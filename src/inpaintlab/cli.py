@@ -1,0 +1,46 @@
+"""The command ``inpaintlab <verb> ...``. A verb's module is imported only when the verb runs."""
+
+import difflib
+import runpy
+import sys
+
+from inpaintlab import __version__
+
+VERBS = {
+    "train": "train a model; the same command again resumes where it stopped",
+    "evaluate": "score one method on one manifest and write its result folder",
+    "compare": "tables and a report from result folders: inpaintlab compare RESULTS...",
+    "manifest": "freeze a test set: images, holes and hashes in one JSON file",
+    "doctor": "list every file of a data set that would spoil a run",
+}
+
+HELP = f"""inpaintlab {__version__}: train, sweep and compare image-inpainting models
+
+usage: inpaintlab VERB [KEY=VALUE ...]
+
+{chr(10).join(f"  {verb:<10} {line}" for verb, line in VERBS.items())}
+
+Settings are Hydra overrides: inpaintlab train model=edgeconnect data=folder data.root=photos
+'inpaintlab VERB --help' lists a verb's settings and their choices, '--cfg job' prints the resolved ones.
+"""
+
+
+def main() -> None:
+    """Run one verb as ``python -m inpaintlab.<verb>`` would.
+
+    The module runs as ``__main__`` with its own spec, so that Lightning's relaunch of a process per device finds
+    ``python -m inpaintlab.train ...`` again instead of this dispatcher without its verb.
+    """
+    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in ("-h", "--help", "help"):
+        print(HELP, end="")
+    elif verb in ("-V", "--version"):
+        print(__version__)
+    elif verb in VERBS:
+        del sys.argv[1]
+        runpy.run_module(f"inpaintlab.{verb}", run_name="__main__", alter_sys=True)
+    else:
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        guess = f" Did you mean '{near[0]}'?" if near else ""
+        print(f"inpaintlab: there is no verb '{verb}'.{guess} Verbs: {', '.join(VERBS)}.", file=sys.stderr)
+        raise SystemExit(2)

@@ -1,0 +1,126 @@
+"""Compare methods: result folders of one manifest become a table, a CSV file and one HTML report."""
+
+import sys
+from pathlib import Path
+
+from hydra.core.override_parser.types import Quote, QuotedString
+from omegaconf import DictConfig
+from rich.console import Console
+
+from inpaintlab import report
+from inpaintlab.config import command
+from inpaintlab.report.table import Table, csv, markdown, tabulate, terminal_tables
+from inpaintlab.results import Result, write_texts
+
+# Hydra's flags that are followed by a value, which is no result folder.
+_FLAGS_WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn"}
+_FLAGS_WITH_VALUE |= {"--config-dir", "-cd"}
+
+
+def compare(results: list[Path], out: Path, pictures: int, root: str | None = None) -> Table:
+    """Compare the result folders `results` and write table.md, table.csv and report.html into `out`.
+
+    The report shows at most `pictures` test images; `root` is where their photographs lie on this machine, if not where
+    they lay when the manifest was frozen. Raises ValueError, in one sentence, when a folder is not a whole
+    result, when the results do not belong together (`check`), or when a completed picture is missing; then nothing
+    is written.
+    """
+    if not results:
+        raise ValueError(
+            "There is nothing to compare: give result folders, as in `inpaintlab compare results/glcic results/telea`."
+        )
+    if pictures < 0:
+        raise ValueError(f"pictures={pictures} is negative: give the number of test images that the report shows.")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out={out} is a file: name the folder that the tables and the report go to.")
+    loaded = [Result.load(folder) for folder in results]
+    check(loaded)
+    table = tabulate(loaded)
+    texts = {"table.md": markdown(table), "table.csv": csv(table), "report.html": report.page(table, pictures, root)}
+    out.mkdir(parents=True, exist_ok=True)
+    write_texts(out, texts)
+    return table
+
+
+def check(results: list[Result]) -> None:
+    """Refuse to put results into one table that do not belong there.
+
+    Raises ValueError when the manifests differ, when the images or masks differ although the manifests' hashes agree,
+    when two results have one label, or when two results define a metric differently.
+    """
+    _check_manifests(results)
+    seen: dict[str, Result] = {}
+    for result in results:
+        if other := seen.get(result.label):
+            raise ValueError(
+                f'Two results are called "{result.label}" ({other.folder} and {result.folder}): '
+                "evaluate one of them again with another label=..."
+            )
+        seen[result.label] = result
+    for metric in {name: None for result in results for name in result.metrics}:
+        first, *others = [result for result in results if metric in result.metrics]
+        for other in others:
+            if other.metrics[metric] != first.metrics[metric]:
+                raise ValueError(
+                    f"{metric} means different things in {first.folder} ({first.metrics[metric].definition}) and in "
+                    f"{other.folder} ({other.metrics[metric].definition}): evaluate one of them again, "
+                    "so that both use one definition."
+                )
+
+
+def _check_manifests(results: list[Result]) -> None:
+    hashes = {result.manifest["sha256"] for result in results}
+    if len(hashes) > 1:
+        which = ", ".join(f"{result.folder} has {result.manifest['sha256'][:12]}" for result in results)
+        raise ValueError(
+            f"The results come from different manifests ({which}): evaluate every method on the same manifest."
+        )
+    columns = ["name", "bin", "mask_sha256"]
+    first = results[0].per_image.select(columns).sort("name")
+    for other in results[1:]:
+        if not first.equals(other.per_image.select(columns).sort("name")):
+            raise ValueError(
+                f"{results[0].folder} and {other.folder} name the same manifest, but their per_image.parquet list "
+                "other images or masks: evaluate both again."
+            )
+
+
+@command("compare")
+def run(cfg: DictConfig) -> None:
+    """Compare the folders in `cfg.results`, print one table a metric and say where the files are."""
+    out = Path(cfg.out)
+    table = compare([Path(folder) for folder in cfg.results], out, cfg.pictures, cfg.root)
+    console = Console()
+    for view in terminal_tables(table):
+        console.print(view)
+    for note in ["* is the best of its column.", *table.notes()]:
+        console.print(note, markup=False, highlight=False)
+    console.print(f"Wrote {out / 'report.html'}, table.md and table.csv.", markup=False, highlight=False)
+
+
+def folders_as_override(arguments: list[str]) -> list[str]:
+    """Gather the result folders of a command line into one Hydra override `results=[...]`; the rest stays as it is.
+
+    A folder is every argument that names an existing folder (its name may hold "="), and every other one that has no
+    "=", does not start with "-" and is not the value of a Hydra flag. Folders are quoted for Hydra's grammar.
+    """
+    folders, rest = [], []
+    before = ""
+    for argument in arguments:
+        positional = "=" not in argument and not argument.startswith(("-", "~", "+"))
+        if before not in _FLAGS_WITH_VALUE and (positional or Path(argument).is_dir()):
+            folders.append(QuotedString(argument, Quote.single).with_quotes())
+        else:
+            rest.append(argument)
+        before = argument
+    return [*rest, f"results=[{','.join(folders)}]"] if folders else rest
+
+
+def main() -> None:
+    """Entry of `inpaintlab compare RESULTS... [out=comparison] [pictures=24]`."""
+    sys.argv[1:] = folders_as_override(sys.argv[1:])
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Where the configuration lives, and how a command meets its user."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+
+_PACKAGED = Path(__file__).parent / "conf"
+CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
+"""The folder of all YAML: inside an installed wheel, or at the top of the repository."""
+
+# In YAML: a side in pixels that is half of another, such as GLCIC's window.
+OmegaConf.register_new_resolver("half", lambda side: side // 2, replace=True)
+
+
+def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Make ``main(cfg)`` a Hydra command that reads ``conf/<name>.yaml``.
+
+    What a user did wrong (``ValueError``, ``OSError``) is told in one sentence with exit code 1; the whole trace comes
+    with ``HYDRA_FULL_ERROR=1``. In a multirun the error stays an exception, because Hydra reports the job that failed.
+    """
+
+    def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        @hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)
+        @functools.wraps(main)
+        def run(cfg: DictConfig) -> Any:
+            try:
+                return main(cfg)
+            except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
+                if os.environ.get("HYDRA_FULL_ERROR") == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
+                    raise
+                print(f"inpaintlab {name}: {_sentence(error)}", file=sys.stderr)
+                raise SystemExit(1) from None
+
+        return run
+
+    return decorate
+
+
+def _sentence(error: BaseException) -> str:
+    """The user's sentence: Hydra wraps what a constructor raised and names the config key after it."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        key = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
+        return f"{error.__cause__}" + (f" (while building '{key}')" if key else "")
+    if isinstance(error, MissingMandatoryValue):
+        return f"The setting '{error.full_key}' has no default: give it as {error.full_key}=VALUE."
+    return str(error)
+
+
+def plain(cfg: Any) -> Any:
+    """Resolve interpolations and return dicts, lists and scalars only, as checkpoints and JSON need them."""
+    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True) if OmegaConf.is_config(cfg) else cfg
+
+
+def only_ours(recipe: Any, origin: str) -> Any:
+    """Return a recipe read from a foreign file if each ``_target_`` in it is a class of this package.
+
+    Raises:
+        ValueError: a target outside ``inpaintlab``, which building the recipe would import and run.
+    """
+    if isinstance(recipe, dict):
+        target = recipe.get("_target_", "inpaintlab.")
+        if not str(target).startswith("inpaintlab."):
+            raise ValueError(
+                f"{origin} asks to run '{target}', which is not part of inpaintlab; if you trust it, name the model "
+                "on the command line instead (model=...)."
+            )
+        for value in recipe.values():
+            only_ours(value, origin)
+    elif isinstance(recipe, list):
+        for value in recipe:
+            only_ours(value, origin)
+    return recipe

@@ -1,0 +1,230 @@
+"""The training samples, their order, and the one LightningDataModule."""
+
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from inpaintlab.crops import Crop
+from inpaintlab.masks import Mask, sample_generator
+from inpaintlab.pictures import edge_tensor, image_tensor
+from inpaintlab.sources import Source
+
+
+@final
+class TrainingSet(Dataset[dict[str, Any]]):
+    """Training samples, asked for by ``(epoch, index)``.
+
+    Crop, mask and flip of a sample follow from the seed, the epoch and the index alone. So neither the number of
+    workers nor the number of processes nor a resumed run changes what is drawn.
+
+    Args:
+        source: where the pictures are.
+        crop: how a square is cut.
+        mask: how a hole is drawn, at the size of the crop.
+        seed: another seed gives other crops, holes and flips.
+        flip: probability of a horizontal flip, shared by picture, mask and edge map.
+    """
+
+    def __init__(self, source: Source, crop: Crop, mask: Mask, seed: int, flip: float = 0.5) -> None:
+        if not 0 <= flip <= 1:
+            raise ValueError(f"flip={flip} is not a probability; give a number from 0 to 1.")
+        self.source = source
+        self.crop = crop
+        self.mask = mask
+        self.seed = seed
+        self.flip = flip
+        self.names = source.names("train")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, position: tuple[int, int]) -> dict[str, Any]:
+        """``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``edges`` (1, S, S) if any."""
+        epoch, index = position
+        name = self.names[index]
+        generator = sample_generator("training", self.seed, epoch, index)
+        picture = self.source.read("train", name)
+        cut = self.crop.train(picture, generator)
+
+        tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(self.crop.size, self.crop.size, generator)}
+        edges = self.source.edges("train", name)
+        if edges is not None:
+            if edges.size != picture.size:
+                raise ValueError(
+                    f"The edge map of {name} is {edges.width} x {edges.height} pixels, its picture {picture.width} x "
+                    f"{picture.height}; make the edge map from the picture in its present size."
+                )
+            tensors["edges"] = edge_tensor(cut(edges))
+        if torch.rand((), generator=generator) < self.flip:
+            tensors = {key: tensor.flip(-1) for key, tensor in tensors.items()}
+        return {**tensors, "name": name}
+
+
+@functools.lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(count, generator=sample_generator("order", seed, epoch))
+
+
+@final
+class Positions(Sampler[list[tuple[int, int]]]):
+    """The order of training as a pure function, and the batches of one process in it.
+
+    The run is one endless row of positions: position p is the sample ``(epoch, index)`` with ``epoch = p // count``
+    and ``index`` the ``p % count``-th of that epoch's permutation. Batch b of rank r holds the ``batch_size`` positions
+    from ``(b * world_size + r) * batch_size``. A batch may straddle epochs; none is short, none repeats a position.
+
+    Args:
+        count: number of training items.
+        batch_size: items per batch and process.
+        seed: gives the permutations.
+        total: batches in the whole run; also the length of this sampler, whatever ``start`` is, because Lightning
+            counts the batches done before a resume as part of it.
+        start: the first batch to give: those before it are done.
+        rank: this process.
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self, count: int, batch_size: int, seed: int, total: int, start: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if count < 1 or batch_size < 1:
+            raise ValueError(
+                f"There are no batches of {batch_size} from {count} training items; both must be at least 1."
+            )
+        self.count = count
+        self.batch_size = batch_size
+        self.seed = seed
+        self.total = total
+        self.start = start
+        self.rank = rank
+        self.world_size = world_size
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Lists of ``(epoch, index)``: batches ``start`` to ``total - 1`` of this rank."""
+        for batch in range(self.start, self.total):
+            first = (batch * self.world_size + self.rank) * self.batch_size
+            yield [self.sample(position) for position in range(first, first + self.batch_size)]
+
+    def sample(self, position: int) -> tuple[int, int]:
+        """The epoch and the index in the training set that stand at a position of the run."""
+        epoch, place = divmod(position, self.count)
+        return epoch, int(_order(self.count, self.seed, epoch)[place])
+
+
+def _cores() -> int:
+    """Cores that this process may use: fewer than the machine has under a batch system."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+@final
+class DataModule(LightningDataModule):
+    """The data of a run: training from a source, validation from a dataset that the caller sets.
+
+    Training continues at batch ``schedule.iteration`` of the module that is trained and ends at ``schedule.total``; the
+    trainer must not replace the sampler (``use_distributed_sampler: false``).
+
+    Args:
+        source: where the pictures are.
+        crop: how a square is cut from a picture.
+        mask: how the holes of training are drawn.
+        size: side of the square in pixels.
+        batch_size: samples per batch and process.
+        seed: gives the order of training, the crops, the holes and the flips.
+        flip: probability of a horizontal flip in training.
+        workers: processes that prepare batches, or ``auto``: one less than there are cores, at least 1, at most 8.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        crop: Crop,
+        mask: Mask,
+        size: int,
+        batch_size: int,
+        seed: int,
+        flip: float = 0.5,
+        workers: int | Literal["auto"] = "auto",
+    ) -> None:
+        super().__init__()
+        if crop.size != size:
+            raise ValueError(f"data.crop.size={crop.size} differs from data.size={size}; set data.size only.")
+        self.source = source
+        self.crop = crop
+        self.mask = mask
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self.workers = max(1, min(8, _cores() - 1)) if workers == "auto" else workers
+        self.validation: Dataset[dict[str, Any]] | None = None
+        self._mean: Tensor | None = None
+
+    def training_set(self) -> TrainingSet:
+        """The samples of the split train. Raises a ValueError when there are none."""
+        return TrainingSet(self.source, self.crop, self.mask, self.seed, self.flip)
+
+    def check(self) -> None:
+        """Prepare a few training samples, so that a mistake in the data shows before anything is trained."""
+        samples = self.training_set()
+        for index in range(min(3, len(samples))):
+            samples[0, index]
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """The batches that this process has yet to train on; the length counts those already done as well."""
+        assert self.trainer is not None, "the trainer asks for this"
+        schedule: Any = self.trainer.lightning_module.schedule
+        samples = self.training_set()
+        positions = Positions(
+            len(samples),
+            self.batch_size,
+            self.seed,
+            total=schedule.total,
+            start=schedule.iteration,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+        return DataLoader(samples, batch_sampler=positions, **self._loading())
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
+        """The items of `validation` in order; nothing where it is not set."""
+        if self.validation is None:
+            return []
+        return DataLoader(self.validation, batch_size=self.batch_size, shuffle=False, **self._loading())
+
+    def mean_pixel(self) -> Float[Tensor, "3"]:
+        """The mean over the training pictures of each picture's mean colour: RGB in [0, 1], GLCIC's fill.
+
+        Pictures count equally whatever their size, and are neither resized nor cropped. Of more than 1000 pictures 1000
+        are taken, chosen by the seed. The result is kept.
+        """
+        if self._mean is None:
+            names = self.source.names("train")
+            chosen = torch.randperm(len(names), generator=sample_generator("mean pixel", self.seed))[:1000].tolist()
+
+            def mean(index: int) -> np.ndarray:
+                return np.asarray(self.source.read("train", names[index])).mean(axis=(0, 1), dtype=np.float64)
+
+            with ThreadPoolExecutor(max_workers=max(1, self.workers)) as threads:
+                self._mean = torch.from_numpy(np.mean(list(threads.map(mean, chosen)), axis=0) / 255).float()
+        return self._mean
+
+    def _loading(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.workers,
+            "persistent_workers": self.workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+        }

@@ -1,0 +1,296 @@
+"""Inpainter: what every method shares, from a batch to finished pixels, from a loss to a step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from hydra.utils import instantiate
+from jaxtyping import Float
+from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrizations import _SpectralNorm
+
+from inpaintlab.config import only_ours
+from inpaintlab.schedule import Phase, Schedule
+
+Losses = dict[str, Tensor]
+
+
+class Inpainter(LightningModule, ABC):
+    """A method that fills holes.
+
+    A method defines ``forward``; a method that learns also defines ``learn`` and ``configure_optimizers`` and gives a
+    schedule. Everything that turns its output into finished pixels stands here once: ``complete``.
+
+    Args:
+        schedule: the phases of training; None for a method that does not learn.
+        learning_rate: the rate that a phase may override; each optimizer's groups scale it by their ``lr_ratio``.
+        stride: height and width that ``forward`` accepts are multiples of it; ``complete`` pads and crops.
+    """
+
+    oracle = False
+    """Whether the method is shown ground truth inside the hole; tables mark it and never call it best."""
+
+    def __init__(self, schedule: Schedule | None = None, learning_rate: float = 0.0, stride: int = 1) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.schedule = schedule
+        self.learning_rate = learning_rate
+        self.stride = stride
+        self.seed = 0
+        self.recipe: dict[str, Any] = {}
+        """The resolved configuration that built this model; the checkpoint carries it."""
+
+    # --- what a method defines -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def forward(
+        self,
+        visible: Float[Tensor, "batch 3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+        edges: Float[Tensor, "batch 1 height width"] | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Raw output in [0, 1] over the whole image, from the visible pixels (0 in the hole) and the mask (1 = hole).
+
+        ``edges``, where a method uses them, say what lies in the hole: a user's drawing, or None.
+        """
+
+    def learn(self, batch: dict[str, Any], phase: Phase) -> Losses:
+        """One training step of ``phase``: update the networks, return the losses to log."""
+        raise ValueError(f"{type(self).__name__} does not learn; evaluate it without training.")
+
+    def inner_pictures(
+        self,
+        visible: Float[Tensor, "batch 3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+    ) -> dict[str, Float[Tensor, "batch _ height width"]]:
+        """What the method sees or draws on its way, for the panels: name to pictures in [0, 1]. None by default."""
+        return {}
+
+    def loss_weights(self) -> dict[str, Mapping[str, float]]:
+        """The weight of each loss by the network or phase that it trains, to be told before training."""
+        return {}
+
+    # --- finished pixels -------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def complete(
+        self,
+        image: Float[Tensor, "batch 3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+        edges: Float[Tensor, "batch 1 height width"] | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Fill the hole; the known pixels are the input's, bit for bit.
+
+        The one path from a model to finished pixels, for every size. What ``image`` holds inside the hole is
+        removed before the method sees it, and no state changes: running statistics stay, the mode comes back.
+        """
+        return self.paste(image, mask, self.raw_output(image, mask, edges))
+
+    @torch.no_grad()
+    def raw_output(
+        self,
+        image: Float[Tensor, "batch 3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+        edges: Float[Tensor, "batch 1 height width"] | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The method's output over the whole image in evaluation mode, before the known pixels are put back."""
+        height, width = image.shape[-2:]
+        with evaluating(self):
+            padded = [
+                None if plane is None else pad_to_multiple(plane, self.stride)
+                for plane in (hide(image, mask), mask, edges)
+            ]
+            return self(*padded)[..., :height, :width].clamp(0, 1).float()
+
+    @torch.no_grad()
+    def seen_inside(
+        self, image: Float[Tensor, "batch 3 height width"], mask: Float[Tensor, "batch 1 height width"]
+    ) -> dict[str, Float[Tensor, "batch _ height width"]]:
+        """``inner_pictures`` of these images, at their own size."""
+        height, width = image.shape[-2:]
+        with evaluating(self):
+            pictures = self.inner_pictures(
+                pad_to_multiple(hide(image, mask), self.stride), pad_to_multiple(mask, self.stride)
+            )
+        return {name: picture[..., :height, :width] for name, picture in pictures.items()}
+
+    @staticmethod
+    def paste(
+        image: Float[Tensor, "batch 3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+        raw: Float[Tensor, "batch 3 height width"],
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The raw output inside the hole, the image elsewhere; a selection, so that nothing rounds or leaks."""
+        return torch.where(mask > 0.5, raw, image)
+
+    # --- Lightning -------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Losses:
+        """Run ``learn`` at the schedule's position and count the batch.
+
+        Whatever is drawn at random in a step depends on (seed, iteration, rank) alone, so that a resumed run draws
+        what the unbroken one would have drawn.
+        """
+        assert self.schedule is not None
+        phase = self.schedule.phase
+        torch.manual_seed((self.seed * 1_000_003 + self.schedule.iteration) * 4099 + self.global_rank)
+        self._set_learning_rate(phase)
+        losses = {name: loss.detach() for name, loss in self.learn(batch, phase).items()}
+        self.schedule.advance()
+        self.log_dict({f"train/{name}": loss for name, loss in losses.items()})
+        return losses
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """Complete a batch of a frozen test set."""
+        return {"completed": self.complete(batch["image"], batch["mask"])}
+
+    validation_step = test_step
+
+    def descend(self, loss: Tensor, *optimizers: LightningOptimizer) -> None:
+        """One step of ``optimizers`` down ``loss``, from gradients that start at zero and are dropped afterwards.
+
+        Networks that take part without learning belong into ``frozen`` while the loss is computed.
+        """
+        self.manual_backward(loss)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def _set_learning_rate(self, phase: Phase) -> None:
+        rate = self.learning_rate if phase.learning_rate is None else phase.learning_rate
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["lr_ratio"]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the recipe, so that the file alone rebuilds the model."""
+        assert self.schedule is not None
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        checkpoint["inpaintlab"] = {
+            "model": self.recipe,
+            "iterations": self.schedule.iteration,
+            "images_seen": self.schedule.iteration * data.batch_size * self.trainer.world_size,
+        }
+
+
+@contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """Let networks take part in a loss unchanged: without gradients, running statistics or power iterations.
+
+    Batch norm goes on to normalise as the mode says, by the batch's own statistics in training mode.
+    """
+    parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+    modules = [module for network in networks for module in network.modules() if module.training]
+    norms = [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
+    spectral = [module for module in modules if isinstance(module, _SpectralNorm)]
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        for norm in norms:
+            norm.track_running_stats = False
+        for weight in spectral:
+            weight.training = False
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        for norm in norms:
+            norm.track_running_stats = True
+        for weight in spectral:
+            weight.training = True
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; each module gets its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def hide(
+    image: Float[Tensor, "batch colours height width"], mask: Float[Tensor, "batch 1 height width"]
+) -> Float[Tensor, "batch colours height width"]:
+    """The visible part: 0 in the hole, whatever stood there (a NaN too), the image elsewhere."""
+    return torch.where(mask > 0.5, 0.0, image)
+
+
+def pad_to_multiple(
+    plane: Float[Tensor, "batch planes height width"], stride: int
+) -> Float[Tensor, "batch planes padded_height padded_width"]:
+    """Pad at the bottom and right to a multiple of ``stride``: by reflection, or by the last pixel if too small."""
+    height, width = plane.shape[-2:]
+    bottom, right = -height % stride, -width % stride
+    if not bottom and not right:
+        return plane
+    mode = "reflect" if bottom < height and right < width else "replicate"
+    return F.pad(plane, (0, right, 0, bottom), mode=mode)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that this package wrote, tensors and plain values only.
+
+    Raises:
+        ValueError: the file is missing, damaged, holds code, or is not one of ours.
+    """
+    if path.is_dir():
+        path = path / "last.ckpt"
+    if not path.is_file():
+        raise ValueError(f"There is no checkpoint at {path.absolute()}; give the run's folder or its last.ckpt.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged or unsafe file: all mean the same to the user
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); is it damaged or not ours?") from error
+    if not isinstance(checkpoint, dict) or "inpaintlab" not in checkpoint or "state_dict" not in checkpoint:
+        raise ValueError(f"{path} is not a checkpoint of inpaintlab; a training run writes them as last.ckpt.")
+    return checkpoint
+
+
+def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> None:
+    """Load a checkpoint's networks into ``model``; the model's schedule keeps its own position.
+
+    Raises:
+        ValueError: names or shapes that differ, with the first of them.
+    """
+    theirs = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith("schedule.")}
+    ours = {key: value for key, value in model.state_dict().items() if not key.startswith("schedule.")}
+    wrong = [f"{key} is missing" for key in ours.keys() - theirs.keys()]
+    wrong += [f"{key} is unknown" for key in theirs.keys() - ours.keys()]
+    wrong += [
+        f"{key} has shape {tuple(theirs[key].shape)}, not {tuple(ours[key].shape)}"
+        for key in ours.keys() & theirs.keys()
+        if theirs[key].shape != ours[key].shape
+    ]
+    if wrong:
+        raise ValueError(
+            f"{origin} does not fit {type(model).__name__} as configured: {len(wrong)} tensors differ, first: "
+            f"{sorted(wrong)[0]}. Give the model the settings that the checkpoint was trained with."
+        )
+    model.load_state_dict(theirs, strict=False)  # strictness is what the lines above are; 'schedule' alone is left out
+
+
+def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpainter, dict[str, Any]]:
+    """The trained model of a checkpoint, built from the recipe inside it with ``overrides`` on top.
+
+    Returns the model and the checkpoint's own record: its recipe ('model'), 'iterations' and 'images_seen'.
+    """
+    checkpoint = load_checkpoint(path)
+    record = checkpoint["inpaintlab"]
+    recipe = only_ours(OmegaConf.to_container(OmegaConf.merge(record["model"], overrides or {})), str(path))
+    model = instantiate(recipe)
+    model.recipe = recipe
+    load_weights(model, checkpoint, str(path))
+    return model, record

@@ -1,0 +1,96 @@
+"""Classical methods that diffuse the known pixels into the hole, and the mean colour as the floor of every table."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from skimage.restoration import inpaint_biharmonic
+from torch import Tensor
+
+from inpaintlab.inpainter import Inpainter
+
+
+class OpenCVInpainting(Inpainter):
+    """``cv2.inpaint``: 'telea' is fast marching (Telea 2004); 'navier_stokes' is OpenCV's method of that name.
+
+    The latter marches like the former with other weights; it is not the partial differential equation of Bertalmio,
+    Bertozzi and Sapiro 2001. Both work on 8-bit pixels: Telea's correction term is not scale invariant, so floats in
+    [0, 1] give wrong colours.
+
+    Args:
+        method: 'telea' or 'navier_stokes'.
+        radius: of the neighbourhood that a pixel is filled from, in pixels.
+    """
+
+    METHODS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}  # noqa: RUF012
+
+    def __init__(self, *, method: str, radius: float) -> None:
+        super().__init__()
+        if method not in self.METHODS:
+            raise ValueError(f"model.method is '{method}'; OpenCV has {' and '.join(self.METHODS)}.")
+        if not 1 <= radius <= 100:
+            raise ValueError(f"model.radius is {radius} pixels; OpenCV takes 1 to 100.")
+        self.flag = self.METHODS[method]
+        self.radius = radius
+
+    def forward(
+        self,
+        visible: Float[Tensor, "batch 3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+        edges: Float[Tensor, "batch 1 height width"] | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The image with its hole marched shut; a user's edges are not used."""
+
+        def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+            pixels = np.round(image * 255).astype(np.uint8)
+            return cv2.inpaint(pixels, hole.astype(np.uint8), self.radius, self.flag).astype(np.float32) / 255
+
+        return _image_by_image(visible, mask, fill)
+
+
+class Biharmonic(Inpainter):
+    """scikit-image's biharmonic inpainting: the bi-Laplacian vanishes in the hole (Damelin and Hoang 2018)."""
+
+    def forward(
+        self,
+        visible: Float[Tensor, "batch 3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+        edges: Float[Tensor, "batch 1 height width"] | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The smoothest continuation, clipped to the known pixels' range; a user's edges are not used."""
+
+        def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+            return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
+
+        return _image_by_image(visible, mask, fill)
+
+
+class MeanColour(Inpainter):
+    """The mean colour of the image's known pixels in the whole hole: what any method has to beat."""
+
+    def forward(
+        self,
+        visible: Float[Tensor, "batch 3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+        edges: Float[Tensor, "batch 1 height width"] | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """One colour an image; a user's edges are not used."""
+        known = 1 - mask
+        mean = (visible * known).sum(dim=(2, 3), keepdim=True) / known.sum(dim=(2, 3), keepdim=True)
+        return mean.expand_as(visible).contiguous()
+
+
+def _image_by_image(
+    visible: Float[Tensor, "batch 3 height width"],
+    mask: Float[Tensor, "batch 1 height width"],
+    fill: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> Float[Tensor, "batch 3 height width"]:
+    """Run ``fill(image, hole)`` on (H, W, 3) float32 and (H, W) bool arrays on the host."""
+    if bool((mask > 0.5).flatten(1).all(dim=1).any()):
+        raise ValueError("A mask covers its whole image; a classical method needs known pixels to continue from.")
+    images = visible.permute(0, 2, 3, 1).cpu().numpy()
+    holes = (mask[:, 0] > 0.5).cpu().numpy()
+    filled = np.stack([fill(image, hole) for image, hole in zip(images, holes, strict=True)])
+    return torch.from_numpy(filled).permute(0, 3, 1, 2).contiguous().to(visible.device)

@@ -1,0 +1,117 @@
+"""Plots of the report: each metric against the hole ratio, as SVG that takes its text colour from the page."""
+
+import io
+import math
+import re
+from typing import Any
+
+import matplotlib
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from inpaintlab.report.table import Table
+from inpaintlab.results import ALL, FIXED, Result
+
+# Okabe and Ito's palette for colour-blind readers, without its yellow and black, which vanish on one of the two pages.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C8C8C")
+# Each further round through the palette has its own dashes: on, off, in multiples of the line's width.
+DASHES: tuple[tuple[float, ...], ...] = ((), (4.0, 2.0), (1.0, 1.5), (5.0, 1.5, 1.0, 1.5))
+
+_INK = "#010203"  # stands for the page's text colour until the SVG is written
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def colour(position: int) -> str:
+    """The colour of the method in this row of the table."""
+    return PALETTE[position % len(PALETTE)]
+
+
+def dashes(position: int) -> tuple[float, ...]:
+    """The dashes of the method in this row of the table; empty for a solid line."""
+    return DASHES[position // len(PALETTE) % len(DASHES)]
+
+
+def window(images: int) -> int:
+    """How many neighbours in hole ratio a running mean covers, given the number of irregular holes; 0 for no curve."""
+    return max(5, images // 5) if images >= 12 else 0
+
+
+def running_mean(
+    x: Float[np.ndarray, " images"], y: Float[np.ndarray, " images"], size: int
+) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
+    """Means of `x` and `y` over every `size` neighbours in the order of `x`."""
+    order = np.argsort(x, kind="stable")
+    box = np.full(size, 1 / size)
+    return np.convolve(x[order], box, mode="valid"), np.convolve(y[order], box, mode="valid")
+
+
+def plot(table: Table, metric: str) -> str:
+    """One SVG element: bin means with markers and a faint running mean a method, squares for the fixed holes."""
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": metric}):
+        figure = Figure(figsize=(4.8, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+        for position, result in enumerate(table.results):
+            if metric in result.metrics:
+                _draw(axes, table, result, metric, position)
+        unit = table.metrics[metric].unit
+        axes.set_xlabel("hole, % of the pixels")
+        axes.set_ylabel(f"{metric} ({unit})" if unit else metric)
+        axes.grid(alpha=0.2, color=_INK, linewidth=0.6)
+        return _svg(figure)
+
+
+def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) -> None:
+    look: dict[str, Any] = {"color": colour(position), "dashes": dashes(position)}
+    centres, means = [], []
+    for bin_name in table.bins:
+        mean = table.mean(result, metric, bin_name)
+        if bin_name == ALL or mean is None:
+            continue
+        centre = 100 * result.per_image.filter(pl.col("bin") == bin_name)["hole_ratio"].to_numpy().mean()
+        if bin_name == FIXED:
+            axes.plot([centre], [mean], marker="s", markersize=7, markerfacecolor="none", color=look["color"])
+        else:
+            centres.append(centre)
+            means.append(mean)
+    axes.plot(centres, means, marker="o", markersize=4, linewidth=1.6, **look)
+
+    irregular = result.per_image.filter(pl.col("bin") != FIXED)
+    kept = irregular.filter(pl.col(metric).is_finite())
+    if size := window(irregular.height):
+        if kept.height < size:
+            return
+        x, y = running_mean(100 * kept["hole_ratio"].to_numpy(), kept[metric].to_numpy(), size)
+        axes.plot(x, y, linewidth=1, alpha=0.35, **look)
+
+
+def _svg(figure: Figure) -> str:
+    page = io.StringIO()
+    # Without the metadata the same numbers give the same bytes, and no address stands in the page.
+    figure.savefig(page, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = page.getvalue()
+    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    # The size comes from the page; the viewBox keeps the proportions.
+    head, rest = text.split(">", 1)
+    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    # What would leak out of this plot into the page: its style sheet, and the same names of groups in every plot.
+    rest = re.sub(r"<style.*?</style>", "", rest, flags=re.DOTALL)
+    return head + ">" + re.sub(r'<g id="[^"]*"', "<g", rest)
+
+
+def key_dashes(position: int) -> str:
+    """`dashes` for the page's legend, as an SVG stroke-dasharray of a line 3 px wide."""
+    return " ".join(f"{math.ceil(3 * part)}" for part in dashes(position)) or "none"

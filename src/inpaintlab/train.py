@@ -1,0 +1,161 @@
+"""Train a model: compose, seed, build, fit. The same command again resumes where it stopped."""
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning import Trainer, seed_everything
+from omegaconf import DictConfig
+from rich.console import Console
+from torchmetrics import MetricCollection
+
+from inpaintlab.callbacks import Checkpoints, Panels, Validation
+from inpaintlab.config import command, plain
+from inpaintlab.data import DataModule
+from inpaintlab.inpainter import Inpainter, load_checkpoint, load_weights
+from inpaintlab.manifest import Manifest, ManifestDataset
+from inpaintlab.progress import Progress, print_plan
+from inpaintlab.provenance import commit, versions
+from inpaintlab.results import write_json
+from inpaintlab.tracking import csv_logger
+
+# What may differ between a run and its continuation; anything else makes another run.
+FREE_TO_CHANGE = ("trainer", "logger", "runs", "name", "init", "every", "panel_images", "datamodule")
+
+
+def train(
+    cfg: dict[str, Any], model: Inpainter, data: DataModule, build_trainer: Callable[..., Trainer], run_dir: Path
+) -> None:
+    """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one."""
+    assert model.schedule is not None
+    console = Console()
+    last = run_dir / "last.ckpt"
+    if last.is_file() and load_checkpoint(last)["inpaintlab"]["iterations"] >= model.schedule.total:
+        console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
+        return
+    if cfg["init"] and not last.is_file():
+        load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
+    data.check()
+    data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
+
+    every = cfg["every"]
+    callbacks = [
+        Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
+        Checkpoints(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
+        Panels(run_dir, every["panel"], cfg["panel_images"]),
+        Progress(console),
+    ]
+    loggers = [csv_logger(run_dir)]
+    if cfg["logger"]:
+        loggers.append(instantiate(cfg["logger"])(run_dir=run_dir, config=cfg | {"commit": commit()}))
+    trainer = build_trainer(callbacks=callbacks, logger=loggers)
+    if trainer.is_global_zero:
+        facts = {
+            "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+            "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
+            "device": f"{trainer.accelerator.__class__.__name__} x {trainer.world_size}, {trainer.precision}",
+            "run": str(run_dir),
+        }
+        print_plan(console, model, facts, data.batch_size * trainer.world_size)
+    trainer.fit(model, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+    console.print(f"done: {last}")
+
+
+def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
+    """The run's small frozen test set: the first validation images with holes like those of training."""
+    path = run_dir / "validation.json"
+    if path.is_file():
+        return Manifest.load(path)
+    manifest = Manifest.create(
+        source=cfg["data"]["source"],
+        crop=cfg["data"]["crop"],
+        bins={"training holes": mask_recipe(cfg)},
+        split="val",
+        size=cfg["data"]["size"],
+        seed=0,
+        images=cfg["validation_images"],
+    )
+    manifest.save(path)
+    return manifest
+
+
+def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The chosen mask, held to the hole ratio where one is asked for."""
+    if cfg["hole_ratio"] is None:
+        return cfg["mask"]
+    low, high = cfg["hole_ratio"]
+    return {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": cfg["mask"], "low": low, "high": high}
+
+
+def run_folder(cfg: dict[str, Any], choices: dict[str, str]) -> Path:
+    """``runs/<name>``; without a name, one that follows from everything that decides the result.
+
+    So the same command finds its own folder again, and another setting finds another. A name that was given may meet
+    a run of other settings: that is an error, because continuing it would mix two experiments.
+
+    Raises:
+        ValueError: the named run was started with other settings.
+    """
+    identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
+    identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    folder = Path(cfg["runs"]) / (cfg["name"] or f"{choices['model']}-{choices['data']}-{digest}")
+    saved = folder / "config.json"
+    if saved.is_file():
+        before = {key: value for key, value in json.loads(saved.read_text()).items() if key in identity}
+        before["data"].pop("workers", None)
+        changed = differences(_without_lengths(before), _without_lengths(identity))
+        if changed:
+            raise ValueError(
+                f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
+                "(name=...), or repeat the first one's settings to continue it."
+            )
+    return folder
+
+
+def differences(before: Any, now: Any, key: str = "") -> list[str]:
+    """Each setting that changed, as 'key: before -> now'."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted(before.keys() | now.keys())
+        return [d for k in keys for d in differences(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
+    return [] if before == now else [f"{key}: {before} -> {now}"]
+
+
+def _without_lengths(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The settings without the phases' lengths: a run may be continued for longer."""
+    cfg = json.loads(json.dumps(cfg))
+    for phase in cfg.get("model", {}).get("schedule", {}).get("phases", {}).values():
+        phase.pop("batches", None)
+    return cfg
+
+
+@command("train")
+def main(cfg: DictConfig) -> None:
+    """Build everything from the configuration and fit."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Two workers on two cores are right here, whatever Lightning advises.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
+    settings = plain(cfg)
+    run_dir = run_folder(settings, dict(HydraConfig.get().runtime.choices))
+    seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
+    model = instantiate(cfg.model)
+    if not isinstance(model, Inpainter) or model.schedule is None:
+        raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
+    model.recipe, model.seed = settings["model"], cfg.seed
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / "config.json", settings | {"commit": commit(), "versions": versions()})
+    torch.set_float32_matmul_precision("high")
+    data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
+    train(settings, model, data, instantiate(cfg.trainer), run_dir)
+
+
+if __name__ == "__main__":
+    main()
