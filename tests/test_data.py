@@ -592,7 +592,7 @@ def test_crop_and_data_agree_on_the_size() -> None:
 def test_every_data_config_builds_a_working_module(tmp_path: Path, data: str, crop: str) -> None:
     fill(tmp_path / "train", "a.png")
     overrides = [f"data={data}", f"data/crop={crop}", "data.size=16"]
-    overrides += [f"data.source.root={tmp_path}"] if data == "folder" else []
+    overrides += [f"data.root={tmp_path}"] if data == "folder" else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
         built = instantiate(compose("doctor", overrides).data)
     assert built.crop.size == 16

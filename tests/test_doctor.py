@@ -155,7 +155,7 @@ def test_all_errors_and_a_few_notes_of_each_kind_are_printed() -> None:
 @pytest.mark.slow
 def test_the_command_ends_with_a_summary_and_an_exit_code(root: Path) -> None:
     def doctor() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "inpaintlab.doctor", "data=folder", f"data.source.root={root}", "data.size=16"]
+        command = [sys.executable, "-m", "inpaintlab.doctor", "data=folder", f"data.root={root}", "data.size=16"]
         return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
     sound = doctor()

@@ -24,9 +24,7 @@ from inpaintlab.config import command, plain
 from inpaintlab.inpainter import Inpainter, rebuild
 from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.metrics import PerImageMetric
-from inpaintlab.results import means_by_bin, picture_name, write_json
-
-RESULT_FORMAT = 1
+from inpaintlab.results import FORMAT, Result, means_by_bin, picture_name, write_json
 
 
 class Recorder(Callback):
@@ -108,7 +106,7 @@ def evaluate(
     write_json(
         partial / "result.json",
         {
-            "format": RESULT_FORMAT,
+            "format": FORMAT,
             **identity,
             "method": f"{type(model).__module__}.{type(model).__qualname__}",
             "oracle": model.oracle,
@@ -140,7 +138,7 @@ def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
     """
     chosen = HydraConfig.get().runtime.choices.get("model")
     if cfg.checkpoint is None:
-        if cfg.model is None:
+        if not cfg.get("model"):
             raise ValueError("Nothing to evaluate: give checkpoint=runs/NAME, or model=telea (or another method).")
         model = instantiate(cfg.model)
         model.recipe = plain(cfg.model)
@@ -154,7 +152,7 @@ def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
     single = [o for o in HydraConfig.get().overrides.task if o.startswith("model.")]
     overrides = OmegaConf.to_container(OmegaConf.from_dotlist(single)).get("model", {})  # type: ignore[union-attr]
     model, record = rebuild(Path(cfg.checkpoint), overrides)
-    if cfg.model is not None and cfg.model["_target_"] != model.recipe["_target_"]:
+    if cfg.get("model") and cfg.model["_target_"] != model.recipe["_target_"]:
         raise ValueError(f"{cfg.checkpoint} holds a {type(model).__name__}, not what model={chosen} names.")
     path = Path(cfg.checkpoint)
     file = path / "last.ckpt" if path.is_dir() else path
@@ -172,6 +170,21 @@ def _identity(label: str | None, model: Inpainter, trained: bool, checkpoint: di
     return {"label": label, "trained": trained, "config": model.recipe, "checkpoint": checkpoint}
 
 
+def _check_same(folder: Path, manifest: Manifest, identity: dict[str, Any]) -> None:
+    """Raise a ValueError if the result in ``folder`` is of another manifest, method, checkpoint or version."""
+    result = Result.load(folder)
+    before = {key: getattr(result, key) for key in identity} | {"manifest": result.manifest["sha256"]}
+    now = identity | {"manifest": manifest.sha256}
+    changed = [key for key in now if before[key] != now[key]]
+    if result.versions["inpaintlab"] != provenance.versions()["inpaintlab"]:
+        changed.append("version of inpaintlab")
+    if changed:
+        raise ValueError(
+            f"{folder} holds a result of another {' and '.join(changed)}; give another label=... or results=..., or "
+            "delete it."
+        )
+
+
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
     """Build the method, score it, say where the result is."""
@@ -181,9 +194,11 @@ def main(cfg: DictConfig) -> None:
     manifest = Manifest.load(Path(cfg.manifest))
     seed_everything(cfg.seed, workers=True, verbose=False)
     model, identity = build_method(cfg)
-    folder = Path("results", identity["label"]) if cfg.label is None else Path(cfg.out)
+    folder = Path(cfg.results, identity["label"])
     if folder.exists():
-        raise ValueError(f"{folder} exists already; give another label=... or out=..., or delete it.")
+        _check_same(folder, manifest, identity)
+        Console().print(f"{identity['label']}: {folder} is there already and is of the same inputs", highlight=False)
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     evaluate(
         model,

@@ -33,17 +33,21 @@ class Inpainter(LightningModule, ABC):
         schedule: the phases of training; None for a method that does not learn.
         learning_rate: the rate that a phase may override; each optimizer's groups scale it by their ``lr_ratio``.
         stride: height and width that ``forward`` accepts are multiples of it; ``complete`` pads and crops.
+        smallest: the least height and width that ``forward`` accepts, in pixels.
     """
 
     oracle = False
     """Whether the method is shown ground truth inside the hole; tables mark it and never call it best."""
 
-    def __init__(self, schedule: Schedule | None = None, learning_rate: float = 0.0, stride: int = 1) -> None:
+    def __init__(
+        self, schedule: Schedule | None = None, learning_rate: float = 0.0, stride: int = 1, smallest: int = 1
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.schedule = schedule
         self.learning_rate = learning_rate
         self.stride = stride
+        self.smallest = smallest
         self.seed = 0
         self.recipe: dict[str, Any] = {}
         """The resolved configuration that built this model; the checkpoint carries it."""
@@ -105,7 +109,7 @@ class Inpainter(LightningModule, ABC):
         height, width = image.shape[-2:]
         with evaluating(self):
             padded = [
-                None if plane is None else pad_to_multiple(plane, self.stride)
+                None if plane is None else pad_to_multiple(plane, self.stride, self.smallest)
                 for plane in (hide(image, mask), mask, edges)
             ]
             return self(*padded)[..., :height, :width].clamp(0, 1).float()
@@ -118,7 +122,8 @@ class Inpainter(LightningModule, ABC):
         height, width = image.shape[-2:]
         with evaluating(self):
             pictures = self.inner_pictures(
-                pad_to_multiple(hide(image, mask), self.stride), pad_to_multiple(mask, self.stride)
+                pad_to_multiple(hide(image, mask), self.stride, self.smallest),
+                pad_to_multiple(mask, self.stride, self.smallest),
             )
         return {name: picture[..., :height, :width] for name, picture in pictures.items()}
 
@@ -169,6 +174,14 @@ class Inpainter(LightningModule, ABC):
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_ratio"]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the sampler alone say where a run ends.
+
+        Lightning keeps that the last batch was the last one; a finished run whose schedule grew would then stop before
+        its first new batch.
+        """
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the recipe, so that the file alone rebuilds the model."""
@@ -228,11 +241,11 @@ def hide(
 
 
 def pad_to_multiple(
-    plane: Float[Tensor, "batch planes height width"], stride: int
+    plane: Float[Tensor, "batch planes height width"], stride: int, smallest: int = 1
 ) -> Float[Tensor, "batch planes padded_height padded_width"]:
     """Pad at the bottom and right to a multiple of ``stride``: by reflection, or by the last pixel if too small."""
     height, width = plane.shape[-2:]
-    bottom, right = -height % stride, -width % stride
+    bottom, right = (max(smallest, side + -side % stride) - side for side in (height, width))
     if not bottom and not right:
         return plane
     mode = "reflect" if bottom < height and right < width else "replicate"

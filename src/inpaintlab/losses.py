@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from inpaintlab.layers import channels
+
 
 def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """The weighted sum of a step's losses.
@@ -131,20 +133,23 @@ class VGG19(nn.Module):
         weights: 'imagenet' (the usual file, taken from torch's hub folder, downloaded into it if absent, its hash
             checked), the path of a file with torchvision's keys, or 'random' (offline trials only: the features mean
             nothing in particular).
+        width: multiplier of the channel counts of a random one, to keep small trials small; published weights are as
+            wide as they are.
 
     Raises:
         ValueError: weights that are not there, cannot be fetched, or do not fit.
     """
 
-    def __init__(self, weights: str) -> None:
+    def __init__(self, weights: str, width: float = 1.0) -> None:
         super().__init__()
         layers: dict[str, nn.Module] = {}
         incoming = 3
-        for block, (convolutions, width) in enumerate(_VGG19_BLOCKS, start=1):
+        for block, (convolutions, full_width) in enumerate(_VGG19_BLOCKS, start=1):
+            outgoing = channels(full_width, width) if weights == "random" else full_width
             for layer in range(1, convolutions + 1):
-                layers[f"conv{block}_{layer}"] = nn.Conv2d(incoming, width, 3, padding=1)
+                layers[f"conv{block}_{layer}"] = nn.Conv2d(incoming, outgoing, 3, padding=1)
                 layers[f"relu{block}_{layer}"] = nn.ReLU()
-                incoming = width
+                incoming = outgoing
             layers[f"pool{block}"] = nn.MaxPool2d(2)
         self._numbers = {name: number for number, name in enumerate(layers)}  # torchvision's indices
         last = self._numbers["relu5_2"]

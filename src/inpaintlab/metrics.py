@@ -1,6 +1,8 @@
 """Image metrics that score each image on its own, each with its definition beside it."""
 
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -45,6 +47,11 @@ class PerImageMetric(Metric, ABC):
     ) -> None:
         """Score a batch of completed images."""
         self.values.append(self.score(preds, target, mask))
+
+    def _wrap_compute(self, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Keep the row: torchmetrics would make a plain number of the values of one image."""
+        wrapped = super()._wrap_compute(compute)
+        return functools.wraps(compute)(lambda *args, **options: wrapped(*args, **options).reshape(-1))
 
     def compute(self) -> Float[Tensor, " images"]:
         """The value of each image."""

@@ -189,7 +189,7 @@ class Folder(Source):
         path = self._path(split, name)
         if not path.is_relative_to(self.root):
             raise ValueError(
-                f"{path} lies outside data.source.root={self.root}, so it has no edge map under {self.edge_root}; "
+                f"{path} lies outside data.root={self.root}, so it has no edge map under {self.edge_root}; "
                 "list pictures below the root, or leave data.source.edges out."
             )
         map_path = (self.edge_root / path.relative_to(self.root)).with_suffix(".png")
@@ -213,7 +213,7 @@ class Folder(Source):
         place = (self.root / self.places[split]).absolute()
         if not self.root.is_dir():
             raise ValueError(
-                f"data.source.root={self.root} is not a folder{_near(self.root)}; set data.source.root to the folder "
+                f"data.root={self.root} is not a folder{_near(self.root)}; set data.root to the folder "
                 f"that holds {', '.join(self.places.values())}."
             )
         if not place.exists():

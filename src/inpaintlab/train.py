@@ -42,7 +42,6 @@ def train(
         return
     if cfg["init"] and not last.is_file():
         load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
-    data.check()
     data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
 
     every = cfg["every"]
@@ -140,7 +139,8 @@ def _without_lengths(cfg: dict[str, Any]) -> dict[str, Any]:
 def main(cfg: DictConfig) -> None:
     """Build everything from the configuration and fit."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # Two workers on two cores are right here, whatever Lightning advises.
+    # Our sampler resumes by itself, and one worker can be right, whatever Lightning advises.
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
     settings = plain(cfg)
@@ -150,10 +150,11 @@ def main(cfg: DictConfig) -> None:
     if not isinstance(model, Inpainter) or model.schedule is None:
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
     model.recipe, model.seed = settings["model"], cfg.seed
+    data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
+    data.check()  # before anything is written
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / "config.json", settings | {"commit": commit(), "versions": versions()})
     torch.set_float32_matmul_precision("high")
-    data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     train(settings, model, data, instantiate(cfg.trainer), run_dir)
 
 

@@ -26,7 +26,7 @@ class OpenCVInpainting(Inpainter):
 
     METHODS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}  # noqa: RUF012
 
-    def __init__(self, *, method: str, radius: float) -> None:
+    def __init__(self, *, method: str, radius: int | float) -> None:
         super().__init__()
         if method not in self.METHODS:
             raise ValueError(f"model.method is '{method}'; OpenCV has {' and '.join(self.METHODS)}.")
@@ -77,6 +77,7 @@ class MeanColour(Inpainter):
         edges: Float[Tensor, "batch 1 height width"] | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """One colour an image; a user's edges are not used."""
+        _require_known_pixels(mask)
         known = 1 - mask
         mean = (visible * known).sum(dim=(2, 3), keepdim=True) / known.sum(dim=(2, 3), keepdim=True)
         return mean.expand_as(visible).contiguous()
@@ -88,9 +89,13 @@ def _image_by_image(
     fill: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> Float[Tensor, "batch 3 height width"]:
     """Run ``fill(image, hole)`` on (H, W, 3) float32 and (H, W) bool arrays on the host."""
-    if bool((mask > 0.5).flatten(1).all(dim=1).any()):
-        raise ValueError("A mask covers its whole image; a classical method needs known pixels to continue from.")
+    _require_known_pixels(mask)
     images = visible.permute(0, 2, 3, 1).cpu().numpy()
     holes = (mask[:, 0] > 0.5).cpu().numpy()
     filled = np.stack([fill(image, hole) for image, hole in zip(images, holes, strict=True)])
     return torch.from_numpy(filled).permute(0, 3, 1, 2).contiguous().to(visible.device)
+
+
+def _require_known_pixels(mask: Float[Tensor, "batch 1 height width"]) -> None:
+    if bool((mask > 0.5).flatten(1).all(dim=1).any()):
+        raise ValueError("A mask covers its whole image; a classical method needs known pixels to continue from.")

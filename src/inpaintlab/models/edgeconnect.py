@@ -94,7 +94,8 @@ class EdgeConnect(Inpainter):
         betas: Adam's.
         sigma: of the Canny edges' Gaussian, in pixels: a number; a range [low, high] to draw an integer per training
             sample, evaluated at its middle rounded down; or None for no known edges at all.
-        vgg: weights of the perceptual and style loss: 'imagenet', a file, or 'random'. Needed for training only.
+        vgg: weights of the perceptual and style loss: 'imagenet', a file, or 'random' (as narrow as ``width``).
+            Needed for training only.
     """
 
     PHASES = ("edge", "inpaint", "edge_inpaint", "joint")
@@ -112,13 +113,14 @@ class EdgeConnect(Inpainter):
         sigma: float | Sequence[int] | None,
         vgg: str,
     ) -> None:
-        super().__init__(schedule, learning_rate, stride=4)
+        super().__init__(schedule, learning_rate, stride=4, smallest=12)
         schedule.require(self.PHASES)
         self.weights = weights
         self.gan = gan
         self.discriminator_ratio = discriminator_ratio
         self.betas = (float(betas[0]), float(betas[1]))
         self.sigma = sigma
+        self.width = width
         self.vgg_weights = vgg
         self.vgg: tuple[VGG19, ...] = ()  # in a tuple: frozen, so neither a checkpoint nor an optimizer sees it
         self.edge_generator = EdgeGenerator(width)
@@ -280,7 +282,7 @@ class EdgeConnect(Inpainter):
         assert self.schedule is not None
         painting = any(phase.batches for phase in self.schedule.phases if phase.name != "edge")
         if stage == "fit" and painting and not self.vgg:
-            self.vgg = (VGG19(self.vgg_weights),)
+            self.vgg = (VGG19(self.vgg_weights, self.width),)
 
     def on_fit_start(self) -> None:
         """Move the VGG-19, which Lightning does not see, to where the networks are."""

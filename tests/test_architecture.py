@@ -1,0 +1,86 @@
+"""Who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import inpaintlab
+
+PACKAGE = Path(inpaintlab.__file__).parent
+COMMANDS = {"train", "evaluate", "compare", "doctor", "cli"}
+ALLOWED = {
+    "schedule": set(),
+    "layers": set(),
+    "losses": {"layers"},
+    "metrics": set(),
+    "edges": set(),
+    "config": set(),
+    "pictures": set(),
+    "inpainter": {"schedule", "config"},
+    "masks": {"pictures"},
+    "sources": {"masks", "pictures"},
+    "crops": {"masks", "pictures", "sources"},
+    "data": {"masks", "edges", "crops", "sources", "pictures"},
+}
+ALLOWED_TO_MODELS = {"inpainter", "schedule", "losses", "layers", "edges"}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
+
+
+def imports(module: str) -> set[str]:
+    """The modules of this package that ``module`` imports anywhere in its code."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively in line {node.lineno}"
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name for name in inside if name.removeprefix("inpaintlab.") in MODULES} or {str(node.module)}
+    return {name.removeprefix("inpaintlab.") for name in found if name.startswith("inpaintlab.")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_imports_a_command(module: str) -> None:
+    assert not imports(module) & COMMANDS
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("models.")])
+def test_models_import_neither_data_nor_each_other(module: str) -> None:
+    assert imports(module) <= ALLOWED_TO_MODELS
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_the_lower_layers_import_only_what_lies_below(module: str) -> None:
+    assert imports(module) <= ALLOWED[module]
+
+
+def test_no_module_imports_in_a_circle() -> None:
+    edges = {module: imports(module) & MODULES.keys() for module in MODULES}
+    while edges:
+        free = {module for module, needed in edges.items() if not needed & edges.keys()}
+        assert free, f"these modules import each other in a circle: {sorted(edges)}"
+        edges = {module: needed for module, needed in edges.items() if module not in free}
+
+
+@pytest.mark.parametrize("module", ["cli", "__init__"])
+def test_help_answers_without_loading_torch(module: str) -> None:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    named |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in named} <= sys.stdlib_module_names | {"inpaintlab"}
+    code = f"import sys, inpaintlab.{module}; print(*sys.modules)" if module != "__init__" else "import sys, inpaintlab"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "lightning", "hydra", "wandb"} & set(loaded)
+
+
+def test_the_package_is_at_most_two_folders_deep() -> None:
+    assert all(len(path.relative_to(PACKAGE).parts) <= 2 for path in MODULES.values())
