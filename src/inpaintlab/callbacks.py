@@ -94,6 +94,13 @@ class Checkpoints(Callback):
             self._save(trainer, "best.ckpt")
 
     def _save(self, trainer: Trainer, name: str) -> None:
+        state = trainer.lightning_module.state_dict()
+        broken = [key for key, value in state.items() if isinstance(value, Tensor) and not bool(value.isfinite().all())]
+        if broken:
+            raise ValueError(
+                f"The weight '{broken[0]}' is not a finite number any more. {self.folder / 'last.ckpt'} still holds "
+                "the last sound state; try a smaller learning rate or full precision."
+            )
         partial = self.folder / f".{name}.partial"
         trainer.save_checkpoint(partial)  # every process takes part, the first one writes
         if trainer.is_global_zero:
@@ -142,7 +149,7 @@ class Panels(Callback):
         os.replace(partial, self.folder / f"{iteration:07d}.png")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("panels", [panel], step=iteration, caption=[f"after {iteration} batches"])
+                logger.log_image("panels", [panel], step=iteration - 1, caption=[f"after {iteration} batches"])
 
 
 def panel_columns(

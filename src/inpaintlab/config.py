@@ -1,6 +1,7 @@
 """Where the configuration lives, and how a command meets its user."""
 
 import functools
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -67,8 +68,8 @@ def only_ours(recipe: Any, origin: str) -> Any:
         ValueError: a target outside ``inpaintlab``, which building the recipe would import and run.
     """
     if isinstance(recipe, dict):
-        target = recipe.get("_target_", "inpaintlab.")
-        if not str(target).startswith("inpaintlab."):
+        target = recipe.get("_target_")
+        if target is not None and not _is_our_class(target):
             raise ValueError(
                 f"{origin} asks to run '{target}', which is not part of inpaintlab; if you trust it, name the model "
                 "on the command line instead (model=...)."
@@ -79,3 +80,15 @@ def only_ours(recipe: Any, origin: str) -> Any:
         for value in recipe:
             only_ours(value, origin)
     return recipe
+
+
+def _is_our_class(target: Any) -> bool:
+    """Whether a dotted name is that of a class defined here, not of something that a module of ours imports."""
+    module, _, name = str(target).rpartition(".")
+    if module.partition(".")[0] != "inpaintlab" or "$" in str(target):
+        return False
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return False
+    return isinstance(found, type) and found.__module__ == module

@@ -178,6 +178,7 @@ def main(cfg: DictConfig) -> None:
         seed=cfg.seed,
         images=cfg.images,
     )
+    Path(cfg.out).parent.mkdir(parents=True, exist_ok=True)
     manifest.save(Path(cfg.out))
     counts = {label: sum(item.bin == label for item in manifest.items) for label in manifest.bins}
     print(f"{cfg.out}: {len(manifest.items)} items of {manifest.size} x {manifest.size} pixels, {manifest.sha256[:12]}")

@@ -27,7 +27,7 @@ from inpaintlab.results import write_json
 from inpaintlab.tracking import csv_logger
 
 # What may differ between a run and its continuation; anything else makes another run.
-FREE_TO_CHANGE = ("trainer", "logger", "runs", "name", "init", "every", "panel_images", "datamodule")
+FREE_TO_CHANGE = ("trainer", "logger", "runs", "name", "every", "panel_images", "datamodule")
 
 
 def train(
@@ -42,6 +42,8 @@ def train(
         return
     if cfg["init"] and not last.is_file():
         load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
     data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
 
     every = cfg["every"]
@@ -64,13 +66,14 @@ def train(
         }
         print_plan(console, model, facts, data.batch_size * trainer.world_size)
     trainer.fit(model, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
-    console.print(f"done: {last}")
+    if trainer.is_global_zero:
+        console.print(f"done: {last}")
 
 
 def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
     """The run's small frozen test set: the first validation images with holes like those of training."""
     path = run_dir / "validation.json"
-    if path.is_file():
+    if path.is_file() and (run_dir / "last.ckpt").is_file():
         return Manifest.load(path)
     manifest = Manifest.create(
         source=cfg["data"]["source"],
@@ -93,7 +96,7 @@ def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
     return {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": cfg["mask"], "low": low, "high": high}
 
 
-def run_folder(cfg: dict[str, Any], choices: dict[str, str]) -> Path:
+def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
     """``runs/<name>``; without a name, one that follows from everything that decides the result.
 
     So the same command finds its own folder again, and another setting finds another. A name that was given may meet
@@ -107,7 +110,7 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str]) -> Path:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     folder = Path(cfg["runs"]) / (cfg["name"] or f"{choices['model']}-{choices['data']}-{digest}")
     saved = folder / "config.json"
-    if saved.is_file():
+    if saved.is_file() and (folder / "last.ckpt").is_file():  # a start that failed has no claim on the name
         before = {key: value for key, value in json.loads(saved.read_text()).items() if key in identity}
         before["data"].pop("workers", None)
         changed = differences(_without_lengths(before), _without_lengths(identity))
@@ -152,8 +155,6 @@ def main(cfg: DictConfig) -> None:
     model.recipe, model.seed = settings["model"], cfg.seed
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written
-    run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / "config.json", settings | {"commit": commit(), "versions": versions()})
     torch.set_float32_matmul_precision("high")
     train(settings, model, data, instantiate(cfg.trainer), run_dir)
 
