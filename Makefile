@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml
 	touch $@
 
 demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five methods, end in a report
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh experiments/00_demo/run.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/00_demo/run.sh
 
 test: setup ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2

@@ -173,9 +173,9 @@ def test_every_mask_draws_a_hole(composed: Composer, choice: str) -> None:
 
 @pytest.mark.parametrize("model", ["glcic", "edgeconnect"])
 def test_the_demo_runs_its_own_schedule(composed: Composer, model: str) -> None:
-    cfg = composed(f"model={model}", "experiment=demo")
+    cfg = composed(f"experiment=demo_{model}")
     schedule = instantiate(cfg.model.schedule, _convert_="all")
-    assert schedule.total <= 2000
+    assert schedule.total < 3000  # minutes, not days
     assert cfg.data.size == 64
 
 

@@ -1,20 +1,26 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Train GLCIC and EdgeConnect for minutes, score them beside classical methods and floors, and write the report.
 # Finished steps are kept: a second run resumes what was killed and reuses the rest. Delete demo/ to start over.
-set -eu
+set -euo pipefail
 export WANDB_MODE="${WANDB_MODE:-offline}" # a demo stays on this machine unless told otherwise
 
 inpaintlab manifest data=photos data.size=64 out=demo/test.json
 
-for model in glcic edgeconnect; do
-  inpaintlab train model=$model experiment=demo runs=demo/runs name=$model
-done
+# Both at once with one thread each: networks this narrow gain nothing from a second one.
+train() {
+  OMP_NUM_THREADS=1 inpaintlab train experiment="demo_$1" runs=demo/runs name="$1" 2>&1 | sed -u "s/^/$1: /"
+}
+train glcic & glcic=$!
+train edgeconnect & edgeconnect=$!
+wait "$glcic"
+wait "$edgeconnect"
 
 score="inpaintlab evaluate manifest=demo/test.json results=demo/results"
 $score checkpoint=demo/runs/glcic
 $score checkpoint=demo/runs/edgeconnect
 $score -m model=telea,navier_stokes,biharmonic,mean_colour
-# What the two were before they learned anything, at the demo's width: floors.
-$score -m model=glcic,edgeconnect untrained=true model.width=0.25 label='${hydra:runtime.choices.model}_untrained'
+# What the two were before they learned anything: floors.
+$score model=glcic model.width=0.25 untrained=true label=glcic_untrained
+$score model=edgeconnect model.width=0.125 untrained=true label=edgeconnect_untrained
 
 inpaintlab compare demo/results/* out=demo/report

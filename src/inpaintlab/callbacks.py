@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image, ImageDraw
@@ -15,6 +14,7 @@ from torchmetrics import MetricCollection
 
 from inpaintlab.inpainter import Inpainter, hide
 from inpaintlab.metrics import finite_mean
+from inpaintlab.shapes import Images, Planes
 
 
 class Validation(Callback):
@@ -152,9 +152,7 @@ class Panels(Callback):
                 logger.log_image("panels", [panel], step=iteration - 1, caption=[f"after {iteration} batches"])
 
 
-def panel_columns(
-    model: Inpainter, image: Float[Tensor, "batch 3 height width"], mask: Float[Tensor, "batch 1 height width"]
-) -> dict[str, Float[Tensor, "batch 3 height width"]]:
+def panel_columns(model: Inpainter, image: Images, mask: Planes) -> dict[str, Images]:
     """The pictures of a panel by their titles, from input to original."""
     raw = model.raw_output(image, mask)
     return {
@@ -166,15 +164,13 @@ def panel_columns(
     }
 
 
-def overlay(
-    image: Float[Tensor, "batch 3 height width"], mask: Float[Tensor, "batch 1 height width"]
-) -> Float[Tensor, "batch 3 height width"]:
+def overlay(image: Images, mask: Planes) -> Images:
     """The visible pixels with the hole in red: nothing of what lies in the hole shows."""
     red = torch.tensor([0.85, 0.15, 0.2], device=image.device).view(1, 3, 1, 1)
     return hide(image, mask) + red * mask
 
 
-def draw_panel(columns: dict[str, Float[Tensor, "batch 3 height width"]]) -> np.ndarray:
+def draw_panel(columns: dict[str, Images]) -> np.ndarray:
     """One (H, W, 3) uint8 picture: a row an image, a titled column a kind of picture."""
     gap, title = 4, 16
     rows, _, height, width = next(iter(columns.values())).shape

@@ -19,6 +19,8 @@ from kornia.color import rgb_to_grayscale
 from scipy import ndimage
 from torch import Tensor
 
+from inpaintlab.shapes import Images, Planes
+
 # scikit-image's defaults for images in [0, 1], as magnitudes of the unnormalised Sobel gradient.
 LOW_THRESHOLD = 0.1
 HIGH_THRESHOLD = 0.2
@@ -31,7 +33,7 @@ ROUNDS_PER_CHECK = 2
 JUMPS_PER_ROUND = 3
 
 
-def rgb_to_gray(image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 height width"]:
+def rgb_to_gray(image: Images) -> Planes:
     """Luminance 0.2125 R + 0.7154 G + 0.0721 B, in the range and the dtype of the image.
 
     These are the weights of `skimage.color.rgb2gray`, not Pillow's and OpenCV's 0.299, 0.587, 0.114, which give
@@ -41,11 +43,7 @@ def rgb_to_gray(image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def canny(
-    gray: Float[Tensor, "batch 1 height width"],
-    sigma: int | float | Sequence[int | float],
-    known: Float[Tensor, "batch 1 height width"] | None = None,
-) -> Float[Tensor, "batch 1 height width"]:
+def canny(gray: Planes, sigma: int | float | Sequence[int | float], known: Planes | None = None) -> Planes:
     """Canny's edges of a batch: float32, 1 on an edge and 0 elsewhere, on the device of `gray`, without a gradient.
 
     Equal to `skimage.feature.canny(gray, sigma, mask=known)` with its default thresholds for float images

@@ -19,6 +19,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 
 from inpaintlab.config import only_ours
 from inpaintlab.schedule import Phase, Schedule
+from inpaintlab.shapes import Images, Planes
 
 Losses = dict[str, Tensor]
 
@@ -55,12 +56,7 @@ class Inpainter(LightningModule, ABC):
     # --- what a method defines -------------------------------------------------------------------------------------
 
     @abstractmethod
-    def forward(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """Raw output in [0, 1] over the whole image, from the visible pixels (0 in the hole) and the mask (1 = hole).
 
         ``edges``, where a method uses them, say what lies in the hole: a user's drawing, or None.
@@ -70,11 +66,7 @@ class Inpainter(LightningModule, ABC):
         """One training step of ``phase``: update the networks, return the losses to log."""
         raise ValueError(f"{type(self).__name__} does not learn; evaluate it without training.")
 
-    def inner_pictures(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> dict[str, Float[Tensor, "batch _ height width"]]:
+    def inner_pictures(self, visible: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
         """What the method sees or draws on its way, for the panels: name to pictures in [0, 1]. None by default."""
         return {}
 
@@ -85,12 +77,7 @@ class Inpainter(LightningModule, ABC):
     # --- finished pixels -------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def complete(
-        self,
-        image: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def complete(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """Fill the hole; the known pixels are the input's, bit for bit.
 
         The one path from a model to finished pixels, for every size. What ``image`` holds inside the hole is
@@ -99,12 +86,7 @@ class Inpainter(LightningModule, ABC):
         return self.paste(image, mask, self.raw_output(image, mask, edges))
 
     @torch.no_grad()
-    def raw_output(
-        self,
-        image: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def raw_output(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The method's output over the whole image in evaluation mode, before the known pixels are put back."""
         height, width = image.shape[-2:]
         with evaluating(self):
@@ -115,9 +97,7 @@ class Inpainter(LightningModule, ABC):
             return self(*padded)[..., :height, :width].clamp(0, 1).float()
 
     @torch.no_grad()
-    def seen_inside(
-        self, image: Float[Tensor, "batch 3 height width"], mask: Float[Tensor, "batch 1 height width"]
-    ) -> dict[str, Float[Tensor, "batch _ height width"]]:
+    def seen_inside(self, image: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
         """``inner_pictures`` of these images, at their own size."""
         height, width = image.shape[-2:]
         with evaluating(self):
@@ -128,11 +108,7 @@ class Inpainter(LightningModule, ABC):
         return {name: picture[..., :height, :width] for name, picture in pictures.items()}
 
     @staticmethod
-    def paste(
-        image: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        raw: Float[Tensor, "batch 3 height width"],
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def paste(image: Images, mask: Planes, raw: Images) -> Images:
         """The raw output inside the hole, the image elsewhere; a selection, so that nothing rounds or leaks."""
         return torch.where(mask > 0.5, raw, image)
 
@@ -234,7 +210,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def hide(
-    image: Float[Tensor, "batch colours height width"], mask: Float[Tensor, "batch 1 height width"]
+    image: Float[Tensor, "batch colours height width"], mask: Planes
 ) -> Float[Tensor, "batch colours height width"]:
     """The visible part: 0 in the hole, whatever stood there (a NaN too), the image elsewhere."""
     return torch.where(mask > 0.5, 0.0, image)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inpaintlab.layers import channels
+from inpaintlab.shapes import Images, Planes, Scalar
 
 
 def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
@@ -26,11 +27,7 @@ def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
 
-def hole_mse(
-    output: Float[Tensor, "batch 3 height width"],
-    image: Float[Tensor, "batch 3 height width"],
-    mask: Float[Tensor, "batch 1 height width"],
-) -> Float[Tensor, ""]:
+def hole_mse(output: Images, image: Images, mask: Planes) -> Scalar:
     """Squared error in the hole, averaged over **all** elements of the batch (GLCIC, weighted MSE).
 
     The paper writes a norm and leaves the reduction open. The mean over all elements is what its weight of the
@@ -39,16 +36,12 @@ def hole_mse(
     return ((output - image) * mask).square().mean()
 
 
-def l1_per_hole(
-    output: Float[Tensor, "batch 3 height width"],
-    image: Float[Tensor, "batch 3 height width"],
-    mask: Float[Tensor, "batch 1 height width"],
-) -> Float[Tensor, ""]:
+def l1_per_hole(output: Images, image: Images, mask: Planes) -> Scalar:
     """Absolute error over the whole image, divided by the batch's share of hole pixels (EdgeConnect, l1 loss)."""
     return F.l1_loss(output, image) / mask.mean()
 
 
-def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Float[Tensor, ""]:
+def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Scalar:
     """Sum over the discriminator's layers of the mean absolute difference (EdgeConnect); real is a constant."""
     return torch.stack([F.l1_loss(f, r.detach()) for f, r in zip(fake, real, strict=True)]).sum()
 
@@ -57,30 +50,30 @@ class AdversarialLoss(ABC):
     """What a discriminator's logits are worth to it and to the generator."""
 
     @abstractmethod
-    def real(self, logits: Tensor) -> Float[Tensor, ""]:
+    def real(self, logits: Tensor) -> Scalar:
         """The discriminator's loss on real images."""
 
     @abstractmethod
-    def fake(self, logits: Tensor) -> Float[Tensor, ""]:
+    def fake(self, logits: Tensor) -> Scalar:
         """The discriminator's loss on generated images."""
 
     @abstractmethod
-    def generator(self, logits: Tensor) -> Float[Tensor, ""]:
+    def generator(self, logits: Tensor) -> Scalar:
         """The generator's loss on its own images."""
 
 
 class NonSaturating(AdversarialLoss):
     """Binary cross entropy on logits; the generator maximises log D (Goodfellow 2014, section 3)."""
 
-    def real(self, logits: Tensor) -> Float[Tensor, ""]:
+    def real(self, logits: Tensor) -> Scalar:
         """-log D."""
         return F.softplus(-logits).mean()
 
-    def fake(self, logits: Tensor) -> Float[Tensor, ""]:
+    def fake(self, logits: Tensor) -> Scalar:
         """-log(1 - D)."""
         return F.softplus(logits).mean()
 
-    def generator(self, logits: Tensor) -> Float[Tensor, ""]:
+    def generator(self, logits: Tensor) -> Scalar:
         """-log D."""
         return F.softplus(-logits).mean()
 
@@ -88,15 +81,15 @@ class NonSaturating(AdversarialLoss):
 class LeastSquares(AdversarialLoss):
     """Squared distance of D's probability to the label, as EdgeConnect's released code has it (sigmoid stays on)."""
 
-    def real(self, logits: Tensor) -> Float[Tensor, ""]:
+    def real(self, logits: Tensor) -> Scalar:
         """(D - 1)^2."""
         return (logits.sigmoid() - 1).square().mean()
 
-    def fake(self, logits: Tensor) -> Float[Tensor, ""]:
+    def fake(self, logits: Tensor) -> Scalar:
         """D^2."""
         return logits.sigmoid().square().mean()
 
-    def generator(self, logits: Tensor) -> Float[Tensor, ""]:
+    def generator(self, logits: Tensor) -> Scalar:
         """(D - 1)^2."""
         return (logits.sigmoid() - 1).square().mean()
 
@@ -104,15 +97,15 @@ class LeastSquares(AdversarialLoss):
 class Hinge(AdversarialLoss):
     """Hinge loss on logits (Lim and Ye 2017); EdgeConnect's authors later preferred it for the edge generator."""
 
-    def real(self, logits: Tensor) -> Float[Tensor, ""]:
+    def real(self, logits: Tensor) -> Scalar:
         """max(0, 1 - y)."""
         return F.relu(1 - logits).mean()
 
-    def fake(self, logits: Tensor) -> Float[Tensor, ""]:
+    def fake(self, logits: Tensor) -> Scalar:
         """max(0, 1 + y)."""
         return F.relu(1 + logits).mean()
 
-    def generator(self, logits: Tensor) -> Float[Tensor, ""]:
+    def generator(self, logits: Tensor) -> Scalar:
         """-y."""
         return -logits.mean()
 
@@ -157,9 +150,7 @@ class VGG19(nn.Module):
         self._fill(weights)
         self.requires_grad_(False).eval()
 
-    def forward(
-        self, image: Float[Tensor, "batch 3 height width"]
-    ) -> dict[str, Float[Tensor, "batch features rows columns"]]:
+    def forward(self, image: Images) -> dict[str, Float[Tensor, "batch features rows columns"]]:
         """All rectified feature maps by name, relu1_1 to relu5_2."""
         features = {}
         x = image
@@ -217,12 +208,12 @@ PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
 
 
-def perceptual(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Float[Tensor, ""]:
+def perceptual(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
     """Sum over five layers of the mean absolute difference of VGG-19 features (EdgeConnect)."""
     return torch.stack([F.l1_loss(output[name], image[name]) for name in PERCEPTUAL_LAYERS]).sum()
 
 
-def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Float[Tensor, ""]:
+def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
     """Sum over four layers of the mean absolute difference of Gram matrices (EdgeConnect)."""
     return torch.stack([F.l1_loss(gram(output[name]), gram(image[name])) for name in STYLE_LAYERS]).sum()
 

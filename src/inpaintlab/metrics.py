@@ -12,6 +12,8 @@ from torchmetrics import Metric
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 from torchmetrics.utilities import dim_zero_cat
 
+from inpaintlab.shapes import Images, Planes, Scalar
+
 
 class PerImageMetric(Metric, ABC):
     """A metric with one value an image; ``compute`` gives them all, in the order of the updates.
@@ -31,20 +33,10 @@ class PerImageMetric(Metric, ABC):
         self.add_state("values", default=[], dist_reduce_fx="cat")
 
     @abstractmethod
-    def score(
-        self,
-        preds: Float[Tensor, "batch 3 height width"],
-        target: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Float[Tensor, " batch"]:
+    def score(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
         """One value an image."""
 
-    def update(
-        self,
-        preds: Float[Tensor, "batch 3 height width"],
-        target: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> None:
+    def update(self, preds: Images, target: Images, mask: Planes) -> None:
         """Score a batch of completed images."""
         self.values.append(self.score(preds, target, mask))
 
@@ -65,12 +57,7 @@ class MAE(PerImageMetric):
     unit = ""
     higher_is_better = False
 
-    def score(
-        self,
-        preds: Float[Tensor, "batch 3 height width"],
-        target: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Float[Tensor, " batch"]:
+    def score(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
         """One value an image."""
         return (preds - target).abs().mean(dim=(1, 2, 3))
 
@@ -82,12 +69,7 @@ class MAEHole(PerImageMetric):
     unit = ""
     higher_is_better = False
 
-    def score(
-        self,
-        preds: Float[Tensor, "batch 3 height width"],
-        target: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Float[Tensor, " batch"]:
+    def score(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
         """One value an image."""
         return ((preds - target).abs() * mask).sum(dim=(1, 2, 3)) / (3 * mask.sum(dim=(1, 2, 3)))
 
@@ -99,12 +81,7 @@ class PSNR(PerImageMetric):
     unit = "dB"
     higher_is_better = True
 
-    def score(
-        self,
-        preds: Float[Tensor, "batch 3 height width"],
-        target: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Float[Tensor, " batch"]:
+    def score(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
         """One value an image."""
         # Given 'dim', torchmetrics scores each image; without it, it would pool the squared error over the batch.
         return peak_signal_noise_ratio(preds, target, data_range=1.0, dim=(1, 2, 3), reduction="none")
@@ -121,12 +98,7 @@ class SSIM(PerImageMetric):
     higher_is_better = True
     BORDER = 5
 
-    def score(
-        self,
-        preds: Float[Tensor, "batch 3 height width"],
-        target: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Float[Tensor, " batch"]:
+    def score(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
         """One value an image."""
         if min(preds.shape[-2:]) <= 2 * self.BORDER:
             raise ValueError(
@@ -141,6 +113,6 @@ class SSIM(PerImageMetric):
         return similarity[:, :, b:-b, b:-b].mean(dim=(1, 2, 3))
 
 
-def finite_mean(values: Float[Tensor, " images"]) -> Float[Tensor, ""]:
+def finite_mean(values: Float[Tensor, " images"]) -> Scalar:
     """Mean over images without the infinite PSNR of identical ones; NaN where nothing is left."""
     return values[values.isfinite()].mean() if bool(values.isfinite().any()) else torch.tensor(torch.nan)

@@ -22,6 +22,7 @@ def wandb_logger(
 
     The run's id follows from its folder, so a resumed run continues its curves. ``WANDB_MODE`` decides where it is set.
     """
+    os.environ.setdefault("WANDB_SILENT", "true")  # its notices on every start say nothing about this run
     mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
     if mode == "offline":
         rank_zero_only(print)(

@@ -5,11 +5,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
 from skimage.restoration import inpaint_biharmonic
-from torch import Tensor
 
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.shapes import Images, Planes
 
 
 class OpenCVInpainting(Inpainter):
@@ -35,12 +34,7 @@ class OpenCVInpainting(Inpainter):
         self.flag = self.METHODS[method]
         self.radius = radius
 
-    def forward(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The image with its hole marched shut; a user's edges are not used."""
 
         def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -53,12 +47,7 @@ class OpenCVInpainting(Inpainter):
 class Biharmonic(Inpainter):
     """scikit-image's biharmonic inpainting: the bi-Laplacian vanishes in the hole (Damelin and Hoang 2018)."""
 
-    def forward(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The smoothest continuation, clipped to the known pixels' range; a user's edges are not used."""
 
         def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -70,12 +59,7 @@ class Biharmonic(Inpainter):
 class MeanColour(Inpainter):
     """The mean colour of the image's known pixels in the whole hole: what any method has to beat."""
 
-    def forward(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """One colour an image; a user's edges are not used."""
         _require_known_pixels(mask)
         known = 1 - mask
@@ -84,10 +68,10 @@ class MeanColour(Inpainter):
 
 
 def _image_by_image(
-    visible: Float[Tensor, "batch 3 height width"],
-    mask: Float[Tensor, "batch 1 height width"],
+    visible: Images,
+    mask: Planes,
     fill: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> Float[Tensor, "batch 3 height width"]:
+) -> Images:
     """Run ``fill(image, hole)`` on (H, W, 3) float32 and (H, W) bool arrays on the host."""
     _require_known_pixels(mask)
     images = visible.permute(0, 2, 3, 1).cpu().numpy()
@@ -96,6 +80,6 @@ def _image_by_image(
     return torch.from_numpy(filled).permute(0, 3, 1, 2).contiguous().to(visible.device)
 
 
-def _require_known_pixels(mask: Float[Tensor, "batch 1 height width"]) -> None:
+def _require_known_pixels(mask: Planes) -> None:
     if bool((mask > 0.5).flatten(1).all(dim=1).any()):
         raise ValueError("A mask covers its whole image; a classical method needs known pixels to continue from.")

@@ -17,6 +17,7 @@ from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide
 from inpaintlab.layers import InstanceNorm, channels
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
 from inpaintlab.schedule import Phase, Schedule
+from inpaintlab.shapes import Images, Planes
 
 
 class EdgeGenerator(nn.Module):
@@ -26,12 +27,7 @@ class EdgeGenerator(nn.Module):
         super().__init__()
         self.body = _generator(3, 1, width, spectral=True)
 
-    def forward(
-        self,
-        gray: Float[Tensor, "batch 1 height width"],
-        known_edges: Float[Tensor, "batch 1 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Float[Tensor, "batch 1 height width"]:
+    def forward(self, gray: Planes, known_edges: Planes, mask: Planes) -> Planes:
         """The probability of an edge at every pixel. ``gray`` is made white, ``known_edges`` 0, in the hole."""
         return self.body(torch.cat([gray * (1 - mask) + mask, known_edges * (1 - mask), mask], dim=1)).sigmoid()
 
@@ -43,12 +39,7 @@ class InpaintGenerator(nn.Module):
         super().__init__()
         self.body = _generator(4, 3, width, spectral=False)
 
-    def forward(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        edges: Float[Tensor, "batch 1 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, visible: Images, edges: Planes, mask: Planes) -> Images:
         """RGB in [0, 1]. The hole is made white; the mask itself is not an input."""
         return (self.body(torch.cat([visible * (1 - mask) + mask, edges], dim=1)).tanh() + 1) / 2
 
@@ -132,21 +123,11 @@ class EdgeConnect(Inpainter):
 
     # --- completion ------------------------------------------------------------------------------------------------
 
-    def forward(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """G2's raw output on the known region's Canny edges and, in the hole, a user's ``edges`` or else G1's."""
         return self.inpaint_generator(visible, self.edges_from_known(visible, mask, edges), mask)
 
-    def edges_from_known(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 1 height width"]:
+    def edges_from_known(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Planes:
         """The edge map that G2 gets outside training: no pixel of the hole has a say in it.
 
         Canny ignores the hole, as in the released test script; the known region keeps its Canny edges, as in the
@@ -157,9 +138,7 @@ class EdgeConnect(Inpainter):
         drawn = self.edge_generator(gray, known_edges, mask) if edges is None else edges
         return drawn * mask + known_edges * (1 - mask)
 
-    def canny_edges(
-        self, gray: Float[Tensor, "batch 1 height width"], known: Float[Tensor, "batch 1 height width"] | None = None
-    ) -> Float[Tensor, "batch 1 height width"]:
+    def canny_edges(self, gray: Planes, known: Planes | None = None) -> Planes:
         """Canny edges at this model's sigma; drawn per sample from a range while training."""
         if self.sigma is None:
             return torch.zeros_like(gray)
@@ -170,11 +149,7 @@ class EdgeConnect(Inpainter):
             return canny(gray, [float(s) for s in torch.randint(low, high + 1, (len(gray),))], known)
         return canny(gray, float((low + high) // 2), known)
 
-    def inner_pictures(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> dict[str, Float[Tensor, "batch _ height width"]]:
+    def inner_pictures(self, visible: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
         """The edges that G2 paints over."""
         return {"edges": self.edges_from_known(visible, mask)}
 
@@ -241,12 +216,7 @@ class EdgeConnect(Inpainter):
             "feature_matching": feature_matching(fake_features, real_features),
         }
 
-    def inpaint_losses(
-        self,
-        image: Float[Tensor, "batch 3 height width"],
-        output: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Losses:
+    def inpaint_losses(self, image: Images, output: Images, mask: Planes) -> Losses:
         """G2's losses on its raw output, through the frozen D2 and VGG-19; the style is compared in the hole alone."""
         with frozen(self.inpaint_discriminator):
             logits = self.inpaint_discriminator(output)[-1]

@@ -13,6 +13,7 @@ from inpaintlab.inpainter import Inpainter, Losses, frozen, hide
 from inpaintlab.layers import channels
 from inpaintlab.losses import hole_mse, weigh
 from inpaintlab.schedule import Phase, Schedule
+from inpaintlab.shapes import Images, Planes
 
 
 class CompletionNetwork(nn.Module):
@@ -47,10 +48,10 @@ class CompletionNetwork(nn.Module):
 
     def forward(
         self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
+        visible: Images,
+        mask: Planes,
         mean_pixel: Float[Tensor, "3"],
-    ) -> Float[Tensor, "batch 3 height width"]:
+    ) -> Images:
         """RGB in [0, 1], not centred, from the visible pixels centred by the mean pixel, whose hole is then 0."""
         centred = (visible - mean_pixel.view(1, 3, 1, 1)) * (1 - mask)
         return self.layers(torch.cat([centred, mask], dim=1))
@@ -74,7 +75,7 @@ class ContextDiscriminator(nn.Module):
 
     def forward(
         self,
-        image: Float[Tensor, "batch 3 height width"],
+        image: Images,
         window: Float[Tensor, "batch 3 patch patch"],
     ) -> Float[Tensor, "batch 1"]:
         """The logit of the image being real."""
@@ -135,12 +136,7 @@ class GLCIC(Inpainter):
         self.mean_pixel: Tensor
         self.register_buffer("mean_pixel", torch.tensor(mean_pixel or [0.5, 0.5, 0.5], dtype=torch.float32))
 
-    def forward(
-        self,
-        visible: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-        edges: Float[Tensor, "batch 1 height width"] | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """C's raw output; this method draws no edges and ignores a user's."""
         return self.completion(visible, mask, self.mean_pixel)
 
@@ -172,12 +168,7 @@ class GLCIC(Inpainter):
             losses |= c_losses
         return losses
 
-    def discriminator_losses(
-        self,
-        image: Float[Tensor, "batch 3 height width"],
-        completed: Float[Tensor, "batch 3 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Losses:
+    def discriminator_losses(self, image: Images, completed: Images, mask: Planes) -> Losses:
         """Cross entropy of D on real and completed images, in a forward pass each.
 
         The completed image's window is centred on its own hole. The real image's is centred on an independent hole of
@@ -187,9 +178,7 @@ class GLCIC(Inpainter):
         fake = self.discriminator(completed, self.window(completed, mask))
         return {"real": F.softplus(-real).mean(), "fake": F.softplus(fake).mean()}
 
-    def window(
-        self, image: Float[Tensor, "batch 3 height width"], mask: Float[Tensor, "batch 1 height width"]
-    ) -> Float[Tensor, "batch 3 patch patch"]:
+    def window(self, image: Images, mask: Planes) -> Float[Tensor, "batch 3 patch patch"]:
         """The part of each image that D's local branch sees: centred on the hole of ``mask``."""
         return crop(image, hole_windows(mask, self.patch_size), self.patch_size)
 
@@ -217,7 +206,7 @@ class GLCIC(Inpainter):
             self.mean_pixel.copy_(data.mean_pixel())
 
 
-def hole_windows(mask: Float[Tensor, "batch 1 height width"], patch: int) -> Int[Tensor, "batch 2"]:
+def hole_windows(mask: Planes, patch: int) -> Int[Tensor, "batch 2"]:
     """Top and left of the ``patch`` x ``patch`` window centred on each sample's hole, kept inside the image."""
     corners = []
     for along, size in ((3, mask.shape[2]), (2, mask.shape[3])):
@@ -228,9 +217,7 @@ def hole_windows(mask: Float[Tensor, "batch 1 height width"], patch: int) -> Int
     return torch.stack(corners, dim=1)
 
 
-def crop(
-    image: Float[Tensor, "batch 3 height width"], corners: Int[Tensor, "batch 2"], patch: int
-) -> Float[Tensor, "batch 3 {patch} {patch}"]:
+def crop(image: Images, corners: Int[Tensor, "batch 2"], patch: int) -> Float[Tensor, "batch 3 {patch} {patch}"]:
     """Each sample's own window, cut without a loop and without asking the device for a number."""
     side = torch.arange(patch, device=image.device)
     rows = (corners[:, 0, None] + side)[:, None, :, None]
