@@ -391,3 +391,20 @@ def test_each_adversarial_loss_trains(built: Builder) -> None:
         lengths = [f"model.schedule.phases.{n}.batches={int(n == 'joint')}" for n in EdgeConnect.PHASES]
         fit(built("edgeconnect", f"model/gan={gan}", *lengths), watch)
         assert {name for name, keys in watch.batches[0].changed.items() if keys} == set(NETWORKS)
+
+
+@pytest.mark.parametrize("off", ["perceptual", "style"])
+def test_a_loss_that_is_switched_off_is_not_computed(built: Builder, off: str) -> None:
+    model = built("edgeconnect", f"model.weights.inpaint.{off}=null")
+    model.setup("fit")
+    image, mask = torch.rand(2, 3, 32, 32), torch.zeros(2, 1, 32, 32)
+    mask[..., 8:20, 8:20] = 1
+    losses = model.inpaint_losses(image, torch.rand_like(image), mask)
+    assert losses.keys() == {"l1", "adversarial", "perceptual", "style"} - {off} == model.weights["inpaint"].keys()
+
+
+def test_without_perceptual_and_style_loss_no_vgg_is_loaded(built: Builder) -> None:
+    off = ["model.weights.inpaint.perceptual=null", "model.weights.inpaint.style=null"]
+    model = built("edgeconnect", *off, "model.vgg=/no/such/file.pth")
+    model.setup("fit")
+    assert model.vgg == ()

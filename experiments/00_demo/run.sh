@@ -15,12 +15,12 @@ train edgeconnect & edgeconnect=$!
 wait "$glcic"
 wait "$edgeconnect"
 
-score="inpaintlab evaluate manifest=demo/test.json results=demo/results"
-$score checkpoint=demo/runs/glcic
-$score checkpoint=demo/runs/edgeconnect
-$score -m model=telea,navier_stokes,biharmonic,mean_colour
+test="manifest=demo/test.json results=demo/results"
+inpaintlab evaluate $test checkpoint=demo/runs/glcic
+inpaintlab evaluate $test checkpoint=demo/runs/edgeconnect
+inpaintlab evaluate -m $test model=telea,navier_stokes,biharmonic,mean_colour
 # What the two were before they learned anything: floors.
-$score model=glcic model.width=0.25 untrained=true label=glcic_untrained
-$score model=edgeconnect model.width=0.125 untrained=true label=edgeconnect_untrained
+inpaintlab evaluate $test model=glcic model.width=0.25 untrained=true label=glcic_initial
+inpaintlab evaluate $test model=edgeconnect model.width=0.125 untrained=true label=edgeconnect_initial
 
 inpaintlab compare demo/results/* out=demo/report

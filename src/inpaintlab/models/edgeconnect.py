@@ -77,7 +77,8 @@ class EdgeConnect(Inpainter):
 
     Args:
         schedule: lengths of the phases edge, inpaint, edge_inpaint, joint.
-        weights: weights of the losses of ``edge``, ``inpaint`` and the ``discriminator``.
+        weights: weights of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None instead of a number
+            switches the perceptual or the style loss off; without both, no VGG-19 is needed.
         gan: the adversarial losses.
         width: multiplier of all channel counts; 1 is the paper's.
         learning_rate: Adam's for the generators.
@@ -95,7 +96,7 @@ class EdgeConnect(Inpainter):
         self,
         *,
         schedule: Schedule,
-        weights: Mapping[str, Mapping[str, float]],
+        weights: Mapping[str, Mapping[str, float | None]],
         gan: AdversarialLoss,
         width: float,
         learning_rate: float,
@@ -106,7 +107,10 @@ class EdgeConnect(Inpainter):
     ) -> None:
         super().__init__(schedule, learning_rate, stride=4, smallest=12)
         schedule.require(self.PHASES)
-        self.weights = weights
+        self.weights = {
+            network: {name: weight for name, weight in losses.items() if weight is not None}
+            for network, losses in weights.items()
+        }
         self.gan = gan
         self.discriminator_ratio = discriminator_ratio
         self.betas = (float(betas[0]), float(betas[1]))
@@ -220,15 +224,21 @@ class EdgeConnect(Inpainter):
         """G2's losses on its raw output, through the frozen D2 and VGG-19; the style is compared in the hole alone."""
         with frozen(self.inpaint_discriminator):
             logits = self.inpaint_discriminator(output)[-1]
-        vgg = self.vgg[0]
-        with torch.no_grad():
-            image_features, hole_features = vgg(image), vgg(image * mask)
-        return {
-            "l1": l1_per_hole(output, image, mask),
-            "adversarial": self.gan.generator(logits),
-            "perceptual": perceptual(vgg(output), image_features),
-            "style": style(vgg(output * mask), hole_features),
-        }
+        losses = {"l1": l1_per_hole(output, image, mask), "adversarial": self.gan.generator(logits)}
+        if "perceptual" in self.weights["inpaint"]:
+            losses["perceptual"] = perceptual(self.features(output), self.constant_features(image))
+        if "style" in self.weights["inpaint"]:
+            losses["style"] = style(self.features(output * mask), self.constant_features(image * mask))
+        return losses
+
+    def features(self, image: Images) -> dict[str, Tensor]:
+        """VGG-19's feature maps of an image."""
+        return self.vgg[0](image)
+
+    @torch.no_grad()
+    def constant_features(self, image: Images) -> dict[str, Tensor]:
+        """The feature maps of a target, which no gradient passes."""
+        return self.features(image)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Adam for each of G1, D1, G2, D2."""
@@ -251,7 +261,8 @@ class EdgeConnect(Inpainter):
         """Fetch the VGG-19 before anything long starts, if a phase to come needs it."""
         assert self.schedule is not None
         painting = any(phase.batches for phase in self.schedule.phases if phase.name != "edge")
-        if stage == "fit" and painting and not self.vgg:
+        looking = self.weights["inpaint"].keys() & {"perceptual", "style"}
+        if stage == "fit" and painting and looking and not self.vgg:
             self.vgg = (VGG19(self.vgg_weights, self.width),)
 
     def on_fit_start(self) -> None:
