@@ -587,14 +587,15 @@ def test_crop_and_data_agree_on_the_size() -> None:
         module(size=64)
 
 
-@pytest.mark.parametrize("crop", ["random_crop", "centre_square"])
-@pytest.mark.parametrize("data", ["photos", "folder", "toy"])
+@pytest.mark.parametrize("crop", sorted(path.stem for path in (CONF / "data/crop").glob("*.yaml")))
+@pytest.mark.parametrize("data", sorted(path.stem for path in (CONF / "data").glob("*.yaml")))
 def test_every_data_config_builds_a_working_module(tmp_path: Path, data: str, crop: str) -> None:
     fill(tmp_path / "train", "a.png")
     overrides = [f"data={data}", f"data/crop={crop}", "data.size=16"]
     overrides += [f"data.root={tmp_path}"] if data == "folder" else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        built = instantiate(compose("doctor", overrides).data)
+        cfg = compose("train", overrides)
+        built = instantiate(cfg.datamodule, mask=cfg.mask)
     assert built.crop.size == 16
     assert built.workers <= 8
     built.check()
