@@ -133,6 +133,7 @@ def test_evaluation_needs_no_vgg(here: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(VGG19, "__init__", unwanted)
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect"))
+    assert list(here.glob("results/*/result.json"))
 
 
 def test_the_method_beside_a_checkpoint_has_to_be_the_checkpoints(here: Path) -> None:

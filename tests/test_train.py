@@ -290,6 +290,7 @@ def test_the_edge_phase_alone_needs_no_vgg(tmp_path: Path, monkeypatch: pytest.M
     settings = [setting for setting in tiny("edgeconnect") if "schedule" not in setting and "vgg" not in setting]
     lengths = ["model/schedule=edge_only", "model.schedule.phases.edge.batches=1"]
     succeeded(train(tmp_path, *settings, *lengths))
+    assert list(tmp_path.glob("runs/*/last.ckpt"))
 
 
 def test_a_loss_that_is_not_finite_stops_and_the_last_sound_checkpoint_stays(
