@@ -208,11 +208,12 @@ def test_glcic_has_the_papers_numbers(composed: Composer) -> None:
         "completion": {"reconstruction": 1.0},
         "joint": {"reconstruction": 1.0, "adversarial": 4e-4},
         "discriminator": {"real": 1.0, "fake": 1.0},
+        "joint_discriminator": {"real": 1.0, "fake": 1.0},
     }
     assert lengths(model) == {"completion": 90_000, "discriminator": 10_000, "joint": 400_000}
     assert (model.image_size, model.patch_size) == (256, 128)
     assert (model.global_convolutions, model.local_convolutions) == (6, 5)
-    assert (model.learning_rate, model.rho, model.eps) == (1.0, 0.9, 1e-6)
+    assert (model.learning_rate, model.optimizer.rho, model.optimizer.eps) == (1.0, 0.9, 1e-6)
     assert model.width == 1.0
     assert model.mean_pixel is None
 

@@ -1,5 +1,6 @@
 """Laws of the losses: hand-computed numbers, other libraries' definitions, and VGG-19's numbering."""
 
+import hashlib
 import math
 from pathlib import Path
 from urllib.error import URLError
@@ -25,6 +26,8 @@ from inpaintlab.losses import (
     style,
     weigh,
 )
+from inpaintlab.published import catalogue
+from inpaintlab.published.catalogue import File, Published
 
 # relu1_1, relu2_1, relu2_2, relu3_1, relu3_4, relu4_1, relu4_4, relu5_1, relu5_2 in torchvision's vgg19().features
 TORCHVISION_RELU = {1, 6, 8, 11, 17, 20, 26, 29, 31}
@@ -220,26 +223,61 @@ def test_a_file_of_other_shapes_or_keys_is_refused_with_the_key(tmp_path: Path) 
         VGG19(str(tmp_path / "keys.pth"))
 
 
-def test_without_a_network_the_user_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file at its publisher's, known by its hash; the folders of published weights and of torch's hub are empty."""
+    torch.save(torchvision_state(3), tmp_path / "vgg19-published.pth")
+    digest = hashlib.sha256((tmp_path / "vgg19-published.pth").read_bytes()).hexdigest()
+    file = File("vgg19-published.pth", (tmp_path / "vgg19-published.pth").as_uri(), sha256=digest[:8])
+    monkeypatch.setattr(catalogue, "VGG19", Published("vgg19", "", None, "", "", (file,)))
+    monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "vgg19-published.pth"
+
+
+def test_imagenet_weights_are_fetched_once_into_the_folder_of_published_weights(published: Path) -> None:
+    expected = torchvision_state(3)["features.28.bias"]
+    assert torch.equal(VGG19("imagenet").layers["conv5_1"].bias, expected)
+    assert (published.parent / "weights/vgg19/vgg19-published.pth").read_bytes() == published.read_bytes()
+    published.unlink()
+    assert torch.equal(VGG19("imagenet").layers["conv5_1"].bias, expected)
+
+
+def test_a_right_file_in_torchs_hub_folder_saves_the_download(published: Path) -> None:
+    hub = published.parent / "torch/hub/checkpoints"
+    hub.mkdir(parents=True)
+    published.rename(hub / published.name)
+    VGG19("imagenet")
+    assert not (published.parent / "weights").exists()
+
+
+def test_a_damaged_file_in_torchs_hub_folder_is_passed_over(published: Path) -> None:
+    hub = published.parent / "torch/hub/checkpoints"
+    hub.mkdir(parents=True)
+    (hub / published.name).write_bytes(published.read_bytes()[:-1])
+    VGG19("imagenet")
+    assert (published.parent / "weights/vgg19/vgg19-published.pth").is_file()
+
+
+def test_without_a_network_the_user_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise URLError("no route to host")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     with pytest.raises(ValueError, match="no route to host") as caught:
         VGG19("imagenet")
-    assert "model.vgg=PATH" in str(caught.value)
-    assert "model.vgg=random" in str(caught.value)
-    assert "download.pytorch.org" in str(caught.value)
+    told = str(caught.value)
+    for way_out in ("model.vgg=PATH", "model.vgg=random", "download.pytorch.org", f"into {tmp_path}/weights/vgg19 as"):
+        assert way_out in told
 
 
-def test_a_download_with_a_wrong_hash_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def damaged(*_: object, check_hash: bool, **__: object) -> None:
-        assert check_hash
-        raise RuntimeError("invalid hash value")
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", damaged)
-    with pytest.raises(ValueError, match="invalid hash value"):
+def test_a_download_with_a_wrong_hash_is_told(published: Path) -> None:
+    published.write_bytes(published.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"is not the published file \(its sha256 is"):
         VGG19("imagenet")
+    assert not list(published.parent.glob("weights/vgg19/vgg19*"))
 
 
 # ------------------------------------------------------------------------------------------------ perceptual and style

@@ -62,14 +62,14 @@ def plain(cfg: Any) -> Any:
 
 
 def only_ours(recipe: Any, origin: str) -> Any:
-    """Return a recipe read from a foreign file if each ``_target_`` in it is a class of this package.
+    """Return a recipe read from a foreign file if each ``_target_`` in it is a class of this package or an optimizer.
 
     Raises:
-        ValueError: a target outside ``inpaintlab``, which building the recipe would import and run.
+        ValueError: any other target, which building the recipe would import and run.
     """
     if isinstance(recipe, dict):
         target = recipe.get("_target_")
-        if target is not None and not _is_our_class(target):
+        if target is not None and target not in _OPTIMIZERS and not _is_our_class(target):
             raise ValueError(
                 f"{origin} asks to run '{target}', which is not part of inpaintlab; if you trust it, name the model "
                 "on the command line instead (model=...)."
@@ -80,6 +80,10 @@ def only_ours(recipe: Any, origin: str) -> Any:
         for value in recipe:
             only_ours(value, origin)
     return recipe
+
+
+# of torch, for a recipe: what they are given they keep, they run nothing
+_OPTIMIZERS = ("torch.optim.Adadelta", "torch.optim.Adam")
 
 
 def _is_our_class(target: Any) -> bool:

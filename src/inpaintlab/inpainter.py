@@ -1,7 +1,7 @@
 """Inpainter: what every method shares, from a batch to finished pixels, from a loss to a step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,18 @@ class Inpainter(LightningModule, ABC):
         """One training step of ``phase``: update the networks, return the losses to log."""
         raise ValueError(f"{type(self).__name__} does not learn; evaluate it without training.")
 
-    def inner_pictures(self, visible: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
+    def inner_pictures(
+        self, visible: Images, mask: Planes, edges: Planes | None = None
+    ) -> dict[str, Float[Tensor, "batch _ height width"]]:
         """What the method sees or draws on its way, for the panels: name to pictures in [0, 1]. None by default."""
+        return {}
+
+    def true_edges(self, image: Images) -> Planes:
+        """What a method that is marked as an oracle is given as ``edges``: taken from the hidden pixels as well."""
+        raise NotImplementedError(f"{type(self).__name__} is marked as an oracle without saying what it is shown.")
+
+    def switches(self) -> dict[str, Any]:
+        """Where implementations of the same paper differ: what this model does, for plans, results and reports."""
         return {}
 
     def loss_weights(self) -> dict[str, Mapping[str, float]]:
@@ -90,22 +100,27 @@ class Inpainter(LightningModule, ABC):
         """The method's output over the whole image in evaluation mode, before the known pixels are put back."""
         height, width = image.shape[-2:]
         with evaluating(self):
-            padded = [
-                None if plane is None else pad_to_multiple(plane, self.stride, self.smallest)
-                for plane in (hide(image, mask), mask, edges)
-            ]
-            return self(*padded)[..., :height, :width].clamp(0, 1).float()
+            return self(*self._shown(image, mask, edges))[..., :height, :width].clamp(0, 1).float()
 
     @torch.no_grad()
     def seen_inside(self, image: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
         """``inner_pictures`` of these images, at their own size."""
         height, width = image.shape[-2:]
         with evaluating(self):
-            pictures = self.inner_pictures(
-                pad_to_multiple(hide(image, mask), self.stride, self.smallest),
-                pad_to_multiple(mask, self.stride, self.smallest),
-            )
+            pictures = self.inner_pictures(*self._shown(image, mask, None))
         return {name: picture[..., :height, :width] for name, picture in pictures.items()}
+
+    def _shown(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What ``forward`` gets of an image: the hole hidden, everything padded to the stride."""
+        if self.oracle:
+            if edges is not None:
+                raise ValueError(f"{type(self).__name__} is set to see the true edges; it takes no others beside them.")
+            edges = self.true_edges(image)
+
+        def padded(plane: Tensor) -> Tensor:
+            return pad_to_multiple(plane, self.stride, self.smallest)
+
+        return padded(hide(image, mask)), padded(mask), None if edges is None else padded(edges)
 
     @staticmethod
     def paste(image: Images, mask: Planes, raw: Images) -> Images:
@@ -168,6 +183,17 @@ class Inpainter(LightningModule, ABC):
             "iterations": self.schedule.iteration,
             "images_seen": self.schedule.iteration * data.batch_size * self.trainer.world_size,
         }
+
+
+def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:
+    """Return ``value`` if it is one of the ``choices``.
+
+    Raises:
+        ValueError: it is none of them; the sentence names the setting and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{setting} is '{value}'; it can be {' or '.join(repr(choice) for choice in choices)}.")
+    return value
 
 
 @contextmanager
@@ -251,12 +277,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> None:
     """Load a checkpoint's networks into ``model``; the model's schedule keeps its own position.
 
+    Networks that an imported checkpoint lacks, because they were never published, keep the model's own weights.
+
     Raises:
         ValueError: names or shapes that differ, with the first of them.
     """
+    absent = checkpoint["inpaintlab"].get("absent", [])
     theirs = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith("schedule.")}
     ours = {key: value for key, value in model.state_dict().items() if not key.startswith("schedule.")}
-    wrong = [f"{key} is missing" for key in ours.keys() - theirs.keys()]
+    wrong = [f"{key} is missing" for key in ours.keys() - theirs.keys() if key.partition(".")[0] not in absent]
     wrong += [f"{key} is unknown" for key in theirs.keys() - ours.keys()]
     wrong += [
         f"{key} has shape {tuple(theirs[key].shape)}, not {tuple(ours[key].shape)}"

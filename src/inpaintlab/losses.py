@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inpaintlab.layers import channels
+from inpaintlab.published import catalogue, download
 from inpaintlab.shapes import Images, Planes, Scalar
 
 
@@ -27,13 +28,30 @@ def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
 
-def hole_mse(output: Images, image: Images, mask: Planes) -> Scalar:
-    """Squared error in the hole, averaged over **all** elements of the batch (GLCIC, weighted MSE).
+REDUCTIONS = ("all", "hole", "sum")
 
-    The paper writes a norm and leaves the reduction open. The mean over all elements is what its weight of the
-    adversarial loss is known to work with (otenim/GLCIC-PyTorch); it scales with the hole's share of the image.
+
+def hole_mse(output: Images, image: Images, mask: Planes, reduction: str = "all") -> Scalar:
+    """Squared error in the hole (GLCIC, weighted MSE).
+
+    The paper writes a norm and leaves the reduction open. The mean over 'all' elements of the batch is what its weight
+    of the adversarial loss is known to work with (otenim/GLCIC-PyTorch); it scales with the hole's share of the image.
     """
-    return ((output - image) * mask).square().mean()
+    return _reduce(((output - image) * mask).square(), mask, reduction)
+
+
+def hole_l1(output: Images, image: Images, mask: Planes, reduction: str = "hole") -> Scalar:
+    """Absolute error in the hole (mmagic's GLCIC, as the mean over the batch's hole elements)."""
+    return _reduce(((output - image) * mask).abs(), mask, reduction)
+
+
+def _reduce(errors: Images, mask: Planes, reduction: str) -> Scalar:
+    """Errors that are 0 outside the hole: averaged over all elements or the hole's, or added up image by image."""
+    if reduction == "all":
+        return errors.mean()
+    if reduction == "hole":
+        return errors.sum() / (errors.shape[1] * mask.sum())
+    return errors.sum() / len(errors)
 
 
 def l1_per_hole(output: Images, image: Images, mask: Planes) -> Scalar:
@@ -110,31 +128,36 @@ class Hinge(AdversarialLoss):
         return -logits.mean()
 
 
-VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-"""torchvision's IMAGENET1K_V1; the name ends in the first 8 hex digits of the file's SHA-256."""
-
 # Convolutions per block, and their output channels; a 2x2 max pool ends each block.
 _VGG19_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
+
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of RGB that torchvision documents
 
 
 class VGG19(nn.Module):
     """The convolutions of VGG-19 (Simonyan and Zisserman 2015), frozen, up to relu5_2, the last layer a loss uses.
 
-    Takes raw RGB in [0, 1] without ImageNet normalisation: EdgeConnect's weights 0.1 and 250 were tuned for that.
+    Takes RGB in [0, 1], by default without ImageNet normalisation: EdgeConnect's weights 0.1 and 250 were tuned so.
 
     Args:
-        weights: 'imagenet' (the usual file, taken from torch's hub folder, downloaded into it if absent, its hash
-            checked), the path of a file with torchvision's keys, or 'random' (offline trials only: the features mean
-            nothing in particular).
+        weights: 'imagenet' (torchvision's file, from the folder of published weights or torch's hub folder, downloaded
+            into the former if absent, its hash checked), the path of a file with torchvision's keys, or 'random'
+            (offline trials only: the features mean nothing in particular).
         width: multiplier of the channel counts of a random one, to keep small trials small; published weights are as
             wide as they are.
+        normalised: whether to take ImageNet's mean and deviation out of the input first, as VGG-19 was trained.
 
     Raises:
         ValueError: weights that are not there, cannot be fetched, or do not fit.
     """
 
-    def __init__(self, weights: str, width: float = 1.0) -> None:
+    def __init__(self, weights: str, width: float = 1.0, normalised: bool = False) -> None:
         super().__init__()
+        mean, deviation = _IMAGENET if normalised else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1))
         layers: dict[str, nn.Module] = {}
         incoming = 3
         for block, (convolutions, full_width) in enumerate(_VGG19_BLOCKS, start=1):
@@ -153,7 +176,7 @@ class VGG19(nn.Module):
     def forward(self, image: Images) -> dict[str, Float[Tensor, "batch features rows columns"]]:
         """All rectified feature maps by name, relu1_1 to relu5_2."""
         features = {}
-        x = image
+        x = (image - self.mean) / self.deviation
         for name, layer in self.layers.items():
             x = layer(x)
             if name.startswith("relu"):
@@ -181,15 +204,19 @@ class VGG19(nn.Module):
 
 
 def _imagenet_weights() -> Mapping[str, Tensor]:
+    (file,) = catalogue.VGG19.files
+    kept_by_torch = Path(torch.hub.get_dir()) / "checkpoints" / file.name  # a torch.hub or torchvision of this user
     try:
-        return torch.hub.load_state_dict_from_url(VGG19_URL, map_location="cpu", check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        if kept_by_torch.is_file() and not download.wrong_hash(kept_by_torch, file):
+            path = kept_by_torch
+        else:
+            (path,) = download.fetch(catalogue.VGG19)
+    except (OSError, ValueError) as error:
         raise ValueError(
-            f"The VGG-19 weights of the perceptual and style loss could not be fetched from {VGG19_URL} ({error}); put "
-            f"the file into {folder}, or give its path as model.vgg=PATH, or, for an offline trial whose results mean "
-            "little, say model.vgg=random."
+            f"The VGG-19 weights of the perceptual and style loss are missing: {str(error).rstrip('.')}; or give a "
+            "file's path as model.vgg=PATH, or, for an offline trial whose results mean little, say model.vgg=random."
         ) from error
+    return _weights_from_file(path)
 
 
 def _weights_from_file(path: Path) -> Mapping[str, Tensor]:

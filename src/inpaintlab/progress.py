@@ -28,8 +28,10 @@ def print_plan(console: Console, model: Inpainter, facts: dict[str, str], images
         for loss, weight in weights.items():
             losses.add_row(name, loss, f"{weight:g}")
     console.print(phases, losses)
+    for name, choice in model.switches().items():
+        console.print(f"{name + ':':<16} {choice}", highlight=False, soft_wrap=True)
     for name, fact in facts.items():
-        console.print(f"{name + ':':<12} {fact}", highlight=False, soft_wrap=True)
+        console.print(f"{name + ':':<16} {fact}", highlight=False, soft_wrap=True)
 
 
 class Progress(Callback):

@@ -39,6 +39,11 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "commit": (str, type(None)),
     "created": (str,),
 }
+# of results since these keys exist
+_LATER_KEYS: dict[str, tuple[Any, tuple[type, ...]]] = {
+    "switches": ({}, (dict,)),
+    "post_processing": (None, (str, type(None))),
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class Result:
     """One method on one manifest, read from its folder.
 
     `means` holds, for each mask bin and for "all", the number of images `n` and the mean of each metric,
-    computed from `per_image` (see `means_by_bin`); the copy in result.json was checked against them.
+    computed from `per_image` (see `means_by_bin`); the copy in result.json was checked against them. `switches` says
+    what the model does where implementations of its paper differ.
     """
 
     folder: Path
@@ -74,6 +80,8 @@ class Result:
     versions: dict[str, Any]
     commit: str | None
     created: str
+    switches: dict[str, Any]
+    post_processing: str | None
     per_image: pl.DataFrame
 
     @classmethod
@@ -94,7 +102,7 @@ class Result:
             )
         means = means_by_bin(per_image, list(metrics))
         _check_means(folder, data["means"], means)
-        fields = {key: data[key] for key in _KEYS}
+        fields = {key: data[key] for key in (*_KEYS, *_LATER_KEYS)}
         fields |= {"metrics": metrics, "means": means, "seconds_per_image": float(data["seconds_per_image"])}
         return cls(folder=folder, per_image=per_image, **fields)
 
@@ -198,7 +206,9 @@ def _read_json(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} has format {version}, but this inpaintlab reads up to format {FORMAT}: update inpaintlab."
         )
-    for key, types in _KEYS.items():
+    for key, (default, _) in _LATER_KEYS.items():
+        data.setdefault(key, default)
+    for key, types in (_KEYS | {key: types for key, (_, types) in _LATER_KEYS.items()}).items():
         if key not in data:
             raise ValueError(f'{path} lacks "{key}": evaluate this method again.')
         if not isinstance(data[key], types):

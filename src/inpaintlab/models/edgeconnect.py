@@ -1,5 +1,5 @@
 """EdgeConnect: Nazeri, Ng, Joseph, Qureshi, Ebrahimi, "EdgeConnect: Generative Image Inpainting with Adversarial
-Edge Learning", 2019. Where paper and released code differ, this is the released code.
+Edge Learning", 2019. Where paper and released code (knazeri/edge-connect) differ, an argument chooses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,45 +13,55 @@ from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide
+from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_one_of
 from inpaintlab.layers import InstanceNorm, channels
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
 
+FILLS = {"white": 1.0, "zero": 0.0}
+
 
 class EdgeGenerator(nn.Module):
-    """G1: draws the edges of the hole. 10,761,089 parameters at width 1, spectral norm on all but the last layer."""
+    """G1: draws the edges of the hole. 10,761,089 parameters at width 1 with spectral norm on all but the last layer.
 
-    def __init__(self, width: float = 1.0) -> None:
+    Spectral norm takes the residual blocks' biases away, as in the released code.
+    """
+
+    def __init__(self, width: float = 1.0, *, spectral: bool = True, fill: str = "white") -> None:
         super().__init__()
-        self.body = _generator(3, 1, width, spectral=True)
+        self.body = _generator(3, 1, width, spectral)
+        self.fill = FILLS[fill]
 
     def forward(self, gray: Planes, known_edges: Planes, mask: Planes) -> Planes:
-        """The probability of an edge at every pixel. ``gray`` is made white, ``known_edges`` 0, in the hole."""
-        return self.body(torch.cat([gray * (1 - mask) + mask, known_edges * (1 - mask), mask], dim=1)).sigmoid()
+        """The probability of an edge at every pixel. In the hole ``gray`` is filled, ``known_edges`` made 0."""
+        filled = gray * (1 - mask) + self.fill * mask
+        return self.body(torch.cat([filled, known_edges * (1 - mask), mask], dim=1)).sigmoid()
 
 
 class InpaintGenerator(nn.Module):
-    """G2: paints the image over the edges. 10,774,595 parameters at width 1, no spectral norm."""
+    """G2: paints the image over the edges. 10,774,595 parameters at width 1 without spectral norm."""
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: str = "white") -> None:
         super().__init__()
-        self.body = _generator(4, 3, width, spectral=False)
+        self.body = _generator(4, 3, width, spectral)
+        self.fill = FILLS[fill]
 
     def forward(self, visible: Images, edges: Planes, mask: Planes) -> Images:
-        """RGB in [0, 1]. The hole is made white; the mask itself is not an input."""
-        return (self.body(torch.cat([visible * (1 - mask) + mask, edges], dim=1)).tanh() + 1) / 2
+        """RGB in [0, 1]. The hole is filled; the mask itself is not an input."""
+        filled = visible * (1 - mask) + self.fill * mask
+        return (self.body(torch.cat([filled, edges], dim=1)).tanh() + 1) / 2
 
 
 class PatchDiscriminator(nn.Module):
-    """D1 and D2: PatchGAN of 70 x 70 pixels with spectral norm, no biases and no other norm."""
+    """D1 and D2: PatchGAN of 70 x 70 pixels without any norm but spectral norm, which takes the biases away."""
 
-    def __init__(self, incoming: int, width: float = 1.0) -> None:
+    def __init__(self, incoming: int, width: float = 1.0, *, spectral: bool = True) -> None:
         super().__init__()
+        wrap = spectral_norm if spectral else _as_it_is
         sizes = [incoming, *(channels(base, width) for base in (64, 128, 256, 512)), 1]
         self.layers = nn.ModuleList(
-            spectral_norm(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=False)))
+            wrap(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=not spectral)))
             for i in range(5)
         )
         self.activation = nn.LeakyReLU(0.2)
@@ -69,8 +79,8 @@ class EdgeConnect(Inpainter):
     """Edge generator G1 and inpainting generator G2 with their discriminators D1 and D2, trained in phases.
 
     ``edge`` trains G1 and D1 (the released code's MODEL 1); ``inpaint`` trains G2 and D2 on true edges (MODEL 2);
-    ``edge_inpaint`` trains them on the edges of the fixed G1 (MODEL 3); ``joint`` trains all four networks, G1 on its
-    own losses and on G2's (MODEL 4, whose losses are summed here: as released it crashes).
+    ``edge_inpaint`` trains them on the edges of the fixed G1 (MODEL 3); ``joint`` trains G1 and G2 end to end (MODEL 4,
+    whose losses are summed here: as released it crashes).
 
     Each step updates a discriminator first and then its generator through the updated, frozen discriminator; the
     released order fails on current torch.
@@ -88,9 +98,21 @@ class EdgeConnect(Inpainter):
             sample, evaluated at its middle rounded down; or None for no known edges at all.
         vgg: weights of the perceptual and style loss: 'imagenet', a file, or 'random' (as narrow as ``width``).
             Needed for training only.
+        vgg_normalised: whether VGG-19 sees ImageNet's mean and deviation taken out, as it was trained.
+        spectral_norm: the networks that have spectral norm.
+        fill: of the hole in the generators' input: 'white' or 'zero'.
+        conditional: whether D2 sees the edges that G2 paints over beside the image.
+        style_region: where the style is compared: in the 'hole' or in the 'known' region.
+        joint: G1's losses in phase ``joint``: 'code' (its own through D1, and G2's) or 'paper' (G2's alone, no D1).
+        train_edges: known edges while training: of the 'whole' image, hidden in the hole afterwards, so that an edge at
+            the hole's rim tells of the pixels inside; or of the 'known' region alone.
+        test_edges: the same for completion. 'whole' makes the method an oracle, and tables say so.
+        test_composite: whether G2 gets the known region's Canny edges outside the hole at completion, as in training;
+            if not, G1's drawing everywhere, as in the released test script.
     """
 
     PHASES = ("edge", "inpaint", "edge_inpaint", "joint")
+    NETWORKS = ("edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator")
 
     def __init__(
         self,
@@ -104,6 +126,15 @@ class EdgeConnect(Inpainter):
         betas: Sequence[float],
         sigma: float | Sequence[int] | None,
         vgg: str,
+        vgg_normalised: bool,
+        spectral_norm: Sequence[str],
+        fill: str,
+        conditional: bool,
+        style_region: str,
+        joint: str,
+        train_edges: str,
+        test_edges: str,
+        test_composite: bool,
     ) -> None:
         super().__init__(schedule, learning_rate, stride=4, smallest=12)
         schedule.require(self.PHASES)
@@ -117,45 +148,77 @@ class EdgeConnect(Inpainter):
         self.sigma = sigma
         self.width = width
         self.vgg_weights = vgg
+        self.vgg_normalised = vgg_normalised
+        self.spectral_norm = [require_one_of("model.spectral_norm", name, self.NETWORKS) for name in spectral_norm]
+        self.fill = require_one_of("model.fill", fill, FILLS)
+        self.conditional = conditional
+        self.style_region = require_one_of("model.style_region", style_region, ("hole", "known"))
+        self.joint = require_one_of("model.joint", joint, ("code", "paper"))
+        self.train_edges = require_one_of("model.train_edges", train_edges, ("whole", "known"))
+        self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
+        self.test_composite = test_composite
+        self.oracle = test_edges == "whole"
         self.vgg: tuple[VGG19, ...] = ()  # in a tuple: frozen, so neither a checkpoint nor an optimizer sees it
-        self.edge_generator = EdgeGenerator(width)
-        self.edge_discriminator = PatchDiscriminator(2, width)
-        self.inpaint_generator = InpaintGenerator(width)
-        self.inpaint_discriminator = PatchDiscriminator(3, width)
+        spectral = {name: name in self.spectral_norm for name in self.NETWORKS}
+        self.edge_generator = EdgeGenerator(width, spectral=spectral["edge_generator"], fill=fill)
+        self.edge_discriminator = PatchDiscriminator(2, width, spectral=spectral["edge_discriminator"])
+        self.inpaint_generator = InpaintGenerator(width, spectral=spectral["inpaint_generator"], fill=fill)
+        self.inpaint_discriminator = PatchDiscriminator(
+            4 if conditional else 3, width, spectral=spectral["inpaint_discriminator"]
+        )
         self.edge_precision = BinaryPrecision()
         self.edge_recall = BinaryRecall()
 
     # --- completion ------------------------------------------------------------------------------------------------
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """G2's raw output on the known region's Canny edges and, in the hole, a user's ``edges`` or else G1's."""
-        return self.inpaint_generator(visible, self.edges_from_known(visible, mask, edges), mask)
+        """G2's raw output on the known region's edges and, in the hole, a user's ``edges`` or else G1's.
 
-    def edges_from_known(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Planes:
-        """The edge map that G2 gets outside training: no pixel of the hole has a say in it.
-
-        Canny ignores the hole, as in the released test script; the known region keeps its Canny edges, as in the
-        released training (the released test script feeds G2 the raw output of G1 there).
+        An oracle's ``edges`` are the true ones; it uses those of the known region, and G1's in the hole.
         """
-        gray = rgb_to_gray(visible)
-        known_edges = self.canny_edges(gray, known=1 - mask)
-        drawn = self.edge_generator(gray, known_edges, mask) if edges is None else edges
-        return drawn * mask + known_edges * (1 - mask)
+        return self.inpaint_generator(visible, self.edge_map(visible, mask, edges), mask)
 
-    def canny_edges(self, gray: Planes, known: Planes | None = None) -> Planes:
-        """Canny edges at this model's sigma; drawn per sample from a range while training."""
+    def edge_map(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Planes:
+        """The edges that G2 paints over outside training; only an oracle's are touched by what the hole hides."""
+        gray = rgb_to_gray(visible)
+        known_edges = self.known_edges(gray, mask, edges)
+        if edges is not None and not self.oracle:
+            return edges * mask + known_edges * (1 - mask)
+        drawn = self.edge_generator(gray, known_edges, mask)
+        return drawn * mask + known_edges * (1 - mask) if self.test_composite else drawn
+
+    def known_edges(self, gray: Planes, mask: Planes, true_edges: Planes | None) -> Planes:
+        """Canny edges of the known region, which ignore the hole as in the released test script, or an oracle's."""
+        if self.oracle and true_edges is not None:
+            return true_edges
+        return self.canny_edges(gray, known=1 - mask)
+
+    def true_edges(self, image: Images) -> Planes:
+        """Canny edges of the whole image."""
+        return self.canny_edges(rgb_to_gray(image))
+
+    def canny_edges(
+        self, gray: Planes, known: Planes | None = None, sigma: float | Sequence[float] | None = None
+    ) -> Planes:
+        """Canny edges at ``sigma``, one for all images or one an image, or else at this model's."""
         if self.sigma is None:
             return torch.zeros_like(gray)
-        if not isinstance(self.sigma, Sequence):
-            return canny(gray, float(self.sigma), known)
-        low, high = self.sigma
-        if self.training:
-            return canny(gray, [float(s) for s in torch.randint(low, high + 1, (len(gray),))], known)
-        return canny(gray, float((low + high) // 2), known)
+        if sigma is None:
+            sigma = float(sum(self.sigma) // 2) if isinstance(self.sigma, Sequence) else float(self.sigma)
+        return canny(gray, sigma, known)
 
-    def inner_pictures(self, visible: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
+    def drawn_sigma(self, count: int) -> list[float] | None:
+        """A sigma for each training sample where a range is given."""
+        if not isinstance(self.sigma, Sequence):
+            return None
+        low, high = self.sigma
+        return [float(sigma) for sigma in torch.randint(low, high + 1, (count,))]
+
+    def inner_pictures(
+        self, visible: Images, mask: Planes, edges: Planes | None = None
+    ) -> dict[str, Float[Tensor, "batch _ height width"]]:
         """The edges that G2 paints over."""
-        return {"edges": self.edges_from_known(visible, mask)}
+        return {"edges": self.edge_map(visible, mask, edges)}
 
     # --- training --------------------------------------------------------------------------------------------------
 
@@ -163,39 +226,55 @@ class EdgeConnect(Inpainter):
         """One batch of a phase: the discriminators first, then the generators through them, down one summed loss."""
         image, mask = batch["image"], batch["mask"]
         gray = rgb_to_gray(image)
-        # The whole image's edges, as in the released training; edges from files, where the data have them.
-        true_edges = batch["edges"] if "edges" in batch else self.canny_edges(gray)
+        true_edges, known_edges = self.training_edges(batch, gray)
         optimizer_g1, optimizer_d1, optimizer_g2, optimizer_d2 = self.optimizers()  # type: ignore[attr-defined]
         losses: Losses = {}
         totals: list[Tensor] = []
-        edges = true_edges
+        edges = true_edges * mask + known_edges * (1 - mask)
 
         if phase.name in ("edge", "joint"):
-            drawn = self.edge_generator(gray, true_edges, mask)
+            drawn = self.edge_generator(gray, known_edges, mask)
+            edges = drawn * mask + known_edges * (1 - mask)
+        if phase.name == "edge" or (phase.name == "joint" and self.joint == "code"):
             real, fake = torch.cat([gray, true_edges], dim=1), torch.cat([gray, drawn], dim=1)
             d_losses = self.discriminator_losses(self.edge_discriminator, real, fake)
             self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d1)
             g_losses = self.edge_losses(real, fake)
             totals.append(weigh(g_losses, self.weights["edge"]))
             losses |= _named("edge", g_losses) | _named("edge_discriminator", d_losses)
-            edges = drawn * mask + true_edges * (1 - mask)
 
         if phase.name == "edge_inpaint":
             with torch.no_grad(), evaluating(self.edge_generator):
-                drawn = self.edge_generator(gray, true_edges, mask)
-            edges = drawn * mask + true_edges * (1 - mask)
+                drawn = self.edge_generator(gray, known_edges, mask)
+            edges = drawn * mask + known_edges * (1 - mask)
 
         if phase.name != "edge":
             output = self.inpaint_generator(image, edges, mask)
-            d_losses = self.discriminator_losses(self.inpaint_discriminator, image, output)
+            real, fake = self.judged_by_d2(image, edges), self.judged_by_d2(output, edges)
+            d_losses = self.discriminator_losses(self.inpaint_discriminator, real, fake)
             self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d2)
-            g_losses = self.inpaint_losses(image, output, mask)
+            g_losses = self.inpaint_losses(image, output, mask, fake)
             totals.append(weigh(g_losses, self.weights["inpaint"]))
             losses |= _named("inpaint", g_losses) | _named("inpaint_discriminator", d_losses)
 
         learning = {"edge": [optimizer_g1], "joint": [optimizer_g1, optimizer_g2]}.get(phase.name, [optimizer_g2])
         self.descend(torch.stack(totals).sum(), *learning)
         return losses
+
+    def training_edges(self, batch: dict[str, Any], gray: Planes) -> tuple[Planes, Planes]:
+        """The whole image's edges, and those that the generators know; edges from files where the data have them."""
+        if "edges" in batch:
+            return batch["edges"], batch["edges"]
+        sigma = self.drawn_sigma(len(gray))
+        true_edges = self.canny_edges(gray, sigma=sigma)
+        if self.train_edges == "whole":
+            return true_edges, true_edges
+        mask = batch["mask"]
+        return true_edges, self.canny_edges(hide(gray, mask), 1 - mask, sigma)
+
+    def judged_by_d2(self, image: Images, edges: Planes) -> Float[Tensor, "batch planes height width"]:
+        """D2's input: the image, and where it is conditional the edges, through which no gradient passes."""
+        return torch.cat([image, edges.detach()], dim=1) if self.conditional else image
 
     def discriminator_losses(self, discriminator: PatchDiscriminator, real: Tensor, fake: Tensor) -> Losses:
         """What the discriminator loses on real and generated input, in a forward pass each."""
@@ -220,15 +299,18 @@ class EdgeConnect(Inpainter):
             "feature_matching": feature_matching(fake_features, real_features),
         }
 
-    def inpaint_losses(self, image: Images, output: Images, mask: Planes) -> Losses:
-        """G2's losses on its raw output, through the frozen D2 and VGG-19; the style is compared in the hole alone."""
+    def inpaint_losses(
+        self, image: Images, output: Images, mask: Planes, judged: Float[Tensor, "batch planes height width"]
+    ) -> Losses:
+        """G2's losses on its raw output, through the frozen D2 (which sees ``judged``) and VGG-19."""
         with frozen(self.inpaint_discriminator):
-            logits = self.inpaint_discriminator(output)[-1]
+            logits = self.inpaint_discriminator(judged)[-1]
         losses = {"l1": l1_per_hole(output, image, mask), "adversarial": self.gan.generator(logits)}
         if "perceptual" in self.weights["inpaint"]:
             losses["perceptual"] = perceptual(self.features(output), self.constant_features(image))
         if "style" in self.weights["inpaint"]:
-            losses["style"] = style(self.features(output * mask), self.constant_features(image * mask))
+            region = mask if self.style_region == "hole" else 1 - mask
+            losses["style"] = style(self.features(output * region), self.constant_features(image * region))
         return losses
 
     def features(self, image: Images) -> dict[str, Tensor]:
@@ -257,13 +339,27 @@ class EdgeConnect(Inpainter):
         """The YAML's weights."""
         return dict(self.weights)
 
+    def switches(self) -> dict[str, Any]:
+        """Where the paper and the released code differ, and what users of both asked for."""
+        return {
+            "spectral_norm": ", ".join(self.spectral_norm) or "none",
+            "fill": self.fill,
+            "conditional": self.conditional,
+            "style_region": self.style_region,
+            "joint": self.joint,
+            "train_edges": self.train_edges,
+            "test_edges": self.test_edges,
+            "test_composite": self.test_composite,
+            "vgg_normalised": self.vgg_normalised,
+        }
+
     def setup(self, stage: str) -> None:
         """Fetch the VGG-19 before anything long starts, if a phase to come needs it."""
         assert self.schedule is not None
         painting = any(phase.batches for phase in self.schedule.phases if phase.name != "edge")
         looking = self.weights["inpaint"].keys() & {"perceptual", "style"}
         if stage == "fit" and painting and looking and not self.vgg:
-            self.vgg = (VGG19(self.vgg_weights, self.width),)
+            self.vgg = (VGG19(self.vgg_weights, self.width, self.vgg_normalised),)
 
     def on_fit_start(self) -> None:
         """Move the VGG-19, which Lightning does not see, to where the networks are."""
@@ -273,9 +369,8 @@ class EdgeConnect(Inpainter):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete the batch, and score G1's edges in the hole against the whole image's, at threshold 0.5."""
         image, mask = batch["image"], batch["mask"]
-        gray = rgb_to_gray(hide(image, mask))
-        drawn = self.edge_generator(gray, self.canny_edges(gray, known=1 - mask), mask)
-        true_edges = self.canny_edges(rgb_to_gray(image))
+        gray, true_edges = rgb_to_gray(hide(image, mask)), self.true_edges(image)
+        drawn = self.edge_generator(gray, self.known_edges(gray, mask, true_edges), mask)
         # Known pixels become true negatives, which neither precision nor recall counts.
         for metric, name in ((self.edge_precision, "edge_precision"), (self.edge_recall, "edge_recall")):
             metric.update((drawn * mask).flatten(), (true_edges * mask).flatten().int())
