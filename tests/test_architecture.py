@@ -10,17 +10,22 @@ import pytest
 import inpaintlab
 
 PACKAGE = Path(inpaintlab.__file__).parent
-COMMANDS = {"train", "evaluate", "compare", "doctor", "cli"}
+COMMANDS = {"train", "evaluate", "complete", "compare", "doctor", "weights", "cli"}
 ALLOWED = {
     "schedule": set(),
     "layers": set(),
-    "losses": {"layers"},
+    "losses": {"layers", "published.catalogue", "published.download"},
+    "published.catalogue": set(),
+    "published.download": {"published.catalogue"},
     "metrics": set(),
     "edges": set(),
     "config": set(),
     "pictures": set(),
-    "inpainter": {"schedule", "config"},
-    "masks": {"pictures"},
+    "inpainter": {"schedule", "config", "blending"},
+    "blending": set(),
+    "published.torch7": set(),
+    "masks": set(),
+    "mask_files": {"masks"},
     "sources": {"masks", "pictures"},
     "crops": {"masks", "pictures", "sources"},
     "data": {"masks", "edges", "crops", "sources", "pictures"},

@@ -1,7 +1,5 @@
 """Laws of every model in conf/model, and of the YAML files themselves."""
 
-from typing import Any
-
 import pytest
 import torch
 from hydra.errors import ConfigCompositionException, InstantiationException
@@ -109,6 +107,64 @@ def test_completion_leaves_its_input_as_it_was(model: Inpainter) -> None:
     assert torch.equal(mask, kept[1])
 
 
+HOLES = {
+    "a pixel": [(slice(7, 8), slice(9, 10))],
+    "a corner": [(slice(0, 1), slice(0, 1))],
+    "every border": [(slice(0, 3), slice(None)), (slice(None), slice(0, 2)), (slice(30, 33), slice(None))],
+    "all but a pixel": [(slice(0, 32), slice(None)), (slice(32, 33), slice(0, 45))],
+}
+
+
+@pytest.mark.parametrize("boxes", HOLES.values(), ids=HOLES)
+@each_model
+def test_holes_of_any_extent_are_filled(model: Inpainter, boxes: list[tuple[slice, slice]]) -> None:
+    image, mask = torch.rand(1, 3, 33, 46, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 1, 33, 46)
+    for rows, columns in boxes:
+        mask[..., rows, columns] = 1
+    for completed in (model.complete(image, mask), model.complete(image, mask, blended=True)):
+        known = (mask == 0).expand_as(image)
+        assert torch.equal(completed[known], image[known])
+        assert completed.isfinite().all()
+
+
+@pytest.mark.parametrize("blended", [False, True])
+@each_model
+def test_an_image_without_a_hole_comes_back_as_it_is(model: Inpainter, blended: bool) -> None:
+    image, _ = sample()
+    assert torch.equal(model.complete(image, torch.zeros(2, 1, 32, 32), blended=blended), image)
+
+
+@each_model
+def test_of_an_image_that_is_all_hole_a_network_gives_its_output_and_a_classical_method_an_error(
+    model: Inpainter,
+) -> None:
+    image, mask = torch.rand(1, 3, 33, 46), torch.ones(1, 1, 33, 46)
+    if model.schedule is None:
+        with pytest.raises(ValueError, match="known pixels"):
+            model.complete(image, mask)
+    else:
+        assert torch.equal(model.complete(image, mask), model.raw_output(image, mask))
+
+
+@each_model
+def test_images_of_a_batch_may_have_any_number_of_holes(model: Inpainter) -> None:
+    image, mask = sample(batch=3)
+    mask[0] = 0
+    mask[1, :, 2:5, 2:5], mask[1, :, 20:30, 25:32] = 1, 1
+    completed = model.complete(image, mask)
+    assert torch.equal(completed[0], image[0])
+    alone = [model.complete(image[i : i + 1], mask[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(completed, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+@each_model
+def test_a_single_pixel_is_an_image(model: Inpainter) -> None:
+    image = torch.rand(1, 3, 1, 1)
+    assert torch.equal(model.complete(image, torch.zeros(1, 1, 1, 1)), image)
+    if model.schedule is not None:
+        assert model.complete(image, torch.ones(1, 1, 1, 1)).isfinite().all()
+
+
 @each_model
 def test_a_batch_equals_its_single_images(model: Inpainter) -> None:
     image, mask = sample(batch=3)
@@ -197,58 +253,3 @@ def test_an_added_setting_that_a_model_lacks_fails_with_its_key(built: Builder, 
 def test_a_choice_that_does_not_exist_fails_with_its_name(composed: Composer) -> None:
     with pytest.raises(Exception, match="glcik"):
         composed("model=glcik")
-
-
-# ------------------------------------------------------------------------------------------------ the papers' numbers
-
-
-def test_glcic_has_the_papers_numbers(composed: Composer) -> None:
-    model = composed("model=glcic", "data=toy", "data.size=256").model
-    assert model.weights == {
-        "completion": {"reconstruction": 1.0},
-        "joint": {"reconstruction": 1.0, "adversarial": 4e-4},
-        "discriminator": {"real": 1.0, "fake": 1.0},
-        "joint_discriminator": {"real": 1.0, "fake": 1.0},
-    }
-    assert lengths(model) == {"completion": 90_000, "discriminator": 10_000, "joint": 400_000}
-    assert (model.image_size, model.patch_size) == (256, 128)
-    assert (model.global_convolutions, model.local_convolutions) == (6, 5)
-    assert (model.learning_rate, model.optimizer.rho, model.optimizer.eps) == (1.0, 0.9, 1e-6)
-    assert model.width == 1.0
-    assert model.mean_pixel is None
-
-
-def test_glcic_for_celeba_has_its_windows(composed: Composer) -> None:
-    model = composed("model=glcic_celeba", "data=toy", "data.size=160").model
-    assert (model.image_size, model.patch_size) == (160, 96)
-    assert (model.global_convolutions, model.local_convolutions) == (5, 5)
-    assert lengths(model) == {"completion": 90_000, "discriminator": 10_000, "joint": 400_000}
-
-
-def test_edgeconnect_has_the_released_examples_numbers(composed: Composer) -> None:
-    model = composed("model=edgeconnect").model
-    assert model.weights == {
-        "edge": {"adversarial": 1.0, "feature_matching": 10.0},
-        "inpaint": {"l1": 1.0, "adversarial": 0.1, "perceptual": 0.1, "style": 250.0},
-        "discriminator": {"real": 0.5, "fake": 0.5},
-    }
-    assert (model.learning_rate, model.discriminator_ratio) == (1e-4, 0.1)
-    assert list(model.betas) == [0.0, 0.9]
-    assert (model.sigma, model.width, model.vgg) == (2.0, 1.0, "imagenet")
-    assert model.gan._target_ == "inpaintlab.losses.NonSaturating"
-    assert lengths(model)["edge"] == lengths(model)["inpaint"] == 2_000_000
-
-
-@pytest.mark.parametrize("phase", ["edge", "inpaint", "edge_inpaint", "joint"])
-def test_a_schedule_of_one_phase_runs_that_phase_alone(composed: Composer, phase: str) -> None:
-    model = composed("model=edgeconnect", f"model/schedule={phase}_only").model
-    assert [name for name, batches in lengths(model).items() if batches] == [phase]
-
-
-def test_the_rectangles_are_glcics(composed: Composer) -> None:
-    mask = composed("mask=rectangle").mask
-    assert list(mask.height) == list(mask.width) == [96 / 256, 128 / 256]
-
-
-def lengths(model: Any) -> dict[str, int]:
-    return {name: phase.batches for name, phase in model.schedule.phases.items()}

@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 
 from commands import checkpoint, run_here, tiny
+from inpaintlab.blending import blend
 from inpaintlab.losses import VGG19
-from inpaintlab.manifest import Manifest
+from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.metrics import MAE
+from inpaintlab.pictures import image_tensor, read_rgb
 from inpaintlab.results import Result
 
 Done = subprocess.CompletedProcess[str]
@@ -281,3 +283,57 @@ def test_photographs_that_moved_are_found_at_root(tmp_path: Path) -> None:
     succeeded(evaluate(tmp_path, "model=mean_colour", "label=b", "root=after"))
     first, second = (Result.load(tmp_path / "results" / name).per_image.drop("seconds") for name in "ab")
     assert first.equals(second)
+
+
+# --- post-processing -------------------------------------------------------------------------------------------------
+
+
+def test_blending_reports_both_numbers_from_one_run_of_the_method(here: Path) -> None:
+    done = succeeded(evaluate(here, "checkpoint=runs/glcic", "blend=true"))
+    assert "results/glcic_blended" in done.stdout
+    plain, blended = (Result.load(here / "results" / label) for label in ("glcic", "glcic_blended"))
+    assert (plain.post_processing, blended.post_processing) == (None, "fast marching + Poisson blending")
+    assert plain.checkpoint == blended.checkpoint
+    assert plain.means["all"]["mae_hole"] != blended.means["all"]["mae_hole"]
+    succeeded(evaluate(here, "checkpoint=runs/glcic", "label=alone"))
+    assert plain.means == Result.load(here / "results" / "alone").means
+
+
+def test_the_blended_pictures_are_those_of_blending_the_completed_ones(here: Path) -> None:
+    succeeded(evaluate(here, "model=mean_colour", "blend=true"))
+    dataset = ManifestDataset(Manifest.load(here / "test.json"))
+    plain, blended = (Result.load(here / "results" / label) for label in ("mean_colour", "mean_colour_blended"))
+    for sample in dataset:
+        completed = image_tensor(read_rgb(plain.picture(sample["name"])))[None]
+        found = image_tensor(read_rgb(blended.picture(sample["name"])))[None]
+        assert torch.equal(found, blend(completed, sample["mask"][None]))
+
+
+def test_a_blended_result_is_added_to_a_plain_one_that_is_there(here: Path) -> None:
+    succeeded(evaluate(here, "model=mean_colour"))
+    before = (here / "results" / "mean_colour" / "result.json").read_bytes()
+    done = succeeded(evaluate(here, "model=mean_colour", "blend=true"))
+    assert "is there already" in done.stdout
+    assert (here / "results" / "mean_colour" / "result.json").read_bytes() == before
+    assert Result.load(here / "results" / "mean_colour_blended").label == "mean_colour_blended"
+
+
+def test_what_implementations_do_differently_is_in_the_result(here: Path) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/edgeconnect"))
+    assert Result.load(here / "results" / "edgeconnect").switches["fill"] == "white"
+
+
+def test_true_edges_at_test_time_make_an_oracle_of_edgeconnect(here: Path) -> None:
+    for label, setting in {
+        "named": ["model=edgeconnect", "model.test_edges=whole"],
+        "added": ["+model.test_edges=whole"],
+    }.items():
+        succeeded(evaluate(here, "checkpoint=runs/edgeconnect", *setting, f"label={label}"))
+        result = Result.load(here / "results" / label)
+        assert result.oracle
+        assert result.switches["test_edges"] == "whole"
+
+
+def test_a_group_beside_a_checkpoint_is_refused_rather_than_ignored(here: Path) -> None:
+    told = refused(evaluate(here, "checkpoint=runs/edgeconnect", "model=edgeconnect", "model/gan=hinge"))
+    assert "model/gan=hinge" in told

@@ -40,7 +40,7 @@ def recipe(root: Path, **changes: Any) -> dict[str, Any]:
         "crop": {"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
         "bins": {
             "files": {
-                "_target_": "inpaintlab.masks.MaskFolder",
+                "_target_": "inpaintlab.mask_files.MaskFolder",
                 "root": str(root / "masks"),
                 "threshold": 0.5,
                 "hole": "white",

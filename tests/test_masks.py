@@ -4,33 +4,36 @@ import pickle
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from scipy import ndimage
 
+from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.masks import (
     Block,
     Center,
     Half,
     Mask,
-    MaskFolder,
     Mixture,
+    RandomRegion,
     Rectangle,
     Strokes,
     WithHoleRatio,
+    _catmull_rom,
     sample_generator,
 )
 
 CONF = Path(__file__).parents[1] / "conf" / "mask"
 FILES = sorted(CONF.glob("*.yaml"))
 SIZES = [(64, 64), (256, 256), (33, 47), (50, 21), (8, 8), (2, 3)]
+# 20 to 30 % of 6 pixels is no whole number of pixels.
+CASES = [(file, *size) for file in FILES for size in SIZES if (file.stem, size) != ("random_region", (2, 3))]
 
 
 @pytest.fixture
@@ -42,19 +45,20 @@ def folder(tmp_path: Path) -> Path:
         # a checkerboard of 8 px squares, cut at random: every size and centre keeps both colours
         row, column = rng.integers(0, 16, 2)
         board = (np.indices((80, 80)) // 8).sum(0)[row:, column:][:64, :64] % 2
-        save(tmp_path / "masks" / ("inner" if index % 2 else "") / f"{index}.png", 255 * board)
+        picture = Image.fromarray((255 * board).astype(np.uint8))
+        picture.save(tmp_path / "masks" / ("inner" if index % 2 else "") / f"{index}.png")
     return tmp_path / "masks"
 
 
-def save(file: Path, pixels: np.ndarray) -> None:
-    Image.fromarray(np.asarray(pixels).astype(np.uint8)).save(file)
-
-
-def build(file: Path, folder: Path) -> Mask:
+def configuration(file: Path, folder: Path) -> DictConfig:
     config = OmegaConf.load(file)
     if OmegaConf.is_missing(config, "root"):
         config.root = str(folder)
-    return instantiate(config)
+    return config
+
+
+def build(file: Path, folder: Path) -> Mask:
+    return instantiate(configuration(file, folder))
 
 
 def strokes() -> Mask:
@@ -71,8 +75,7 @@ def corners(mask: torch.Tensor) -> tuple[int, int, int, int]:
 # ---- every configuration
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize(("file", "height", "width"), CASES, ids=lambda part: getattr(part, "stem", None))
 def test_every_mask_is_binary_with_a_hole_and_a_known_pixel(file, height, width, folder):
     mask = build(file, folder)
     generator = sample_generator(file.stem, height, width)
@@ -120,6 +123,22 @@ def test_any_mask_takes_a_hole_ratio(file, folder):
     mask = WithHoleRatio(build(file, folder), 0.05, 0.7)
     for index in range(5):
         assert 0.05 < mask(64, 64, sample_generator(index)).mean() <= 0.7
+
+
+def test_a_manifest_finds_every_mask_again(folder):
+    manifest = Manifest.create(
+        source={"_target_": "inpaintlab.sources.Toy", "count": 2, "size": 40},
+        crop={"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
+        bins={file.stem: OmegaConf.to_container(configuration(file, folder)) for file in FILES},
+        split="test",
+        size=32,
+        seed=0,
+    )
+    again = ManifestDataset(manifest)
+    assert [again[index]["name"] for index in range(len(again))] == [item.name for item in manifest.items]
+    assert [float(again[index]["mask"].mean()) for index in range(len(again))] == pytest.approx(
+        [item.hole_ratio for item in manifest.items]
+    )
 
 
 @pytest.mark.parametrize("mask", [Center(), Block(), Half(), Rectangle([0.375, 0.5], [0.375, 0.5])])
@@ -281,129 +300,153 @@ def test_strokes_say_which_parameter_is_wrong(change, sentence):
         Strokes(**arguments)
 
 
-# ---- folders of files
+# ---- random regions
 
 
-def draw(root: Path, height: int, width: int, **options) -> np.ndarray:
-    return MaskFolder(root, **options)(height, width, sample_generator(0))[0].numpy()
+def regions(**changes) -> Mask:
+    return instantiate(OmegaConf.load(CONF / "random_region.yaml"), **changes)
 
 
-def test_polarity_and_threshold_by_hand(tmp_path):
-    save(tmp_path / "m.png", [[0, 127, 128, 255]])
-    assert draw(tmp_path, 1, 4).tolist() == [[0, 0, 1, 1]]
-    assert draw(tmp_path, 1, 4, hole="black").tolist() == [[1, 1, 0, 0]]
-    assert draw(tmp_path, 1, 4, threshold=0).tolist() == [[0, 1, 1, 1]]
-    assert draw(tmp_path, 1, 4, threshold=0.9).tolist() == [[0, 0, 0, 1]]
-    assert draw(tmp_path, 1, 4, threshold=0, hole="black").tolist() == [[1, 0, 0, 0]]
+def cut_from_a_large_pattern(side: int, cell: float, count: int) -> np.ndarray:
+    """Windows at random places of one pattern that Pillow interpolates: what the release does, at a smaller size."""
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.random((500, 500), np.float32))
+    large = round(500 * cell)
+    pattern = np.asarray(noise.resize((large, large), Image.Resampling.BICUBIC)) < 0.25
+    corners_of_windows = rng.integers(0, large - side + 1, (count, 2))
+    return np.stack([pattern[row : row + side, column : column + side] for row, column in corners_of_windows])
 
 
-def test_dilation_grows_the_hole_in_all_directions(tmp_path):
-    pixels = np.zeros((7, 7))
-    pixels[0, 2] = pixels[5, 5] = 255
-    save(tmp_path / "m.png", pixels)
-    by_hand = np.zeros((7, 7))
-    by_hand[0:2, 1:4] = by_hand[4:7, 4:7] = 1
-    assert np.array_equal(draw(tmp_path, 7, 7, dilate=1), by_hand)
-    expected = ndimage.binary_dilation(255 - pixels == 0, np.ones((5, 5)))
-    assert np.array_equal(draw(tmp_path, 7, 7, dilate=2), expected)
+def drawn(mask: Mask, side: int, count: int) -> np.ndarray:
+    generator = sample_generator("drawn")
+    return np.stack([mask(side, side, generator)[0].numpy() > 0 for _ in range(count)])
 
 
-def test_dilation_counts_pixels_of_the_resized_mask(tmp_path):
-    pixels = np.zeros((64, 64))
-    pixels[32:40, 32:40] = 255
-    save(tmp_path / "m.png", pixels)
-    assert draw(tmp_path, 8, 8, dilate=1).sum() == 9
+def statistics(holes: np.ndarray) -> dict[str, np.ndarray]:
+    """What windows are compared by: a number for each window."""
+    pieces = [ndimage.label(hole)[1] for hole in holes]
+    gaps = [ndimage.label(~hole)[1] for hole in holes]
+    ends_across = np.count_nonzero(holes[:, :, 1:] != holes[:, :, :-1], axis=(1, 2))
+    ends_down = np.count_nonzero(holes[:, 1:] != holes[:, :-1], axis=(1, 2))
+    rims = np.concatenate([holes[:, 0], holes[:, -1], holes[:, :, 0], holes[:, :, -1]], axis=1).mean(1)
+    middles = holes[:, holes.shape[1] // 2].mean(1)
+    compared = {"coverage": holes.mean((1, 2)), "pieces": pieces, "gaps": gaps, "ends of runs across": ends_across}
+    compared |= {"ends of runs down": ends_down, "rim": rims, "middle": middles}
+    return {name: np.asarray(values, float) for name, values in compared.items()}
 
 
-def test_files_are_resized_by_nearest_neighbour(tmp_path):
-    pixels = 255 * np.random.default_rng(0).integers(0, 2, (12, 12))
-    save(tmp_path / "m.png", pixels)
-    assert np.array_equal(draw(tmp_path, 36, 36), np.kron(pixels, np.ones((3, 3))) / 255)
-    assert np.array_equal(draw(tmp_path, 4, 4), pixels[1::3, 1::3] / 255)
+def assert_same_distribution(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """Mean and standard deviation of every statistic agree within four standard errors."""
+    for name, values in statistics(ours).items():
+        others = statistics(theirs)[name]
+        for moment, first, second in (
+            ("mean", values, others),
+            ("variance", (values - values.mean()) ** 2, (others - others.mean()) ** 2),
+        ):
+            error = np.hypot(first.std() / np.sqrt(first.size), second.std() / np.sqrt(second.size))
+            assert abs(first.mean() - second.mean()) < 4 * error, (name, moment, first.mean(), second.mean(), error)
 
 
-def test_other_proportions_take_the_largest_central_part(tmp_path):
-    pixels = 255 * np.random.default_rng(0).integers(0, 2, (8, 20))
-    save(tmp_path / "m.png", pixels)
-    assert np.array_equal(draw(tmp_path, 8, 8), pixels[:, 6:14] / 255)
-    assert np.array_equal(draw(tmp_path, 4, 20), pixels[2:6] / 255)
+def test_windows_are_distributed_as_if_cut_from_one_large_pattern():
+    ours = drawn(regions(coverage=[0, 1], cell=5.3 / 48), 48, 1500)
+    assert_same_distribution(ours, cut_from_a_large_pattern(48, 5.3, 1500))
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_every_mode_of_file_is_read_as_grey(tmp_path, mode):
-    pixels = np.array([[0, 255, 255], [0, 0, 255]], np.uint8)
-    if mode == "I;16":
-        Image.fromarray(pixels.astype(np.uint16) * 200).save(tmp_path / "m.png")
-    else:
-        Image.fromarray(pixels).convert(mode).save(tmp_path / "m.png")
-    assert np.array_equal(draw(tmp_path, 2, 3), pixels / 255)
+def test_redrawn_windows_are_distributed_as_if_cut_from_one_large_pattern():
+    theirs = cut_from_a_large_pattern(48, 5.3, 8000)
+    coverage = theirs.mean((1, 2))
+    met = theirs[(coverage > 0.2) & (coverage <= 0.3)]
+    assert len(met) > 800
+    assert_same_distribution(drawn(regions(cell=5.3 / 48), 48, 800), met)
 
 
-def test_a_jpeg_mask_warns_once_and_stays_binary(tmp_path):
-    rows, columns = np.indices((64, 64))
-    save(tmp_path / "m.jpg", 255 * ((rows - 30) ** 2 + (columns - 30) ** 2 < 300))
-    masks = MaskFolder(tmp_path)
-    with pytest.warns(UserWarning, match="m.jpg has many grey values"):
-        drawn = masks(64, 64, sample_generator(0))
-    assert drawn.unique().tolist() == [0.0, 1.0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        masks(64, 64, sample_generator(1))
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 90), (200, 40)])
+def test_the_noise_is_interpolated_as_pillow_does(height, width):
+    cell = 0.11 * min(height, width)
+    cells = [int((side - 1) / cell) + 5 for side in (height, width)]
+    mask = regions(coverage=[0, 1], cell=0.11)
+    hole = mask(height, width, sample_generator(5))[0].numpy() > 0
+
+    generator = sample_generator(5)
+    top, left = torch.rand(mask.windows, 2, generator=generator, dtype=torch.float64)[0].tolist()
+    noise = torch.rand(mask.windows, *cells, generator=generator)[0].numpy()
+    # Pillow counts from the edge of the first cell to the edge of the first pixel, we from centre to centre.
+    left, top = left + 1.5 - 0.5 / cell, top + 1.5 - 0.5 / cell
+    box = (left, top, left + width / cell, top + height / cell)
+    theirs = np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC, box=box))
+    clear = np.abs(theirs - 0.25) > 0.005
+    assert clear.mean() > 0.95
+    assert np.array_equal(hole[clear], theirs[clear] < 0.25)
 
 
-def test_every_file_is_picked_and_the_order_is_by_name(folder):
-    (folder / "notes.txt").write_text("not a mask")
-    (folder / "._0.png").write_bytes(b"left by a file manager")
-    masks = MaskFolder(str(folder))
-    assert masks.names == ["0.png", "2.png", "4.png", "inner/1.png", "inner/3.png"]
+def test_a_sparse_look_passes_over_no_window_that_is_covered_as_asked():
+    thorough = regions()
+    thorough.margin = 1
+    for side in (100, 256):
+        for index in range(25):
+            quick = regions()(side, side, sample_generator(index))
+            assert torch.equal(quick, thorough(side, side, sample_generator(index)))
+
+
+def test_the_pattern_is_computed_without_rounding():
     generator = sample_generator(0)
-    assert len({masks(64, 64, generator).numpy().tobytes() for _ in range(100)}) == 5
+    noise = torch.rand(20, 20, generator=generator).double()
+    for offset in torch.rand(20, generator=generator, dtype=torch.float64):
+        weights = _catmull_rom(offset[None].numpy(), 256, 16.6656, 1, 20)[0]
+        whole = [(2**12 * weights).long(), (2**24 * noise).long()]
+        assert torch.equal(whole[0] / 2**12, weights)
+        assert torch.equal(whole[1] / 2**24, noise)
+        exact = whole[0] @ whole[1] @ whole[0].T
+        assert exact.abs().max() < 2**53
+        assert torch.equal(2**48 * (weights @ noise @ weights.T), exact.double())
 
 
-def test_a_missing_folder_says_what_was_looked_for(tmp_path):
-    with pytest.raises(ValueError, match=r"looks for mask images \(.png.*\) in .*nowhere.* no such folder; set root"):
-        MaskFolder(tmp_path / "nowhere")
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (31, 31), (100, 100), (512, 512), (16, 200), (300, 64)])
+def test_regions_cover_20_to_30_percent_at_every_size(height, width):
+    for index in range(3):
+        assert 0.2 < regions()(height, width, sample_generator(index)).mean() <= 0.3
 
 
-def test_an_empty_folder_says_what_was_looked_for(tmp_path):
-    (tmp_path / "readme.txt").write_text("no masks here")
-    with pytest.raises(ValueError, match=r"looks for mask images \(.png.*\) in .* but found none; put masks there"):
-        MaskFolder(tmp_path)
+def test_regions_scale_with_the_image():
+    pieces = [statistics(drawn(regions(), side, 60))["pieces"] for side in (64, 192)]
+    error = np.hypot(*(counts.std() / np.sqrt(60) for counts in pieces))
+    # Twelve and more: a rectangle or a stroke is one.
+    assert pieces[0].mean() > 12
+    assert abs(pieces[0].mean() - pieces[1].mean()) < 4 * error
 
 
-def test_an_unreadable_file_is_named(tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nthis is no picture")
-    with pytest.raises(ValueError, match=r"broken.png cannot be read as an image .*; repair or remove the file"):
-        draw(tmp_path, 8, 8)
+def test_a_cell_is_never_smaller_than_a_pixel():
+    assert torch.equal(
+        regions(cell=1e-6)(32, 48, sample_generator(0)), regions(cell=1 / 32)(32, 48, sample_generator(0))
+    )
 
 
-def test_a_truncated_file_is_named(tmp_path):
-    save(tmp_path / "whole.png", 255 * np.random.default_rng(0).integers(0, 2, (64, 64)))
-    content = (tmp_path / "whole.png").read_bytes()
-    (tmp_path / "whole.png").unlink()
-    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"cut.png cannot be read as an image"):
-        draw(tmp_path, 8, 8)
+def test_a_higher_level_covers_more():
+    coverage = [drawn(regions(coverage=[0, 1], level=level), 64, 60).mean() for level in (0.2, 0.25, 0.4, 0.5)]
+    assert coverage == sorted(coverage)
+    # The noise is symmetric about 1/2, and so is what is interpolated from it: four standard errors.
+    assert abs(coverage[-1] - 0.5) < 0.02
 
 
-@pytest.mark.parametrize(("grey", "fault"), [(0, "no hole"), (1, "no hole"), (255, "all hole")])
-def test_a_file_of_one_colour_is_named_with_the_polarity(tmp_path, grey, fault):
-    save(tmp_path / "plain.png", np.full((8, 8), grey))
-    sentence = rf"plain.png is {fault} at 8 x 8 px \(hole: white.* run from {grey} to {grey} .* set hole to black"
+@pytest.mark.parametrize(("level", "height", "width"), [(0.9, 32, 32), (0.25, 2, 3)])
+def test_a_coverage_that_is_never_met_says_what_was(level, height, width):
+    sentence = rf"RandomRegion met no hole ratio in \(0.2, 0.3\] at {height} x {width} px: 1000 tries gave .* widen"
     with pytest.raises(ValueError, match=sentence):
-        draw(tmp_path, 8, 8)
+        regions(level=level)(height, width, sample_generator(0))
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("change", "sentence"),
     [
-        ({"threshold": 128}, r"threshold must lie in \[0, 1\), but is 128"),
-        ({"dilate": -1}, "dilate must be 0 or more pixels, but is -1"),
+        ({"cell": 16.67}, "RandomRegion: cell must lie strictly between 0 and 1, .* but is 16.67"),
+        ({"level": 64}, "RandomRegion: level must lie strictly between 0 and 1, .* but is 64"),
+        ({"coverage": [20, 30]}, r"RandomRegion: the range \(low, high\] must satisfy .* but its ends are \[20, 30\]"),
+        ({"coverage": [0.2]}, r"RandomRegion: the range .* but its ends are \[0.2\]"),
     ],
 )
-def test_folder_options_are_checked(folder, options, sentence):
+def test_regions_say_which_parameter_is_wrong(change, sentence):
     with pytest.raises(ValueError, match=sentence):
-        MaskFolder(folder, **options)
+        RandomRegion(**({"cell": 0.0651, "level": 0.25, "coverage": [0.2, 0.3]} | change))
 
 
 # ---- mixtures and ratios
@@ -476,3 +519,8 @@ def test_every_part_of_a_key_counts():
 def test_the_strokes_of_a_key_never_change():
     mask = strokes()(64, 64, sample_generator("strokes", 0))
     assert int(mask.sum()) == 1002
+
+
+def test_the_regions_of_a_key_never_change():
+    mask = regions()(64, 64, sample_generator("regions", 0))
+    assert int(mask.sum()) == 860

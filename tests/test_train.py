@@ -274,7 +274,9 @@ def no_network(*args: Any, **kwargs: Any) -> None:
 
 
 def test_without_vgg_weights_training_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", no_network)
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     told = refused(train(tmp_path, *tiny("edgeconnect"), "model.vgg=imagenet"))
     assert "VGG-19" in told
     assert "model.vgg=random" in told
@@ -286,7 +288,9 @@ def test_a_vgg_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_edge_phase_alone_needs_no_vgg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", no_network)
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     settings = [setting for setting in tiny("edgeconnect") if "schedule" not in setting and "vgg" not in setting]
     lengths = ["model/schedule=edge_only", "model.schedule.phases.edge.batches=1"]
     succeeded(train(tmp_path, *settings, *lengths))

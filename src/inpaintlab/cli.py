@@ -9,8 +9,10 @@ from inpaintlab import __version__
 VERBS = {
     "train": "train a model; the same command again resumes where it stopped",
     "evaluate": "score one method on one manifest and write its result folder",
+    "complete": "fill the holes of your own photographs",
     "compare": "tables and a report from result folders: inpaintlab compare RESULTS...",
     "manifest": "freeze a test set: images, holes and hashes in one JSON file",
+    "weights": "what others have published: inpaintlab weights list | fetch NAME | import FILE...",
     "doctor": "list every file of a data set that would spoil a run",
 }
 

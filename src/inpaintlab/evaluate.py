@@ -4,42 +4,74 @@ import logging
 import shutil
 import time
 import warnings
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer, seed_everything
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 from rich.console import Console
 from torch.utils.data import DataLoader
 from torchmetrics import MetricCollection
 
-from inpaintlab import provenance
-from inpaintlab.config import command, plain
-from inpaintlab.inpainter import Inpainter, rebuild
+from inpaintlab import blending, provenance
+from inpaintlab.blending import blend
+from inpaintlab.config import command
+from inpaintlab.inpainter import Inpainter
 from inpaintlab.manifest import Manifest, ManifestDataset
+from inpaintlab.method import build_method
 from inpaintlab.metrics import PerImageMetric
 from inpaintlab.results import FORMAT, Result, means_by_bin, picture_name, write_json
+from inpaintlab.shapes import Images
+
+
+class Scores:
+    """Scores and pictures of one kind of result: the completed images, or with ``blended`` these after blending."""
+
+    def __init__(self, metrics: MetricCollection, pictures: Path, blended: bool) -> None:
+        self.metrics = metrics
+        self.pictures = pictures
+        self.blended = blended
+        self.seconds: list[float] = []
+
+    def add(self, completed: Images, batch: dict[str, Any], seconds: float) -> None:
+        """Score a batch and write its pictures rounded to 8 bits; the scores are of the unrounded ones."""
+        if self.blended:
+            started = time.perf_counter()
+            completed = blend(completed, batch["mask"])
+            seconds += (time.perf_counter() - started) / len(completed)
+        self.seconds += [seconds] * len(completed)
+        self.metrics.update(completed, batch["image"], mask=batch["mask"])
+        pixels = (completed * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        for name, picture in zip(batch["name"], pixels, strict=True):
+            Image.fromarray(picture).save(self.pictures / picture_name(name))
+
+    def table(self, manifest: Manifest) -> pl.DataFrame:
+        """One row an image, in the manifest's order."""
+        columns: dict[str, Any] = {
+            key: [getattr(item, key) for item in manifest.items] for key in ("name", "bin", "hole_ratio", "mask_sha256")
+        }
+        columns |= {name: values.double().cpu().tolist() for name, values in self.metrics.compute().items()}
+        return pl.DataFrame(columns | {"seconds": self.seconds})
 
 
 class Recorder(Callback):
-    """Scores each completed image and keeps its picture, while ``trainer.test`` runs over a manifest."""
+    """Times each batch and hands its completed images on, while ``trainer.test`` runs over a manifest."""
 
-    def __init__(self, metrics: MetricCollection, pictures: Path) -> None:
-        self.metrics = metrics
-        self.pictures = pictures
+    def __init__(self, scores: list[Scores]) -> None:
+        self.scores = scores
         self.names: list[str] = []
-        self.seconds: list[float] = []
         self.started = 0.0
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score where the images are."""
-        self.metrics.to(pl_module.device)
+        for scores in self.scores:
+            scores.metrics.to(pl_module.device)
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -56,25 +88,14 @@ class Recorder(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop the clock, score, and write the pictures rounded to 8 bits; the scores are of the unrounded ones."""
+        """Stop the clock and score."""
         completed = outputs["completed"]
         if completed.is_cuda:
             torch.cuda.synchronize()
-        self.seconds += [(time.perf_counter() - self.started) / len(completed)] * len(completed)
-        self.metrics.update(completed, batch["image"], mask=batch["mask"])
+        seconds = (time.perf_counter() - self.started) / len(completed)
         self.names += batch["name"]
-        pixels = (completed * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        for name, picture in zip(batch["name"], pixels, strict=True):
-            Image.fromarray(picture).save(self.pictures / picture_name(name))
-
-    def table(self, manifest: Manifest) -> pl.DataFrame:
-        """One row an image, in the manifest's order."""
-        assert self.names == [item.name for item in manifest.items]
-        columns: dict[str, Any] = {
-            key: [getattr(item, key) for item in manifest.items] for key in ("name", "bin", "hole_ratio", "mask_sha256")
-        }
-        columns |= {name: values.double().cpu().tolist() for name, values in self.metrics.compute().items()}
-        return pl.DataFrame(columns | {"seconds": self.seconds})
+        for scores in self.scores:
+            scores.add(completed, batch, seconds)
 
 
 def evaluate(
@@ -82,25 +103,43 @@ def evaluate(
     manifest: Manifest,
     metrics: dict[str, PerImageMetric],
     trainer: Any,
-    folder: Path,
-    identity: dict[str, Any],
+    folders: dict[Path, dict[str, Any]],
     *,
     root: str | None = None,
     batch_size: int = 16,
     workers: int = 1,
 ) -> None:
-    """Complete and score every item, then write the result folder, whole or not at all.
+    """Complete and score every item, then write the result folders, each whole or not at all.
 
-    ``identity`` is what result.json says of the method: label, trained, config, checkpoint.
+    ``folders`` are the results that are wanted of one run of the method: folder to identity, which is what result.json
+    says of the method: label, trained, config, checkpoint, switches, post_processing.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "completed").mkdir(parents=True)
-    recorder = Recorder(MetricCollection(dict(metrics)), partial / "completed")
+    scores = {}
+    for folder, identity in folders.items():
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        (partial / "completed").mkdir(parents=True)
+        collection = MetricCollection(dict(deepcopy(metrics)))
+        scores[folder] = Scores(collection, partial / "completed", identity["post_processing"] is not None)
+    recorder = Recorder(list(scores.values()))
     loader = DataLoader(ManifestDataset(manifest, root), batch_size, num_workers=workers)
     trainer(callbacks=[recorder], logger=False).test(model, loader, verbose=False)
+    assert recorder.names == [item.name for item in manifest.items]
+    for folder, identity in folders.items():
+        _write(model, manifest, metrics, scores[folder], folder, identity)
 
-    per_image = recorder.table(manifest)
+
+def _write(
+    model: Inpainter,
+    manifest: Manifest,
+    metrics: dict[str, PerImageMetric],
+    scores: Scores,
+    folder: Path,
+    identity: dict[str, Any],
+) -> None:
+    """Fill the partial folder and give it its name."""
+    partial = folder.with_name(folder.name + ".partial")
+    per_image = scores.table(manifest)
     per_image.write_parquet(partial / "per_image.parquet")
     manifest.save(partial / "manifest.json")
     write_json(
@@ -116,7 +155,7 @@ def evaluate(
                 for name, m in metrics.items()
             },
             "means": means_by_bin(per_image, list(metrics)),
-            "seconds_per_image": sum(recorder.seconds) / len(recorder.seconds),
+            "seconds_per_image": sum(scores.seconds) / len(scores.seconds),
             "parameters": sum(p.numel() for p in model.parameters()),
             "machine": provenance.machine(),
             "versions": provenance.versions(),
@@ -125,49 +164,6 @@ def evaluate(
         },
     )
     partial.rename(folder)
-
-
-def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
-    """The model of the command line or of a checkpoint, and what the result says of it.
-
-    A checkpoint brings its own settings; ``model=...`` beside it only has to name the same method, and single
-    ``model.key=value`` overrides go on top.
-
-    Raises:
-        ValueError: neither model nor checkpoint, a checkpoint of another method, or a model that learns without one.
-    """
-    chosen = HydraConfig.get().runtime.choices.get("model")
-    if cfg.checkpoint is None:
-        if not cfg.get("model"):
-            raise ValueError("Nothing to evaluate: give checkpoint=runs/NAME, or model=telea (or another method).")
-        model = instantiate(cfg.model)
-        model.recipe = plain(cfg.model)
-        if model.schedule is not None and not cfg.untrained:
-            raise ValueError(
-                f"{type(model).__name__} learns, so it needs checkpoint=runs/NAME; untrained=true scores it as it was "
-                "born, which is a floor and no result."
-            )
-        return model, _identity(cfg.label or chosen, model, model.schedule is None, None)
-
-    single = [o for o in HydraConfig.get().overrides.task if o.startswith("model.")]
-    overrides = OmegaConf.to_container(OmegaConf.from_dotlist(single)).get("model", {})  # type: ignore[union-attr]
-    model, record = rebuild(Path(cfg.checkpoint), overrides)
-    if cfg.get("model") and cfg.model["_target_"] != model.recipe["_target_"]:
-        raise ValueError(f"{cfg.checkpoint} holds a {type(model).__name__}, not what model={chosen} names.")
-    path = Path(cfg.checkpoint)
-    file = path / "last.ckpt" if path.is_dir() else path
-    origin = {
-        "path": str(file),
-        "sha256": provenance.file_sha256(file),
-        "iterations": record["iterations"],
-        "images_seen": record["images_seen"],
-    }
-    return model, _identity(cfg.label or file.absolute().parent.name, model, True, origin)
-
-
-def _identity(label: str | None, model: Inpainter, trained: bool, checkpoint: dict[str, Any] | None) -> dict[str, Any]:
-    assert label
-    return {"label": label, "trained": trained, "config": model.recipe, "checkpoint": checkpoint}
 
 
 def _check_same(folder: Path, manifest: Manifest, identity: dict[str, Any]) -> None:
@@ -194,24 +190,33 @@ def main(cfg: DictConfig) -> None:
     manifest = Manifest.load(Path(cfg.manifest))
     seed_everything(cfg.seed, workers=True, verbose=False)
     model, identity = build_method(cfg)
-    folder = Path(cfg.results, identity["label"])
-    if folder.exists():
-        _check_same(folder, manifest, identity)
-        Console().print(f"{identity['label']}: {folder} is there already and is of the same inputs", highlight=False)
+    console = Console()
+    wanted = [identity]
+    if cfg.blend:
+        wanted.append(identity | {"label": f"{identity['label']}_blended", "post_processing": blending.NAME})
+    folders = {}
+    for identity in wanted:
+        folder = Path(cfg.results, identity["label"])
+        if folder.exists():
+            _check_same(folder, manifest, identity)
+            console.print(f"{identity['label']}: {folder} is there already and is of the same inputs", highlight=False)
+        else:
+            folders[folder] = identity
+    if not folders:
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    Path(cfg.results).mkdir(parents=True, exist_ok=True)
     evaluate(
         model,
         manifest,
         instantiate(cfg.metrics, _convert_="all"),
         instantiate(cfg.trainer),
-        folder,
-        identity,
+        folders,
         root=cfg.root,
         batch_size=cfg.batch_size,
         workers=cfg.workers,
     )
-    Console().print(f"{identity['label']}: {len(manifest.items)} images -> {folder}", highlight=False)
+    for folder, identity in folders.items():
+        console.print(f"{identity['label']}: {len(manifest.items)} images -> {folder}", highlight=False)
 
 
 if __name__ == "__main__":

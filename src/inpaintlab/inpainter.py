@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from inpaintlab.blending import blend
 from inpaintlab.config import only_ours
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
@@ -87,13 +88,17 @@ class Inpainter(LightningModule, ABC):
     # --- finished pixels -------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def complete(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:
+    def complete(self, image: Images, mask: Planes, edges: Planes | None = None, *, blended: bool = False) -> Images:
         """Fill the hole; the known pixels are the input's, bit for bit.
 
         The one path from a model to finished pixels, for every size. What ``image`` holds inside the hole is
         removed before the method sees it, and no state changes: running statistics stay, the mode comes back.
+        An image without a hole comes back as it is; of one that is all hole a network's output comes back, and a
+        classical method, which has nothing to continue from, raises a ValueError. ``blended`` adds GLCIC's
+        post-processing (``blending.blend``).
         """
-        return self.paste(image, mask, self.raw_output(image, mask, edges))
+        completed = self.paste(image, mask, self.raw_output(image, mask, edges))
+        return blend(completed, mask) if blended else completed
 
     @torch.no_grad()
     def raw_output(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:

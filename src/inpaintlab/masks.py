@@ -9,20 +9,16 @@ configuration serves every resolution. Generators are plain picklable objects, r
 import hashlib
 import json
 import math
-import os
-import warnings
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate
-from pathlib import Path
-from typing import Literal, final
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
+from typing import final
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Integer, UInt8
-from PIL import Image, ImageOps
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 Number = int | float
@@ -219,102 +215,71 @@ class Strokes(Mask):
 
 
 @final
-class MaskFolder(Mask):
-    """Masks from image files: each call picks one file of ``root`` (and of the folders in it) at random.
+class RandomRegion(Mask):
+    """Blobs all over the image: the random region of Context Encoder (Pathak et al. 2016, as its release draws it).
 
-    A file is turned upright by its EXIF tag and to grey (transparency is ignored); its largest central part with the
-    proportions that are asked for is resized to the size that is asked for, by nearest neighbour. Then
-    ``grey / 255 > threshold`` is white, the rest black. Nearest neighbour copies pixels and mixes none, so the
-    threshold may come after the resize, where there are fewer pixels; after an interpolating resize it would move the
-    outline of the hole.
+    A pattern of noise, one uniform number in [0, 1] a cell, is interpolated by the cubic of Catmull and Rom; the hole
+    is where it lies below ``level``. Windows of the pattern are redrawn until one is covered as asked. The free-form
+    model that the authors of GLCIC released in 2020 was trained on holes from part of that code.
 
-    - ``threshold``: in [0, 1); 0 makes everything hole that is not black, as EdgeConnect does.
-    - ``hole``: "white" or "black", the colour of the hole in the files.
-    - ``dilate``: grows the hole by so many pixels of the resized mask in all eight directions.
+    - ``cell``: a cell's side as a fraction of the image's shorter side; it is at least one pixel.
+    - ``level``: between 0 and 1; higher levels cover more.
+    - ``coverage``: the hole's share of the image, in (low, high].
 
-    Raises ``ValueError`` when the folder is missing or holds no image, when a file cannot be read, and when a file
-    turns out all hole or no hole. Warns once when a file has many grey values, as JPEG masks do.
+    The release cuts all windows from one pattern of 10,000 x 10,000 px, 400 MB in float32. The cells of a pattern are
+    independent, so a window that draws only its own cells and where in the first it begins has the same distribution.
     """
 
-    suffixes = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-    # A clean mask has two grey levels and a palette a few; JPEG rings and soft brushes give dozens.
-    many_greys = 16
+    # So many windows are drawn at once, as a call into torch costs more than a window's numbers.
+    windows = 12
+    # How far the coverage that a sparse look sees may lie outside the range: four times its largest standard error.
+    margin = 0.01
 
-    def __init__(
-        self,
-        root: str | os.PathLike[str],
-        threshold: Number = 0.5,
-        hole: Literal["white", "black"] = "white",
-        dilate: int = 0,
-    ) -> None:
-        if not 0 <= threshold < 1:
-            raise ValueError(f"MaskFolder: threshold must lie in [0, 1), but is {threshold}; 0.5 is halfway to white.")
-        if hole not in ("white", "black"):
-            raise ValueError(f'MaskFolder: hole must be "white" or "black", the colour of the hole, but is {hole!r}.')
-        if dilate < 0:
-            raise ValueError(f"MaskFolder: dilate must be 0 or more pixels, but is {dilate}.")
-        self.root = Path(root).expanduser()
-        self.threshold = float(threshold)
-        self.hole = hole
-        self.dilate = dilate
-        self.names = self._list()
-        self._warned = False
+    def __init__(self, cell: Number, level: Number, coverage: Sequence[Number]) -> None:
+        self.cell = _part("RandomRegion", "cell", cell)
+        if not 0 < level < 1:
+            raise ValueError(f"RandomRegion: level must lie strictly between 0 and 1, as the noise, but is {level}.")
+        self.level = float(level)
+        self.coverage = _ratios("RandomRegion", coverage)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
-        """The hole of a file picked at random."""
-        file = self.root / self.names[_integer(0, len(self.names) - 1, generator)]
-        grey = self._read(file, height, width)
-        white = grey > 255 * self.threshold
-        hole = white if self.hole == "white" else ~white
-        if self.dilate:
-            reach = np.ones((2 * self.dilate + 1, 2 * self.dilate + 1), np.uint8)
-            hole = cv2.dilate(hole.astype(np.uint8), reach).astype(bool)
+        """The first window that is covered as asked; raises ``ValueError`` when a thousand are not."""
+        holes = islice(self._candidates(height, width, generator), WithHoleRatio.tries)
+        return _first_within("RandomRegion", holes, self.coverage)
 
-        if hole.all() or not hole.any():
-            other = "black" if self.hole == "white" else "white"
-            raise ValueError(
-                f"The mask {file} is {'all hole' if hole.any() else 'no hole'} at {height} x {width} px (hole: "
-                f"{self.hole}, threshold {self.threshold}, dilate {self.dilate}; its grey values there run from "
-                f"{grey.min()} to {grey.max()} of 255); remove it, set hole to {other}, or change the threshold."
-            )
-        return hole
+    def _candidates(self, height: int, width: int, generator: torch.Generator) -> Iterator[Hole]:
+        """Windows whose coverage a sparse look puts into the range or near it; without any, the nearest of a batch.
 
-    def _list(self) -> list[str]:
-        """The names of the image files relative to the root, sorted, so that every machine counts them alike."""
-        wanted = f"MaskFolder looks for mask images ({', '.join(self.suffixes)}) in {self.root} and the folders in it"
-        if not self.root.is_dir():
-            raise ValueError(f"{wanted}, but there is no such folder; set root to the folder that holds your masks.")
-        files = (file for file in self.root.rglob("*") if file.suffix.lower() in self.suffixes and file.is_file())
-        # Names that begin with a dot are what file managers leave behind, not masks.
-        names = sorted(file.relative_to(self.root).as_posix() for file in files if not file.name.startswith("."))
-        if not names:
-            raise ValueError(f"{wanted}, but found none; put masks there or set root to the folder that holds them.")
-        return names
+        With the settings of the paper one window in 14 is covered as asked, and most can be told by a few pixels.
+        """
+        shorter = min(height, width)
+        cell = max(1.0, self.cell * shorter)
+        step = max(1, int(min(cell / 3, shorter / 48)))
+        # A pixel is made of the cell that it lies behind, one before it and two after; the offset may add another cell.
+        cells = [int((side - 1) / cell) + 5 for side in (height, width)]
+        low, high = self.coverage
+        while True:
+            offset = torch.rand(self.windows, 2, generator=generator, dtype=torch.float64).numpy()
+            noise = torch.rand(self.windows, *cells, generator=generator).double()
+            look = self._below(noise, offset, height, width, cell, step).numpy().mean((1, 2))
+            excess = np.abs(look - look.clip(low - self.margin, high + self.margin))
+            for index in np.flatnonzero(excess == excess.min()):
+                window = slice(index, index + 1)
+                yield self._below(noise[window], offset[window], height, width, cell, 1)[0].numpy()
 
-    def _read(self, file: Path, height: int, width: int) -> UInt8[np.ndarray, "{height} {width}"]:
-        """The grey values of the file's central part at the size that is asked for."""
-        try:
-            with Image.open(file) as opened:
-                image = _grey(ImageOps.exif_transpose(opened))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(
-                f"The mask {file} cannot be read as an image ({error}); repair or remove the file."
-            ) from error
-
-        if not self._warned and sum(count > 0 for count in image.histogram()[1:255]) > self.many_greys:
-            self._warned = True
-            warnings.warn(
-                f"The mask {file} has many grey values, as JPEG files and soft brushes have: the outline of its hole "
-                f"depends on the threshold ({self.threshold}). Save the masks of {self.root} as two-valued PNG, or "
-                "set dilate to cover the rim.",
-                stacklevel=2,
-            )
-
-        # The largest central part with the wanted proportions: the shapes of the holes are not stretched.
-        scale = min(image.width / width, image.height / height)
-        left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-        box = (left, top, min(left + scale * width, image.width), min(top + scale * height, image.height))
-        return np.asarray(image.resize((width, height), Image.Resampling.NEAREST, box=box))
+    def _below(
+        self,
+        noise: Float[Tensor, "windows rows columns"],
+        offset: Float[np.ndarray, "windows 2"],
+        height: int,
+        width: int,
+        cell: float,
+        step: int,
+    ) -> Bool[Tensor, "windows down right"]:
+        """Where the interpolated noise is below the level, at every ``step``-th pixel of each window."""
+        down = _catmull_rom(offset[:, 0], height, cell, step, noise.shape[1])
+        right = _catmull_rom(offset[:, 1], width, cell, step, noise.shape[2])
+        return down @ noise @ right.mT < self.level
 
 
 @final
@@ -349,27 +314,29 @@ class WithHoleRatio(Mask):
     tries = 1000
 
     def __init__(self, mask: Mask, low: Number, high: Number) -> None:
-        if not 0 <= low < high <= 1:
-            raise ValueError(
-                f"WithHoleRatio: the range (low, high] must satisfy 0 <= low < high <= 1, but is ({low}, {high}]."
-            )
         self.mask = mask
-        self.low = float(low)
-        self.high = float(high)
+        self.low, self.high = _ratios("WithHoleRatio", (low, high))
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The first hole of the other generator whose ratio lies in the range."""
-        least, most = 1.0, 0.0
-        for _ in range(self.tries):
-            hole = _hole(self.mask(height, width, generator))
-            ratio = np.count_nonzero(hole) / hole.size
-            if self.low < ratio <= self.high:
-                return hole
-            least, most = min(least, ratio), max(most, ratio)
-        raise ValueError(
-            f"{type(self.mask).__name__} met no hole ratio in ({self.low:g}, {self.high:g}] at {height} x {width} px: "
-            f"{self.tries} tries gave {least:.4f} to {most:.4f}; widen the range or change the mask's parameters."
-        )
+        holes = (_hole(self.mask(height, width, generator)) for _ in range(self.tries))
+        return _first_within(type(self.mask).__name__, holes, (self.low, self.high))
+
+
+def _first_within(
+    owner: str, holes: Iterable[Bool[np.ndarray, "height width"]], ratios: tuple[float, float]
+) -> Bool[np.ndarray, "height width"]:
+    """The first of finitely many holes that covers a share in (low, high]."""
+    low, high = ratios
+    met = []
+    for hole in holes:
+        met.append(np.count_nonzero(hole) / hole.size)
+        if low < met[-1] <= high:
+            return hole
+    raise ValueError(
+        f"{owner} met no hole ratio in ({low:g}, {high:g}] at {hole.shape[0]} x {hole.shape[1]} px: {len(met)} tries "
+        f"gave {min(met):.4f} to {max(met):.4f}; widen the range or change the mask's parameters."
+    )
 
 
 def _integer(low: int, high: int, generator: torch.Generator) -> int:
@@ -404,16 +371,32 @@ def _rectangle_anywhere(height: int, width: int, rows: int, columns: int, genera
     return _rectangle(height, width, top, left, rows, columns)
 
 
+def _catmull_rom(
+    offset: Float[np.ndarray, " windows"], side: int, cell: float, step: int, cells: int
+) -> Float[Tensor, "windows pixels {cells}"]:
+    """The weight of each cell at every ``step``-th pixel of a side that begins ``offset`` cells behind the second one.
+
+    Weights are multiples of 2^-12 and numbers of float32 noise of 2^-24. Weighted in both directions these take 49
+    bits, so a product of float64 matrices is exact, and thus the same on every machine in whatever order it is summed.
+    """
+    place = offset[:, None] + np.arange(step // 2, side, step) / cell
+    distance = np.rint(1024 * (place[..., None] + 1 - np.arange(cells))).astype(np.int64)
+    return torch.from_numpy(_CUBIC.take(distance + 2048, mode="clip"))
+
+
+def _cubic_weights() -> Float[np.ndarray, "4097"]:
+    """The kernel of Catmull and Rom, Keys' with a = -1/2, from -2 to 2 cells in steps of 1/1024, to 2^-12."""
+    x = np.abs(np.arange(-2048, 2049) / 1024)
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
+    return np.rint(4096 * np.where(x < 1, near, far)) / 4096
+
+
+_CUBIC = _cubic_weights()
+
+
 def _hole(mask: Float[Tensor, "1 height width"]) -> Bool[np.ndarray, "height width"]:
     """A finished mask back as an array, for the generators that wrap others."""
     return mask[0].bool().numpy()
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """Any image as 8-bit grey; 16-bit files lose their lower byte, which Pillow would clip at 255 instead."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))
-    return image.convert("L")
 
 
 def _part(owner: str, name: str, value: Number) -> float:
@@ -429,6 +412,15 @@ def _fractions(owner: str, name: str, pair: Sequence[Number]) -> tuple[float, fl
         raise ValueError(
             f"{owner}: {name} must be two fractions of a side with 0 < low <= high <= 1 (96 of 256 px is 0.375), "
             f"but is {list(pair)}."
+        )
+    return float(pair[0]), float(pair[1])
+
+
+def _ratios(owner: str, pair: Sequence[Number]) -> tuple[float, float]:
+    """A checked range (low, high] of hole ratios."""
+    if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
+        raise ValueError(
+            f"{owner}: the range (low, high] must satisfy 0 <= low < high <= 1, but its ends are {list(pair)}."
         )
     return float(pair[0]), float(pair[1])
 

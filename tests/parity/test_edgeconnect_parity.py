@@ -1,87 +1,85 @@
 """The released EdgeConnect's numbers: outputs, losses and gradient norms recorded from knazeri/edge-connect 3142579.
 
-Recorded on the CPU in float32 with torch 2.13 from weights that follow from a seed (``seeded_weights.py``). One
-training step without any update, with the weights of its config.yml.example.
+Recorded on the CPU in float32 with torch 2.13 from weights that follow from a seed (``seeded_weights.py``), which go
+through the importer here, as the published ones would. One training step without any update, with the weights of its
+config.yml.example.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
+from torchmetrics.functional.classification import binary_precision, binary_recall
 
-from conftest import compose_train
 from inpaintlab.edges import rgb_to_gray
 from inpaintlab.losses import perceptual, style, weigh
 from inpaintlab.models.edgeconnect import EdgeConnect
+from inpaintlab.published.edgeconnect import DISCRIMINATOR, GENERATOR
+from inpaintlab.published.importers import read_published
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-import seeded_weights  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parent))
+import seeded_weights
 
-SEED = 1
-# Our layers by the released names: encoder, residual blocks and decoder are one sequence here.
-ENCODER, MIDDLE, DECODER = {1: 1, 4: 4, 7: 7}, 10, {0: 18, 3: 21, 7: 25}
+RECORDINGS = seeded_weights.recordings("edgeconnect")
 NETWORKS = {
     "edge_generator": "edge_gen",
     "edge_discriminator": "edge_dis",
     "inpaint_generator": "inpaint_gen",
     "inpaint_discriminator": "inpaint_dis",
 }
+FILES = {
+    "edge_generator": "EdgeModel_gen.pth",
+    "edge_discriminator": "EdgeModel_dis.pth",
+    "inpaint_generator": "InpaintingModel_gen.pth",
+    "inpaint_discriminator": "InpaintingModel_dis.pth",
+}
 
 
 def ours(key: str) -> str:
-    """Our name of a released parameter or spectral vector."""
-    *place, kind = key.split(".")
-    if place[0] == "encoder":
-        layer = f"body.{ENCODER[int(place[1])]}"
-    elif place[0] == "middle":
-        layer = f"body.{MIDDLE + int(place[1])}.block.{place[3]}"
-    elif place[0] == "decoder":
-        layer = f"body.{DECODER[int(place[1])]}"
-    else:  # the discriminators: conv1.0 to conv5.0
-        layer = f"layers.{int(place[0].removeprefix('conv')) - 1}"
-    names = {"weight_orig": "original", "weight_u": "0._u", "weight_v": "0._v"}
-    return f"{layer}.parametrizations.weight.{names[kind]}" if kind in names else f"{layer}.{kind}"
+    """Our name of a released parameter."""
+    their, _, kind = key.rpartition(".")
+    place = {their: our for our, their in (GENERATOR | DISCRIMINATOR).items()}[their]
+    return f"{place}.parametrizations.weight.original" if kind == "weight_orig" else f"{place}.{kind}"
+
+
+@pytest.fixture(scope="module", params=RECORDINGS, ids=lambda seed: f"seed{seed}")
+def seed(request: pytest.FixtureRequest) -> int:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def recorded() -> dict[str, Any]:
-    numbers = json.loads((HERE / "edgeconnect_seed1.json").read_text())
-    with np.load(HERE / "edgeconnect_seed1.npz") as arrays:
-        return numbers | {key: torch.from_numpy(arrays[key]) for key in arrays}
+def recorded(seed: int) -> dict[str, Any]:
+    return seeded_weights.recorded(RECORDINGS[seed])
 
 
 @pytest.fixture(scope="module")
-def model() -> EdgeConnect:
-    """The released architecture at full width with the seeded weights, VGG-19 too."""
-    model = instantiate(compose_train("model=edgeconnect", "model.vgg=random").model)
-    for name in NETWORKS:
-        state = {ours(key): value for key, value in seeded_weights.state_dict(f"edgeconnect_{name}", SEED).items()}
-        getattr(model, name).load_state_dict(state, strict=True)
+def model(seed: int, tmp_path_factory: pytest.TempPathFactory) -> EdgeConnect:
+    """The released architecture at full width with the seeded weights from files, VGG-19 too."""
+    folder = tmp_path_factory.mktemp(f"released{seed}")
+    for name, file in FILES.items():
+        kind = name.partition("_")[2]
+        torch.save({"iteration": 1, kind: seeded_weights.state_dict(f"edgeconnect_{name}", seed)}, folder / file)
+    torch.save(seeded_weights.state_dict("vgg19_features", seed), folder / "vgg19.pth")
+    model, record, _ = read_published([folder / file for file in FILES.values()], "edgeconnect")
+    assert isinstance(model, EdgeConnect)
+    assert record["absent"] == []
+    model.vgg_weights = str(folder / "vgg19.pth")
     model.setup("fit")
-    vgg, state = model.vgg[0], seeded_weights.state_dict("vgg19_features", SEED)
-    convolutions = [layer for layer in vgg.layers.values() if isinstance(layer, nn.Conv2d)]
-    numbers = sorted({int(key.split(".")[1]) for key in state})
-    for number, layer in zip(numbers, convolutions, strict=True):
-        layer.load_state_dict({part: state[f"features.{number}.{part}"] for part in ("weight", "bias")})
     return model
 
 
 @pytest.fixture(scope="module")
-def scene(model: EdgeConnect) -> dict[str, Tensor]:
+def scene(model: EdgeConnect, seed: int) -> dict[str, Tensor]:
     """The recorded inputs: two waves of 64 pixels, two squares as holes, the whole image's edges."""
-    image = seeded_weights.picture("image", (2, 3, 64, 64), SEED)
+    image = seeded_weights.picture("image", (2, 3, 64, 64), seed)
     mask = torch.zeros(2, 1, 64, 64)
     mask[0, 0, 16:48, 20:52] = 1
     mask[1, 0, 8:40, 24:56] = 1
     gray = rgb_to_gray(image)
-    return {"image": image, "mask": mask, "gray": gray, "edges": model.eval().canny_edges(gray)}
+    return {"image": image, "mask": mask, "gray": gray, "edges": model.canny_edges(gray)}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +95,7 @@ def evaluated(model: EdgeConnect, scene: dict[str, Tensor]) -> dict[str, Tensor]
             "edge_pred": drawn,
             "edge_comp": composed,
             "inpaint_pred": painted,
+            "inpaint_pred_canny": model.inpaint_generator(scene["image"], scene["edges"], scene["mask"]),
             "edge": model.edge_discriminator(torch.cat([scene["gray"], scene["edges"]], dim=1)),
             "inpaint": model.inpaint_discriminator(scene["image"]),
             "perceptual": perceptual(vgg(painted), vgg(scene["image"])),
@@ -104,11 +103,12 @@ def evaluated(model: EdgeConnect, scene: dict[str, Tensor]) -> dict[str, Tensor]
         }
 
 
-@pytest.mark.parametrize("output", ["edge_pred", "inpaint_pred"])
+@pytest.mark.parametrize("output", ["edge_pred", "inpaint_pred", "inpaint_pred_canny"])
 def test_the_generators_draw_what_the_released_ones_draw(
     recorded: dict[str, Any], evaluated: dict[str, Any], output: str
 ) -> None:
-    torch.testing.assert_close(evaluated[output], recorded[output], atol=1e-4, rtol=0)
+    step = 64 // recorded[output].shape[-1]  # the last one is kept at every fourth pixel
+    torch.testing.assert_close(evaluated[output][..., ::step, ::step], recorded[output], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("stage", ["edge", "inpaint"])
@@ -119,6 +119,14 @@ def test_the_discriminators_judge_as_the_released_ones(
     torch.testing.assert_close(features[-1].sigmoid(), recorded[f"{stage}_disc"], atol=1e-4, rtol=0)
     means = torch.stack([feature.abs().mean() for feature in features])
     torch.testing.assert_close(means, recorded[f"{stage}_disc_feat_absmean"], atol=1e-4, rtol=0)
+
+
+def test_precision_and_recall_of_the_drawn_edges_are_the_released_ones(
+    recorded: dict[str, Any], evaluated: dict[str, Tensor], scene: dict[str, Tensor]
+) -> None:
+    drawn, true = evaluated["edge_pred"] * scene["mask"], (scene["edges"] * scene["mask"]).int()
+    assert binary_precision(drawn, true).item() == pytest.approx(recorded["edge_precision"], rel=1e-4)
+    assert binary_recall(drawn, true).item() == pytest.approx(recorded["edge_recall"], rel=1e-4)
 
 
 @pytest.mark.parametrize("loss", ["perceptual", "style"])
@@ -151,7 +159,7 @@ def step(model: EdgeConnect, scene: dict[str, Tensor], evaluated: dict[str, Tens
             weigh(
                 model.discriminator_losses(model.inpaint_discriminator, image, painted), model.weights["discriminator"]
             ),
-            model.inpaint_losses(image, painted, mask),
+            model.inpaint_losses(image, painted, mask, painted),
         ),
     }
     for stage, (d_loss, g_losses) in stages.items():

@@ -1,0 +1,143 @@
+"""What others have published: files, where they come from, under which licence, and how a file is known to be right."""
+
+from dataclasses import dataclass
+from typing import final
+
+
+@final
+@dataclass(frozen=True)
+class File:
+    """One file of a publication.
+
+    Args:
+        name: the file's name, here as at its source.
+        url: where it is downloaded from; None for one that has to be fetched by hand.
+        megabytes: roughly how large it is, in 10^6 bytes, to be known before a download; None if unknown.
+        sha256: the file's SHA-256 in hex, whole or its beginning; None if unknown.
+        md5: the file's MD5 in hex, where its publisher gave that alone; None if unknown.
+    """
+
+    name: str
+    url: str | None = None
+    megabytes: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Published:
+    """Weights that somebody published, as one or several files that belong together.
+
+    Args:
+        name: what the commands call them; also the name of their folder.
+        purpose: whose network it is and what it was trained on.
+        layout: the layout that imports them (``--as``); None for weights that are used as they are.
+        licence: under which terms they were published.
+        source: the page that offers them.
+        files: the files, in the order in which an import takes them.
+    """
+
+    name: str
+    purpose: str
+    layout: str | None
+    licence: str
+    source: str
+    files: tuple[File, ...]
+
+
+# Address, name and number of parameters (143,667,240, so 575 MB in float32) stand in torchvision's models/vgg.py; the
+# name ends in the first 8 hex digits of the file's SHA-256.
+VGG19 = Published(
+    "vgg19",
+    "VGG-19 on ImageNet, for model.vgg=imagenet",
+    None,
+    "BSD-3-Clause",
+    "https://github.com/pytorch/vision",
+    (
+        File(
+            "vgg19-dcbb9e9d.pth",
+            "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+            megabytes=575,
+            sha256="dcbb9e9d",
+        ),
+    ),
+)
+
+
+def _official(name: str, purpose: str, file: File) -> Published:
+    """A completion network of GLCIC's authors; they released no discriminator."""
+    source = "https://github.com/satoshiiizuka/siggraph2017_inpainting"
+    return Published(name, purpose, "glcic-official", "CC BY-NC-SA 4.0", source, (file,))
+
+
+# Size and MD5 of the first come from an older download script; nothing is known that would prove the other two.
+_GLCIC_OFFICIAL = (
+    _official(
+        "glcic-official-places2",
+        "GLCIC by its authors: Places2, rectangles",
+        File("completionnet_places2.t7", megabytes=47, md5="b1527543a0ee22c23fca44cefdf48531"),
+    ),
+    _official(
+        "glcic-official-freeform",
+        "GLCIC by its authors: Places2, free forms",
+        File("completionnet_places2_freeform.t7"),
+    ),
+    _official("glcic-official-celeba", "GLCIC by its authors: CelebA", File("completionnet_celeba.t7")),
+)
+
+
+def _mmagic(name: str, purpose: str, file: str) -> Published:
+    """A GLCIC trained by OpenMMLab, whose publishing script ends a name in the first 8 hex digits of the SHA-256."""
+    # The folder of the address is written from memory and was never tried; the hash keeps a wrong file out.
+    url = f"https://download.openmmlab.com/mmediting/inpainting/global_local/{file}"
+    digest = file.removesuffix(".pth").rpartition("-")[2]
+    source = "https://github.com/open-mmlab/mmagic"
+    return Published(name, purpose, "glcic-mmagic", "Apache-2.0", source, (File(file, url, sha256=digest),))
+
+
+_GLCIC_MMAGIC = (
+    _mmagic(
+        "glcic-mmagic-places2",
+        "GLCIC by mmagic: Places2",
+        "gl_256x256_8x12_places_20200619-52a040a8.pth",
+    ),
+    _mmagic(
+        "glcic-mmagic-celeba",
+        "GLCIC by mmagic: CelebA",
+        "gl_256x256_8x12_celeba_20200619-5af0493f.pth",
+    ),
+)
+
+# The repository links the files without hashes. The licence is that of its code; its weights were not asked about.
+_GLCIC_OTENIM = Published(
+    "glcic-otenim-celeba",
+    "GLCIC by otenim: CelebA, 160 pixels",
+    "glcic-otenim",
+    "MIT (its code)",
+    "https://github.com/otenim/GLCIC-PyTorch",
+    (File("model_cn"), File("model_cd"), File("config.json")),
+)
+
+
+def _edgeconnect(name: str, dataset: str) -> Published:
+    """Both stages with their discriminators: a folder on Google Drive that the repository's page links, no hashes."""
+    parts = ("EdgeModel_gen", "EdgeModel_dis", "InpaintingModel_gen", "InpaintingModel_dis")
+    return Published(
+        name,
+        f"EdgeConnect by its authors: {dataset}",
+        "edgeconnect",
+        "CC BY-NC",
+        "https://github.com/knazeri/edge-connect",
+        tuple(File(f"{part}.pth") for part in parts),
+    )
+
+
+_EDGECONNECT = (
+    _edgeconnect("edgeconnect-places2", "Places2"),
+    _edgeconnect("edgeconnect-celeba", "CelebA"),
+    _edgeconnect("edgeconnect-psv", "Paris StreetView"),
+)
+
+CATALOGUE: tuple[Published, ...] = (VGG19, *_GLCIC_OFFICIAL, *_GLCIC_MMAGIC, _GLCIC_OTENIM, *_EDGECONNECT)
+"""All weights that the commands know by name."""

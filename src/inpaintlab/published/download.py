@@ -1,0 +1,221 @@
+"""The folder of published weights, and the download into it: resumed, checked, whole or not at all."""
+
+import hashlib
+import http.client
+import os
+import ssl
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from inpaintlab.published.catalogue import File, Published
+
+TIMEOUT = 30.0
+"""Seconds without a byte after which a connection counts as broken."""
+
+PAUSES = (1.0, 3.0, 9.0)
+"""Seconds to wait before each new try after a broken connection; one try more than there are pauses."""
+
+_CHUNK = 1 << 18
+# What the network does; a full disk or a folder without rights is another OSError, which no new try mends.
+_NETWORK = (URLError, ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError)
+# Of those, what may be better a second later, and the answers of a server that say so.
+_PASSING = (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLEOFError)
+_PASSING_CODES = {408, 416, 429, 500, 502, 503, 504}
+
+
+def folder() -> Path:
+    """The folder of all published weights: ``INPAINTLAB_WEIGHTS``, else ``inpaintlab/weights`` in the user's cache.
+
+    The cache is ``XDG_CACHE_HOME``, else ``~/.cache``. The path is absolute; the folder need not exist.
+    """
+    if chosen := os.environ.get("INPAINTLAB_WEIGHTS"):
+        return Path(chosen).expanduser().absolute()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser().absolute() / "inpaintlab" / "weights"
+
+
+def local_files(entry: Published) -> list[Path]:
+    """Those files of ``entry`` that lie in the folder, in the catalogue's order, each checked against its hash.
+
+    Raises:
+        ValueError: a file of that name is there, but it is not the published one.
+    """
+    place = folder() / entry.name
+    return [place / file.name for file in entry.files if _is_there(place / file.name, file)]
+
+
+def fetch(entry: Published, console: Console | None = None) -> list[Path]:
+    """All files of ``entry`` in the folder, downloaded if they are not there yet, each checked against its hash.
+
+    Several processes may ask at once: one downloads, the others wait and take its file.
+
+    Args:
+        entry: what is wanted.
+        console: where progress is shown, one line where it is not a terminal; by default the standard error.
+
+    Raises:
+        ValueError: a file has to be fetched by hand, cannot be reached, or is not the published one.
+        OSError: the folder cannot be written.
+    """
+    console = console or Console(stderr=True)
+    place = folder() / entry.name
+    absent = [file for file in entry.files if not _is_there(place / file.name, file)]
+    if by_hand := [file.name for file in absent if file.url is None]:
+        raise ValueError(
+            f"{entry.name} cannot be downloaded by a command: get {', '.join(by_hand)} by way of {entry.source} and "
+            f"put {'them' if len(by_hand) > 1 else 'it'} into {place}."
+        )
+    if absent:
+        with _alone(place, console):
+            for file in absent:
+                if not _is_there(place / file.name, file):  # a process that was here before may have brought it
+                    _download(file, place / file.name, console)
+    return [place / file.name for file in entry.files]
+
+
+def wrong_hash(path: Path, file: File) -> str:
+    """In words, how the file at ``path`` differs from the published one; empty if it is right or no hash is known."""
+    for algorithm, expected in (("sha256", file.sha256), ("md5", file.md5)):
+        if expected is not None:
+            with path.open("rb") as content:
+                digest = hashlib.file_digest(content, algorithm).hexdigest()
+            if not digest.startswith(expected.lower()):
+                return f"its {algorithm} is {digest}, expected {expected}{'...' * (len(expected) < len(digest))}"
+    return ""
+
+
+def _is_there(path: Path, file: File) -> bool:
+    if not path.is_file():
+        return False
+    if difference := wrong_hash(path, file):
+        raise ValueError(f"{path} is not the published file ({difference}): delete it and get it again.")
+    return True
+
+
+@contextmanager
+def _alone(place: Path, console: Console) -> Iterator[None]:
+    """One process at a time; the system lets go of the lock when its holder ends, however that happens."""
+    import fcntl  # not on Windows, where weights that were put there by hand are of use all the same
+
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(console, f"waiting for another process that fetches {place.name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _download(file: File, path: Path, console: Console) -> None:
+    """Bring ``file`` to ``path``, in several tries if need be."""
+    part = path.with_name(path.name + ".part")
+    for pause in (*PAUSES, None):
+        try:
+            with _bar(console) as bar:
+                _receive(file, part, bar)
+            break
+        except _NETWORK as error:
+            if pause is None or not _passes(error):
+                raise ValueError(
+                    f"{file.url} could not be fetched ({_reason(error)}): try again where there is a network, or get "
+                    f"the file by other ways and put it into {path.parent} as {path.name}."
+                ) from error
+            _say(console, f"{_reason(error)}; trying again in {pause:g} s")
+            time.sleep(pause)
+    difference = wrong_hash(part, file)
+    if not difference:
+        os.replace(part, path)
+    for rest in (part, _tag(part)):
+        rest.unlink(missing_ok=True)
+    if difference:
+        raise ValueError(
+            f"What came from {file.url} is not the published file ({difference}) and was deleted: try again, or get "
+            f"the file by other ways and put it into {path.parent} as {path.name}."
+        )
+
+
+def _receive(file: File, part: Path, bar: Progress) -> None:
+    """One try. It goes on where ``part`` ends if the server can and still has the same file, else from the start."""
+    assert file.url is not None
+    tag = _tag(part)
+    version = tag.read_text() if tag.is_file() else ""
+    have = part.stat().st_size if part.is_file() and version else 0
+    headers = {"Range": f"bytes={have}-", "If-Range": version} if have else {}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(file.url, headers=headers), timeout=TIMEOUT)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416:  # the part is as long as the file or longer, so there is no going on
+            part.unlink(missing_ok=True)
+        raise
+    with response:
+        goes_on = response.status == 206  # None for file://
+        if goes_on and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise ConnectionAbortedError("the server sent another range than it was asked for")
+        with part.open("ab" if goes_on else "wb") as content:
+            if not goes_on:
+                have = 0
+                _keep(_version(response.headers), tag)
+            length = response.headers.get("Content-Length")
+            total = have + int(length) if length else None
+            task = bar.add_task(file.name, total=total, completed=have)
+            if bar.disable:  # said once the bytes flow: where nothing can be fetched, the error alone is told
+                size = "" if total is None else f", {total:,} bytes"
+                _say(bar.console, f"fetching {file.url} into {part.parent}{size}")
+            while chunk := response.read(_CHUNK):
+                content.write(chunk)
+                bar.advance(task, len(chunk))
+    came = part.stat().st_size
+    if total is not None and came != total:
+        raise ConnectionAbortedError(f"the connection ended after {came:,} of {total:,} bytes")
+
+
+def _tag(part: Path) -> Path:
+    """The file that says of which version of the published file ``part`` is the beginning."""
+    return part.with_name(part.name + ".tag")
+
+
+def _version(headers: Any) -> str | None:
+    """What If-Range takes: the server's strong ETag, else its date of the last change."""
+    etag = headers.get("ETag")
+    return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+
+
+def _keep(version: str | None, tag: Path) -> None:
+    if version is None:
+        tag.unlink(missing_ok=True)  # without it, the next try starts again
+    else:
+        tag.write_text(version)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a new try may succeed: not without a network, a server or a file there."""
+    if isinstance(error, HTTPError):
+        return error.code in _PASSING_CODES
+    cause = error.reason if isinstance(error, URLError) else error
+    return isinstance(cause, _PASSING) and not isinstance(cause, ConnectionRefusedError)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, URLError) and not isinstance(error, HTTPError):
+        return str(error.reason)
+    return str(error) or type(error).__name__
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,153 @@
+"""The command ``inpaintlab weights``: list what others have published, fetch it, import it as a checkpoint."""
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from inpaintlab.published.catalogue import CATALOGUE, File, Published
+from inpaintlab.published.download import fetch, folder, local_files
+
+_LEAST_WIDTH = 120
+"""Columns that an entry needs for one line; a pipe would be given 80."""
+
+
+def show(console: Console) -> None:
+    """Print the catalogue with what lies on this machine; then each source with its licence, and the folder."""
+    table = Table("name", "purpose", "import as", "size", "hash", "here", box=None, padding=(0, 2, 0, 0))
+    sources: dict[str, list[str]] = {}
+    for entry in CATALOGUE:
+        table.add_row(entry.name, entry.purpose, entry.layout or "-", _size(entry), _hashes(entry), _presence(entry))
+        sources.setdefault(f"{entry.source}  {entry.licence}", []).append(entry.name)
+    console.print(table)
+    lines = [f"{', '.join(names)}\n    {source}" for source, names in sources.items()]
+    for line in ["\nSources and licences:", *lines, f"\nhere: in {folder()} (INPAINTLAB_WEIGHTS names another folder)"]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _size(entry: Published) -> str:
+    sizes = [file.megabytes for file in entry.files]
+    return "?" if None in sizes else f"{sum(size for size in sizes if size)} MB"
+
+
+def _hashes(entry: Published) -> str:
+    return ", ".join(dict.fromkeys(_hash(file) for file in entry.files))
+
+
+def _hash(file: File) -> str:
+    if file.sha256:
+        return f"sha256 {file.sha256[:8]}"
+    return f"md5 {file.md5[:8]}" if file.md5 else "none known"
+
+
+def _presence(entry: Published) -> str:
+    there = [(folder() / entry.name / file.name).is_file() for file in entry.files]
+    return "yes" if all(there) else "partly" if any(there) else "no"
+
+
+def look_up(name: str) -> Published:
+    """The entry of the catalogue called ``name``.
+
+    Raises:
+        ValueError: there is none; the nearest name is told.
+    """
+    for entry in CATALOGUE:
+        if entry.name == name:
+            return entry
+    raise ValueError(
+        f"No published weights are called '{name}'.{_guess(name)} 'inpaintlab weights list' shows all of them."
+    )
+
+
+def _guess(name: str) -> str:
+    near = difflib.get_close_matches(name, [entry.name for entry in CATALOGUE], 1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def files_to_import(given: str) -> list[Path]:
+    """The file ``given``, or the files on this machine of the entry that is called so.
+
+    Raises:
+        ValueError: neither a file nor an entry, or an entry without a file on this machine.
+    """
+    if Path(given).is_file():
+        return [Path(given)]
+    if given not in [entry.name for entry in CATALOGUE]:
+        raise ValueError(f"'{given}' is neither a file nor the name of published weights.{_guess(given)}")
+    entry = look_up(given)
+    if files := local_files(entry):
+        return files
+    raise ValueError(f"No file of {given} lies in {folder() / given}: run 'inpaintlab weights fetch {given}' first.")
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    show(Console(width=max(Console().width, _LEAST_WIDTH)))
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    for path in fetch(look_up(arguments.name)):
+        print(path)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from inpaintlab.published.importers import import_checkpoint  # torch: not for a list
+
+    if arguments.out.exists() and not arguments.force:
+        raise ValueError(f"{arguments.out} exists already: give another --out, or --force to replace it.")
+    files = [path for given in arguments.files for path in files_to_import(given)]
+    for line in import_checkpoint(files, arguments.layout, arguments.out, arguments.mean_pixel):
+        print(line)
+
+
+def _layout(name: str) -> str:
+    """What ``--as`` takes, known to the importers alone, which are not loaded before they are asked for."""
+    from inpaintlab.published.importers import LAYOUTS
+
+    if name not in LAYOUTS:
+        raise argparse.ArgumentTypeError(f"'{name}' is not one of {', '.join(LAYOUTS)}")
+    return name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("inpaintlab weights", description="Weights that others have published.")
+    verbs = parser.add_subparsers(required=True, metavar="list | fetch | import")
+    verb = verbs.add_parser("list", help="what there is, where it comes from, and what lies on this machine")
+    verb.set_defaults(run=_list)
+
+    verb = verbs.add_parser("fetch", help="download weights, check them, and print where they are")
+    verb.add_argument("name", metavar="NAME", help="a name from the list")
+    verb.set_defaults(run=_fetch)
+
+    verb = verbs.add_parser("import", help="make published weights a checkpoint of this package")
+    verb.add_argument("files", nargs="+", metavar="FILE", help="published files, or a name from the list")
+    layouts = dict.fromkeys(entry.layout for entry in CATALOGUE if entry.layout)
+    verb.add_argument(
+        "--as", dest="layout", type=_layout, required=True, metavar="LAYOUT", help=f"whose files: {', '.join(layouts)}"
+    )
+    verb.add_argument("--out", type=Path, required=True, metavar="CKPT", help="the checkpoint to write")
+    verb.add_argument(
+        "--mean-pixel", nargs=3, type=float, metavar=("R", "G", "B"), help="colour in [0, 1] that fills the hole"
+    )
+    verb.add_argument("--force", action="store_true", help="replace a checkpoint that is there")
+    verb.set_defaults(run=_import)
+    return parser
+
+
+def main() -> None:
+    """Entry of ``inpaintlab weights``. A user's mistake is one sentence and exit code 1, a wrong usage exit code 2."""
+    arguments = _parser().parse_args()
+    try:
+        arguments.run(arguments)
+    except (ValueError, OSError) as error:
+        print(f"inpaintlab weights: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:  # a download of minutes may well be stopped
+        print("inpaintlab weights: stopped; the same command goes on from here.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
