@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from skimage import data
 from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
@@ -411,3 +413,13 @@ def test_without_perceptual_and_style_loss_no_vgg_is_loaded(built: Builder) -> N
     model = built("edgeconnect", *off, "model.vgg=/no/such/file.pth")
     model.setup("fit")
     assert model.vgg == ()
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
+def test_everyday_photographs_have_edges_on_5_to_9_percent_of_their_pixels(built: Builder, name: str) -> None:
+    pixels = torch.from_numpy(getattr(data, name)()).permute(2, 0, 1)[None].float() / 255
+    side = min(pixels.shape[-2:])
+    top, left = ((length - side) // 2 for length in pixels.shape[-2:])
+    square = pixels[..., top : top + side, left : left + side]
+    image = F.interpolate(square, (256, 256), mode="bilinear", antialias=True).clamp(0, 1)
+    assert 0.05 < built("edgeconnect").true_edges(image).mean() < 0.09

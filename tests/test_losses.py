@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from inpaintlab.losses import (
     PERCEPTUAL_LAYERS,
+    REDUCTIONS,
     STYLE_LAYERS,
     VGG19,
     AdversarialLoss,
@@ -20,6 +22,7 @@ from inpaintlab.losses import (
     NonSaturating,
     feature_matching,
     gram,
+    hole_l1,
     hole_mse,
     l1_per_hole,
     perceptual,
@@ -48,6 +51,55 @@ def toy() -> tuple[Tensor, Tensor, Tensor]:
 
 def test_hole_mse_is_the_holes_squared_error_over_all_elements(toy: tuple[Tensor, Tensor, Tensor]) -> None:
     assert hole_mse(*toy).item() == pytest.approx(0.25 / 4)  # one pixel of four is off by 0.5
+
+
+@pytest.fixture
+def two() -> tuple[Tensor, Tensor, Tensor]:
+    """Two images of 2 x 2: off by 0.5 in a hole of one pixel, by -0.25 in a hole of two; known pixels are off by 1."""
+    image = torch.full((2, 3, 2, 2), 0.25)
+    mask = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]], [[[1.0, 1.0], [0.0, 0.0]]]])
+    error = torch.tensor([0.5, -0.25]).view(2, 1, 1, 1)
+    return torch.where(mask == 1, image + error, image + 1), image, mask
+
+
+@pytest.mark.parametrize(
+    ("loss", "reduction", "expected"),
+    [
+        # 3 colours in holes of 1 and 2 pixels; 2 images of 4 pixels
+        (hole_mse, "all", 3 * (0.25 + 2 * 0.0625) / (3 * 8)),
+        (hole_mse, "hole", 3 * (0.25 + 2 * 0.0625) / (3 * 3)),
+        (hole_mse, "sum", 3 * (0.25 + 2 * 0.0625) / 2),
+        (hole_l1, "all", 3 * (0.5 + 2 * 0.25) / (3 * 8)),
+        (hole_l1, "hole", 3 * (0.5 + 2 * 0.25) / (3 * 3)),
+        (hole_l1, "sum", 3 * (0.5 + 2 * 0.25) / 2),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_the_holes_error_is_reduced_by_hand(
+    two: tuple[Tensor, Tensor, Tensor], loss: Callable[..., Tensor], reduction: str, expected: float
+) -> None:
+    assert reduction in REDUCTIONS
+    assert loss(*two, reduction).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", [hole_mse, hole_l1])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_known_pixels_get_no_gradient_from_the_holes_error(
+    two: tuple[Tensor, Tensor, Tensor], loss: Callable[..., Tensor], reduction: str
+) -> None:
+    output, image, mask = two
+    loss(output.requires_grad_(), image, mask, reduction).backward()
+    assert output.grad is not None
+    assert torch.equal(output.grad != 0, (mask == 1).expand_as(output))
+
+
+def test_a_mean_over_the_hole_does_not_depend_on_the_holes_size_and_a_mean_over_all_does() -> None:
+    image, small, large = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
+    small[..., :2, :2], large[..., :4, :4] = 1, 1
+    output = image + 0.5
+    for loss in (hole_mse, hole_l1):
+        assert loss(output, image, large, "hole").item() == pytest.approx(loss(output, image, small, "hole").item())
+        assert loss(output, image, large, "all").item() == pytest.approx(4 * loss(output, image, small, "all").item())
 
 
 def test_l1_is_the_whole_images_error_over_the_holes_share(toy: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -175,6 +227,15 @@ def test_weights_from_a_file_give_torchvisions_features_at_torchvisions_indices(
     theirs = torchvision_features(state, image)
     for name, number in numbers.items():
         torch.testing.assert_close(ours[name], theirs[number])
+
+
+def test_a_normalised_vgg_sees_imagenets_mean_and_deviation_taken_out(vgg: VGG19) -> None:
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
+    ours, theirs = VGG19("random", normalised=True)(image), vgg((image - mean) / deviation)
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name])
+    assert not torch.allclose(ours["relu1_1"], vgg(image)["relu1_1"], atol=0.1)
 
 
 def test_vgg_ends_with_the_last_layer_that_a_loss_uses(vgg: VGG19) -> None:
