@@ -107,6 +107,23 @@ def test_a_label_with_html_in_it_is_only_text(tmp_path):
     assert label in Page(text).text
 
 
+def test_the_page_says_where_weights_came_from_and_what_implementations_do_differently(tmp_path):
+    files = [{"name": name, "sha256": digits * 32} for name, digits in (("gen.pth", "cd"), ("dis.pth", "ef"))]
+    checkpoint = {"path": "ec.ckpt", "sha256": "ab" * 32, "iterations": None, "images_seen": None}
+    checkpoint["imported"] = {"layout": "edgeconnect", "files": files}
+    folder = write_result(
+        tmp_path / "released",
+        [20.0] * 6,
+        checkpoint=checkpoint,
+        switches={"fill": "white", "joint": "code"},
+        post_processing="fast marching + Poisson blending",
+    )
+    text = Page(page(tabulate([Result.load(folder)]), 1)).text
+    for told in ("edgeconnect: gen.pth", "cdcdcdcdcdcd", "dis.pth", "efefefefefef", "fill: white; joint: code"):
+        assert told in text
+    assert "fast marching + Poisson blending" in text
+
+
 def test_a_classical_method_without_checkpoint_commit_or_parameters_is_shown(tmp_path):
     folder = write_result(tmp_path / "telea", [20.0] * 6, checkpoint=None, commit=None, parameters=None)
     text = Page(page(tabulate([Result.load(folder)]), 1)).text
