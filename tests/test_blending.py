@@ -116,6 +116,17 @@ def test_several_holes_are_blended_as_if_each_were_alone() -> None:
         assert (together[part] - alone[part]).abs().max() <= 1.5 / 255
 
 
+def test_a_hole_inside_anothers_box_is_blended_as_if_alone() -> None:
+    around, within = hole((10, 40, 10, 18), (32, 40, 10, 40)), hole((12, 26, 24, 40))
+    image = photograph()
+    other = (image + 0.4 * torch.rand(image.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    together = torch.maximum(around, within)
+    blended = blend(torch.where(together > 0.5, other, image), together)
+    for mask in (around, within):
+        alone = blend(torch.where(mask > 0.5, other, image), mask)
+        assert ((blended - alone) * mask).abs().max() <= 1.5 / 255
+
+
 def ring() -> Tensor:
     mask = hole((12, 52, 12, 52))
     mask[..., 22:42, 22:42] = 0
@@ -163,6 +174,64 @@ def test_the_completed_images_are_not_written_to() -> None:
     kept = completed.clone()
     blend(completed, mask)
     assert torch.equal(completed, kept)
+
+
+def pixels(image: Tensor) -> np.ndarray:
+    return np.ascontiguousarray((image[0].permute(1, 2, 0) * 255).round().byte().numpy())
+
+
+def noise(seed: int = 0) -> Tensor:
+    return torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_a_hole_up_to_six_pixels_wide_is_fast_marchings_and_a_wider_one_is_not(width: int) -> None:
+    mask = hole((12, 52, 30, 30 + width))
+    completed = torch.where(mask > 0.5, noise(), photograph())
+    marched = cv2.inpaint(pixels(completed), mask[0, 0].byte().numpy(), 1, cv2.INPAINT_TELEA)
+    differ = np.abs(pixels(blend(completed, mask)).astype(int) - marched).max()
+    assert (differ <= 1) == (width <= 6)
+
+
+@pytest.mark.parametrize("box", [BOXES["even"], BOXES["top"], BOXES["corner"], BOXES["pixel"]])
+def test_known_pixels_far_from_the_hole_have_no_influence(box: Box) -> None:
+    mask = hole(box)
+    top, bottom, left, right = box
+    near = hole((max(0, top - 8), bottom + 8, max(0, left - 8), right + 8))
+    first, other = noise(), torch.where(near > 0.5, noise(), noise(1))
+    inside = (mask > 0.5).expand_as(first)
+    assert torch.equal(blend(first, mask)[inside], blend(other, mask)[inside])
+
+
+def test_known_pixels_beside_the_hole_have_influence() -> None:
+    mask = hole(BOXES["even"])
+    brighter = torch.where(mask > 0.5, flat(), flat() + OFFSET)
+    assert (blend(brighter, mask) - flat() - OFFSET).abs().max() <= ROUNDING
+
+
+def test_a_hole_at_the_border_is_half_of_a_hole_in_a_mirror_image() -> None:
+    mask = hole((0, 24, 16, 48))
+    completed = torch.where(mask > 0.5, (photograph() + 0.2 * noise()).clamp(0, 1), photograph())
+    doubled = blend(torch.cat([completed.flip(2), completed], 2), torch.cat([mask.flip(2), mask], 2))
+    assert (doubled[..., SIDE:, :] - blend(completed, mask)).abs().max() <= 3.5 / 255
+
+
+def test_holes_that_touch_at_a_corner_are_one() -> None:
+    mask = hole((10, 30, 10, 30), (30, 50, 30, 50))
+    completed = torch.where(mask > 0.5, (photograph() + 0.3 * noise()).clamp(0, 1), photograph())
+    inside = mask[0, 0].bool().numpy()
+    marched = cv2.inpaint(pixels(completed), mask[0, 0].byte().numpy(), 1, cv2.INPAINT_TELEA)
+    expected = clone(pixels(completed), marched, inside)
+    assert (pixels(blend(completed, mask))[inside] == expected[inside]).all()
+
+
+def test_the_completion_is_rounded_to_the_nearest_level() -> None:
+    mask = hole(BOXES["even"])
+    levels = torch.from_numpy(pixels(shifted(photograph(), mask, 0.1))).permute(2, 0, 1)[None].float()
+    of_the_hole = (mask > 0.5).expand_as(levels)
+    middle, below, above = (blend((levels + part) / 255, mask)[of_the_hole] for part in (0.0, -0.4, 0.4))
+    assert torch.equal(below, middle)
+    assert torch.equal(above, middle)
 
 
 def test_images_smaller_than_a_hole_can_be_are_blended() -> None:

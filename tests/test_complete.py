@@ -124,7 +124,7 @@ def test_folders_are_paired_by_name_whatever_the_order_and_suffix(here: Path) ->
     ("settings", "told"),
     [
         (["holes=small.png"], "46 x 30 pixels, photo.png 46 x 31"),
-        (["holes=missing.png"], "missing.png does not exist"),
+        (["holes=missing.png"], "missing.png cannot be read"),
         (["holes=hole.png", "image=nowhere.png"], "nowhere.png does not exist"),
         (["holes=hole.png", "out=done.jpg"], "ends in .png"),
         (["holes=hole.png", "hole_colour=red"], "'white' or 'black'"),
@@ -150,6 +150,39 @@ def test_an_existing_file_is_replaced_only_where_that_is_asked_for(here: Path) -
     assert (read(here / "photo.png") == before).all()
     succeeded(complete(here, *settings, "overwrite=true"))
     assert (read(here / "photo.png") != before).any()
+
+
+def test_a_folder_with_one_wrong_size_is_refused_before_anything_is_written(here: Path) -> None:
+    for folder in ("photos", "masks"):
+        (here / folder).mkdir()
+    for name, mask in {"a": "hole", "b": "small"}.items():
+        (here / "photos" / f"{name}.png").write_bytes((here / "photo.png").read_bytes())
+        (here / "masks" / f"{name}.png").write_bytes((here / f"{mask}.png").read_bytes())
+    told = refused(complete(here, "model=mean_colour", "image=photos", "holes=masks", "out=done"))
+    assert "masks/b.png is 46 x 30 pixels" in told
+    assert not (here / "done").exists()
+
+
+def test_white_strokes_on_a_transparent_ground_are_a_hole(here: Path) -> None:
+    hole = read(here / "hole.png")
+    Image.fromarray(np.stack([hole] * 4, axis=-1)).save(here / "strokes.png")
+    for name in ("hole", "strokes"):
+        succeeded(complete(here, "model=mean_colour", "image=photo.png", f"holes={name}.png", f"out={name}_done.png"))
+    assert (read(here / "strokes_done.png") == read(here / "hole_done.png")).all()
+
+
+@pytest.mark.parametrize("name", ["photo[edited]", "photo[a"])
+def test_names_are_told_as_they_are(here: Path, name: str) -> None:
+    (here / "photo.png").rename(here / f"{name}.png")
+    done = complete(here, "model=mean_colour", f"image='{name}.png'", "holes=hole.png", "out='done[/b].png'")
+    assert f"{name}.png -> done[/b].png" in succeeded(done)
+
+
+def test_an_untrained_network_paints_the_same_each_time(here: Path) -> None:
+    settings = ("model=glcic", "model.width=0.0625", "untrained=true", "image=photo.png", "holes=hole.png")
+    for name in ("once", "again"):
+        succeeded(complete(here, *settings, f"out={name}.png"))
+    assert (read(here / "once.png") == read(here / "again.png")).all()
 
 
 def test_without_a_method_the_user_is_told_how_to_give_one(here: Path) -> None:

@@ -58,6 +58,13 @@ def test_what_lies_inside_the_hole_has_no_influence(model: Inpainter, content: s
     assert torch.equal(model.complete(changed, mask), model.complete(image, mask))
 
 
+@each_model
+def test_what_lies_inside_the_hole_has_no_influence_on_blending_either(model: Inpainter) -> None:
+    image, mask = sample()
+    changed = torch.where(mask > 0.5, torch.rand_like(image), image)
+    assert torch.equal(model.complete(changed, mask, blended=True), model.complete(image, mask, blended=True))
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @each_model
 def test_every_size_is_completed_at_its_own_size(model: Inpainter, size: tuple[int, int]) -> None:
@@ -197,14 +204,25 @@ def choices(group: str) -> list[str]:
 
 def override_for(group: str, choice: str) -> list[str]:
     model = {"model/schedule": "glcic" if "glcic" in choice or choice == "completion_only" else "edgeconnect"}
-    model |= {"model/gan": "edgeconnect"}
+    model |= {"model/gan": "edgeconnect", "model/optimizer": "glcic"}
     prefix = [f"model={model[group]}"] if group in model else []
     name = {"experiment": "+experiment"}.get(group, group)
     roots = {"data": "data.root=/pictures", "mask": "mask.root=/masks"}
     return [*prefix, f"{name.lstrip('+')}={choice}", *([roots[group]] if choice == "folder" else [])]
 
 
-GROUPS = ("model", "model/schedule", "model/gan", "mask", "data", "data/crop", "trainer", "logger", "metrics")
+GROUPS = (
+    "model",
+    "model/schedule",
+    "model/gan",
+    "model/optimizer",
+    "mask",
+    "data",
+    "data/crop",
+    "trainer",
+    "logger",
+    "metrics",
+)
 FILES = [(group, choice) for group in (*GROUPS, "experiment") for choice in choices(group)]
 
 

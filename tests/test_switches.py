@@ -14,7 +14,7 @@ from conftest import Builder, Composer, State, Watch, fit, state_of
 from inpaintlab.callbacks import Checkpoints
 from inpaintlab.config import only_ours, plain
 from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.inpainter import rebuild
+from inpaintlab.inpainter import rebuild, require_flag
 from inpaintlab.losses import style
 from inpaintlab.models.glcic import CompletionNetwork, ContextDiscriminator
 from inpaintlab.schedule import Phase
@@ -696,3 +696,29 @@ def test_a_wrong_network_for_spectral_norm_is_answered_with_the_four(built: Buil
         "model.spectral_norm is 'critic'; it can be 'edge_generator' or 'edge_discriminator' or 'inpaint_generator' or "
         "'inpaint_discriminator'."
     )
+
+
+# --- values from a command line --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["no", "off", 0, None])
+def test_a_flag_is_true_or_false_and_nothing_that_only_looks_like_it(value: object) -> None:
+    with pytest.raises(ValueError, match=r"model\.conditional is '.*'; it can be true or false"):
+        require_flag("model.conditional", value)
+    assert require_flag("model.conditional", True) is True
+
+
+def test_every_flag_is_checked(built: Builder) -> None:
+    flags = {"glcic": ("norm_first", "bias"), "edgeconnect": ("conditional", "test_composite", "vgg_normalised")}
+    for model, names in flags.items():
+        for name in names:
+            with pytest.raises(InstantiationException, match=name):
+                built(model, f"model.{name}=no")
+
+
+def test_switches_tell_everything_that_separates_the_presets(built: Builder) -> None:
+    told = [built(name).switches() for name in ("glcic", "glcic_otenim", "glcic_mmagic")]
+    assert told[0].keys() == told[1].keys() == told[2].keys()
+    differ = {key for key in told[0] if len({str(switches[key]) for switches in told}) > 1}
+    assert {"pixels", "norm_first", "bias", "optimizer", "reconstruction", "judged", "real_patch"} <= differ
+    assert built("edgeconnect", "model/gan=hinge").switches()["gan"] == "Hinge"

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from inpaintlab.config import command
 from inpaintlab.inpainter import Inpainter, require_one_of
+from inpaintlab.mask_files import read_grey
 from inpaintlab.method import build_method
 from inpaintlab.pictures import edge_tensor, image_tensor, read_rgb
-from inpaintlab.shapes import Planes
+from inpaintlab.shapes import Images, Planes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -72,14 +73,17 @@ def _pictures(folder: Path) -> dict[str, Path]:
 
 
 def read_mask(path: Path, threshold: float, colour: str) -> Planes:
-    """A mask file as (1, 1, height, width), 1 = hole; what is of the hole's ``colour``, white or black."""
-    grey = np.asarray(read_rgb(path).convert("L"))
+    """A mask file as (1, 1, height, width), 1 = hole; what is of the hole's ``colour``, white or black.
+
+    It is read as ``MaskFolder`` reads it: white strokes on nothing are a hole around which all is known.
+    """
+    grey = np.asarray(read_grey(path))
     white = grey > 255 * threshold
     return torch.from_numpy(white if colour == "white" else ~white)[None, None].float()
 
 
-def complete(model: Inpainter, job: Job, cfg: DictConfig) -> str:
-    """Complete one photograph, write it whole or not at all, and return what there is to say.
+def read(job: Job, cfg: DictConfig) -> tuple[Images, Planes, Planes | None]:
+    """The photograph, its mask and its drawing of edges.
 
     Raises:
         ValueError: files that cannot be read, or sizes that differ.
@@ -91,6 +95,16 @@ def complete(model: Inpainter, job: Job, cfg: DictConfig) -> str:
         if plane is not None and plane.shape[-2:] != image.shape[-2:]:
             sizes = [f"{p.shape[-1]} x {p.shape[-2]}" for p in (plane, image)]
             raise ValueError(f"{path} is {sizes[0]} pixels, {job.image} {sizes[1]}; make them the same size.")
+    return image, mask, edges
+
+
+def complete(model: Inpainter, job: Job, cfg: DictConfig) -> str:
+    """Complete one photograph, write it whole or not at all, and return what there is to say.
+
+    Raises:
+        ValueError: files that cannot be read, or sizes that differ.
+    """
+    image, mask, edges = read(job, cfg)
     share = mask.mean().item()
     if share == 0:
         completed, note = image, f"the mask has no hole (no {cfg.hole_colour} pixel): the image as it was"
@@ -120,6 +134,8 @@ def _checked(cfg: DictConfig) -> list[Job]:
     for job in found:
         if job.out.exists() and not cfg.overwrite:
             raise ValueError(f"{job.out} exists; give another out=..., or overwrite=true.")
+    for job in found:
+        read(job, cfg)  # a second reading costs less than half a folder that has to be cleared away
     return found
 
 
@@ -127,11 +143,12 @@ def _checked(cfg: DictConfig) -> list[Job]:
 def main(cfg: DictConfig) -> None:
     """Build the method, complete each photograph, say what was done."""
     todo = _checked(cfg)
+    torch.manual_seed(cfg.seed)
     model, _ = build_method(cfg)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     console = Console()
     for job in todo:
-        console.print(complete(model, job, cfg), highlight=False, soft_wrap=True)
+        console.print(complete(model, job, cfg), markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -199,7 +199,8 @@ def main(cfg: DictConfig) -> None:
         folder = Path(cfg.results, identity["label"])
         if folder.exists():
             _check_same(folder, manifest, identity)
-            console.print(f"{identity['label']}: {folder} is there already and is of the same inputs", highlight=False)
+            told = f"{identity['label']}: {folder} is there already and is of the same inputs"
+            console.print(told, markup=False, highlight=False)
         else:
             folders[folder] = identity
     if not folders:
@@ -216,7 +217,7 @@ def main(cfg: DictConfig) -> None:
         workers=cfg.workers,
     )
     for folder, identity in folders.items():
-        console.print(f"{identity['label']}: {len(manifest.items)} images -> {folder}", highlight=False)
+        console.print(f"{identity['label']}: {len(manifest.items)} images -> {folder}", markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -201,6 +201,17 @@ def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:
     return value
 
 
+def require_flag(setting: str, value: object) -> bool:
+    """Return ``value`` if it is true or false.
+
+    Raises:
+        ValueError: it is something else, such as the word 'no', which Hydra's command line leaves a word.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{setting} is '{value}'; it can be true or false.")
+    return value
+
+
 @contextmanager
 def frozen(*networks: nn.Module) -> Iterator[None]:
     """Let networks take part in a loss unchanged: without gradients, running statistics or power iterations.

@@ -89,14 +89,7 @@ class MaskFolder(Mask):
 
     def _read(self, file: Path, height: int, width: int) -> UInt8[np.ndarray, "{height} {width}"]:
         """The grey values of the file's central part at the size that is asked for."""
-        try:
-            with Image.open(file) as opened:
-                image = _grey(ImageOps.exif_transpose(opened))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(
-                f"The mask {file} cannot be read as an image ({error}); repair or remove the file."
-            ) from error
-
+        image = read_grey(file)
         if not self._warned and sum(count > 0 for count in image.histogram()[1:255]) > self.many_greys:
             self._warned = True
             warnings.warn(
@@ -111,6 +104,19 @@ class MaskFolder(Mask):
         left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
         box = (left, top, min(left + scale * width, image.width), min(top + scale * height, image.height))
         return np.asarray(image.resize((width, height), Image.Resampling.NEAREST, box=box))
+
+
+def read_grey(file: Path) -> Image.Image:
+    """A mask file as 8-bit grey, turned upright by its EXIF tag; transparency is ignored.
+
+    Raises:
+        ValueError: the file is missing, damaged, or no image.
+    """
+    try:
+        with Image.open(file) as opened:
+            return _grey(ImageOps.exif_transpose(opened))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"The mask {file} cannot be read as an image ({error}); repair or remove the file.") from error
 
 
 def _grey(image: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_one_of
+from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
 from inpaintlab.layers import InstanceNorm, channels
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
 from inpaintlab.schedule import Phase, Schedule
@@ -148,15 +148,17 @@ class EdgeConnect(Inpainter):
         self.sigma = sigma
         self.width = width
         self.vgg_weights = vgg
-        self.vgg_normalised = vgg_normalised
+        self.vgg_normalised = require_flag("model.vgg_normalised", vgg_normalised)
+        if not isinstance(spectral_norm, Sequence) or isinstance(spectral_norm, str):
+            raise ValueError(f"model.spectral_norm is '{spectral_norm}'; give a list of networks, [] for none.")
         self.spectral_norm = [require_one_of("model.spectral_norm", name, self.NETWORKS) for name in spectral_norm]
         self.fill = require_one_of("model.fill", fill, FILLS)
-        self.conditional = conditional
+        self.conditional = require_flag("model.conditional", conditional)
         self.style_region = require_one_of("model.style_region", style_region, ("hole", "known"))
         self.joint = require_one_of("model.joint", joint, ("code", "paper"))
         self.train_edges = require_one_of("model.train_edges", train_edges, ("whole", "known"))
         self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
-        self.test_composite = test_composite
+        self.test_composite = require_flag("model.test_composite", test_composite)
         self.oracle = test_edges == "whole"
         self.vgg: tuple[VGG19, ...] = ()  # in a tuple: frozen, so neither a checkpoint nor an optimizer sees it
         spectral = {name: name in self.spectral_norm for name in self.NETWORKS}
@@ -342,6 +344,7 @@ class EdgeConnect(Inpainter):
     def switches(self) -> dict[str, Any]:
         """Where the paper and the released code differ, and what users of both asked for."""
         return {
+            "gan": type(self.gan).__name__,
             "spectral_norm": ", ".join(self.spectral_norm) or "none",
             "fill": self.fill,
             "conditional": self.conditional,

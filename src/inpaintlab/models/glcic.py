@@ -5,6 +5,7 @@ The paper is the default; what otenim/GLCIC-PyTorch and mmagic do differently is
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_one_of
+from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
 from inpaintlab.layers import channels
 from inpaintlab.losses import REDUCTIONS, hole_l1, hole_mse, weigh
 from inpaintlab.schedule import Phase, Schedule
@@ -147,7 +148,7 @@ class GLCIC(Inpainter):
         width: multiplier of all channel counts; 1 is the paper's.
         pixels, norm_first, bias: of the networks, see ``CompletionNetwork``.
         learning_rate: of both networks.
-        optimizer: makes an optimizer from parameter groups and ``lr``.
+        optimizer: makes an optimizer of torch from parameter groups and ``lr``.
         mean_pixel: the fill of the hole, RGB in [0, 1]; None measures it on the training set when training starts.
         reconstruction: 'mse' or 'l1', the error in the hole.
         reduction: of that error: 'all' averages over all elements, 'hole' over those of holes, 'sum' adds up an image.
@@ -181,7 +182,7 @@ class GLCIC(Inpainter):
         norm_first: bool,
         bias: bool,
         learning_rate: float,
-        optimizer: Callable[..., Optimizer],
+        optimizer: partial[Optimizer],
         mean_pixel: Sequence[float] | None,
         reconstruction: str,
         reduction: str,
@@ -205,6 +206,8 @@ class GLCIC(Inpainter):
         self.judged = require_one_of("model.judged", judged, ("completed", "raw"))
         self.real_patch = require_one_of("model.real_patch", real_patch, ("random", "same"))
         self.frozen_norm = require_one_of("model.frozen_norm", frozen_norm, self.FROZEN_NORMS)
+        self.norm_first = require_flag("model.norm_first", norm_first)
+        self.bias = require_flag("model.bias", bias)
         network: dict[str, Any] = {"pixels": pixels, "norm_first": norm_first, "bias": bias}
         self.completion = CompletionNetwork(width, **network)
         self.discriminator = ContextDiscriminator(
@@ -275,6 +278,9 @@ class GLCIC(Inpainter):
         """What the public implementations do differently."""
         return {
             "pixels": self.completion.pixels,
+            "norm_first": self.norm_first,
+            "bias": self.bias,
+            "optimizer": self.optimizer.func.__name__,
             "reconstruction": f"{self.reconstruction}, {self.reduction}",
             "judged": self.judged,
             "real_patch": self.real_patch,

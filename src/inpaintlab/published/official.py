@@ -41,7 +41,7 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
     if len(modules) != MODULES:
         raise ValueError(f"{path} has {len(modules)} modules; the paper's completion network has {MODULES}.")
     mean = root.get("mean")
-    mean = list(mean.values()) if isinstance(mean, dict) else mean
+    mean = [mean.get(place) for place in range(1, len(mean) + 1)] if isinstance(mean, dict) else mean
     mean = mean_of(mean if mean_pixel is None else mean_pixel, f"'mean' in {path}")
 
     theirs: dict[str, Tensor] = {}
