@@ -18,6 +18,8 @@ ALLOWED = {
     "published.catalogue": set(),
     "published.download": {"published.catalogue"},
     "metrics": set(),
+    "gray_metrics": {"metrics", "edges"},
+    "edge_metrics": {"metrics", "edges"},
     "edges": set(),
     "config": set(),
     "pictures": set(),

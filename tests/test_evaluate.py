@@ -102,6 +102,24 @@ def test_two_evaluations_agree_to_the_last_bit(here: Path) -> None:
         assert picture.read_bytes() == (here / "results/b/completed" / picture.name).read_bytes()
 
 
+def test_every_metric_survives_the_way_into_a_result_and_a_table(here: Path) -> None:
+    frozen = run_here(
+        "manifest", "data=toy", "data.size=64", "images=2", "out=large.json", "~bins", f"+{BINS}", cwd=here
+    )
+    succeeded(frozen)
+    succeeded(evaluate(here, "manifest=large.json", "model=mean_colour", "metrics=all"))
+    result = Result.load(here / "results/mean_colour")
+    assert result.metrics["edge_precision_exact"].undefined_allowed
+    drawn = result.per_image["edge_precision_exact"].to_list()
+    assert result.means["all"].get("edge_precision_exact_undefined", 0) == sum(value != value for value in drawn)
+    succeeded(run_here("compare", "results=[results/mean_colour]", cwd=here))
+
+
+def test_images_too_small_for_a_metric_are_told_before_anything_is_written(here: Path) -> None:
+    assert "ssim_uniform51_gray needs images of at least 51" in refused(evaluate(here, "model=telea", "metrics=all"))
+    assert not (here / "results").exists()
+
+
 def test_the_batch_size_changes_no_score(here: Path) -> None:
     succeeded(evaluate(here, "model=mean_colour", "label=a", "batch_size=1"))
     succeeded(evaluate(here, "model=mean_colour", "label=b", "batch_size=3"))

@@ -25,7 +25,7 @@ from inpaintlab.config import command
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.method import build_method
-from inpaintlab.metrics import PerImageMetric
+from inpaintlab.metrics import PerImageMetric, require_fitting
 from inpaintlab.results import FORMAT, Result, means_by_bin, picture_name, write_json
 from inpaintlab.shapes import Images
 
@@ -151,10 +151,16 @@ def _write(
             "oracle": model.oracle,
             "manifest": {"sha256": manifest.sha256, "items": len(manifest.items), "size": manifest.size},
             "metrics": {
-                name: {"definition": m.definition, "unit": m.unit, "higher_is_better": m.higher_is_better}
+                name: {
+                    "definition": m.definition,
+                    "unit": m.unit,
+                    "higher_is_better": m.higher_is_better,
+                    "undefined_allowed": m.undefined_allowed,
+                    "backend": m.backend,
+                }
                 for name, m in metrics.items()
             },
-            "means": means_by_bin(per_image, list(metrics)),
+            "means": means_by_bin(per_image, list(metrics), {n for n, m in metrics.items() if m.undefined_allowed}),
             "seconds_per_image": sum(scores.seconds) / len(scores.seconds),
             "parameters": sum(p.numel() for p in model.parameters()),
             "machine": provenance.machine(),
@@ -205,11 +211,13 @@ def main(cfg: DictConfig) -> None:
             folders[folder] = identity
     if not folders:
         return
+    metrics = instantiate(cfg.metrics, _convert_="all")
+    require_fitting(metrics, manifest.size)  # before anything is written
     Path(cfg.results).mkdir(parents=True, exist_ok=True)
     evaluate(
         model,
         manifest,
-        instantiate(cfg.metrics, _convert_="all"),
+        metrics,
         instantiate(cfg.trainer),
         folders,
         root=cfg.root,

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,15 @@ _LATER_KEYS: dict[str, tuple[Any, tuple[type, ...]]] = {
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric's numbers mean: a definition in words, their unit ("" when they have none), their direction."""
+    """What a metric's numbers mean: a definition in words, their unit ("" when they have none), their direction.
+
+    `undefined_allowed`: an image may lack a value (NaN) for a reason that the definition tells.
+    """
 
     definition: str
     unit: str
     higher_is_better: bool
+    undefined_allowed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +105,8 @@ class Result:
                 f"{folder}: per_image.parquet has {per_image.height} images, but the manifest in result.json "
                 f"has {data['manifest']['items']}; evaluate this method again."
             )
-        means = means_by_bin(per_image, list(metrics))
+        undefined_allowed = {name for name, metric in metrics.items() if metric.undefined_allowed}
+        means = means_by_bin(per_image, list(metrics), undefined_allowed)
         _check_means(folder, data["means"], means)
         fields = {key: data[key] for key in (*_KEYS, *_LATER_KEYS)}
         fields |= {"metrics": metrics, "means": means, "seconds_per_image": float(data["seconds_per_image"])}
@@ -124,32 +130,40 @@ def bin_order(name: str) -> tuple[int, float, str]:
     return {FIXED: 2, ALL: 3}.get(name, 1), 0.0, name
 
 
-def means_by_bin(per_image: pl.DataFrame, metrics: list[str]) -> dict[str, dict[str, Any]]:
+def means_by_bin(
+    per_image: pl.DataFrame, metrics: list[str], undefined_allowed: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
     """Mean of each metric over all images ("all") and over each mask bin, with the number of images `n`.
 
     An image that is reproduced exactly has an infinite PSNR: it is left out of that mean and counted under
-    "<metric>_infinite", a key that exists only where there is such an image. A mean is None when no value is left,
-    or when any other value is infinite or not a number, because leaving those out would flatter a broken method.
+    "<metric>_infinite", a key that exists only where there is such an image. So is an image for which a metric of
+    `undefined_allowed` is NaN, under "<metric>_undefined". A mean is None when no value is left, or when any other
+    value is infinite or not a number, because leaving those out would flatter a broken method.
     Raises ValueError when a mask bin is itself called "all".
     """
     bins = sorted(per_image["bin"].unique().to_list(), key=bin_order)
     if ALL in bins:
         raise ValueError(f'A mask bin is called "{ALL}", which names the mean over every image: rename the bin.')
     groups = {ALL: per_image} | {name: per_image.filter(pl.col("bin") == name) for name in bins}
-    return {name: _means(group, metrics) for name, group in groups.items()}
+    return {name: _means(group, metrics, undefined_allowed) for name, group in groups.items()}
 
 
-def _means(images: pl.DataFrame, metrics: list[str]) -> dict[str, Any]:
+def _means(images: pl.DataFrame, metrics: list[str], undefined_allowed: Collection[str]) -> dict[str, Any]:
     means: dict[str, Any] = {"n": images.height}
     for metric in metrics:
         values = images[metric].to_list()
         exact = [value for value in values if value == math.inf] if metric.startswith("psnr") else []
         rest = [value for value in values if value != math.inf] if exact else values
+        defined = [value for value in rest if value is None or not math.isnan(value)]
+        undefined = len(rest) - len(defined) if metric in undefined_allowed else 0
+        rest = defined if undefined else rest
         sound = bool(rest) and all(value is not None and math.isfinite(value) for value in rest)
         # fsum: the same mean whatever the order of the images
         means[metric] = math.fsum(rest) / len(rest) if sound else None
         if exact:
             means[f"{metric}_infinite"] = len(exact)
+        if undefined:
+            means[f"{metric}_undefined"] = undefined
     return means
 
 
@@ -225,7 +239,8 @@ def _in_words(types: tuple[type, ...]) -> str:
 
 def _metric(folder: Path, name: str, entry: dict[str, Any]) -> Metric:
     try:
-        return Metric(entry["definition"], entry["unit"] or "", entry["higher_is_better"])
+        required = entry["definition"], entry["unit"] or "", entry["higher_is_better"]
+        return Metric(*required, undefined_allowed=entry.get("undefined_allowed", False))  # absent in older results
     except KeyError as error:
         raise ValueError(f"{folder}/result.json: the metric {name} has no {error}; evaluate again.") from error
 

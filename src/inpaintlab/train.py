@@ -21,6 +21,7 @@ from inpaintlab.config import command, plain
 from inpaintlab.data import DataModule
 from inpaintlab.inpainter import Inpainter, load_checkpoint, load_weights
 from inpaintlab.manifest import Manifest, ManifestDataset
+from inpaintlab.metrics import require_fitting
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
 from inpaintlab.results import write_json
@@ -155,6 +156,7 @@ def main(cfg: DictConfig) -> None:
     model.recipe, model.seed = settings["model"], cfg.seed
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written
+    require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
     torch.set_float32_matmul_precision("high")
     train(settings, model, data, instantiate(cfg.trainer), run_dir)
 

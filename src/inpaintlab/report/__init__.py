@@ -1,5 +1,6 @@
 """The report: one HTML page that needs nothing beside itself."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -132,6 +133,8 @@ def _value(table: Table, result: Result, metric: str, name: str) -> str:
         return ""
     value = result.per_image.filter(pl.col("name") == name)[metric].item()
     unit = table.metrics[metric].unit
-    if value == float("inf"):
+    if value == math.inf:
         return f"∞ {unit}".strip()
+    if math.isnan(value):
+        return "undefined"
     return f"{value:.{table.decimals(metric)}f} {unit}".strip()
