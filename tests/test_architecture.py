@@ -10,7 +10,7 @@ import pytest
 import inpaintlab
 
 PACKAGE = Path(inpaintlab.__file__).parent
-COMMANDS = {"train", "evaluate", "complete", "compare", "doctor", "weights", "cli"}
+COMMANDS = {"train", "evaluate", "complete", "compare", "manifest", "doctor", "weights", "cli"}
 ALLOWED = {
     "schedule": set(),
     "layers": set(),
@@ -29,6 +29,12 @@ ALLOWED = {
     "masks": set(),
     "mask_files": {"masks"},
     "sources": {"masks", "pictures"},
+    "holes": {"masks", "mask_files"},
+    "testset": {"config", "holes", "masks", "pictures", "results"},
+    "pairs": {"holes", "mask_files", "masks", "pictures", "sources", "testset"},
+    "leaks": {"holes", "mask_files", "sources", "testset"},
+    "statistics": {"results"},
+    "report.published": set(),
     "crops": {"masks", "pictures", "sources"},
     "data": {"masks", "edges", "crops", "sources", "pictures"},
 }

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,22 @@ import numpy as np
 import polars as pl
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
 from PIL import Image
 from rich.console import Console
+from skimage.metrics import peak_signal_noise_ratio
 
+from conftest import compose_train
 from inpaintlab import compare as command
 from inpaintlab.compare import compare, folders_as_override
-from inpaintlab.report.table import csv, markdown, tabulate, terminal_tables
+from inpaintlab.evaluate import evaluate
+from inpaintlab.metrics import MAE, PSNR
+from inpaintlab.report.formats import csv, markdown, terminal_tables
+from inpaintlab.report.latex import escaped, latex
+from inpaintlab.report.published import load
+from inpaintlab.report.table import Table, tabulate
 from inpaintlab.results import Result, bin_order, means_by_bin, picture_name, write_json, write_texts
+from inpaintlab.testset import Manifest, ManifestDataset
 
 BINS = ["20-30", "20-30", "fixed", "10-20", "10-20", "10-20"]
 NAMES = [f"strokes {name}/photo_{i}" for i, name in enumerate(BINS)]
@@ -106,6 +116,16 @@ def test_infinite_psnr_is_left_out_of_the_mean_and_counted():
     means = means_by_bin(images, ["psnr_rgb"])
     assert means["a"] == {"n": 2, "psnr_rgb": 30.0, "psnr_rgb_infinite": 1}
     assert means["b"] == {"n": 1, "psnr_rgb": None, "psnr_rgb_infinite": 1}
+
+
+def test_undefined_values_are_left_out_of_the_mean_and_counted_where_the_metric_allows_them():
+    images = pl.DataFrame({"bin": ["a", "a", "b", "c"], "edge": [0.5, math.nan, math.nan, math.inf]})
+    means = means_by_bin(images, ["edge"], {"edge"})
+    assert means["a"] == {"n": 2, "edge": 0.5, "edge_undefined": 1}
+    assert means["b"] == {"n": 1, "edge": None, "edge_undefined": 1}
+    assert means["c"] == {"n": 1, "edge": None}
+    assert means["all"] == {"n": 4, "edge": None, "edge_undefined": 2}
+    assert means_by_bin(images, ["edge"])["a"] == {"n": 2, "edge": None}
 
 
 @pytest.mark.parametrize(("metric", "value"), [("mae", math.inf), ("psnr_rgb", -math.inf), ("psnr_rgb", math.nan)])
@@ -242,27 +262,81 @@ def test_table_rows_equal_the_means_of_the_images(pair):
             assert table.mean(result, "psnr_rgb", bin_name) == pytest.approx(np.mean(values), rel=1e-12)
 
 
-def test_the_best_of_each_column_is_bold_and_ties_are_both_bold(pair):
-    lines = markdown(tabulate([Result.load(folder) for folder in pair])).splitlines()
+@pytest.fixture
+def many(tmp_path):
+    """`strong` leads on each of 40 images in two bins; `twin` is as good but for noise, `weak` is far behind."""
+    rng = np.random.default_rng(0)
+    bins = ["10-20"] * 20 + ["20-30"] * 20
+    difficulty = rng.normal(20, 4, 40)
+    folders = [
+        write_result(
+            tmp_path / name,
+            list(difficulty + shift + rng.normal(0, 0.3, 40)),
+            list(0.1 - shift / 100 + rng.normal(0, 0.002, 40)),
+            bins=bins,
+            names=[f"{bin_name}/photo {i}" for i, bin_name in enumerate(bins)],
+        )
+        for name, shift in (("weak", 0.0), ("strong", 2.0), ("twin", 1.99))
+    ]
+    return [Result.load(folder) for folder in folders]
+
+
+def marks(table: Table, metric: str, bin_name: str = "all") -> dict[str, str]:
+    return {result.label: table.mark(result, metric, bin_name) for result in table.results}
+
+
+@pytest.mark.parametrize("metric", ["psnr_rgb", "mae"])
+def test_a_lead_that_stands_is_best_and_one_that_does_not_is_level(many, metric):
+    weak, strong, twin = many
+    assert marks(tabulate([weak, strong]), metric) == {"strong": "best", "weak": ""}
+    assert marks(tabulate([weak, strong, twin]), metric) == {"strong": "level", "twin": "level", "weak": ""}
+
+
+def test_the_best_is_bold_and_level_methods_are_italic_in_markdown(many):
+    weak, strong, twin = many
+    best = next(line for line in markdown(tabulate([weak, strong])).splitlines() if line.startswith("| strong"))
+    assert best.count("**") == 2 * 3
+    level = markdown(tabulate([weak, strong, twin]), intervals=False).splitlines()
+    for name in ("strong", "twin"):
+        assert re.fullmatch(
+            rf"\| {name} \| (\*\d\d\.\d\d\* ?\|? ?){{3}}", next(x for x in level if x.startswith(f"| {name}"))
+        )
+    assert "*" not in next(line for line in level if line.startswith("| weak"))
+
+
+def test_three_images_prove_no_lead(pair):
+    lines = markdown(tabulate([Result.load(folder) for folder in pair]), intervals=False).splitlines()
     strong, weak = [line for line in lines if line.startswith(("| strong", "| weak"))][:2]
-    assert strong == "| strong | **20.00** | **12.00** | **15.00** | **16.50** |"
-    assert weak == "| weak | **20.00** | 11.00 | 14.00 | 16.00 |"
+    assert strong == "| strong | *20.00* | *12.00* | *15.00* | *16.50* |"
+    assert weak == "| weak | *20.00* | *11.00* | *14.00* | *16.00* |"
 
 
-def test_the_best_is_the_lowest_where_lower_is_better(tmp_path):
-    low = Result.load(write_result(tmp_path / "low", [1.0] * 6, mae=[0.1] * 6))
-    high = Result.load(write_result(tmp_path / "high", [1.0] * 6, mae=[0.2] * 6))
-    table = tabulate([low, high])
-    assert table.is_best(low, "mae", "all")
-    assert not table.is_best(high, "mae", "all")
+def test_a_lead_that_the_printed_digits_do_not_show_is_no_lead(tmp_path):
+    values = [20.0 + i for i in range(40)]
+    options = {"bins": ["x"] * 40, "names": [f"photo {i}" for i in range(40)]}
+    a = write_result(tmp_path / "a", [value + 0.001 + 0.0001 * i for i, value in enumerate(values)], **options)
+    b = write_result(tmp_path / "b", [value + 0.0001 * i for i, value in enumerate(values)], **options)
+    table = tabulate([Result.load(a), Result.load(b)])
+    assert table.statistics.from_best["psnr_rgb", "all", "b"].p < 0.001
+    assert marks(table, "psnr_rgb") == {"a": "level", "b": "level"}
+
+
+def test_a_lead_that_the_common_images_turn_round_is_no_lead(tmp_path):
+    """`a` has the better mean only because its easiest images, being exact, are left out of the mean of `b`."""
+    options = {"bins": ["x"] * 40, "names": [f"photo {i}" for i in range(40)]}
+    a = write_result(tmp_path / "a", [20.0 + 0.01 * i for i in range(20)] + [60.0] * 20, **options)
+    b = write_result(tmp_path / "b", [21.0 + 0.02 * i for i in range(20)] + [math.inf] * 20, **options)
+    table = tabulate([Result.load(a), Result.load(b)])
+    assert table.statistics.from_best["psnr_rgb", "x", "b"].p < 0.05
+    assert marks(table, "psnr_rgb") == {"a": "level", "b": "level"}
 
 
 def test_an_oracle_is_marked_and_never_best(pair):
     rewrite(pair[1], oracle=True)
     table = tabulate([Result.load(folder) for folder in pair])
     oracle, weak = table.results
-    assert not any(table.is_best(oracle, "psnr_rgb", name) for name in table.bins)
-    assert all(table.is_best(weak, "psnr_rgb", name) for name in table.bins)
+    assert not any(table.mark(oracle, "psnr_rgb", name) for name in table.bins)
+    assert all(table.mark(weak, "psnr_rgb", name) == "best" for name in table.bins)
     assert "| strong † |" in markdown(table)
     assert any(note.startswith("† ") for note in table.notes())
     assert table.leader() is weak
@@ -271,6 +345,7 @@ def test_an_oracle_is_marked_and_never_best(pair):
 def test_untrained_methods_are_marked_and_do_not_lead(pair):
     rewrite(pair[1], trained=False)
     table = tabulate([Result.load(folder) for folder in pair])
+    assert marks(table, "psnr_rgb") == {"strong": "", "weak": "best"}
     assert "| strong (untrained) |" in markdown(table)
     assert table.leader().label == "weak"
 
@@ -283,19 +358,203 @@ def test_identical_images_and_missing_metrics_are_told_under_the_table(tmp_path)
     assert any(note.startswith("exact: 1 of 6 images are reproduced exactly") for note in table.notes())
     assert any("was not computed" in note for note in table.notes())
     assert table.cell(table.results[1], "mae", "all") == "–"  # noqa: RUF001
-    assert table.is_best(table.results[0], "mae", "all")
+    assert marks(table, "mae") == {"exact": "best", "other": ""}
 
 
 def test_the_csv_reads_back_with_full_precision(pair):
     rewrite(pair[0], label='a "quoted", label')
     table = tabulate([Result.load(folder) for folder in pair])
     rows = pl.read_csv(io.StringIO(csv(table)))
-    assert rows.columns == ["label", "bin", "n", "metric", "mean"]
+    assert rows.columns[:7] == ["label", "bin", "n", "metric", "mean", "low", "high"]
     assert rows.height == 2 * 4 * 2
     for result in table.results:
         for row in rows.filter(pl.col("label") == result.label).iter_rows(named=True):
             assert row["mean"] == result.means[row["bin"]][row["metric"]]
             assert row["n"] == result.means[row["bin"]]["n"]
+
+
+def test_the_csv_holds_the_statistics(many):
+    table = tabulate(many, reference="weak")
+    for row in pl.read_csv(io.StringIO(csv(table))).iter_rows(named=True):
+        key = (row["metric"], row["bin"], row["label"])
+        estimate = table.statistics.estimates[key]
+        assert (row["low"], row["high"]) == pytest.approx((estimate.low, estimate.high), rel=1e-8)
+        assert row["source"] is None
+        if row["label"] == "weak":
+            assert row["reference"] is row["difference"] is row["p"] is None
+        else:
+            difference = table.statistics.from_reference[key]
+            assert (row["reference"], row["pairs"], row["left_out"]) == ("weak", difference.pairs, 0)
+            assert row["p"] == pytest.approx(difference.p, rel=1e-8)
+            found = (row["difference"], row["difference_low"], row["difference_high"])
+            assert found == pytest.approx((difference.mean, difference.low, difference.high), rel=1e-8)
+
+
+def test_any_cell_is_recomputed_from_the_parquet_files(many):
+    rows = {
+        (row["metric"], row["bin"], row["label"]): row
+        for row in pl.read_csv(io.StringIO(csv(tabulate(many)))).iter_rows(named=True)
+    }
+    images = {
+        result.label: pl.read_parquet(result.folder / "per_image.parquet").to_dict(as_series=False) for result in many
+    }
+    for (metric, bin_name, label), row in rows.items():
+        inside = [bin_name in (name, "all") for name in images[label]["bin"]]
+        values = np.array(images[label][metric])[inside]
+        assert row["mean"] == pytest.approx(values.mean(), rel=1e-12)
+        standard_error = values.std(ddof=1) / math.sqrt(len(values))
+        assert row["low"] == pytest.approx(row["mean"] - 1.96 * standard_error, abs=0.35 * standard_error)
+        assert row["high"] == pytest.approx(row["mean"] + 1.96 * standard_error, abs=0.35 * standard_error)
+        if row["reference"]:
+            differences = values - np.array(images[row["reference"]][metric])[inside]
+            assert row["difference"] == pytest.approx(differences.mean(), rel=1e-6)
+            assert row["pairs"] == len(differences)
+
+
+def test_psnr_and_mae_are_those_of_the_png_files_as_far_as_eight_bits_tell(tmp_path):
+    manifest = Manifest.create(
+        source={"_target_": "inpaintlab.sources.Toy", "count": 4, "size": 40},
+        crop={"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
+        bins={"fixed": {"_target_": "inpaintlab.masks.Block", "fraction": 0.5}},
+        split="test",
+        size=32,
+        seed=0,
+        images=3,
+    )
+    identity = {"label": "mean", "trained": True, "config": {}, "checkpoint": None, "switches": {}}
+    trainer = instantiate(compose_train("trainer=cpu").trainer)
+    folders = {tmp_path / "mean": identity | {"post_processing": None}}
+    metrics: dict[str, Any] = {"psnr_rgb": PSNR(), "mae": MAE()}
+    evaluate(instantiate(compose_train("model=mean_colour").model), manifest, metrics, trainer, folders, workers=0)
+    result = Result.load(tmp_path / "mean")
+    assert result.per_image.height == 3
+    for item, row in zip(ManifestDataset(manifest), result.per_image.iter_rows(named=True), strict=False):
+        truth = item["image"].permute(1, 2, 0).double().numpy()
+        with Image.open(result.picture(row["name"])) as picture:
+            completed = np.asarray(picture) / 255
+        rounding = 0.5 / 255  # of each pixel and channel at most, and of their root mean square
+        assert np.abs(truth - completed).mean() == pytest.approx(row["mae"], abs=rounding * row["hole_ratio"])
+        rms = 10 ** (-peak_signal_noise_ratio(truth, completed, data_range=1) / 20)
+        assert rms == pytest.approx(10 ** (-row["psnr_rgb"] / 20), abs=rounding * math.sqrt(row["hole_ratio"]))
+
+
+def test_differences_are_taken_from_the_named_reference_or_from_the_best(many):
+    headed = markdown(tabulate(many, reference="twin"))
+    assert "| psnr_rgb (dB) minus that of twin, all images | difference |" in headed
+    weak = next(line for line in headed.split("minus that of twin")[1].splitlines() if line.startswith("| weak"))
+    assert re.fullmatch(r"\| weak \| -[\d.]+ \| -[\d.]+ to -[\d.]+ \| < 0\.001 \| 40 \|", weak)
+    assert "psnr_rgb (dB) minus that of the best, all images" in markdown(tabulate(many))
+
+
+def test_intervals_stand_in_the_markdown_unless_they_are_left_out(many):
+    table = tabulate(many)
+    ends = table.interval(many[0], "psnr_rgb", "10-20")
+    assert f"({ends})" in markdown(table)
+    assert f"({ends})" not in markdown(table, intervals=False)
+
+
+# LaTeX
+
+
+def test_latex_has_a_row_a_bin_a_column_a_method_and_arrows(many):
+    text = latex(tabulate(many), intervals=False)
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 1 + 2 * 3
+    assert {row.count("&") for row in rows} == {4}
+    assert [row.split(" & ")[1] for row in rows[1:]] == ["10-20", "20-30", "all"] * 2
+    assert r"psnr\_rgb (dB) $\uparrow$" in rows[1]
+    assert r"mae $\downarrow$" in rows[4]
+    assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
+
+
+def test_latex_marks_the_best_and_what_is_level_with_it(many):
+    assert latex(tabulate(many[:2])).count(r"\textbf{") == 2 * 3
+    text = latex(tabulate(many))
+    assert text.count(r"\textbf{") == 0
+    assert text.count(r"\textit{") == 2 * 2 * 3
+    assert "Holm-corrected" in text.split(r"\caption")[1].splitlines()[0]
+
+
+def test_latex_prints_intervals_in_a_line_of_their_own_unless_they_are_left_out(many):
+    table = tabulate(many)
+    ends = table.interval(many[0], "psnr_rgb", "all").replace(" to ", "--")
+    assert latex(table).count(rf"{{\scriptsize {ends}}}") == 1
+    assert "scriptsize" not in latex(table, intervals=False)
+
+
+def test_latex_takes_labels_literally(many):
+    assert escaped("a_b & 50% #1 {x} ~ ^ \\cmd $y$ <z>\nnext") == (
+        r"a\_b \& 50\% \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{}cmd \$y\$ "
+        r"\textless{}z\textgreater{} next"
+    )
+    rewrite(many[0].folder, label="\\input{/etc/passwd} †")
+    text = latex(tabulate([Result.load(many[0].folder)]))
+    assert r"\textbackslash{}input\{/etc/passwd\} \textdagger{}" in text
+    assert r"\input" not in text
+
+
+# Published numbers
+
+
+@pytest.fixture
+def gray(pair):
+    """`pair` with the first metric called psnr_gray and the bins of the paper."""
+    for folder in pair:
+        images = pl.read_parquet(folder / "per_image.parquet").rename({"psnr_rgb": "psnr_gray"})
+        images.write_parquet(folder / "per_image.parquet")
+        metrics = {"psnr_gray": METRICS["psnr_rgb"], "mae": METRICS["mae"]}
+        rewrite(folder, metrics=metrics, means=means_by_bin(images, ["psnr_gray", "mae"]))
+    return pair
+
+
+def test_published_numbers_stand_only_beside_their_own_metric_and_are_never_marked(gray):
+    table = tabulate([Result.load(folder) for folder in gray], published=load(["edgeconnect_table1"]))
+    text = markdown(table, intervals=False)
+    row = "| EdgeConnect (published, other protocol) | 27.95 | 24.92 | 21.75 | – |"  # noqa: RUF001
+    assert row in text
+    assert text.count("| EdgeConnect (") == 1  # not under mae
+    assert "Table 1 of Nazeri et al., EdgeConnect, 2019 (Places2)" in text
+    assert "| Canny † (published, other protocol) |" in text
+    assert {result.label for result in table.results} == {"weak", "strong"}
+    assert {key[2] for key in table.statistics.estimates} == {"weak", "strong"}
+
+
+def test_every_format_calls_published_numbers_published(gray, tmp_path):
+    compare(gray, tmp_path / "out", 0, published=["edgeconnect_table1"])
+    rows = pl.read_csv(tmp_path / "out" / "table.csv").filter(pl.col("source").is_not_null())
+    assert set(rows["source"]) == {"published, other protocol: Table 1 of Nazeri et al., EdgeConnect, 2019 (Places2)"}
+    assert set(rows["metric"]) == {"psnr_gray"}
+    assert rows["low"].null_count() == rows["p"].null_count() == rows.height == 4 * 3 + 2
+    for name in ("table.md", "table.tex", "report.html"):
+        assert "EdgeConnect (published, other protocol)" in (tmp_path / "out" / name).read_text()
+    console = Console(width=100, file=io.StringIO(), record=True)
+    for view in terminal_tables(tabulate([Result.load(gray[0])], published=load(["edgeconnect_table1"]))):
+        console.print(view)
+    text = console.export_text()
+    assert "27.95 " in text
+    assert "27.95*" not in text
+
+
+def test_published_numbers_are_in_our_unit():
+    by_label = {method.label: method for method in load(["edgeconnect_table1"])}
+    assert list(by_label) == ["CA", "GLCIC", "PConv", "EdgeConnect", "Canny"]
+    assert by_label["CA"].means["mae_relative_gray", "10-20"] == pytest.approx(0.0241)
+    assert by_label["GLCIC"].means["ssim_uniform51_gray", "fixed"] == 0.814
+    assert ("psnr_gray", "fixed") not in by_label["PConv"].means
+    assert [label for label, method in by_label.items() if method.oracle] == ["Canny"]
+
+
+def test_published_numbers_without_a_metric_in_common_are_refused(pair, tmp_path):
+    sentence = refusal(pair, tmp_path / "out", published=["edgeconnect_table1"])
+    assert "The published numbers are psnr_gray, ssim_uniform51_gray" in sentence
+    assert "no result was scored so" in sentence
+
+
+def test_an_unknown_published_table_or_reference_is_refused(pair, tmp_path):
+    assert "give edgeconnect_table1" in refusal(pair, tmp_path / "out", published=["lama"])
+    assert "reference=mine is none of the results: give one of weak, strong" in refusal(
+        pair, tmp_path / "out", reference="mine"
+    )
 
 
 def test_a_label_cannot_break_the_markdown_table(pair):
@@ -326,14 +585,15 @@ def test_compare_writes_the_table_the_csv_and_the_report(pair, tmp_path):
         "report.html",
         "table.csv",
         "table.md",
+        "table.tex",
     ]
     assert (tmp_path / "deep" / "out" / "table.csv").read_text() == csv(table)
 
 
-def refusal(results: list[Path], out: Path, pictures: int = 2) -> str:
+def refusal(results: list[Path], out: Path, pictures: int = 2, **options: Any) -> str:
     """The sentence that `compare` refuses with, having written nothing."""
     with pytest.raises(ValueError, match=r"\w") as error:
-        compare(results, out, pictures)
+        compare(results, out, pictures, **options)
     assert not out.is_dir()
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -380,8 +640,14 @@ def test_duplicate_labels_are_refused(pair, tmp_path):
 def test_two_definitions_of_one_metric_are_never_put_into_one_column(pair, tmp_path):
     rewrite(pair[1], metrics=METRICS | {"mae": METRICS["mae"] | {"definition": "Mean error in the hole."}})
     sentence = refusal(pair, tmp_path / "out")
-    assert f"mae means different things in {pair[0]} (Mean absolute error.)" in sentence
-    assert f"{pair[1]} (Mean error in the hole.)" in sentence
+    assert f"mae means different things in {pair[0]} (Mean absolute error. Unit: none, lower is better)" in sentence
+    assert f"{pair[1]} (Mean error in the hole. Unit: none, lower is better)" in sentence
+
+
+@pytest.mark.parametrize(("change", "words"), [({"unit": "%"}, "Unit: %"), ({"higher_is_better": True}, "higher is")])
+def test_neither_are_two_units_or_directions(pair, tmp_path, change, words):
+    rewrite(pair[1], metrics=METRICS | {"mae": METRICS["mae"] | change})
+    assert words in refusal(pair, tmp_path / "out")
 
 
 def test_a_missing_completed_picture_is_told(pair, tmp_path):
@@ -417,7 +683,8 @@ def test_the_command_line_compares_folders_with_awkward_names(pair, tmp_path, mo
     assert (tmp_path / "my table" / "report.html").is_file()
     printed = capsys.readouterr().out
     assert "psnr_rgb (dB), higher is better" in printed
-    assert "* is the best of its column." in printed
+    assert "psnr_rgb (dB) minus that of the best, all images" in printed
+    assert "*: the best mean of its column" in " ".join(printed.split())
 
 
 @pytest.mark.slow

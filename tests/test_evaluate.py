@@ -13,10 +13,10 @@ from PIL import Image
 from commands import checkpoint, run_here, tiny
 from inpaintlab.blending import blend
 from inpaintlab.losses import VGG19
-from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.metrics import MAE
 from inpaintlab.pictures import image_tensor, read_rgb
 from inpaintlab.results import Result
+from inpaintlab.testset import Manifest, ManifestDataset
 
 Done = subprocess.CompletedProcess[str]
 BINS = "bins={wide:{_target_:inpaintlab.masks.Half},fixed:{_target_:inpaintlab.masks.Block,fraction:0.5}}"

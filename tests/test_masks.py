@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from scipy import ndimage
 
-from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.masks import (
     Block,
     Center,
@@ -28,6 +27,7 @@ from inpaintlab.masks import (
     _catmull_rom,
     sample_generator,
 )
+from inpaintlab.testset import Manifest, ManifestDataset
 
 CONF = Path(__file__).parents[1] / "conf" / "mask"
 FILES = sorted(CONF.glob("*.yaml"))

@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.report import page, pictures, plots
 from inpaintlab.report.table import Table, tabulate
 from inpaintlab.results import Result
+from inpaintlab.testset import Manifest, ManifestDataset
 from test_compare import BINS, NAMES, rewrite, write_result
 
 VOID = {"meta", "img", "line", "path", "use", "br"}

@@ -11,7 +11,7 @@ VERBS = {
     "evaluate": "score one method on one manifest and write its result folder",
     "complete": "fill the holes of your own photographs",
     "compare": "tables and a report from result folders: inpaintlab compare RESULTS...",
-    "manifest": "freeze a test set: images, holes and hashes in one JSON file",
+    "manifest": "frozen test sets: inpaintlab manifest create | show | verify | split | leaks | import",
     "weights": "what others have published: inpaintlab weights list | fetch NAME | import FILE...",
     "doctor": "list every file of a data set that would spoil a run",
 }

@@ -1,6 +1,7 @@
-"""Compare methods: result folders of one manifest become a table, a CSV file and one HTML report."""
+"""Compare methods: result folders of one manifest become tables with their statistics and one HTML report."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -9,20 +10,36 @@ from rich.console import Console
 
 from inpaintlab import report
 from inpaintlab.config import command
-from inpaintlab.report.table import Table, csv, markdown, tabulate, terminal_tables
-from inpaintlab.results import Result, write_texts
+from inpaintlab.report.formats import csv, markdown, terminal_tables
+from inpaintlab.report.latex import latex
+from inpaintlab.report.published import Published, load
+from inpaintlab.report.table import Table, tabulate
+from inpaintlab.results import Metric, Result, write_texts
 
 # Hydra's flags that are followed by a value, which is no result folder.
 _FLAGS_WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn"}
 _FLAGS_WITH_VALUE |= {"--config-dir", "-cd"}
 
 
-def compare(results: list[Path], out: Path, pictures: int, root: str | None = None) -> Table:
-    """Compare the result folders `results` and write table.md, table.csv and report.html into `out`.
+def compare(
+    results: list[Path],
+    out: Path,
+    pictures: int,
+    root: str | None = None,
+    *,
+    reference: str | None = None,
+    published: Sequence[str] = (),
+    intervals: bool = True,
+) -> Table:
+    """Compare the result folders `results` and write table.md, .csv and .tex and report.html into `out`.
 
     The report shows at most `pictures` test images; `root` is where their photographs lie on this machine, if not where
-    they lay when the manifest was frozen. Raises ValueError, in one sentence, when a folder is not a whole
-    result, when the results do not belong together (`check`), or when a completed picture is missing; then nothing
+    they lay when the manifest was frozen. Differences are taken from the method called `reference`, without one from
+    the best of each column; `published` names tables of papers to set beside the measured numbers (see
+    `report.published`); table.md and table.tex print each mean's interval unless `intervals` is False.
+
+    Raises ValueError, in one sentence, when a folder is not a whole result, when the results do not belong together
+    (`check`), when there is no such reference or published table, or when a completed picture is missing; then nothing
     is written.
     """
     if not results:
@@ -35,8 +52,17 @@ def compare(results: list[Path], out: Path, pictures: int, root: str | None = No
         raise ValueError(f"out={out} is a file: name the folder that the tables and the report go to.")
     loaded = [Result.load(folder) for folder in results]
     check(loaded)
-    table = tabulate(loaded)
-    texts = {"table.md": markdown(table), "table.csv": csv(table), "report.html": report.page(table, pictures, root)}
+    if reference is not None and reference not in [result.label for result in loaded]:
+        raise ValueError(
+            f"reference={reference} is none of the results: give one of {', '.join(result.label for result in loaded)}."
+        )
+    table = tabulate(loaded, reference, _comparable(load(published), loaded))
+    texts = {
+        "table.md": markdown(table, intervals),
+        "table.csv": csv(table),
+        "table.tex": latex(table, intervals),
+        "report.html": report.page(table, pictures, root),
+    }
     out.mkdir(parents=True, exist_ok=True)
     write_texts(out, texts)
     return table
@@ -62,10 +88,27 @@ def check(results: list[Result]) -> None:
         for other in others:
             if other.metrics[metric] != first.metrics[metric]:
                 raise ValueError(
-                    f"{metric} means different things in {first.folder} ({first.metrics[metric].definition}) and in "
-                    f"{other.folder} ({other.metrics[metric].definition}): evaluate one of them again, "
+                    f"{metric} means different things in {first.folder} ({_in_words(first.metrics[metric])}) and in "
+                    f"{other.folder} ({_in_words(other.metrics[metric])}): evaluate one of them again, "
                     "so that both use one definition."
                 )
+
+
+def _in_words(metric: Metric) -> str:
+    direction = "higher" if metric.higher_is_better else "lower"
+    return f"{metric.definition} Unit: {metric.unit or 'none'}, {direction} is better"
+
+
+def _comparable(published: list[Published], results: list[Result]) -> list[Published]:
+    """The published methods, if any number of theirs can stand in a column of its own definition."""
+    measured = {metric for result in results for metric in result.metrics}
+    theirs = dict.fromkeys(metric for method in published for metric, _ in method.means)
+    if published and not measured & set(theirs):
+        raise ValueError(
+            f"The published numbers are {', '.join(theirs)}, and no result was scored so: evaluate with those metrics, "
+            "or leave out published=."
+        )
+    return published
 
 
 def _check_manifests(results: list[Result]) -> None:
@@ -89,13 +132,21 @@ def _check_manifests(results: list[Result]) -> None:
 def run(cfg: DictConfig) -> None:
     """Compare the folders in `cfg.results`, print one table a metric and say where the files are."""
     out = Path(cfg.out)
-    table = compare([Path(folder) for folder in cfg.results], out, cfg.pictures, cfg.root)
+    table = compare(
+        [Path(folder) for folder in cfg.results],
+        out,
+        cfg.pictures,
+        cfg.root,
+        reference=cfg.reference,
+        published=cfg.published,
+        intervals=cfg.intervals,
+    )
     console = Console()
     for view in terminal_tables(table):
         console.print(view)
-    for note in ["* is the best of its column.", *table.notes()]:
+    for note in [table.caption("*", "~"), *table.notes()]:
         console.print(note, markup=False, highlight=False)
-    console.print(f"Wrote {out / 'report.html'}, table.md and table.csv.", markup=False, highlight=False)
+    console.print(f"Wrote {out / 'report.html'}, table.md, table.csv and table.tex.", markup=False, highlight=False)
 
 
 def folders_as_override(arguments: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], N
             except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
                     raise
-                print(f"inpaintlab {name}: {_sentence(error)}", file=sys.stderr)
+                print(f"inpaintlab {name.replace('_', ' ')}: {_sentence(error)}", file=sys.stderr)
                 raise SystemExit(1) from None
 
         return run

@@ -23,11 +23,11 @@ from inpaintlab import blending, provenance
 from inpaintlab.blending import blend
 from inpaintlab.config import command
 from inpaintlab.inpainter import Inpainter
-from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.method import build_method
 from inpaintlab.metrics import PerImageMetric, require_fitting
 from inpaintlab.results import FORMAT, Result, means_by_bin, picture_name, write_json
 from inpaintlab.shapes import Images
+from inpaintlab.testset import Manifest, ManifestDataset
 
 
 class Scores:
@@ -106,6 +106,7 @@ def evaluate(
     folders: dict[Path, dict[str, Any]],
     *,
     root: str | None = None,
+    mask_root: str | None = None,
     batch_size: int = 16,
     workers: int = 1,
 ) -> None:
@@ -122,7 +123,7 @@ def evaluate(
         collection = MetricCollection(dict(deepcopy(metrics)))
         scores[folder] = Scores(collection, partial / "completed", identity["post_processing"] is not None)
     recorder = Recorder(list(scores.values()))
-    loader = DataLoader(ManifestDataset(manifest, root), batch_size, num_workers=workers)
+    loader = DataLoader(ManifestDataset(manifest, root, mask_root), batch_size, num_workers=workers)
     trainer(callbacks=[recorder], logger=False).test(model, loader, verbose=False)
     assert recorder.names == [item.name for item in manifest.items]
     for folder, identity in folders.items():
@@ -221,6 +222,7 @@ def main(cfg: DictConfig) -> None:
         instantiate(cfg.trainer),
         folders,
         root=cfg.root,
+        mask_root=cfg.mask_root,
         batch_size=cfg.batch_size,
         workers=cfg.workers,
     )

@@ -1,188 +1,204 @@
-"""Frozen test sets: which images, which holes, and the hashes that prove them."""
+"""The command ``inpaintlab manifest``: freeze test sets, look at them, check them, divide them, take over others'."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
+import difflib
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from hydra.utils import instantiate
-from jaxtyping import Float
 from omegaconf import DictConfig
-from torch import Tensor
-from torch.utils.data import Dataset
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
 
-from inpaintlab.config import command, only_ours, plain
-from inpaintlab.masks import sample_generator
-from inpaintlab.pictures import image_tensor
-from inpaintlab.results import write_json
-
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image with one hole. ``name`` is ``<bin>/<image>``; the hole ratio is the hole's share of the pixels."""
-
-    name: str
-    image: str
-    image_sha256: str
-    bin: str
-    mask_sha256: str
-    hole_ratio: float
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A test set that is the same on every machine: recipes to rebuild it, hashes to check what was rebuilt.
-
-    ``source`` and ``crop`` are the recipes of the images, ``bins`` the recipe of each bin's masks. Each hole is drawn
-    from a generator seeded by (seed, bin, image name), so every method on every machine fills the same holes.
-    """
-
-    split: str
-    size: int
-    seed: int
-    source: dict[str, Any]
-    crop: dict[str, Any]
-    bins: dict[str, dict[str, Any]]
-    items: tuple[Item, ...]
-
-    @classmethod
-    def create(
-        cls,
-        *,
-        source: dict[str, Any],
-        crop: dict[str, Any],
-        bins: dict[str, dict[str, Any]],
-        split: str,
-        size: int,
-        seed: int,
-        images: int | None = None,
-    ) -> "Manifest":
-        """Freeze the first ``images`` images (None: all) of a split, the same ones in each bin.
-
-        Raises:
-            ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
-        """
-        photographs = instantiate(only_ours(source, "The manifest's source"))
-        names = photographs.names(split)[:images]
-        hashes = {name: photographs.sha256(split, name) for name in names}
-        items = []
-        for label, recipe in bins.items():
-            mask_of = instantiate(only_ours(recipe, f"The manifest's bin '{label}'"))
-            for name in names:
-                mask = mask_of(size, size, _generator(seed, label, name))
-                items.append(Item(f"{label}/{name}", name, hashes[name], label, _mask_sha256(mask), float(mask.mean())))
-        return cls(split, size, seed, source, crop, bins, tuple(items))
-
-    @property
-    def sha256(self) -> str:
-        """Hash over everything that decides pixels: images, holes and size; not over where the images lie."""
-        content = {"size": self.size, "crop": self.crop, "items": [asdict(item) for item in self.items]}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-    def save(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
-        write_json(path, {"format": FORMAT, "sha256": self.sha256, **asdict(self)})
-
-    @classmethod
-    def load(cls, path: Path) -> "Manifest":
-        """Read a manifest.
-
-        Raises:
-            ValueError: the file is missing, not a manifest, of a newer format, or was changed by hand.
-        """
-        if not path.is_file():
-            raise ValueError(
-                f"There is no manifest at {path.absolute()}; make one with: inpaintlab manifest data=... out={path}"
-            )
-        try:
-            content = json.loads(path.read_text())
-            format_, sha256 = content.pop("format"), content.pop("sha256")
-            if format_ != FORMAT:
-                raise ValueError(f"{path} has format {format_}, this version reads {FORMAT}; update inpaintlab.")
-            items = tuple(Item(**item) for item in content.pop("items"))
-            manifest = cls(**content, items=items)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} is not a manifest of inpaintlab ({error}).") from error
-        if manifest.sha256 != sha256:
-            raise ValueError(f"{path} was changed after it was frozen: its content does not match its hash.")
-        return manifest
-
-
-class ManifestDataset(Dataset):
-    """The images and holes of a manifest, each checked against its hash as it is read.
-
-    Args:
-        manifest: what to read.
-        root: where the photographs of a folder lie on this machine, if not where they lay when it was frozen.
-    """
-
-    def __init__(self, manifest: Manifest, root: str | None = None) -> None:
-        source = dict(manifest.source) | ({"root": root} if root else {})
-        self.manifest = manifest
-        self.source = instantiate(only_ours(source, "The manifest's source"))
-        self.crop = instantiate(only_ours(manifest.crop, "The manifest's crop"))
-        self.masks = {
-            label: instantiate(only_ours(recipe, f"The manifest's bin '{label}'"))
-            for label, recipe in manifest.bins.items()
-        }
-
-    def __len__(self) -> int:
-        return len(self.manifest.items)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """image (3, S, S) in [0, 1], mask (1, S, S), name.
-
-        Raises:
-            ValueError: an image or mask that is no longer what was frozen.
-        """
-        item, manifest = self.manifest.items[index], self.manifest
-        if self.source.sha256(manifest.split, item.image) != item.image_sha256:
-            raise ValueError(
-                f"Image '{item.image}' is not the one that the manifest froze: its hash differs. Restore the file, or "
-                "make a new manifest."
-            )
-        picture = self.source.read(manifest.split, item.image)
-        image = image_tensor(self.crop.evaluate(picture)(picture))
-        mask = self.masks[item.bin](manifest.size, manifest.size, _generator(manifest.seed, item.bin, item.image))
-        if _mask_sha256(mask) != item.mask_sha256:
-            raise ValueError(
-                f"The hole of '{item.name}' is not the one that the manifest froze: its mask files or the mask's code "
-                "changed. Restore them, or make a new manifest."
-            )
-        return {"image": image, "mask": mask, "name": item.name}
-
-
-def _generator(seed: int, label: str, image: str) -> torch.Generator:
-    return sample_generator("evaluation", seed, label, image)
-
-
-def _mask_sha256(mask: Float[Tensor, "1 height width"]) -> str:
-    bits = np.packbits(mask.numpy() > 0.5)
-    return hashlib.sha256(f"{tuple(mask.shape)}".encode() + bits.tobytes()).hexdigest()
+from inpaintlab.config import command, plain
+from inpaintlab.holes import ratio_ranges
+from inpaintlab.mask_files import MaskFolder
+from inpaintlab.pairs import LAYOUTS, Pairs, freeze_pairs, freeze_ratio_folders, lama_folder, paired_lists, same_names
+from inpaintlab.testset import Manifest, ManifestDataset
 
 
 @command("manifest")
-def main(cfg: DictConfig) -> None:
+def create(cfg: DictConfig) -> None:
     """Freeze a test set and say what is in it."""
     manifest = Manifest.create(
         source=plain(cfg.data.source),
         crop=plain(cfg.data.crop),
-        bins=plain(cfg.bins),
+        bins=_bins(cfg),
         split=cfg.split,
         size=cfg.data.size,
         seed=cfg.seed,
         images=cfg.images,
     )
-    Path(cfg.out).parent.mkdir(parents=True, exist_ok=True)
-    manifest.save(Path(cfg.out))
-    counts = {label: sum(item.bin == label for item in manifest.items) for label in manifest.bins}
-    print(f"{cfg.out}: {len(manifest.items)} items of {manifest.size} x {manifest.size} pixels, {manifest.sha256[:12]}")
-    print("  " + ", ".join(f"{label}: {count}" for label, count in counts.items()))
+    _save(manifest, Path(cfg.out))
+
+
+def _bins(cfg: DictConfig) -> dict[str, Any]:
+    """The bins that are written out, or those between the ``ratios`` that are asked for instead."""
+    if cfg.ratios is None:
+        return plain(cfg.bins)
+    with_ratio = {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": plain(cfg.irregular)}
+    ranges = ratio_ranges(list(cfg.ratios))
+    return {label: {**with_ratio, "low": low, "high": high} for label, (low, high) in ranges.items()}
+
+
+def _save(manifest: Manifest, out: Path) -> None:
+    manifest.save(out)
+    counts = Counter(item.bin for item in manifest.items)
+    print(f"{out}: {len(manifest.items)} items of {manifest.size} x {manifest.size} pixels, {manifest.sha256[:12]}")
+    print("  " + ", ".join(f"{label}: {counts[label]}" for label in manifest.bins))
+
+
+@command("manifest_show")
+def show(cfg: DictConfig) -> None:
+    """Print what a manifest holds: its source, its bins with their ratios, where the masks come from."""
+    manifest = Manifest.load(Path(cfg.manifest))
+    images = len({item.image for item in manifest.items})
+    lines = {
+        "images": f"{images}, {manifest.size} x {manifest.size} pixels, split '{manifest.split}'",
+        "source": _recipe(manifest.source),
+        "crop": _recipe(manifest.crop),
+        "seed": manifest.seed,
+        "sha256": manifest.sha256,
+    }
+    console = Console(width=max(Console().width, 120))
+    for key, value in lines.items():
+        console.print(f"{key:<8}{value}", markup=False, highlight=False, soft_wrap=True)
+    table = Table(
+        "bin", "items", "lowest ratio", "mean", "highest", "mask files", "masks", box=None, padding=(0, 2, 0, 0)
+    )
+    for label, recipe in manifest.bins.items():
+        items = [item for item in manifest.items if item.bin == label]
+        ratios = [item.hole_ratio for item in items]
+        files = {item.mask_file for item in items if item.mask_file}
+        numbers = (min(ratios), sum(ratios) / len(ratios), max(ratios)) if ratios else ()
+        cells = [f"{number:.4f}" for number in numbers] or ["-"] * 3
+        table.add_row(label, str(len(items)), *cells, str(len(files) or "-"), _recipe(recipe))
+    console.print(table, markup=False, highlight=False)
+
+
+def _recipe(recipe: Any) -> str:
+    """A recipe in a few words: the class and its arguments."""
+    if not isinstance(recipe, dict):
+        return str(recipe)
+    arguments = [f"{key}={_recipe(value)}" for key, value in recipe.items() if not key.startswith("_")]
+    return f"{str(recipe.get('_target_', '')).rpartition('.')[2]}({', '.join(arguments)})"
+
+
+@command("manifest_verify")
+def verify(cfg: DictConfig) -> None:
+    """Name everything that is no longer what was frozen; exit code 1 if there is any."""
+    manifest = Manifest.load(Path(cfg.manifest))
+    faults = 0
+    for fault in ManifestDataset(manifest, cfg.root, cfg.mask_root).faults():
+        print(fault)
+        faults += 1
+    counts = f"{len({item.image for item in manifest.items})} images, {len(manifest.items)} holes"
+    print(f"{cfg.manifest}: {counts}, {f'{faults} faults' if faults else 'all as they were frozen'}.")
+    raise SystemExit(min(faults, 1))
+
+
+@command("manifest_split")
+def split(cfg: DictConfig) -> None:
+    """Divide a manifest by image; each part is written beside it as ``NAME_part1.json`` and so on."""
+    path = Path(cfg.manifest)
+    parts = Manifest.load(path).split_by_image(list(cfg.parts), cfg.seed)
+    outs = [Path(cfg.out or path.parent, f"{path.stem}_part{number}.json") for number in range(1, len(parts) + 1)]
+    if there := [str(out) for out in outs if out.exists()]:
+        raise ValueError(f"{', '.join(there)} exists already; give another folder as out=, or delete it.")
+    for part, out in zip(parts, outs, strict=True):
+        _save(part, out)
+
+
+@command("manifest_leaks")
+def leaks(cfg: DictConfig) -> None:
+    """Name what the test set shares with training; exit code 1 if there is anything."""
+    from inpaintlab.leaks import image_leaks, mask_leaks, summary  # imagehash: not for those who only read manifests
+
+    manifest = Manifest.load(Path(cfg.manifest))
+    tested = ManifestDataset(manifest, cfg.root, cfg.mask_root).source
+    training = instantiate(cfg.data.source, _convert_="all")
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("comparing images", total=None)
+        found = image_leaks(
+            manifest,
+            tested,
+            training,
+            cfg.split,
+            cfg.distance,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if "mask" in cfg:  # a group without a choice leaves no key
+        masks = instantiate(cfg.mask, _convert_="all")
+        if not isinstance(masks, MaskFolder):
+            raise ValueError("Training draws its masks, so no mask file is shared; only mask=folder can be compared.")
+        found += mask_leaks(manifest, masks)
+    for line in summary(found):
+        print(line)
+    raise SystemExit(1 if found else 0)
+
+
+@command("manifest_import")
+def import_(cfg: DictConfig) -> None:
+    """Freeze a test set in the layout of others, paired by what they say and never by the order of files."""
+    images, masks = Path(cfg.images), Path(cfg.masks) if cfg.masks else None
+    colour = {key: cfg[key] for key in ("threshold", "hole", "dilate")}
+    notes: list[str] = []
+    if cfg.layout == "ratio_folders":
+        manifest, notes = freeze_ratio_folders(images, _given(masks), cfg.size, cfg.seed, colour)
+    else:
+        manifest = freeze_pairs(_pairs(cfg, images, masks), cfg.size, list(cfg.ratios), colour)
+    _save(manifest, Path(cfg.out))
+    for note in notes:
+        print(f"  {note}")
+
+
+def _pairs(cfg: DictConfig, images: Path, masks: Path | None) -> Pairs:
+    match cfg.layout:
+        case "edgeconnect":
+            roots = [Path(root) if root else None for root in (cfg.root, cfg.mask_root)]
+            return paired_lists(images, _given(masks), roots[0], roots[1])
+        case "lama":
+            return lama_folder(images, masks)
+        case "names":
+            return same_names(images, _given(masks))
+        case other:
+            raise ValueError(f"layout={other} is not one of {', '.join(LAYOUTS)}.")
+
+
+def _given(masks: Path | None) -> Path:
+    if masks is None:
+        raise ValueError("This layout has its masks apart from its images: give masks=.")
+    return masks
+
+
+VERBS = {"create": create, "show": show, "verify": verify, "split": split, "leaks": leaks, "import": import_}
+
+
+def main() -> None:
+    """Entry of ``inpaintlab manifest [VERB] [FILE] KEY=VALUE ...``; without a verb it creates."""
+    verb = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1].isalpha() else None
+    if verb is None:
+        create()
+        return
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        guess = f" Did you mean '{near[0]}'?" if near else ""
+        print(f"inpaintlab manifest: there is no '{verb}'.{guess} There are: {', '.join(VERBS)}.", file=sys.stderr)
+        raise SystemExit(2)
+    del sys.argv[1]
+    if (
+        verb not in ("create", "import")
+        and len(sys.argv) > 1
+        and sys.argv[1][0] not in "-+~"
+        and "=" not in sys.argv[1]
+    ):
+        # FILE is the setting `manifest`, quoted so that any name passes through Hydra's grammar.
+        quoted = sys.argv[1].replace("\\", "\\\\").replace("'", "\\'")
+        sys.argv[1] = f"manifest='{quoted}'"
+    VERBS[verb]()
 
 
 if __name__ == "__main__":

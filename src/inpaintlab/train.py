@@ -20,11 +20,11 @@ from inpaintlab.callbacks import Checkpoints, Panels, Validation
 from inpaintlab.config import command, plain
 from inpaintlab.data import DataModule
 from inpaintlab.inpainter import Inpainter, load_checkpoint, load_weights
-from inpaintlab.manifest import Manifest, ManifestDataset
 from inpaintlab.metrics import require_fitting
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
 from inpaintlab.results import write_json
+from inpaintlab.testset import Manifest, ManifestDataset
 from inpaintlab.tracking import csv_logger
 
 # What may differ between a run and its continuation; anything else makes another run.

@@ -61,7 +61,7 @@ def originals(folder: Path, names: list[str], root: str | None) -> dict[str, tup
     Raises ValueError or OSError when the manifest or a photograph cannot be read on this machine.
     """
     # Imported here: a report without pictures needs no data code.
-    from inpaintlab.manifest import Manifest, ManifestDataset
+    from inpaintlab.testset import Manifest, ManifestDataset
 
     manifest = Manifest.load(folder / "manifest.json")
     try:

@@ -60,7 +60,7 @@ def running_mean(
 
 
 def plot(table: Table, metric: str) -> str:
-    """One SVG element: bin means with markers and a faint running mean a method, squares for the fixed holes."""
+    """One SVG element: bin means in their intervals and a faint running mean a method, squares for the fixed holes."""
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": metric}):
         figure = Figure(figsize=(4.8, 3.1), layout="constrained")
         axes = figure.add_subplot()
@@ -76,18 +76,23 @@ def plot(table: Table, metric: str) -> str:
 
 def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) -> None:
     look: dict[str, Any] = {"color": colour(position), "dashes": dashes(position)}
-    centres, means = [], []
+    centres, means, ends = [], [], []
     for bin_name in table.bins:
         mean = table.mean(result, metric, bin_name)
         if bin_name == ALL or mean is None:
             continue
         centre = 100 * result.per_image.filter(pl.col("bin") == bin_name)["hole_ratio"].to_numpy().mean()
+        estimate = table.statistics.estimates[metric, bin_name, result.label]
+        low, high = (mean if end is None else end for end in (estimate.low, estimate.high))
         if bin_name == FIXED:
             axes.plot([centre], [mean], marker="s", markersize=7, markerfacecolor="none", color=look["color"])
+            axes.vlines(centre, low, high, color=look["color"], linewidth=1.2)
         else:
             centres.append(centre)
             means.append(mean)
+            ends.append((low, high))
     axes.plot(centres, means, marker="o", markersize=4, linewidth=1.6, **look)
+    axes.fill_between(centres, *np.transpose(ends).reshape(2, -1), color=look["color"], alpha=0.15, linewidth=0)
 
     irregular = result.per_image.filter(pl.col("bin") != FIXED)
     kept = irregular.filter(pl.col(metric).is_finite())

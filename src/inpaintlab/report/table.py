@@ -1,14 +1,12 @@
-"""The table of a comparison: methods in rows, metric by mask bin in columns; as terminal text, Markdown and CSV."""
+"""The table of a comparison: methods in rows, metric by mask bin in columns, and what may be said of it."""
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-import polars as pl
-from rich.box import SIMPLE_HEAD
-from rich.table import Table as RichTable
-from rich.text import Text
-
+from inpaintlab.report.published import MARK, Published
 from inpaintlab.results import ALL, Metric, Result, bin_order
+from inpaintlab.statistics import SIGNIFICANT, Difference, Statistics, analyse, competes
 
 HEADLINE = "psnr_rgb"  # orders the rows and picks the worst and best pictures
 NO_MEAN = "–"  # noqa: RUF001  (an en dash is meant)
@@ -16,14 +14,19 @@ NO_MEAN = "–"  # noqa: RUF001  (an en dash is meant)
 
 @dataclass(frozen=True)
 class Table:
-    """Means of every method, metric and mask bin.
+    """Means of every method, metric and mask bin, and what statistics say of them.
 
     `results` stand in the order of the rows, `bins` maps each column to its number of images, with "all" last.
+    `reference` is the label that differences are taken from (None: the best of each column), `published` are rows of
+    papers' numbers below the measured ones.
     """
 
     results: list[Result]
     bins: dict[str, int]
     metrics: dict[str, Metric]
+    statistics: Statistics
+    reference: str | None
+    published: list[Published]
 
     @property
     def headline(self) -> str:
@@ -42,29 +45,78 @@ class Table:
 
     def cell(self, result: Result, metric: str, bin_name: str) -> str:
         """The mean as the tables print it."""
-        mean = self.mean(result, metric, bin_name)
-        return NO_MEAN if mean is None else f"{mean:.{self.decimals(metric)}f}"
+        return self.number(self.mean(result, metric, bin_name), metric)
 
-    def is_best(self, result: Result, metric: str, bin_name: str) -> bool:
-        """Whether no method prints a better mean; oracles neither are best nor beat another; ties are all best."""
-        rivals = [rival for rival in self.results if not rival.oracle]
-        printed = [float(cell) for rival in rivals if (cell := self.cell(rival, metric, bin_name)) != NO_MEAN]
-        own = self.cell(result, metric, bin_name)
-        if result.oracle or own == NO_MEAN:
+    def number(self, value: float | None, metric: str) -> str:
+        """A value of this metric with the table's digits."""
+        return NO_MEAN if value is None else f"{value:.{self.decimals(metric)}f}"
+
+    def interval(self, result: Result, metric: str, bin_name: str) -> str:
+        """The mean's 95 % interval, as in "19.21 to 20.40"; empty where there is none."""
+        estimate = self.statistics.estimates.get((metric, bin_name, result.label))
+        if estimate is None or estimate.low is None:
+            return ""
+        return f"{self.number(estimate.low, metric)} to {self.number(estimate.high, metric)}"
+
+    def mark(self, result: Result, metric: str, bin_name: str) -> Literal["best", "level", ""]:
+        """Whether a mean is the "best" of its column, "level" with the best, or neither (see `caption`)."""
+        if not competes(result) or self.mean(result, metric, bin_name) is None:
+            return ""
+        best = self.statistics.best[metric, bin_name]
+        if result.label != best:
+            return "level" if self._level(result, metric, bin_name) else ""
+        rivals = [rival for rival in self.results if competes(rival) and rival is not result]
+        return "level" if any(self._level(rival, metric, bin_name) for rival in rivals) else "best"
+
+    def _level(self, result: Result, metric: str, bin_name: str) -> bool:
+        """Whether a competitor that is not the best cannot be told from it."""
+        if self.mean(result, metric, bin_name) is None:
             return False
-        return float(own) == (max(printed) if self.metrics[metric].higher_is_better else min(printed))
+        best = next(other for other in self.results if other.label == self.statistics.best[metric, bin_name])
+        difference = self.statistics.from_best.get((metric, bin_name, result.label))
+        if difference is None or difference.p >= SIGNIFICANT:
+            return True
+        # On the pairs alone the order can differ from that of the means, which leave out other images.
+        worse = (difference.mean < 0) == self.metrics[metric].higher_is_better
+        return not worse or self.cell(result, metric, bin_name) == self.cell(best, metric, bin_name)
+
+    def caption(self, best: str, level: str) -> str:
+        """What the marks mean; `best` and `level` say how they look."""
+        return (
+            f"{best}: the best mean of its column, where its lead over every other method that counts stands. {level}: "
+            "otherwise the best, and all that cannot be told from it. A lead stands where the printed means differ and "
+            f"the paired signed-rank test over photographs gives p < {SIGNIFICANT}, Holm-corrected over all bins and "
+            "pairs of methods of the metric."
+        )
+
+    def differences(self, metric: str) -> list[tuple[Result, Difference]]:
+        """Each method's difference from the reference over all images."""
+        found = [(result, self.statistics.from_reference.get((metric, ALL, result.label))) for result in self.results]
+        return [(result, difference) for result, difference in found if difference is not None]
+
+    def difference_title(self, metric: str) -> str:
+        """The heading of the paired differences of a metric."""
+        unit = self.metrics[metric].unit
+        return f"{metric}{f' ({unit})' if unit else ''} minus that of {self.reference or 'the best'}, all images"
+
+    def difference_cells(self, metric: str, difference: Difference) -> list[str]:
+        """A difference as tables print it: mean, interval, corrected p value, images that count."""
+        digits = self.decimals(metric)
+        low, high = difference.low, difference.high
+        ends = NO_MEAN if low is None or high is None else f"{low:+.{digits}f} to {high:+.{digits}f}"
+        p = "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
+        return [f"{difference.mean:+.{digits}f}", ends, p, str(difference.pairs)]
+
+    def printed(self, metric: str) -> list[Published]:
+        """The published methods that have numbers of this metric in bins of this table."""
+        return [
+            method for method in self.published if any((metric, bin_name) in method.means for bin_name in self.bins)
+        ]
 
     def leader(self) -> Result:
-        """The overall best trained method that is no oracle, by the headline metric; failing that, the first row."""
-        higher = self.metrics[self.headline].higher_is_better
-        means = {
-            position: mean
-            for position, result in enumerate(self.results)
-            if result.trained and not result.oracle
-            if (mean := self.mean(result, self.headline, ALL)) is not None
-        }
-        best = (max if higher else min)(means, key=means.__getitem__) if means else 0
-        return self.results[best]
+        """The overall best method that competes, by the headline metric; failing that, the first row."""
+        best = self.statistics.best.get((self.headline, ALL))
+        return next((result for result in self.results if result.label == best), self.results[0])
 
     def title(self, metric: str) -> str:
         """A metric with its unit and direction, as headings show it."""
@@ -73,27 +125,41 @@ class Table:
         return f"{metric}{unit}, {'higher' if meaning.higher_is_better else 'lower'} is better"
 
     def notes(self) -> list[str]:
-        """The sentences under the tables: only those that something in the tables needs."""
-        notes = []
+        """The sentences under the tables: of the statistics, and those that something in the tables needs."""
+        notes = [
+            "Intervals are 95 % bootstrap intervals over photographs. Differences are means over the images that both "
+            "methods have a value of; their p is two-sided."
+        ]
         if any(result.oracle for result in self.results):
             notes.append("† sees something of the hidden part (an oracle): for orientation, never counted as best.")
         if not all(result.trained for result in self.results):
-            notes.append("“untrained” marks methods whose weights were never trained: their numbers are a floor.")
+            notes.append("“untrained” marks methods whose weights were never trained: a floor, never counted as best.")
         for result in self.results:
             for metric in result.metrics:
                 if exact := result.means[ALL].get(f"{metric}_infinite"):
+                    of = f"{exact} of {self.bins[ALL]} images are reproduced exactly"
                     notes.append(
-                        f"{result.label}: {exact} of {self.bins[ALL]} images are reproduced exactly; their infinite "
-                        f"{metric} is left out of the means."
+                        f"{result.label}: {of}; their infinite {metric} is left out of the means and differences."
                     )
+                if undefined := result.means[ALL].get(f"{metric}_undefined"):
+                    of = f"{undefined} of {self.bins[ALL]} images have no {metric}"
+                    notes.append(f"{result.label}: {of}; they are left out of its means and of its differences.")
         columns = [(metric, bin_name) for metric in self.metrics for bin_name in self.bins]
         if any(self.mean(result, *column) is None for result in self.results for column in columns):
             notes.append(f"{NO_MEAN} means that the metric was not computed, or that its values have no finite mean.")
+        if min(self.bins.values()) < 20:
+            notes.append("Intervals of fewer than about twenty photographs are too narrow; one photograph has none.")
+        for source, doubts in dict.fromkeys((method.source, method.notes) for method in self.published):
+            notes.append(f"“{MARK}”: {source}; for orientation, never marked, never tested. {' '.join(doubts)}".strip())
         return notes
 
 
-def tabulate(results: list[Result]) -> Table:
-    """Lay out results of one manifest, the highest overall `psnr_rgb` first (in the given order without one)."""
+def tabulate(results: list[Result], reference: str | None = None, published: Sequence[Published] = ()) -> Table:
+    """Lay out results of one manifest (see `compare.check`), the highest overall `psnr_rgb` first, if there is one.
+
+    `reference` is the label that differences are taken from, the best of each column without one; `published` methods
+    stand below the measured ones, in the tables of the metrics that they share.
+    """
     metrics = {name: metric for result in results for name, metric in result.metrics.items()}
     headline_first = sorted(metrics, key=lambda name: name != HEADLINE)
     bins = {name: results[0].means[name]["n"] for name in sorted(results[0].means, key=bin_order)}
@@ -102,65 +168,15 @@ def tabulate(results: list[Result]) -> Table:
         mean = result.means[ALL].get(HEADLINE)
         return float("-inf") if mean is None else mean
 
-    return Table(sorted(results, key=overall, reverse=True), bins, {name: metrics[name] for name in headline_first})
+    ordered = sorted(results, key=overall, reverse=True)
+    metrics = {name: metrics[name] for name in headline_first}
+    statistics = analyse(ordered, metrics, list(bins), reference)
+    shown = [method for method in published if any(metric in metrics and name in bins for metric, name in method.means)]
+    return Table(ordered, bins, metrics, statistics, reference, shown)
 
 
-def marked(result: Result) -> str:
+def marked(method: Result | Published) -> str:
     """The label as tables show it: † for an oracle, "(untrained)" for weights that were never trained."""
-    return result.label + (" †" if result.oracle else "") + ("" if result.trained else " (untrained)")
-
-
-def terminal_tables(table: Table) -> list[RichTable]:
-    """One table a metric, readable at 100 columns; the best of a column is bold and starred, for pipes and paper."""
-    tables = []
-    for metric in table.metrics:
-        view = RichTable(title=Text(table.title(metric)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-        view.add_column("method", overflow="fold")
-        for bin_name, n in table.bins.items():
-            view.add_column(Text(f"{bin_name}\nn={n}"), justify="right", no_wrap=True)
-        for result in table.results:
-            cells = []
-            for bin_name in table.bins:
-                best = table.is_best(result, metric, bin_name)
-                text = table.cell(result, metric, bin_name) + ("*" if best else " ")
-                cells.append(Text(text, style="bold" if best else ""))
-            view.add_row(Text(marked(result)), *cells)
-        tables.append(view)
-    return tables
-
-
-def markdown(table: Table) -> str:
-    """One Markdown table a metric with the best means in bold, then the notes and the definitions."""
-    manifest = table.results[0].manifest
-    lines = ["# Comparison", "", f"{table.bins[ALL]} images of the manifest `{manifest['sha256'][:12]}`.", ""]
-    for metric in table.metrics:
-        heads = [f"{bin_name} (n={n})" for bin_name, n in table.bins.items()]
-        lines += [f"## {_escaped(table.title(metric))}", "", f"| method | {' | '.join(map(_escaped, heads))} |"]
-        lines += ["|---|" + "---:|" * len(table.bins)]
-        for result in table.results:
-            cells = []
-            for bin_name in table.bins:
-                cell = table.cell(result, metric, bin_name)
-                cells.append(f"**{cell}**" if table.is_best(result, metric, bin_name) else cell)
-            lines.append(f"| {_escaped(marked(result))} | {' | '.join(cells)} |")
-        lines.append("")
-    lines += [f"- {_escaped(note)}" for note in table.notes()]
-    lines += [f"- `{name}`: {_escaped(metric.definition)}" for name, metric in table.metrics.items()]
-    return "\n".join(lines) + "\n"
-
-
-def csv(table: Table) -> str:
-    """Long form with full precision: label, bin, n (images in the bin), metric, mean (empty where there is none)."""
-    rows = [
-        (result.label, bin_name, n, metric, table.mean(result, metric, bin_name))
-        for result in table.results
-        for metric in table.metrics
-        for bin_name, n in table.bins.items()
-    ]
-    kinds = {"label": pl.String, "bin": pl.String, "n": pl.Int64, "metric": pl.String, "mean": pl.Float64}
-    return pl.DataFrame(rows, schema=kinds, orient="row").write_csv()
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, in one line."""
-    return re.sub(r"([\\|`*<\[\]])", r"\\\1", " ".join(text.split()))
+    if isinstance(method, Published):
+        return f"{method.label}{' †' if method.oracle else ''} ({MARK})"
+    return method.label + (" †" if method.oracle else "") + ("" if method.trained else " (untrained)")
