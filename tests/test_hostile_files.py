@@ -442,6 +442,13 @@ def test_what_is_made_to_harm_is_refused_in_one_sentence(verdicts: dict[str, tup
     assert not wrong
 
 
+def test_a_storage_that_the_file_does_not_hold_is_refused_though_its_tensor_is_small(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    path.write_bytes(stream({"a": tensor(1000, (2, 3), (3, 1))}, []))
+    with pytest.raises(ValueError, match="it claims more numbers than the file holds"):
+        all_tensors([path])
+
+
 def test_what_is_made_to_harm_takes_neither_long_nor_much_memory(
     verdicts: dict[str, tuple[float, float, str | None]],
 ) -> None:

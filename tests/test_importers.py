@@ -367,6 +367,14 @@ def test_the_four_files_are_told_apart_in_any_order_and_under_any_names(
         assert model.recipe["width"] == 2 / 64
 
 
+@pytest.mark.parametrize("iteration", [-1, 2**60, True, "12", None])
+def test_an_iteration_that_is_none_is_left_out(tmp_path: Path, iteration: Any) -> None:
+    contents = files.edgeconnect_contents()
+    contents["inpaint_generator"]["iteration"] = iteration
+    _, record, _ = read_published(written(tmp_path, contents), "edgeconnect")
+    assert record["iterations"] is None
+
+
 def test_without_discriminators_they_are_absent(tmp_path: Path, published: dict[str, list[Path]]) -> None:
     _, record, found = read_published(published["edgeconnect"][:2], "edgeconnect")
     assert record["absent"] == ["edge_discriminator", "inpaint_discriminator"]
@@ -721,6 +729,11 @@ REFUSED: dict[str, tuple[str, Callable[[Path], list[Path]], list[str]]] = {
     "the same file twice": (
         "glcic-otenim",
         lambda folder: files.otenim(folder)[:1] * 2 + files.otenim(folder)[2:],
+        ["Give one file with the completion network"],
+    ),
+    "two configurations": (
+        "glcic-otenim",
+        lambda folder: [*files.otenim(folder), *files.otenim(folder / "b")[2:]],
         ["Give one file with the completion network"],
     ),
     "two files": ("glcic-mmagic", lambda folder: files.mmagic(folder) * 2, ["is one file; got 2"]),

@@ -156,8 +156,6 @@ def _check(pickle: io.BytesIO) -> None:
         name = operation.name
         if count == MOST_OPERATIONS:
             raise ValueError(f"it takes more than {MOST_OPERATIONS} operations to read")
-        if name == "PROTO" and argument != 2:
-            raise ValueError(f"its pickle has the protocol {argument}, not torch's 2")
         if name == "GLOBAL" and argument not in GLOBALS:
             raise _Asked(shown(argument.replace(" ", ".")))
         if name in ("BINPUT", "LONG_BINPUT"):
