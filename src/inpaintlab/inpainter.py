@@ -73,9 +73,9 @@ class Inpainter(LightningModule, ABC):
         """What the method sees or draws on its way, for the panels: name to pictures in [0, 1]. None by default."""
         return {}
 
-    def true_edges(self, image: Images) -> Planes:
-        """What a method that is marked as an oracle is given as ``edges``: taken from the hidden pixels as well."""
-        raise NotImplementedError(f"{type(self).__name__} is marked as an oracle without saying what it is shown.")
+    def true_edges(self, image: Images) -> Planes | None:
+        """What an oracle is given as ``edges``, taken from the hidden pixels as well; nothing by default."""
+        return None
 
     def switches(self) -> dict[str, Any]:
         """Where implementations of the same paper differ: what this model does, for plans, results and reports."""
