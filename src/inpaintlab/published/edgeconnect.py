@@ -34,15 +34,17 @@ ROLES = {
 SPECTRAL = ("edge_generator", "edge_discriminator", "inpaint_discriminator")
 
 
-def read(paths: Sequence[Path]) -> Found:
+def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Found:
     """Both generators, and the discriminators where they are given.
 
     Takes files of one or several GPUs ('module.' in front of each name), leaves out the second name 'features' of a
     discriminator's first layer, and finds the spectral vectors that files of torch 0.4 lack.
 
     Raises:
-        ValueError: a file of another kind, one role twice, or a generator missing.
+        ValueError: a file of another kind, one role twice, a generator missing, or a mean pixel, which it has not.
     """
+    if mean_pixel is not None:
+        raise ValueError("EdgeConnect has no mean pixel; leave it out.")
     networks: dict[str, Network] = {}
     iterations = None
     for path in paths:

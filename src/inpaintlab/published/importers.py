@@ -15,7 +15,7 @@ from inpaintlab.provenance import file_sha256
 from inpaintlab.published import edgeconnect, mmagic, official, otenim
 from inpaintlab.published.layout import Found
 
-LAYOUTS: Mapping[str, Callable[..., Found]] = {
+LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]] = {
     "edgeconnect": edgeconnect.read,
     "glcic-otenim": otenim.read,
     "glcic-mmagic": mmagic.read,
@@ -63,12 +63,7 @@ def read_published(
         raise ValueError(f"There is no layout '{layout}'; it can be {', '.join(LAYOUTS)}.")
     if not files:
         raise ValueError(f"Give the files to import as {layout}.")
-    if layout == "edgeconnect":
-        if mean_pixel is not None:
-            raise ValueError("EdgeConnect has no mean pixel; leave it out.")
-        found = LAYOUTS[layout](files)
-    else:
-        found = LAYOUTS[layout](files, mean_pixel)
+    found = LAYOUTS[layout](files, mean_pixel)
     model = _build(found)
     weights = dict(found.buffers)
     for network in found.networks:
