@@ -820,7 +820,7 @@ def test_what_does_not_fit_is_told_in_one_sentence_and_nothing_is_written(tmp_pa
     [
         ("{", "cannot be read as otenim's config.json"),
         ("[1, 2]", "it holds no table"),
-        ("{}", "'mpv' of config.json"),
+        ("{}", "config.json gives no mean pixel"),
         ('{"mpv": [0.5, 0.5]}', "gives no mean pixel"),
         ('{"mpv": [0.5, 0.5, 1.01]}', "gives no mean pixel"),
         ('{"mpv": [0.5, 0.5, -0.01]}', "gives no mean pixel"),

@@ -44,7 +44,12 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
             f"{', '.join(map(str, paths))}."
         )
     config = _config(configs[0]) if configs else {}
-    mean = mean_of(config.get("mpv") if mean_pixel is None else mean_pixel, f"'mpv' of config.json beside {paths[0]}")
+    if mean_pixel is None and not configs:
+        raise ValueError(
+            "The mean pixel is missing, which is 'mpv' of config.json: give that file as well, or --mean-pixel R G B."
+        )
+    origin = f"'mpv' of {configs[0]}" if mean_pixel is None else "The mean pixel on the command line"
+    mean = mean_of(config.get("mpv") if mean_pixel is None else mean_pixel, origin)
     path, theirs = completions[0]
     settings: dict[str, Any] = {"width": width_of(theirs, "conv1.weight", path), "mean_pixel": mean}
     stems = [("deconv" if i in TRANSPOSED else "conv") + str(i) for i in range(1, LAYERS + 1)]
