@@ -142,8 +142,9 @@ def judge(read: Read, paths: list[Path]) -> str | None:
     return sentence
 
 
-def cases(reader: str, folder: Path, count: int, first: int = 0) -> None:
+def cases(reader: str, folder: Path, count: int, first: int = 0) -> list[str | None]:
     """Damage the files of a reader ``count`` times and judge each."""
+    verdicts = []
     read, write, targets = READERS[reader]
     paths = write(folder / reader)
     sound = {path: path.read_bytes() for path in paths}
@@ -154,11 +155,12 @@ def cases(reader: str, folder: Path, count: int, first: int = 0) -> None:
         path.unlink()  # no tensor may look into the file that is written next
         path.write_bytes(damaged(sound[path], generator))
         try:
-            judge(read, paths)
+            verdicts.append(judge(read, paths))
         except Exception as error:
             error.add_note(f"{reader}, seed {seed}, {path}")
             raise
         path.write_bytes(sound[path])
+    return verdicts
 
 
 @pytest.fixture
@@ -180,7 +182,9 @@ def keep_models(setattr: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.usefixtures("one_model_each")
 def test_a_damaged_file_is_refused_in_one_sentence_or_sound(tmp_path: Path, reader: str) -> None:
-    cases(reader, tmp_path, CASES // len(READERS))
+    verdicts = cases(reader, tmp_path, CASES // len(READERS))
+    assert len(verdicts) == CASES // len(READERS)
+    assert any(verdicts), "the damage is too small to be noticed"
 
 
 # --- made to harm ----------------------------------------------------------------------------------------------------
