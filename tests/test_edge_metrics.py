@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -18,6 +19,8 @@ from conftest import Composer
 from inpaintlab import edge_metrics
 from inpaintlab.edge_metrics import EdgeF1, EdgeMetric, EdgePrecision, EdgeRecall
 from inpaintlab.metrics import PerImageMetric
+from inpaintlab.metrics import score as columns_of
+from inpaintlab.results import means_by_bin
 
 Case = tuple[Tensor, Tensor, Tensor]
 KINDS = [EdgePrecision, EdgeRecall, EdgeF1]
@@ -167,7 +170,7 @@ def test_a_collection_counts_the_edges_once_for_all_and_gives_each_metric_its_va
 ) -> None:
     metrics = instantiate(composed("metrics=all").metrics, _convert_="all")
     edge = {name: metric for name, metric in metrics.items() if name.startswith("edge_")}
-    assert len(edge) == len(ALL)
+    assert len(edge) == 2 * len(ALL)
     collection, case = MetricCollection(edge), photographs()
     collection.update(*(plane[:1] for plane in case))
     calls = []
@@ -177,8 +180,32 @@ def test_a_collection_counts_the_edges_once_for_all_and_gives_each_metric_its_va
     assert len(calls) == 2  # one for the completed images, one for the originals
     values = collection.compute()
     for kind, tolerance in ALL:
-        metric = kind(tolerance)
-        assert values[metric.name].tolist() == score(metric, *case)
+        for metric in (kind(tolerance), kind(tolerance, micro=True)):
+            assert values[metric.name].tolist() == score(metric, *case)
+
+
+@EACH
+def test_a_micro_average_counts_the_pixels_of_all_images_before_it_divides(
+    kind: type[EdgeMetric], tolerance: int
+) -> None:
+    case = photographs()
+    matched = total = np.zeros(2)  # of the drawn and of the true edge pixels
+    for p, t, m in zip(*case, strict=True):
+        hole = m[0].numpy() == 1
+        drawn, true = (canny(rgb2gray(image.permute(1, 2, 0).numpy()), sigma=2) & hole for image in (p, t))
+        reach = np.ones((3, 3) if tolerance else (1, 1), dtype=bool)
+        near_true, near_drawn = (ndimage.binary_dilation(edges, reach) for edges in (true, drawn))
+        matched = np.add(matched, [(drawn & near_true).sum(), (true & near_drawn).sum()])
+        total = np.add(total, [drawn.sum(), true.sum()])
+    precision, recall = matched / total
+    wanted = {EdgePrecision: precision, EdgeRecall: recall, EdgeF1: 2 * precision * recall / (precision + recall)}[kind]
+    metric = kind(tolerance, micro=True)
+    assert score(metric, *case) == pytest.approx([wanted], rel=1e-6)
+    assert np.mean(score(kind(tolerance), *case)) != pytest.approx(wanted, rel=1e-3)
+    # the columns that a result keeps of each image give the same number
+    kept = {name: column.tolist() for name, column in columns_of({metric.name: metric}, *case).items()}
+    means = means_by_bin(pl.DataFrame(kept | {"bin": ["a"] * 3}), {metric.name: metric.meaning})
+    assert means["all"][metric.name] == pytest.approx(wanted, rel=1e-6)
 
 
 @EACH

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torchmetrics.utilities import dim_zero_cat
 
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.metrics import PerImageMetric, where_defined
@@ -22,6 +23,9 @@ SIGMA = 2.0  # EdgeConnect's
 Counts = Float[Tensor, "images 5"]
 """Pixels in the hole: true edges; drawn ones; both at once; true ones on or next to a drawn one, and drawn to true."""
 
+COLUMNS = ("edges_true", "edges_drawn", "edges_hit", "edges_true_near", "edges_drawn_near")
+"""The counts as micro averages keep them of each image."""
+
 PerImage = Float[Tensor, " images"]
 
 
@@ -30,26 +34,36 @@ class EdgeMetric(PerImageMetric, ABC):
 
     Args:
         tolerance: 0, a match is on the same pixel; 1, or on one of its 8 neighbours. Several may match the same one.
+        micro: count the pixels of all images before dividing, instead of averaging each image's value.
 
     Raises:
         ValueError: the tolerance is neither.
     """
 
     higher_is_better = True
-    undefined_allowed = True
     smallest = 3
     quantity: ClassVar[str]
-    meaning: ClassVar[str]
+    summary: ClassVar[str]
+    undefined_where: ClassVar[str]
+    exact: ClassVar[tuple[tuple[str, str], ...]]
+    """The ratios of column sums that make the micro average, and below those with the tolerance."""
+    near: ClassVar[tuple[tuple[str, str], ...]]
 
-    def __init__(self, tolerance: int) -> None:
+    def __init__(self, tolerance: int, micro: bool = False) -> None:
         if tolerance not in (0, 1):
             raise ValueError(f"The tolerance of edge_{self.quantity} is {tolerance} px; it can be 0 or 1.")
         self.tolerance = tolerance
-        self.name = f"edge_{self.quantity}_tol1" if tolerance else f"edge_{self.quantity}_exact"
+        self.micro = micro
+        self.pooled = (self.near if tolerance else self.exact) if micro else ()
+        self.undefined_allowed = not micro
+        name = f"edge_{self.quantity}_tol1" if tolerance else f"edge_{self.quantity}_exact"
+        self.name = f"{name}_micro" if micro else name
         match = "the same pixel or one of its 8 neighbours" if tolerance else "the same pixel"
+        over = "pixels are counted over all images before the division (micro average)"
         self.definition = (
-            f"{self.meaning}; edges are Canny's (sigma 2, scikit-image's thresholds) of the whole completed image and "
-            f"of the whole original in gray, both cut to the hole, and match on {match}"
+            f"{self.summary}, {over if micro else f'undefined where {self.undefined_where}'}; edges are Canny's (sigma "
+            "2, scikit-image's thresholds) of the whole completed image and of the whole original in gray, both cut to "
+            f"the hole, and match on {match}"
         )
         super().__init__()
 
@@ -71,6 +85,15 @@ class EdgeMetric(PerImageMetric, ABC):
         true, drawn, hits, true_near, drawn_near = measured.unbind(dim=1)
         return self.ratio(true, drawn, true_near, drawn_near) if self.tolerance else self.ratio(true, drawn, hits, hits)
 
+    def compute(self) -> PerImage:
+        """The value of each image; the one value of all, if this is a micro average."""
+        counts = dim_zero_cat(self.measured)
+        return self.values(counts.sum(dim=0, keepdim=True) if self.micro else counts)
+
+    def columns(self, measured: Counts) -> dict[str, PerImage]:
+        """The value of each image, or its counts for the micro average."""
+        return dict(zip(COLUMNS, measured.unbind(dim=1), strict=True)) if self.micro else super().columns(measured)
+
     @staticmethod
     @abstractmethod
     def ratio(true: PerImage, drawn: PerImage, true_matched: PerImage, drawn_matched: PerImage) -> PerImage:
@@ -81,10 +104,10 @@ class EdgePrecision(EdgeMetric):
     """Share of the drawn edge pixels that match a true one."""
 
     quantity = "precision"
-    meaning = (
-        "share of the completed image's edge pixels in the hole that match one of the original's, undefined where "
-        "the completed image has none there"
-    )
+    exact = (("edges_hit", "edges_drawn"),)
+    near = (("edges_drawn_near", "edges_drawn"),)
+    summary = "share of the completed image's edge pixels in the hole that match one of the original's"
+    undefined_where = "the completed image has none there"
 
     @staticmethod
     def ratio(true: PerImage, drawn: PerImage, true_matched: PerImage, drawn_matched: PerImage) -> PerImage:
@@ -96,10 +119,10 @@ class EdgeRecall(EdgeMetric):
     """Share of the true edge pixels that match a drawn one."""
 
     quantity = "recall"
-    meaning = (
-        "share of the original's edge pixels in the hole that match one of the completed image's, undefined where "
-        "the original has none there"
-    )
+    exact = (("edges_hit", "edges_true"),)
+    near = (("edges_true_near", "edges_true"),)
+    summary = "share of the original's edge pixels in the hole that match one of the completed image's"
+    undefined_where = "the original has none there"
 
     @staticmethod
     def ratio(true: PerImage, drawn: PerImage, true_matched: PerImage, drawn_matched: PerImage) -> PerImage:
@@ -111,10 +134,10 @@ class EdgeF1(EdgeMetric):
     """Harmonic mean of precision and recall; 0 where edges are on one side only."""
 
     quantity = "f1"
-    meaning = (
-        "harmonic mean of the precision and the recall of the completed image's edge pixels in the hole, 0 where only "
-        "one of the two images has any there, undefined where neither has"
-    )
+    exact = (*EdgePrecision.exact, *EdgeRecall.exact)
+    near = (*EdgePrecision.near, *EdgeRecall.near)
+    summary = "harmonic mean of the precision and the recall of the completed image's edge pixels in the hole"
+    undefined_where = "neither image has any there, 0 where one has"
 
     @staticmethod
     def ratio(true: PerImage, drawn: PerImage, true_matched: PerImage, drawn_matched: PerImage) -> PerImage:

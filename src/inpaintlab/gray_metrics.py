@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from inpaintlab.edges import rgb_to_gray
-from inpaintlab.metrics import PerImageMetric, where_defined
+from inpaintlab.metrics import PerImageMetric, ssim, where_defined
 from inpaintlab.shapes import Images, Planes
 
 
@@ -65,19 +65,11 @@ class SSIMUniform51Gray(PerImageMetric):
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
         """One value an image."""
-        # float64, because a variance is the small difference of two large means
-        x, y = rgb_to_gray(preds).double(), rgb_to_gray(target).double()
-        mu_x, mu_y = _window_mean(x), _window_mean(y)
-        variances = _window_mean(x * x + y * y) - mu_x**2 - mu_y**2
-        covariance = _window_mean(x * y) - mu_x * mu_y
-        C1, C2 = 0.01**2, 0.03**2
-        similarity = (2 * mu_x * mu_y + C1) * (2 * covariance + C2)
-        similarity /= (mu_x**2 + mu_y**2 + C1) * (variances + C2)
-        return similarity.mean(dim=(1, 2, 3)).float()
+        return ssim(rgb_to_gray(preds), rgb_to_gray(target), _window_mean)
 
 
 def _window_mean(
-    plane: Float[Tensor, "batch 1 height width"],
-) -> Float[Tensor, "batch 1 height-50 width-50"]:
+    plane: Float[Tensor, "batch planes height width"],
+) -> Float[Tensor, "batch planes height-50 width-50"]:
     """Mean of each 51 x 51 window that lies inside the image, rows first."""
     return F.avg_pool2d(F.avg_pool2d(plane, (51, 1), stride=1), (1, 51), stride=1)

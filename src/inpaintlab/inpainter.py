@@ -53,6 +53,8 @@ class Inpainter(LightningModule, ABC):
         self.seed = 0
         self.recipe: dict[str, Any] = {}
         """The resolved configuration that built this model; the checkpoint carries it."""
+        self.training_record: dict[str, Any] = {}
+        """What the run trains on (data, crop, mask, size, seed ...), for those who read its results."""
 
     # --- what a method defines -------------------------------------------------------------------------------------
 
@@ -97,8 +99,14 @@ class Inpainter(LightningModule, ABC):
         classical method, which has nothing to continue from, raises a ValueError. ``blended`` adds GLCIC's
         post-processing (``blending.blend``).
         """
-        completed = self.paste(image, mask, self.raw_output(image, mask, edges))
+        _, completed = self.outputs(image, mask, edges)
         return blend(completed, mask) if blended else completed
+
+    @torch.no_grad()
+    def outputs(self, image: Images, mask: Planes, edges: Planes | None = None) -> tuple[Images, Images]:
+        """The raw output of ``complete`` and the completed image that it becomes."""
+        raw = self.raw_output(image, mask, edges)
+        return raw, self.paste(image, mask, raw)
 
     @torch.no_grad()
     def raw_output(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:
@@ -149,11 +157,21 @@ class Inpainter(LightningModule, ABC):
         self.log_dict({f"train/{name}": loss for name, loss in losses.items()})
         return losses
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
-        """Complete a batch of a frozen test set."""
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """Complete a batch of validation images."""
         return {"completed": self.complete(batch["image"], batch["mask"])}
 
-    validation_step = test_step
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """Raw outputs and completed images of a batch of a frozen test set.
+
+        On the CPU image by image: convolutions of other batch sizes round otherwise in the last bit, and a test set
+        gives the same numbers however it is divided among batches, workers and processes.
+        """
+        image, mask = batch["image"], batch["mask"]
+        together = 1 if image.device.type == "cpu" else len(image)
+        pairs = zip(image.split(together), mask.split(together), strict=True)
+        raw, completed = zip(*(self.outputs(*pair) for pair in pairs), strict=True)
+        return {"raw": torch.cat(raw), "completed": torch.cat(completed)}
 
     def descend(self, loss: Tensor, *optimizers: LightningOptimizer) -> None:
         """One step of ``optimizers`` down ``loss``, from gradients that start at zero and are dropped afterwards.
@@ -187,6 +205,7 @@ class Inpainter(LightningModule, ABC):
             "model": self.recipe,
             "iterations": self.schedule.iteration,
             "images_seen": self.schedule.iteration * data.batch_size * self.trainer.world_size,
+            "training": self.training_record,
         }
 
 

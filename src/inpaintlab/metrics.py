@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from torchmetrics.functional.image import peak_signal_noise_ratio
 from torchmetrics.utilities import dim_zero_cat
 
+from inpaintlab.results import Metric as Meaning
 from inpaintlab.shapes import Images, Planes, Scalar
 
 
@@ -27,6 +28,8 @@ class PerImageMetric(Metric, ABC):
     concatenation.
 
     A value is NaN where the metric is undefined, which only metrics with ``undefined_allowed`` are for some images.
+    A metric that is ``pooled`` has no value of an image: it is made of sums over images (see ``results.Metric``), and
+    ``compute`` gives this one number.
     """
 
     name: str
@@ -34,8 +37,9 @@ class PerImageMetric(Metric, ABC):
     definition: str
     unit: ClassVar[str] = ""
     higher_is_better: bool
-    undefined_allowed: ClassVar[bool] = False
+    undefined_allowed: bool = False
     """Whether an image can lack a value for a reason that the definition tells."""
+    pooled: tuple[tuple[str, str], ...] = ()
     smallest: ClassVar[int] = 1
     """The least height and width, in pixels."""
     backend: ClassVar[str] = "inpaintlab"
@@ -62,6 +66,20 @@ class PerImageMetric(Metric, ABC):
     def values(self, measured: Float[Tensor, "images ..."]) -> Float[Tensor, " images"]:
         """The value of each image from what was measured of it."""
         return measured
+
+    def columns(self, measured: Float[Tensor, "images ..."]) -> dict[str, Float[Tensor, " images"]]:
+        """What a table keeps of each image, by column: the value, or what a pooled metric's sums are made of."""
+        return {self.name: self.values(measured)}
+
+    def require(self) -> None:
+        """Raise a ValueError, before any work, if something that the metric needs is missing; nothing by default."""
+
+    @property
+    def meaning(self) -> Meaning:
+        """What its numbers mean, for results and tables."""
+        return Meaning(
+            self.definition, self.unit, self.higher_is_better, self.undefined_allowed, self.pooled, backend=self.backend
+        )
 
     def update(self, preds: Images, target: Images, mask: Planes) -> None:
         """Score a batch of completed images.
@@ -159,7 +177,7 @@ class PSNR(PerImageMetric):
 
 
 class SSIM(PerImageMetric):
-    """Structural similarity with the usual 11 x 11 Gaussian window (Wang et al. 2004)."""
+    """Structural similarity with the usual 11 x 11 Gaussian window (Wang et al. 2004, equation 13)."""
 
     name = "ssim_gauss11_rgb"
     definition = (
@@ -168,17 +186,40 @@ class SSIM(PerImageMetric):
     )
     higher_is_better = True
     smallest = 11
-    backend = "torchmetrics"
-    BORDER = 5
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
         """One value an image."""
-        # torchmetrics averages a reflected border too; scikit-image and the papers leave it out.
-        _, similarity = structural_similarity_index_measure(
-            preds, target, data_range=1.0, sigma=1.5, return_full_image=True, reduction="none"
-        )
-        b = self.BORDER
-        return similarity[:, :, b:-b, b:-b].mean(dim=(1, 2, 3))
+        return ssim(preds, target, _gaussian_mean)
+
+
+def ssim(
+    x: Float[Tensor, "batch channels height width"],
+    y: Float[Tensor, "batch channels height width"],
+    window_mean: Callable[[Tensor], Tensor],
+) -> Float[Tensor, " batch"]:
+    """SSIM of images in [0, 1], the mean over channels and the windows inside them (Wang et al. 2004, equation 13)."""
+    x, y = x.double(), y.double()  # because a variance is the small difference of two large means
+    mu_x, mu_y, squares, product = window_mean(torch.cat([x, y, x * x + y * y, x * y], dim=1)).chunk(4, dim=1)
+    C1, C2 = 0.01**2, 0.03**2
+    mu_product, mu_squares = mu_x * mu_y, mu_x**2 + mu_y**2
+    similarity = (2 * mu_product + C1) * (2 * (product - mu_product) + C2)
+    similarity /= (mu_squares + C1) * (squares - mu_squares + C2)
+    return similarity.mean(dim=(1, 2, 3)).float()
+
+
+def _gaussian_mean(planes: Float[Tensor, "batch planes height width"]) -> Tensor:
+    """Mean of each 11 x 11 window, weighted by a Gaussian of sigma 1.5; rows first.
+
+    Shifted sums: torch's convolution of single planes takes ten times as long on the CPU.
+    """
+    weights = torch.exp(-(torch.arange(-5, 6, dtype=torch.float64) ** 2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    for axis in (-2, -1):
+        shifted = [planes.narrow(axis, start, planes.shape[axis] - 10) for start in range(11)]
+        planes = shifted[0] * float(weights[0])
+        for plane, weight in zip(shifted[1:], weights[1:], strict=True):
+            planes.add_(plane, alpha=float(weight))
+    return planes
 
 
 def band_inside(mask: Planes, width: int) -> Planes:
@@ -202,20 +243,50 @@ def where_defined(defined: Bool[Tensor, " images"], values: Float[Tensor, " imag
     return torch.where(defined, values, torch.nan).masked_fill(broken, torch.inf)
 
 
-def require_fitting(metrics: Mapping[str, PerImageMetric], size: int) -> None:
+def score(
+    metrics: Mapping[str, PerImageMetric], preds: Images, target: Images, mask: Planes
+) -> dict[str, Float[Tensor, " batch"]]:
+    """The columns of all metrics for a batch; what metrics of one family share is measured once.
+
+    On the CPU image by image: their planes stay in its cache, and a number is the same in every batch to the last bit.
+    """
+    if preds.device.type == "cpu" and len(preds) > 1:
+        triples = zip(preds.split(1), target.split(1), mask.split(1), strict=True)
+        parts = [score(metrics, *triple) for triple in triples]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    measured: dict[str, Tensor] = {}
+    columns: dict[str, Tensor] = {}
+    for metric in metrics.values():
+        if metric.family not in measured:
+            measured[metric.family] = metric.measure(preds, target, mask)
+        columns |= metric.columns(measured[metric.family])
+    return columns
+
+
+def require_fitting(metrics: Mapping[str, object], size: int) -> None:
     """Check before any work that settings and metrics agree and that images of ``size`` pixels a side are large enough.
 
     Raises:
-        ValueError: a metric is called by another's name, or needs larger images.
+        ValueError: a metric is called by another's name, needs larger images, lacks what it computes with, or is none
+            of single images.
     """
     for name, metric in metrics.items():
-        if name != metric.name:
+        if not isinstance(metric, PerImageMetric):
             raise ValueError(
-                f"metrics.{name} measures {metric.name}: call it metrics.{metric.name}, because a metric's name says "
-                "its definition."
+                f"metrics.{name} is a number of a whole test set, which only `evaluate` takes: ~metrics.{name}"
             )
+        require_called_by_its_name(name, metric.name)
         if size < metric.smallest:
             raise ValueError(_too_small(metric, f"{size} x {size}"))
+        metric.require()
+
+
+def require_called_by_its_name(setting: str, name: str) -> None:
+    """Raise a ValueError if settings call a metric by another name than its own."""
+    if setting != name:
+        raise ValueError(
+            f"metrics.{setting} measures {name}: call it metrics.{name}, because a metric's name says its definition."
+        )
 
 
 def _too_small(metric: PerImageMetric, size: str) -> str:

@@ -1,9 +1,13 @@
-"""Where a run or a result comes from: commit, versions, machine."""
+"""Where a run or a result comes from: code, commit, versions, machine."""
 
+import ast
+import contextlib
 import hashlib
+import importlib.util
 import platform
 import subprocess
-from importlib.metadata import version
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -18,6 +22,7 @@ _PACKAGES = (
     "pillow",
     "numpy",
 )
+_EXTRA = ("torchvision", "torch-fidelity", "scikit-learn")  # of the extra 'perceptual'
 
 
 def commit() -> str | None:
@@ -38,6 +43,9 @@ def _git(folder: Path, *arguments: str) -> str:
 def versions() -> dict[str, str]:
     """Versions of this package, of Python, and of every library whose version can change a number."""
     found = {name: version(name) for name in ("inpaintlab", *_PACKAGES)}
+    for name in _EXTRA:
+        with contextlib.suppress(PackageNotFoundError):  # not installed, so it computes nothing
+            found[name] = version(name)
     return {"python": platform.python_version(), **found}
 
 
@@ -52,3 +60,43 @@ def file_sha256(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code(modules: Iterable[str]) -> str:
+    """Hash of the source of these modules and of all that they import from their own packages.
+
+    A result whose method and metrics have this hash need not be made again, whatever changed elsewhere.
+    """
+    sources: dict[str, bytes] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = _source_file(name) if name not in sources else None
+        if path is not None:
+            sources[name] = path.read_bytes()
+            package = name.partition(".")[0]
+            waiting += [found for found in _imported(sources[name]) if found.partition(".")[0] == package]
+    digest = hashlib.sha256()
+    for name in sorted(sources):
+        digest.update(f"{name} {len(sources[name])}\n".encode() + sources[name])
+    return digest.hexdigest()
+
+
+def _source_file(name: str) -> Path | None:
+    """The file of a module; None for a name that is no module, as that of a class in one."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _imported(source: bytes) -> list[str]:
+    """Names that may be modules, of everything that a source imports anywhere in it."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found

@@ -3,23 +3,25 @@
 `evaluate` writes it, `compare` reads it, and both ends of the format stand in this file:
 
     result.json         who, what, when, and the means by mask bin
-    per_image.parquet   one row an image: name, bin, hole_ratio, mask_sha256, one column a metric, seconds
+    per_image.parquet   one row an image: name, bin, hole_ratio, mask_sha256 and the columns of the metrics
     manifest.json       a copy of the test set's manifest
     completed/*.png     the completed images, named by `picture_name`
+    raw/*.png           on request: the raw output, before the known pixels are put back
+    inside/NAME/*.png   on request: what the method draws on its way, such as its edges
 """
 
 import json
 import math
 import os
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-FORMAT = 1
+FORMAT = 2
 ALL = "all"  # the column over every image, beside the mask bins
 FIXED = "fixed"  # the bin of the regular square holes
 
@@ -33,17 +35,16 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "manifest": (dict,),
     "metrics": (dict,),
     "means": (dict,),
-    "seconds_per_image": (int, float),
-    "parameters": (int, type(None)),
+    "seed": (int, type(None)),
+    "switches": (dict,),
+    "post_processing": (str, type(None)),
+    "cost": (dict,),
+    "replicates": (dict,),
+    "code": (str,),
     "machine": (str,),
     "versions": (dict,),
     "commit": (str, type(None)),
     "created": (str,),
-}
-# of results since these keys exist
-_LATER_KEYS: dict[str, tuple[Any, tuple[type, ...]]] = {
-    "switches": ({}, (dict,)),
-    "post_processing": (None, (str, type(None))),
 }
 
 
@@ -51,13 +52,27 @@ _LATER_KEYS: dict[str, tuple[Any, tuple[type, ...]]] = {
 class Metric:
     """What a metric's numbers mean: a definition in words, their unit ("" when they have none), their direction.
 
-    `undefined_allowed`: an image may lack a value (NaN) for a reason that the definition tells.
+    Over several images a metric is the mean of its column, unless one of two things is said of it. `pooled`: it is the
+    harmonic mean of these ratios, each a column's sum over another column's sum (one ratio is its own mean), as in
+    micro-averaged precision, recall and F1. `of_set`: it is a number of the whole set, as FID is, and has no column.
+
+    `undefined_allowed`: an image may lack a value (NaN) for a reason that the definition tells. `backend` names the
+    package whose code computes it.
     """
 
     definition: str
     unit: str
     higher_is_better: bool
     undefined_allowed: bool = False
+    pooled: tuple[tuple[str, str], ...] = ()
+    of_set: bool = False
+    backend: str = field(default="inpaintlab", compare=False)
+
+    def columns(self, name: str) -> list[str]:
+        """The columns of per_image.parquet that a metric called `name` is computed from."""
+        if self.of_set:
+            return []
+        return list(dict.fromkeys(column for ratio in self.pooled for column in ratio)) or [name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +80,14 @@ class Result:
     """One method on one manifest, read from its folder.
 
     `means` holds, for each mask bin and for "all", the number of images `n` and the mean of each metric,
-    computed from `per_image` (see `means_by_bin`); the copy in result.json was checked against them. `switches` says
-    what the model does where implementations of its paper differ.
+    computed from `per_image` (see `means_by_bin`); the copy in result.json was checked against them. Metrics of whole
+    sets stand there as they were written. `seed` is that of an untrained method's weights. `switches` says what the
+    model does where implementations of its paper differ.
+
+    `code` is the hash of the code that made the pictures and scores (see `provenance.code`). `cost` is what
+    completing one image costs on `machine` (see `cost.measure`). `replicates` holds, for each metric of whole sets and
+    bin, its values on resampled photographs (see `set_metrics.scores`); the k-th value of two methods belongs to the
+    same draw.
     """
 
     folder: Path
@@ -79,14 +100,16 @@ class Result:
     manifest: dict[str, Any]
     metrics: dict[str, Metric]
     means: dict[str, dict[str, Any]]
-    seconds_per_image: float
-    parameters: int | None
+    seed: int | None
+    switches: dict[str, Any]
+    post_processing: str | None
+    cost: dict[str, Any]
+    replicates: dict[str, dict[str, list[float]]]
+    code: str
     machine: str
     versions: dict[str, Any]
     commit: str | None
     created: str
-    switches: dict[str, Any]
-    post_processing: str | None
     per_image: pl.DataFrame
 
     @classmethod
@@ -99,17 +122,18 @@ class Result:
         _check_folder(folder)
         data = _read_json(folder)
         metrics = {name: _metric(folder, name, entry) for name, entry in data["metrics"].items()}
-        per_image = _read_per_image(folder, list(metrics))
+        per_image = _read_per_image(folder, metrics)
         if data["manifest"]["items"] != per_image.height:
             raise ValueError(
                 f"{folder}: per_image.parquet has {per_image.height} images, but the manifest in result.json "
                 f"has {data['manifest']['items']}; evaluate this method again."
             )
-        undefined_allowed = {name for name, metric in metrics.items() if metric.undefined_allowed}
-        means = means_by_bin(per_image, list(metrics), undefined_allowed)
+        means = means_by_bin(per_image, metrics)
         _check_means(folder, data["means"], means)
-        fields = {key: data[key] for key in (*_KEYS, *_LATER_KEYS)}
-        fields |= {"metrics": metrics, "means": means, "seconds_per_image": float(data["seconds_per_image"])}
+        for name in [name for name, metric in metrics.items() if metric.of_set]:
+            for bin_name in means:
+                means[bin_name][name] = data["means"][bin_name].get(name)
+        fields = {key: data[key] for key in _KEYS} | {"metrics": metrics, "means": means}
         return cls(folder=folder, per_image=per_image, **fields)
 
     def picture(self, name: str) -> Path:
@@ -130,14 +154,12 @@ def bin_order(name: str) -> tuple[int, float, str]:
     return {FIXED: 2, ALL: 3}.get(name, 1), 0.0, name
 
 
-def means_by_bin(
-    per_image: pl.DataFrame, metrics: list[str], undefined_allowed: Collection[str] = ()
-) -> dict[str, dict[str, Any]]:
-    """Mean of each metric over all images ("all") and over each mask bin, with the number of images `n`.
+def means_by_bin(per_image: pl.DataFrame, metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:
+    """Each metric that `per_image` decides, over all images ("all") and over each mask bin, with their number `n`.
 
     An image that is reproduced exactly has an infinite PSNR: it is left out of that mean and counted under
-    "<metric>_infinite", a key that exists only where there is such an image. So is an image for which a metric of
-    `undefined_allowed` is NaN, under "<metric>_undefined". A mean is None when no value is left, or when any other
+    "<metric>_infinite", a key that exists only where there is such an image. So is an image for which a metric that
+    may be undefined is NaN, under "<metric>_undefined". A mean is None when no value is left, or when any other
     value is infinite or not a number, because leaving those out would flatter a broken method.
     Raises ValueError when a mask bin is itself called "all".
     """
@@ -145,26 +167,47 @@ def means_by_bin(
     if ALL in bins:
         raise ValueError(f'A mask bin is called "{ALL}", which names the mean over every image: rename the bin.')
     groups = {ALL: per_image} | {name: per_image.filter(pl.col("bin") == name) for name in bins}
-    return {name: _means(group, metrics, undefined_allowed) for name, group in groups.items()}
+    return {name: _means(group, metrics) for name, group in groups.items()}
 
 
-def _means(images: pl.DataFrame, metrics: list[str], undefined_allowed: Collection[str]) -> dict[str, Any]:
+def _means(images: pl.DataFrame, metrics: Mapping[str, Metric]) -> dict[str, Any]:
     means: dict[str, Any] = {"n": images.height}
-    for metric in metrics:
-        values = images[metric].to_list()
-        exact = [value for value in values if value == math.inf] if metric.startswith("psnr") else []
-        rest = [value for value in values if value != math.inf] if exact else values
-        defined = [value for value in rest if value is None or not math.isnan(value)]
-        undefined = len(rest) - len(defined) if metric in undefined_allowed else 0
-        rest = defined if undefined else rest
-        sound = bool(rest) and all(value is not None and math.isfinite(value) for value in rest)
-        # fsum: the same mean whatever the order of the images
-        means[metric] = math.fsum(rest) / len(rest) if sound else None
-        if exact:
-            means[f"{metric}_infinite"] = len(exact)
-        if undefined:
-            means[f"{metric}_undefined"] = undefined
+    for name, metric in metrics.items():
+        if metric.pooled:
+            means[name] = harmonic_mean([_ratio(images, *ratio) for ratio in metric.pooled])
+        elif not metric.of_set:
+            means |= _mean(images, name, metric.undefined_allowed)
     return means
+
+
+def _mean(images: pl.DataFrame, metric: str, undefined_allowed: bool) -> dict[str, Any]:
+    values = images[metric].to_list()
+    exact = [value for value in values if value == math.inf] if metric.startswith("psnr") else []
+    rest = [value for value in values if value != math.inf] if exact else values
+    defined = [value for value in rest if value is None or not math.isnan(value)]
+    undefined = len(rest) - len(defined) if undefined_allowed else 0
+    rest = defined if undefined else rest
+    sound = bool(rest) and all(value is not None and math.isfinite(value) for value in rest)
+    # fsum: the same mean whatever the order of the images
+    means: dict[str, Any] = {metric: math.fsum(rest) / len(rest) if sound else None}
+    if exact:
+        means[f"{metric}_infinite"] = len(exact)
+    if undefined:
+        means[f"{metric}_undefined"] = undefined
+    return means
+
+
+def _ratio(images: pl.DataFrame, above: str, below: str) -> float | None:
+    """Sum of a column over the sum of another; None where that is 0 or where a value is not finite."""
+    sums = [math.fsum(images[column]) for column in (above, below)]
+    return sums[0] / sums[1] if all(map(math.isfinite, sums)) and sums[1] else None
+
+
+def harmonic_mean(ratios: Sequence[float | None]) -> float | None:
+    """Harmonic mean of ratios of at least 0: 0 where one of them is, None where one is unknown."""
+    if any(ratio is None for ratio in ratios):
+        return None
+    return 0.0 if 0.0 in ratios else len(ratios) / math.fsum(1 / ratio for ratio in ratios if ratio)
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
@@ -217,12 +260,13 @@ def _read_json(folder: Path) -> dict[str, Any]:
     if not isinstance(version, int):
         raise ValueError(f'{path} has no "format" number, so it is not the result of `inpaintlab evaluate`.')
     if version > FORMAT:
+        raise ValueError(f"{path} has format {version}, but this inpaintlab reads format {FORMAT}: update inpaintlab.")
+    if version < FORMAT:
         raise ValueError(
-            f"{path} has format {version}, but this inpaintlab reads up to format {FORMAT}: update inpaintlab."
+            f"{path} has format {version} of an older inpaintlab, which scored pictures before they were rounded to 8 "
+            "bits: evaluate this method again."
         )
-    for key, (default, _) in _LATER_KEYS.items():
-        data.setdefault(key, default)
-    for key, types in (_KEYS | {key: types for key, (_, types) in _LATER_KEYS.items()}).items():
+    for key, types in _KEYS.items():
         if key not in data:
             raise ValueError(f'{path} lacks "{key}": evaluate this method again.')
         if not isinstance(data[key], types):
@@ -240,18 +284,22 @@ def _in_words(types: tuple[type, ...]) -> str:
 def _metric(folder: Path, name: str, entry: dict[str, Any]) -> Metric:
     try:
         required = entry["definition"], entry["unit"] or "", entry["higher_is_better"]
-        return Metric(*required, undefined_allowed=entry.get("undefined_allowed", False))  # absent in older results
+        pooled = tuple((above, below) for above, below in entry.get("pooled", ()))
+        later = {key: entry[key] for key in ("undefined_allowed", "of_set", "backend") if key in entry}
+        return Metric(*required, pooled=pooled, **later)
     except KeyError as error:
         raise ValueError(f"{folder}/result.json: the metric {name} has no {error}; evaluate again.") from error
 
 
-def _read_per_image(folder: Path, metrics: list[str]) -> pl.DataFrame:
+def _read_per_image(folder: Path, metrics: Mapping[str, Metric]) -> pl.DataFrame:
     path = folder / "per_image.parquet"
     try:
         per_image = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path} cannot be read ({error}): evaluate this method again.") from error
-    missing = [name for name in ("name", "bin", "hole_ratio", "mask_sha256", *metrics) if name not in per_image.columns]
+    needed = ["name", "bin", "hole_ratio", "mask_sha256"]
+    needed += [column for name, metric in metrics.items() for column in metric.columns(name)]
+    missing = [column for column in needed if column not in per_image.columns]
     if missing:
         raise ValueError(f"{path} lacks the column {missing[0]}: evaluate this method again.")
     files = per_image["name"].map_elements(picture_name, return_dtype=pl.String)

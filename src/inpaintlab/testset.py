@@ -192,7 +192,7 @@ class ManifestDataset(Dataset):
         return len(self.manifest.items)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """image (3, S, S) in [0, 1], mask (1, S, S), name.
+        """image (3, S, S) in [0, 1], mask (1, S, S), name, position in the manifest.
 
         Raises:
             ValueError: an image, mask file or hole that is no longer what was frozen.
@@ -201,7 +201,7 @@ class ManifestDataset(Dataset):
         self._check_image(item)
         picture = self.source.read(self.manifest.split, item.image)
         image = image_tensor(self.crop.evaluate(picture)(picture))
-        return {"image": image, "mask": self._mask(item), "name": item.name}
+        return {"image": image, "mask": self._mask(item), "name": item.name, "position": index}
 
     def faults(self) -> Iterator[str]:
         """A sentence for each image and mask file that is missing or changed, and for each hole that differs."""

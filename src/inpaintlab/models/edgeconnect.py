@@ -378,7 +378,7 @@ class EdgeConnect(Inpainter):
         for metric, name in ((self.edge_precision, "edge_precision"), (self.edge_recall, "edge_recall")):
             metric.update((drawn * mask).flatten(), (true_edges * mask).flatten().int())
             self.log(f"val/{name}", metric)
-        return self.test_step(batch, batch_idx)
+        return super().validation_step(batch, batch_idx)
 
 
 def _named(prefix: str, losses: Losses) -> Losses:
