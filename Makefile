@@ -1,12 +1,14 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 VENV := .venv
 BIN := $(VENV)/bin
+# torchvision, which the extra `perceptual` brings, has to match torch to the build: it stays out of the other one.
+PERCEPTUAL := .venv-perceptual
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test test-perceptual lint bench
 
 help: ## list these targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
 setup: $(VENV)/.ready ## virtual environment and editable install; skipped when nothing changed
 
@@ -20,6 +22,14 @@ demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five met
 
 test: setup ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2
+
+test-perceptual: $(PERCEPTUAL)/.ready ## test LPIPS, FID, KID, P-IDS, U-IDS, in an environment with the extra
+	$(PERCEPTUAL)/bin/python -m pytest --override-ini=norecursedirs= --confcutdir=tests/perceptual tests/perceptual
+
+$(PERCEPTUAL)/.ready: pyproject.toml
+	python3 -m venv $(PERCEPTUAL)
+	$(PERCEPTUAL)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,perceptual]"
+	touch $@
 
 lint: setup ## style, types
 	$(BIN)/ruff check .

@@ -1,0 +1,88 @@
+"""What the extra `perceptual` adds: packages that may be missing, and weights that others publish as one file.
+
+Nothing is downloaded here. Without what it needs, a metric says before any work what to install or to fetch.
+"""
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+_IMPORTED_AS = {"torchvision": "torchvision", "torch-fidelity": "torch_fidelity", "scikit-learn": "sklearn"}
+
+
+def require_packages(wanted_by: str, packages: tuple[str, ...]) -> None:
+    """Check that packages of the extra are installed, without importing them.
+
+    Raises:
+        ValueError: one is not.
+    """
+    missing = [package for package in packages if find_spec(_IMPORTED_AS[package]) is None]
+    if missing:
+        raise ValueError(
+            f'{wanted_by} needs {" and ".join(missing)}, which the extra brings: pip install "inpaintlab[perceptual]".'
+        )
+
+
+@final
+@dataclass(frozen=True)
+class WeightFile:
+    """A published file of weights; PyTorch's own loaders keep its download in the folder of torch.hub."""
+
+    url: str
+
+    def path(self, given: str | None) -> Path:
+        """The file that a setting names, else where torch.hub would put the download."""
+        if given is not None:
+            return Path(given).expanduser().absolute()
+        return Path(torch.hub.get_dir(), "checkpoints", self.url.rpartition("/")[2]).absolute()
+
+    def require(self, wanted_by: str, given: str | None) -> None:
+        """Check that the file is there.
+
+        Raises:
+            ValueError: it is not; the message says where it comes from.
+        """
+        path = self.path(given)
+        if not path.is_file():
+            raise ValueError(
+                f"{wanted_by} needs weights and there is no file {path}: put {self.url} there, or name your copy of it "
+                "with weights=PATH."
+            )
+
+    def load(self, given: str | None) -> dict[str, Tensor]:
+        """The tensors of the file, by name; no code in it runs.
+
+        Raises:
+            ValueError: the file is damaged, or holds something other than tensors.
+        """
+        path = self.path(given)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, EOFError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}): {self._mend}") from error
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise ValueError(f"{path} holds something other than weights: {self._mend}")
+        return dict(state)
+
+    @contextmanager
+    def fitting(self, given: str | None) -> Iterator[None]:
+        """While a network takes the weights.
+
+        Raises:
+            ValueError: names or shapes differ from the network's.
+        """
+        try:
+            yield
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"{self.path(given)} holds the weights of another network: {self._mend}") from error
+
+    @property
+    def _mend(self) -> str:
+        return f"fetch {self.url} again, or name another file with weights=PATH."
