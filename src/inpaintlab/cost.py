@@ -1,0 +1,148 @@
+"""What a completion costs: parameters, multiply-accumulates, time and memory, measured on the machine at hand."""
+
+import ctypes
+import gc
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from inpaintlab.inpainter import Inpainter
+from inpaintlab.pictures import image_tensor
+from inpaintlab.shapes import Images, Planes
+from inpaintlab.sources import Toy
+
+FEWEST, MOST = 3, 20  # how often a batch is completed for the median time
+SECONDS = 2.0  # no further repeat starts after this, once there are FEWEST
+
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+_FORGET_PEAK = "5"  # what sets the high-water mark of a process back to its present size: proc(5), clear_refs
+
+
+def measure(
+    model: Inpainter, size: int, batch_size: int, device: torch.device, *, blended: bool = False
+) -> dict[str, Any]:
+    """What ``model.complete`` costs on ``device``, for a batch of one generated scene with a square hole of 25 %.
+
+    Nothing of the model changes; it is moved to ``device`` for the while.
+
+    Args:
+        model: a network or a classical method.
+        size: side of the square pictures in pixels.
+        batch_size: pictures that are completed together.
+        device: where; a classical method that leaves torch computes on the host all the same.
+        blended: also count the time and memory of GLCIC's post-processing.
+
+    Returns:
+        ``parameters``: those that take part in a completion; a discriminator's do not. None where there are none.
+        ``gmac``: 1e9 multiply-accumulates an image, of convolutions and matrix products, as torch's own counter has
+        them (two operations each). None for a method without parameters, whose work that counter does not see.
+        ``milliseconds``: an image, the median over several batches, the method's own time and ``complete`` around it.
+        ``peak_memory_bytes``: of one batch, beyond the model and its input: on a GPU what torch allocated there, on the
+        CPU what the process grew by, so that other libraries' memory counts. None where the system does not tell.
+        ``batch_size``, ``size``: as they were given.
+
+    Raises:
+        ValueError: the size or the batch size is below 1.
+    """
+    if size < 1 or batch_size < 1:
+        raise ValueError(f"size={size} and batch_size={batch_size} leave nothing to complete; both are at least 1.")
+    home = model.device
+    model.to(device)
+    try:
+        image, mask = (plane.to(device) for plane in scene(size, batch_size))
+        parameters, gmac = _count(model, image[:1], mask[:1])  # also loads what libraries load at their first use
+        seconds, peak = _time(model, image, mask, blended)
+    finally:
+        model.to(home)
+    return {
+        "parameters": parameters,
+        "gmac": gmac,
+        "milliseconds": 1000 * seconds / batch_size,
+        "peak_memory_bytes": peak,
+        "batch_size": batch_size,
+        "size": size,
+    }
+
+
+def scene(size: int, batch_size: int) -> tuple[Images, Planes]:
+    """A batch of the same generated picture, and the hole in its middle of half its side."""
+    image = image_tensor(Toy(count=1, size=size).read("test", "test_0000"))
+    hole = torch.zeros(1, size, size)
+    hole[:, size // 4 : size // 4 + (size + 1) // 2, size // 4 : size // 4 + (size + 1) // 2] = 1
+    return image.repeat(batch_size, 1, 1, 1), hole.repeat(batch_size, 1, 1, 1)
+
+
+def _count(model: Inpainter, image: Images, mask: Planes) -> tuple[int | None, float | None]:
+    """The parameters that complete one image, and its 1e9 multiply-accumulates."""
+    with FlopCounterMode(display=False) as operations, _Parameters(model) as seen:
+        model.complete(image, mask)
+    parameters = seen.used()
+    return (parameters, operations.get_total_flops() / 2e9) if parameters else (None, None)
+
+
+class _Parameters(TorchDispatchMode):
+    """Notes which parameters of a network are the input of any operation."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.sizes = {id(parameter): parameter.numel() for parameter in network.parameters()}
+        self.seen: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # a parameter lives as long as the network, so no other tensor can have its identity
+        self.seen |= {id(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)} & self.sizes.keys()
+        return func(*args, **(kwargs or {}))
+
+    def used(self) -> int:
+        """How many numbers the parameters hold that were seen."""
+        return sum(self.sizes[parameter] for parameter in self.seen)
+
+
+def _time(model: Inpainter, image: Images, mask: Planes, blended: bool) -> tuple[float, int | None]:
+    """The median of the seconds that a batch takes, and the most memory that a batch took."""
+    before = _reset_peak(image.device)
+    took: list[float] = []
+    while len(took) < FEWEST or (sum(took) < SECONDS and len(took) < MOST):
+        started = time.perf_counter()
+        model.complete(image, mask, blended=blended)
+        if image.is_cuda:
+            torch.cuda.synchronize(image.device)
+        took.append(time.perf_counter() - started)
+    return statistics.median(took), None if before is None else max(0, _peak(image.device) - before)
+
+
+def _reset_peak(device: torch.device) -> int | None:
+    """Forget the highest use of memory so far; the bytes in use now, or None where the system keeps no such mark."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    if not _CLEAR_REFS.exists():
+        return None
+    try:
+        # freed memory that the C library keeps would be used again without the process growing
+        ctypes.CDLL(None).malloc_trim(0)
+        _CLEAR_REFS.write_text(_FORGET_PEAK)
+        return _kilobytes("VmRSS") * 1024
+    except (AttributeError, LookupError, OSError):
+        return None
+
+
+def _peak(device: torch.device) -> int:
+    """The most bytes in use since ``_reset_peak``."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _kilobytes("VmHWM") * 1024
+
+
+def _kilobytes(line: str) -> int:
+    """A number of this process's status. Raises a LookupError where the system does not tell it."""
+    told = dict(entry.split(":", 1) for entry in _STATUS.read_text().splitlines())
+    return int(told[line].split()[0])
