@@ -2,20 +2,26 @@
 
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from commands import checkpoint, run_here, tiny
+from commands import SCRIPT, checkpoint, run, run_here, start, tiny
+from inpaintlab import provenance
 from inpaintlab.blending import blend
 from inpaintlab.losses import VGG19
-from inpaintlab.metrics import MAE
 from inpaintlab.pictures import image_tensor, read_rgb
-from inpaintlab.results import Result
+from inpaintlab.results import Result, picture_name
+from inpaintlab.scoring import Scores
 from inpaintlab.testset import Manifest, ManifestDataset
 
 Done = subprocess.CompletedProcess[str]
@@ -73,6 +79,10 @@ def test_a_run_becomes_a_result_folder(here: Path, model: str) -> None:
     assert result.checkpoint["iterations"] == {"glcic": 3, "edgeconnect": 4}[model]
     assert result.checkpoint["images_seen"] == 2 * result.checkpoint["iterations"]
     assert result.config["width"] == 0.0625
+    training = result.checkpoint["training"]
+    assert (training["size"], training["seed"], training["init"]) == (32, 1, None)
+    assert training["data"]["_target_"] == "inpaintlab.sources.Toy"
+    assert training["mask"]["_target_"] == "inpaintlab.masks.Rectangle"
     assert set(result.means) == {"all", "wide", "fixed"}
     assert result.per_image["name"].to_list() == [item.name for item in manifest.items]
     assert (here / "results" / model / "manifest.json").read_bytes() == (here / "test.json").read_bytes()
@@ -95,7 +105,7 @@ def test_two_evaluations_agree_to_the_last_bit(here: Path) -> None:
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "label=a"))
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect/last.ckpt", "label=b", "seed=2"))
     first, second = (Result.load(here / "results" / name) for name in "ab")
-    assert first.per_image.drop("seconds").equals(second.per_image.drop("seconds"))
+    assert first.per_image.equals(second.per_image)
     pictures = sorted((here / "results/a/completed").iterdir())
     assert len(pictures) == 4
     for picture in pictures:
@@ -123,7 +133,7 @@ def test_images_too_small_for_a_metric_are_told_before_anything_is_written(here:
 def test_the_batch_size_changes_no_score(here: Path) -> None:
     succeeded(evaluate(here, "model=mean_colour", "label=a", "batch_size=1"))
     succeeded(evaluate(here, "model=mean_colour", "label=b", "batch_size=3"))
-    first, second = (Result.load(here / "results" / name).per_image.drop("seconds") for name in "ab")
+    first, second = (Result.load(here / "results" / name).per_image for name in "ab")
     assert first.equals(second)
 
 
@@ -132,7 +142,7 @@ def test_a_classical_method_needs_no_checkpoint(here: Path) -> None:
     result = Result.load(here / "results/telea")
     assert result.trained
     assert result.checkpoint is None
-    assert result.parameters == 0
+    assert result.cost["parameters"] is None
 
 
 def test_a_model_that_learns_needs_a_checkpoint_or_the_word_untrained(here: Path) -> None:
@@ -141,6 +151,8 @@ def test_a_model_that_learns_needs_a_checkpoint_or_the_word_untrained(here: Path
     result = Result.load(here / "results/floor")
     assert not result.trained
     assert result.checkpoint is None
+    other_weights = ["model=glcic", "model.width=0.0625", "untrained=true", "label=floor", "seed=2"]
+    assert "of another seed" in refused(evaluate(here, *other_weights))
 
 
 def test_nothing_named_is_asked_for(here: Path) -> None:
@@ -201,22 +213,204 @@ def test_the_result_of_another_evaluation_is_not_overwritten(here: Path, other: 
     assert contents(here / "results") == before
 
 
-def test_an_evaluation_that_breaks_off_leaves_no_result(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class PowerCut(BaseException):
-        pass
+def test_overwriting_puts_the_new_result_in_the_place_of_the_old_one(here: Path) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/glcic", "label=a"))
+    succeeded(evaluate(here, "model=mean_colour", "label=a", "overwrite=true"))
+    assert Result.load(here / "results/a").checkpoint is None
+    assert [path.name for path in (here / "results").iterdir()] == ["a"]
 
-    def break_off(self: MAE, *args: Any, **kwargs: Any) -> None:
+
+def test_a_result_without_a_metric_that_is_asked_for_is_not_taken_for_one_that_has_it(here: Path) -> None:
+    succeeded(evaluate(here, "model=mean_colour"))
+    band = "+metrics.mae_band4={_target_:inpaintlab.metrics.MAEBand,width:4}"
+    assert "of another set of metrics" in refused(evaluate(here, "model=mean_colour", band))
+    succeeded(evaluate(here, "model=mean_colour", band, "overwrite=true"))
+    assert "there already" in succeeded(evaluate(here, "model=mean_colour")).stdout
+
+
+def test_a_result_of_other_code_is_not_taken_for_one_of_this_code(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    succeeded(evaluate(here, "model=mean_colour"))
+    monkeypatch.setattr(provenance, "code", lambda modules: "other")
+    assert "of another version of the code" in refused(evaluate(here, "model=mean_colour"))
+
+
+# --- stopping and going on, dividing the work -------------------------------------------------------------------------
+
+
+class PowerCut(BaseException):
+    """Ends a process without giving it time for anything."""
+
+
+@pytest.fixture
+def ten(here: Path) -> Path:
+    """A manifest of ten items, ten.json, and the prepared runs."""
+    settings = ["data=toy", "data.size=32", "images=5", "~bins", f"+{BINS}", "out=ten.json"]
+    succeeded(run_here("manifest", *settings, cwd=here))
+    return here
+
+
+def cut_after(batches: int, patch: pytest.MonkeyPatch) -> list[int]:
+    """Let the power fail while a batch is scored after so many, and note the positions of the items that are scored."""
+    seen: list[int] = []
+    add = Scores.add
+
+    def watched(self: Scores, batch: dict[str, Any], *rest: Any) -> None:
+        if batches and len(seen) >= 2 * batches:
+            raise PowerCut
+        seen.extend(batch["position"].tolist())
+        add(self, batch, *rest)
+
+    patch.setattr(Scores, "add", watched)
+    return seen
+
+
+def test_an_evaluation_that_breaks_off_goes_on_where_it_stopped(ten: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["manifest=ten.json", "checkpoint=runs/glcic", "batch_size=2"]
+    succeeded(evaluate(ten, *command, "label=unbroken"))
+    with monkeypatch.context() as patch:
+        patch.setattr("inpaintlab.scoring.ROWS_A_PART", 2)
+        seen = cut_after(3, patch)
+        with pytest.raises(PowerCut):
+            evaluate(ten, *command)
+    assert seen == [0, 1, 2, 3, 4, 5]
+    assert not (ten / "results/glcic").exists()
+    with pytest.raises(ValueError, match="unfinished"):
+        Result.load(ten / "results/glcic")
+    with monkeypatch.context() as patch:
+        seen = cut_after(0, patch)
+        assert "going on after 6 images" in succeeded(evaluate(ten, *command)).stdout
+    assert seen == [6, 7, 8, 9]
+    first, second = (Result.load(ten / "results" / name) for name in ("unbroken", "glcic"))
+    assert first.per_image.equals(second.per_image)
+    assert sorted(path.name for path in (ten / "results").iterdir()) == ["glcic", "unbroken"]
+    names = {path.relative_to(first.folder) for path in first.folder.rglob("*")}
+    assert names == {path.relative_to(second.folder) for path in second.folder.rglob("*")}
+
+
+def test_what_was_begun_with_other_inputs_is_begun_anew(ten: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("inpaintlab.scoring.ROWS_A_PART", 2)
+        cut_after(3, patch)
+        with pytest.raises(PowerCut):
+            evaluate(ten, "manifest=ten.json", "checkpoint=runs/glcic", "batch_size=2", "label=a")
+    seen = cut_after(0, monkeypatch)
+    done = succeeded(evaluate(ten, "manifest=ten.json", "model=mean_colour", "label=a"))
+    assert "going on" not in done.stdout
+    assert seen == list(range(10))
+
+
+def test_a_killed_process_leaves_parts_that_the_next_one_takes_up(ten: Path, tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import time, inpaintlab.scoring as s, inpaintlab.evaluate as e\n"
+        "s.ROWS_A_PART = 1\n"
+        "add = s.Scores.add\n"
+        "s.Scores.add = lambda *a: (add(*a), time.sleep(0.5))\n"
+        "e.main()\n"
+    )
+    command = ["manifest=ten.json", "model=mean_colour", "batch_size=1", "trainer=cpu", "workers=0"]
+    log = tmp_path / "log"
+    process = start(sys.executable, str(script), *command, cwd=ten, home=tmp_path / "home", output=log)
+    parts = ten / "results/mean_colour.partial/parts"
+    deadline = time.monotonic() + 60
+    while len(list(parts.glob("0*.parquet"))) < 3 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    done = len(list(parts.glob("0*.parquet")))
+    assert 3 <= done < 10, log.read_text()
+    again = succeeded(evaluate(ten, *command))
+    assert f"going on after {done} images" in again.stdout
+    succeeded(evaluate(ten, *command, "label=unbroken"))
+    first, second = (Result.load(ten / "results" / name) for name in ("unbroken", "mean_colour"))
+    assert first.per_image.equals(second.per_image)
+
+
+def test_an_evaluation_that_breaks_off_at_its_very_end_is_finished(ten: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*args: Any) -> None:
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr(MAE, "update", break_off)
+        patch.setattr(Scores, "finish", cut)
         with pytest.raises(PowerCut):
-            evaluate(here, "model=telea")
-    assert not (here / "results/telea").exists()
-    with pytest.raises(ValueError, match="unfinished"):
-        Result.load(here / "results/telea")
-    succeeded(evaluate(here, "model=telea"))
-    assert [path.name for path in (here / "results").iterdir()] == ["telea"]
+            evaluate(ten, "manifest=ten.json", "model=mean_colour")
+    assert "going on after 10 images" in succeeded(evaluate(ten, "manifest=ten.json", "model=mean_colour")).stdout
+    assert Result.load(ten / "results/mean_colour").per_image.height == 10
+
+
+@pytest.mark.parametrize("method", ["checkpoint=runs/glcic", "checkpoint=runs/edgeconnect", "model=telea"])
+def test_how_the_work_is_divided_changes_no_bit(ten: Path, method: str) -> None:
+    edges = "+metrics.edge_f1_tol1={_target_:inpaintlab.edge_metrics.EdgeF1,tolerance:1}"
+    command = ["manifest=ten.json", method, edges]
+    divisions = {"one": ["batch_size=1"], "three": ["batch_size=3", "workers=2"], "all": ["batch_size=16"]}
+    for label, division in divisions.items():
+        succeeded(evaluate(ten, *command, *division, f"label={label}"))
+    first, *others = [Result.load(ten / "results" / label).per_image for label in divisions]
+    assert all(first.equals(other) for other in others)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_files_of_one(ten: Path, tmp_path: Path) -> None:
+    command = ["manifest=ten.json", "checkpoint=runs/edgeconnect", "trainer=cpu", "batch_size=3"]
+    succeeded(evaluate(ten, *command, "label=one"))
+    two = ["trainer.devices=2", "trainer.strategy=ddp", "label=two", "results=results"]
+    succeeded(run(SCRIPT, "evaluate", *command, *two, cwd=ten, home=tmp_path / "home"))
+    first, second = (Result.load(ten / "results" / name) for name in ("one", "two"))
+    assert first.per_image.equals(second.per_image)
+    # more processes than items
+    alone = ["manifest=one.json", "model=mean_colour", "label=alone", *two[:2], "trainer=cpu"]
+    settings = ["data=toy", "data.size=32", "images=1", "ratios=[0.1,0.5]", "out=one.json"]
+    succeeded(run_here("manifest", *settings, cwd=ten))
+    succeeded(run(SCRIPT, "evaluate", *alone, cwd=ten, home=tmp_path / "home"))
+    assert Result.load(ten / "results/alone").per_image.height == 1
+    pictures = sorted(path.name for path in (first.folder / "completed").iterdir())
+    assert len(pictures) == 10
+    for name in pictures:
+        assert (first.folder / "completed" / name).read_bytes() == (second.folder / "completed" / name).read_bytes()
+    assert not list((ten / "results").glob("*.partial"))
+
+
+# --- the raw output and what lies inside ------------------------------------------------------------------------------
+
+
+def test_the_raw_output_is_scored_and_kept_beside_the_completed_image(here: Path) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "raw=true"))
+    result = Result.load(here / "results/edgeconnect")
+    assert result.metrics["mae_raw"].definition.startswith("of the raw output")
+    for sample in ManifestDataset(Manifest.load(here / "test.json")):
+        name, image, mask = sample["name"], sample["image"], sample["mask"]
+        raw, completed = (
+            image_tensor(read_rgb(result.folder / kind / picture_name(name))) for kind in ("raw", "completed")
+        )
+        assert torch.equal(completed, torch.where(mask > 0.5, raw, image))
+        row = result.per_image.row(by_predicate=pl.col("name") == name, named=True)
+        assert row["mae_raw"] == pytest.approx(float((raw - image).abs().mean()), abs=1e-6)
+        assert row["mae_raw"] > row["mae"]
+        with Image.open(result.folder / "inside/edges" / picture_name(name)) as edges:
+            assert (edges.size, edges.mode) == ((32, 32), "L")
+
+
+def test_only_a_raw_result_has_raw_pictures_and_it_is_not_taken_for_another(here: Path) -> None:
+    succeeded(evaluate(here, "model=mean_colour"))
+    assert not (here / "results/mean_colour/raw").exists()
+    assert "without raw=true" in refused(evaluate(here, "model=mean_colour", "raw=true"))
+    succeeded(evaluate(here, "model=mean_colour", "raw=true", "overwrite=true"))
+    assert "there already" in succeeded(evaluate(here, "model=mean_colour", "raw=true")).stdout
+
+
+def test_the_scores_are_those_of_the_pictures_on_the_disk(here: Path) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/glcic"))
+    result = Result.load(here / "results/glcic")
+    for sample in ManifestDataset(Manifest.load(here / "test.json")):
+        stored = np.asarray(Image.open(result.picture(sample["name"]))) / 255
+        original = sample["image"].permute(1, 2, 0).double().numpy()
+        row = result.per_image.row(by_predicate=pl.col("name") == sample["name"], named=True)
+        assert row["mae"] == pytest.approx(np.abs(stored - original).mean(), abs=1e-7)
+        assert row["psnr_rgb"] == pytest.approx(peak_signal_noise_ratio(original, stored, data_range=1), abs=1e-4)
+        similar = structural_similarity(
+            original, stored, channel_axis=-1, gaussian_weights=True, use_sample_covariance=False, data_range=1
+        )
+        assert row["ssim_gauss11_rgb"] == pytest.approx(similar, abs=1e-5)
 
 
 # --- checkpoints that are not what they should be ---------------------------------------------------------------------
@@ -299,7 +493,7 @@ def test_photographs_that_moved_are_found_at_root(tmp_path: Path) -> None:
     shutil.move(tmp_path / "before", tmp_path / "after")
     assert "before" in refused(evaluate(tmp_path, "model=mean_colour", "label=b"))
     succeeded(evaluate(tmp_path, "model=mean_colour", "label=b", "root=after"))
-    first, second = (Result.load(tmp_path / "results" / name).per_image.drop("seconds") for name in "ab")
+    first, second = (Result.load(tmp_path / "results" / name).per_image for name in "ab")
     assert first.equals(second)
 
 

@@ -1,83 +1,99 @@
 """Score one method on one manifest and write its result folder."""
 
 import logging
-import shutil
-import time
 import warnings
-from copy import deepcopy
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import numpy as np
 import torch
 from hydra.utils import instantiate
+from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig
-from PIL import Image
 from rich.console import Console
-from torch.utils.data import DataLoader
-from torchmetrics import MetricCollection
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+from torch import distributed
+from torch.utils.data import DataLoader, Sampler
 
-from inpaintlab import blending, provenance
-from inpaintlab.blending import blend
+from inpaintlab import cost, provenance
 from inpaintlab.config import command
+from inpaintlab.features import real_features
 from inpaintlab.inpainter import Inpainter
-from inpaintlab.method import build_method
-from inpaintlab.metrics import PerImageMetric, require_fitting
-from inpaintlab.results import FORMAT, Result, means_by_bin, picture_name, write_json
-from inpaintlab.shapes import Images
+from inpaintlab.plan import networks_of, planned
+from inpaintlab.scoring import Scores
+from inpaintlab.set_metrics import SetMetric, scores
 from inpaintlab.testset import Manifest, ManifestDataset
 
+Features = dict[str, Float[np.ndarray, "items width"]]
 
-class Scores:
-    """Scores and pictures of one kind of result: the completed images, or with ``blended`` these after blending."""
 
-    def __init__(self, metrics: MetricCollection, pictures: Path, blended: bool) -> None:
-        self.metrics = metrics
-        self.pictures = pictures
-        self.blended = blended
-        self.seconds: list[float] = []
+class Unfinished(Sampler[int]):
+    """The items of this process that are not scored yet: every so-manieth one.
 
-    def add(self, completed: Images, batch: dict[str, Any], seconds: float) -> None:
-        """Score a batch and write its pictures rounded to 8 bits; the scores are of the unrounded ones."""
-        if self.blended:
-            started = time.perf_counter()
-            completed = blend(completed, batch["mask"])
-            seconds += (time.perf_counter() - started) / len(completed)
-        self.seconds += [seconds] * len(completed)
-        self.metrics.update(completed, batch["image"], mask=batch["mask"])
-        pixels = (completed * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        for name, picture in zip(batch["name"], pixels, strict=True):
-            Image.fromarray(picture).save(self.pictures / picture_name(name))
+    Which are done is read when the loop starts, after the first process has prepared the folders.
+    """
 
-    def table(self, manifest: Manifest) -> pl.DataFrame:
-        """One row an image, in the manifest's order."""
-        columns: dict[str, Any] = {
-            key: [getattr(item, key) for item in manifest.items] for key in ("name", "bin", "hole_ratio", "mask_sha256")
-        }
-        columns |= {name: values.double().cpu().tolist() for name, values in self.metrics.compute().items()}
-        return pl.DataFrame(columns | {"seconds": self.seconds})
+    def __init__(self, results: list[Scores], items: int) -> None:
+        self.results = results
+        self.items = items
+
+    def _positions(self) -> list[int]:
+        rank, processes = 0, 1
+        if distributed.is_available() and distributed.is_initialized():
+            rank, processes = distributed.get_rank(), distributed.get_world_size()
+        done = set.intersection(*(result.done() for result in self.results))
+        mine = [position for position in range(rank, self.items, processes) if position not in done]
+        # Lightning refuses a process without a batch; what is scored twice is kept once.
+        return mine or [rank % self.items]
+
+    def __iter__(self) -> Iterator[int]:
+        """Positions in the manifest's order."""
+        return iter(self._positions())
+
+    def __len__(self) -> int:
+        return len(self._positions())
 
 
 class Recorder(Callback):
-    """Times each batch and hands its completed images on, while ``trainer.test`` runs over a manifest."""
+    """Hands each batch's outputs to the results while ``trainer.test`` runs over a manifest.
 
-    def __init__(self, scores: list[Scores]) -> None:
-        self.scores = scores
-        self.names: list[str] = []
-        self.started = 0.0
+    Scoring and writing lie in a thread of their own, so that the method does not wait for them.
+    """
+
+    def __init__(self, results: list[Scores], console: Console) -> None:
+        self.results = results
+        self.console = console
+        self.thread = ThreadPoolExecutor(1)
+        self.pending: list[Future[None]] = []
+        self.progress = Progress(
+            *Progress.get_default_columns()[:2],
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Prepare the partial folders in the first process, while the others wait."""
+        if trainer.is_global_zero:
+            for result in self.results:
+                if done := result.prepare():
+                    told = f"{result.folder.name}: going on after {done} images that are done"
+                    self.console.print(told, markup=False, highlight=False)
+        trainer.strategy.barrier()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score where the images are."""
-        for scores in self.scores:
-            scores.metrics.to(pl_module.device)
-
-    def on_test_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Start the clock."""
-        self.started = time.perf_counter()
+        for part in [part for r in self.results for part in (*r.metrics.values(), *r.networks)]:
+            part.to(pl_module.device)
+        if trainer.is_global_zero:
+            self.progress.start()
+            self.task = self.progress.add_task(self.results[0].folder.name, total=trainer.num_test_batches[0])
 
     def on_test_batch_end(
         self,
@@ -88,104 +104,110 @@ class Recorder(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop the clock and score."""
-        completed = outputs["completed"]
-        if completed.is_cuda:
-            torch.cuda.synchronize()
-        seconds = (time.perf_counter() - self.started) / len(completed)
-        self.names += batch["name"]
-        for scores in self.scores:
-            scores.add(completed, batch, seconds)
+        """Score the batch beside the next one; two wait at most."""
+        assert isinstance(pl_module, Inpainter)
+        wanted = any(result.raw for result in self.results)
+        inside = pl_module.seen_inside(batch["image"], batch["mask"]) if wanted else {}
+        self.pending.append(self.thread.submit(self._record, batch, outputs, inside))
+        while len(self.pending) > 2:
+            self.pending.pop(0).result()
+        if trainer.is_global_zero:
+            self.progress.advance(self.task)
+
+    @torch.inference_mode()
+    def _record(self, batch: dict[str, Any], outputs: dict[str, Any], inside: dict[str, Any]) -> None:
+        for result in self.results:
+            result.add(batch, outputs, inside)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait until every process has all its rows on the disk."""
+        for future in self.pending:
+            future.result()
+        for result in self.results:
+            result.flush()
+        trainer.strategy.barrier()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """End the thread, and leave the terminal as it was."""
+        self.thread.shutdown(cancel_futures=True)
+        self.progress.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep what is scored, and leave the terminal as it was."""
+        self.teardown(trainer, pl_module, "test")
+        for result in self.results:
+            result.flush()
 
 
 def evaluate(
     model: Inpainter,
     manifest: Manifest,
-    metrics: dict[str, PerImageMetric],
+    set_metrics: dict[str, SetMetric],
     trainer: Any,
-    folders: dict[Path, dict[str, Any]],
+    results: list[Scores],
     *,
     root: str | None = None,
     mask_root: str | None = None,
     batch_size: int = 16,
     workers: int = 1,
-) -> None:
-    """Complete and score every item, then write the result folders, each whole or not at all.
+    cache: Path = Path(".cache"),
+    resamples: int = 200,
+) -> bool:
+    """Complete and score every item that is not scored yet, then write the result folders, each whole or not at all.
 
-    ``folders`` are the results that are wanted of one run of the method: folder to identity, which is what result.json
-    says of the method: label, trained, config, checkpoint, switches, post_processing.
+    All processes of a ``trainer`` take part; what they share is the folder that they write to. ``results`` are what is
+    wanted of one run of the method. ``cache`` keeps the features of untouched photographs, ``resamples`` is how often
+    photographs are drawn anew for the intervals of ``set_metrics``. Returns whether this process wrote the folders.
     """
-    scores = {}
-    for folder, identity in folders.items():
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "completed").mkdir(parents=True)
-        collection = MetricCollection(dict(deepcopy(metrics)))
-        scores[folder] = Scores(collection, partial / "completed", identity["post_processing"] is not None)
-    recorder = Recorder(list(scores.values()))
-    loader = DataLoader(ManifestDataset(manifest, root, mask_root), batch_size, num_workers=workers)
-    trainer(callbacks=[recorder], logger=False).test(model, loader, verbose=False)
-    assert recorder.names == [item.name for item in manifest.items]
-    for folder, identity in folders.items():
-        _write(model, manifest, metrics, scores[folder], folder, identity)
-
-
-def _write(
-    model: Inpainter,
-    manifest: Manifest,
-    metrics: dict[str, PerImageMetric],
-    scores: Scores,
-    folder: Path,
-    identity: dict[str, Any],
-) -> None:
-    """Fill the partial folder and give it its name."""
-    partial = folder.with_name(folder.name + ".partial")
-    per_image = scores.table(manifest)
-    per_image.write_parquet(partial / "per_image.parquet")
-    manifest.save(partial / "manifest.json")
-    write_json(
-        partial / "result.json",
-        {
-            "format": FORMAT,
-            **identity,
+    dataset = ManifestDataset(manifest, root, mask_root)
+    loader = DataLoader(
+        dataset, batch_size, sampler=Unfinished(results, len(dataset)), num_workers=min(workers, len(dataset))
+    )
+    engine = trainer(callbacks=[Recorder(results, Console())], logger=False)
+    engine.test(model, loader, verbose=False)
+    if not engine.is_global_zero:
+        return False
+    device = engine.strategy.root_device
+    model = model.to(device)
+    together = 1 if device.type == "cpu" else batch_size  # as in Inpainter.test_step
+    real = {
+        network.name: real_features(network.to(device), dataset, cache, batch_size, device)
+        for network in networks_of(set_metrics)
+    }
+    for result in results:
+        per_image, completed = result.tables(manifest)
+        means, replicates = _of_sets(set_metrics, real, completed, manifest, resamples)
+        facts = {
+            **result.inputs["identity"],
             "method": f"{type(model).__module__}.{type(model).__qualname__}",
             "oracle": model.oracle,
             "manifest": {"sha256": manifest.sha256, "items": len(manifest.items), "size": manifest.size},
-            "metrics": {
-                name: {
-                    "definition": m.definition,
-                    "unit": m.unit,
-                    "higher_is_better": m.higher_is_better,
-                    "undefined_allowed": m.undefined_allowed,
-                    "backend": m.backend,
-                }
-                for name, m in metrics.items()
-            },
-            "means": means_by_bin(per_image, list(metrics), {n for n, m in metrics.items() if m.undefined_allowed}),
-            "seconds_per_image": sum(scores.seconds) / len(scores.seconds),
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "replicates": replicates,
+            "cost": cost.measure(model, manifest.size, together, device, blended=result.blended),
+            "code": result.inputs["code"],
             "machine": provenance.machine(),
             "versions": provenance.versions(),
             "commit": provenance.commit(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
-    partial.rename(folder)
+        }
+        result.finish(manifest, per_image, {name: metric.meaning for name, metric in set_metrics.items()}, means, facts)
+    return True
 
 
-def _check_same(folder: Path, manifest: Manifest, identity: dict[str, Any]) -> None:
-    """Raise a ValueError if the result in ``folder`` is of another manifest, method, checkpoint or version."""
-    result = Result.load(folder)
-    before = {key: getattr(result, key) for key in identity} | {"manifest": result.manifest["sha256"]}
-    now = identity | {"manifest": manifest.sha256}
-    changed = [key for key in now if before[key] != now[key]]
-    if result.versions["inpaintlab"] != provenance.versions()["inpaintlab"]:
-        changed.append("version of inpaintlab")
-    if changed:
-        raise ValueError(
-            f"{folder} holds a result of another {' and '.join(changed)}; give another label=... or results=..., or "
-            "delete it."
-        )
+def _of_sets(
+    set_metrics: dict[str, SetMetric], real: Features, completed: Features, manifest: Manifest, resamples: int
+) -> tuple[dict[str, dict[str, float | None]], dict[str, dict[str, list[float]]]]:
+    """The metrics of whole sets by bin, and their values on resampled photographs by metric."""
+    means: dict[str, dict[str, float | None]] = {}
+    replicates: dict[str, dict[str, list[float]]] = {}
+    bins, photographs = [item.bin for item in manifest.items], [item.image for item in manifest.items]
+    for name in real:
+        metrics = [metric for metric in set_metrics.values() if metric.network.name == name]
+        theirs, draws = scores(metrics, real[name], completed[name], bins, photographs, manifest.sha256, resamples)
+        for bin_name, values in theirs.items():
+            means[bin_name] = means.get(bin_name, {}) | values
+        replicates |= draws
+    return means, replicates
 
 
 @command("evaluate")
@@ -194,40 +216,31 @@ def main(cfg: DictConfig) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
-    manifest = Manifest.load(Path(cfg.manifest))
     seed_everything(cfg.seed, workers=True, verbose=False)
-    model, identity = build_method(cfg)
+    plan = planned(cfg)
     console = Console()
-    wanted = [identity]
-    if cfg.blend:
-        wanted.append(identity | {"label": f"{identity['label']}_blended", "post_processing": blending.NAME})
-    folders = {}
-    for identity in wanted:
-        folder = Path(cfg.results, identity["label"])
-        if folder.exists():
-            _check_same(folder, manifest, identity)
-            told = f"{identity['label']}: {folder} is there already and is of the same inputs"
-            console.print(told, markup=False, highlight=False)
-        else:
-            folders[folder] = identity
-    if not folders:
+    for folder in plan.there:
+        told = f"{folder.name}: {folder} is there already and is of the same inputs"
+        console.print(told, markup=False, highlight=False)
+    if not plan.missing:
         return
-    metrics = instantiate(cfg.metrics, _convert_="all")
-    require_fitting(metrics, manifest.size)  # before anything is written
     Path(cfg.results).mkdir(parents=True, exist_ok=True)
-    evaluate(
-        model,
-        manifest,
-        metrics,
+    wrote = evaluate(
+        plan.model,
+        plan.manifest,
+        plan.set_metrics,
         instantiate(cfg.trainer),
-        folders,
+        plan.missing,
         root=cfg.root,
         mask_root=cfg.mask_root,
         batch_size=cfg.batch_size,
         workers=cfg.workers,
+        cache=Path(cfg.cache).expanduser(),
+        resamples=cfg.resamples,
     )
-    for folder, identity in folders.items():
-        console.print(f"{identity['label']}: {len(manifest.items)} images -> {folder}", markup=False, highlight=False)
+    for result in plan.missing if wrote else []:
+        told = f"{result.folder.name}: {len(plan.manifest.items)} images -> {result.folder}"
+        console.print(told, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

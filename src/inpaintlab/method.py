@@ -33,7 +33,7 @@ def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
                 f"{type(model).__name__} learns, so it needs checkpoint=runs/NAME; untrained=true scores it as it was "
                 "born, which is a floor and no result."
             )
-        return model, _identity(cfg.label or chosen, model, model.schedule is None, None)
+        return model, _identity(cfg.label or chosen, model, model.schedule is None, None, cfg.seed)
 
     given = [override.lstrip("+") for override in HydraConfig.get().overrides.task]
     groups = [override for override in given if override.startswith("model/")]
@@ -55,18 +55,22 @@ def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
         "iterations": record["iterations"],
         "images_seen": record["images_seen"],
         "imported": record.get("imported"),
+        "training": record.get("training"),
     }
     name = file.absolute().parent.name if file.stem in ("last", "best") else file.stem  # a run's, or an import's
-    return model, _identity(cfg.label or name, model, True, origin)
+    return model, _identity(cfg.label or name, model, True, origin, cfg.seed)
 
 
-def _identity(label: str | None, model: Inpainter, trained: bool, checkpoint: dict[str, Any] | None) -> dict[str, Any]:
+def _identity(
+    label: str | None, model: Inpainter, trained: bool, checkpoint: dict[str, Any] | None, seed: int
+) -> dict[str, Any]:
     assert label
     return {
         "label": label,
         "trained": trained,
         "config": model.recipe,
         "checkpoint": checkpoint,
+        "seed": None if trained else seed,
         "switches": model.switches(),
         "post_processing": None,
     }
