@@ -1,6 +1,5 @@
 """Laws of the statistics of a comparison."""
 
-import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import bootstrap
 
+from inpaintlab.bootstrap import bootstrap, ends
+from inpaintlab.paired_tests import holm, resampled, signed_rank, swapping
 from inpaintlab.report.table import tabulate
 from inpaintlab.results import Metric, Result, means_by_bin
-from inpaintlab.statistics import Statistics, analyse, holm, intervals, signed_rank
+from inpaintlab.statistics import Statistics, analyse, paired_test
 
 METRICS = {"psnr_rgb": Metric("PSNR", "dB", True), "mae": Metric("MAE", "", False)}
 
@@ -25,10 +23,12 @@ def result(label: str, bins: dict[str, list[float | None]], metric: str = "psnr_
     rows = [(f"{name}/photo {i}", name, value) for name, values in bins.items() for i, value in enumerate(values)]
     per_image = pl.DataFrame(rows, schema={"name": pl.String, "bin": pl.String, metric: pl.Float64}, orient="row")
     fields: dict[str, Any] = dict.fromkeys(Result.__dataclass_fields__)
-    fields |= {"folder": Path("."), "label": label, "method": "", "oracle": False, "trained": True, "config": {}}
-    fields |= {"manifest": {"sha256": "c0ffee"}, "metrics": {metric: METRICS[metric]}, "seconds_per_image": 1.0}
-    fields |= {"machine": "", "versions": {}, "created": "", "switches": {}, "per_image": per_image}
-    return Result(**(fields | {"means": means_by_bin(per_image, [metric])} | changes))
+    fields |= dict.fromkeys(("method", "machine", "created", "code"), "")
+    fields |= {"folder": Path("."), "label": label, "oracle": False, "trained": True}
+    fields |= {"config": {}, "versions": {}, "seed": None, "switches": {}, "cost": {}, "replicates": {}}
+    fields |= {"manifest": {"sha256": "c0ffee"}, "metrics": {metric: METRICS[metric]}, "per_image": per_image}
+    fields |= {"means": means_by_bin(per_image, {metric: METRICS[metric]})}
+    return Result(**(fields | changes))
 
 
 def analysed(*results: Result, reference: str | None = None) -> Statistics:
@@ -41,87 +41,7 @@ def noisy(seed: int, images: int, shift: float = 0.0) -> list[float]:
     return list(difficulty + np.random.default_rng(seed).normal(shift, 0.5, images))
 
 
-# Intervals
-
-
-def test_an_interval_is_scipys_percentile_bootstrap():
-    values = np.random.default_rng(0).lognormal(0, 0.8, 60)
-    reference = bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, random_state=0)
-    low, high = intervals([values], np.arange(60), "seed")[0]
-    close = 0.1 * reference.standard_error
-    assert low == pytest.approx(reference.confidence_interval.low, abs=close)
-    assert high == pytest.approx(reference.confidence_interval.high, abs=close)
-
-
-def test_two_photographs_give_their_own_values_as_ends():
-    # the means of the four possible draws are 1, 2, 2, 3, so each end has the probability 1/4
-    assert intervals([np.array([1.0, 3.0])], np.arange(2), "seed") == [(1.0, 3.0)]
-
-
-def test_one_photograph_has_no_interval_however_many_holes_it_has():
-    assert intervals([np.array([1.0])], np.zeros(1, int), "seed") == [(None, None)]
-    assert intervals([np.array([1.0, 2.0, 3.0])], np.zeros(3, int), "seed") == [(None, None)]
-
-
-def test_equal_values_give_an_interval_without_width():
-    assert intervals([np.full(9, 0.5)], np.arange(9), "seed") == [(0.5, 0.5)]
-
-
-def test_no_rows_have_no_intervals():
-    assert intervals([], np.arange(3), "seed") == []
-
-
-def test_the_holes_of_a_photograph_are_drawn_together():
-    once = np.array(noisy(1, 30))
-    five_times = np.tile(once, 5)
-    photographs = np.tile(np.arange(30), 5)
-    together = intervals([five_times], photographs, "seed")[0]
-    assert together == pytest.approx(intervals([once], np.arange(30), "seed")[0], rel=1e-12)
-    apart = intervals([five_times], np.arange(150), "seed")[0]
-    assert apart[1] - apart[0] < 0.6 * (together[1] - together[0])
-
-
-def test_photographs_with_more_holes_weigh_more():
-    values, photographs = np.array([0.0, 0.0, 0.0, 4.0]), np.array([0, 0, 0, 1])
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, 2, (20_000, 2))
-    means = (drawn == 1).sum(1) * 4 / ((drawn == 0).sum(1) * 3 + (drawn == 1).sum(1))
-    assert intervals([values], photographs, "seed")[0] == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
-
-
-def test_values_that_are_left_out_count_nowhere():
-    values = np.random.default_rng(0).normal(0, 1, 40)
-    holes = np.where(np.arange(40) % 4 == 0, math.nan, values)
-    reference = bootstrap((values[np.arange(40) % 4 != 0],), np.mean, method="percentile", random_state=0)
-    low, high = intervals([holes], np.arange(40), "seed")[0]
-    assert low == pytest.approx(reference.confidence_interval.low, abs=0.15 * reference.standard_error)
-    assert high == pytest.approx(reference.confidence_interval.high, abs=0.15 * reference.standard_error)
-
-
-def test_where_hardly_any_value_is_left_the_ends_are_still_numbers():
-    row = np.full(20, math.nan)
-    row[[3, 7]] = 1.0, 3.0  # most draws hold neither
-    assert intervals([row], np.arange(20), "seed") == [(1.0, 3.0)]
-    row[7] = math.nan
-    assert intervals([row], np.arange(20), "seed") == [(None, None)]
-
-
-def test_the_same_data_give_the_same_draws_and_others_do_not():
-    values = np.array(noisy(1, 30))
-    assert intervals([values], np.arange(30), "a") == intervals([values], np.arange(30), "a")
-    assert intervals([values], np.arange(30), "a") != intervals([values], np.arange(30), "b")
-
-
-def test_known_draws_stay_the_draws_of_every_later_version():
-    ends = intervals([np.arange(10.0) ** 3], np.arange(10), "c0ffee/all")[0]
-    assert ends == pytest.approx((64.995, 365.11000000000007), rel=1e-12)
-
-
-def test_more_images_than_fit_one_block_are_drawn_whole(monkeypatch):
-    values = np.random.default_rng(0).normal(0, 1, 50)
-    whole = intervals([values], np.arange(50), "seed")
-    monkeypatch.setattr("inpaintlab.statistics._BLOCK", 50 * 700)
-    assert intervals([values], np.arange(50), "seed")[0] == pytest.approx(whole[0], rel=1e-12)
+# Estimates
 
 
 def test_an_interval_depends_neither_on_the_order_of_the_images_nor_on_what_is_compared():
@@ -142,60 +62,6 @@ def test_the_mean_of_an_estimate_is_the_tables_mean_and_counts_its_images():
     assert (estimates["psnr_rgb", "x", "a"].mean, estimates["psnr_rgb", "x", "a"].images) == (25.0, 2)
     assert estimates["psnr_rgb", "all", "a"].mean == a.means["all"]["psnr_rgb"]
     assert estimates["psnr_rgb", "all", "a"].images == 5
-
-
-# The paired test
-
-
-def test_the_p_value_is_that_of_the_table_of_the_signed_rank_test():
-    assert signed_rank(np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(2 / 32)
-    assert signed_rank(-np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(2 / 32)
-    # of the 32 signs, those with no minus and that with a minus at rank 1 are as extreme
-    assert signed_rank(np.array([-1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(4 / 32)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_p_value_is_that_of_every_choice_of_signs(seed):
-    differences = np.random.default_rng(seed).normal(0.5, 1, 9)
-    ranks = np.argsort(np.argsort(abs(differences))) + 1
-    sums = np.array([np.dot(signs, ranks) for signs in itertools.product((0, 1), repeat=9)])
-    side = 1 if differences.mean() > 0 else -1
-    one_sided = (sums >= ranks[side * differences > 0].sum()).mean()
-    assert signed_rank(differences) == pytest.approx(min(1.0, 2 * one_sided))
-
-
-def test_ranks_that_point_the_other_way_than_the_mean_give_no_lead():
-    assert signed_rank(np.array([-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, 100.0])) == 1.0
-
-
-@pytest.mark.parametrize("images", [*range(1, 16), 49, 50, 51, 60])
-def test_ties_zeros_and_few_images_give_a_p_value_without_a_warning(images):
-    alike = np.ones(images)
-    assert signed_rank(np.zeros(images)) == 1.0
-    assert 0 < signed_rank(alike) <= 1
-    assert 0 < signed_rank(np.append(alike, 0.0)) <= 1
-    assert signed_rank(np.concatenate([alike, -alike])) == 1.0
-
-
-def test_one_or_two_photographs_are_never_significant():
-    assert signed_rank(np.array([9.0])) == 1.0
-    assert signed_rank(np.array([9.0, 8.0])) == 0.5
-
-
-def test_holms_correction_by_hand():
-    # 3 x 0.01, 2 x 0.03, and 1 x 0.04 is raised to the one before
-    assert holm([0.01, 0.04, 0.03], 3) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.01, 0.04, 0.03], 5) == pytest.approx([0.05, 0.12, 0.12])
-    assert holm([0.9, 0.8], 2) == [1.0, 1.0]
-    assert holm([], 3) == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.data())
-def test_correcting_a_part_is_never_bolder_than_correcting_the_whole(p_values, data):
-    part = data.draw(st.lists(st.sampled_from(range(len(p_values))), unique=True))
-    whole = holm(p_values, len(p_values))
-    for position, corrected in zip(part, holm([p_values[i] for i in part], len(p_values)), strict=True):
-        assert corrected >= whole[position]
 
 
 # The comparison
@@ -247,6 +113,14 @@ def test_the_best_is_corrected_for_all_pairs_and_a_named_reference_for_its_own()
     assert by_data["psnr_rgb", "x", "a"].p > named["psnr_rgb", "x", "a"].p
 
 
+def test_differences_from_the_best_stay_so_beside_a_reference():
+    methods = [result(label, {"x": noisy(seed, 12, 0.6 * seed)}) for seed, label in enumerate("abc")]
+    found = analysed(*methods, reference="a")
+    assert {key[2]: difference.reference for key, difference in found.from_best.items()} == {"a": "c", "b": "c"}
+    assert {key[2]: difference.reference for key, difference in found.from_reference.items()} == {"b": "a", "c": "a"}
+    assert found.from_best == analysed(*methods).from_best
+
+
 def test_identical_methods_differ_by_nothing():
     values = noisy(1, 8)
     found = analysed(result("a", {"x": values}), result("twin", {"x": values}))
@@ -280,13 +154,15 @@ def test_pairs_with_an_exact_image_are_left_out_and_counted():
 
 def test_images_where_a_metric_is_undefined_are_left_out_of_the_pairs():
     a, b = result("a", {"x": [0.5, math.nan, 0.3]}, "mae"), result("b", {"x": [0.4, 0.2, 0.1]}, "mae")
-    a = replace(a, means=means_by_bin(a.per_image, ["mae"], {"mae"}))
+    undefined_allowed = replace(METRICS["mae"], undefined_allowed=True)
+    a = replace(a, means=means_by_bin(a.per_image, {"mae": undefined_allowed}))
     found = analysed(a, b, reference="b")
     assert found.estimates["mae", "x", "a"].images == 2
     difference = found.from_reference["mae", "x", "a"]
     assert (difference.mean, difference.pairs, difference.left_out) == (pytest.approx(0.15), 2, 1)
     assert (
-        "a: 1 of 3 images have no mae; they are left out of its means and of its differences." in tabulate([a]).notes()
+        "a: 1 of 3 images have no mae; they are left out of these means and of their differences."
+        in tabulate([a]).notes()
     )
 
 
@@ -299,3 +175,161 @@ def test_a_broken_method_has_no_statistics_and_takes_none_from_the_others(value)
     assert {key[1] for key in found.estimates if key[2] == "sound"} == {"x", "y", "all"}
     assert found.best["psnr_rgb", "x"] == "sound"
     assert {key[1] for key in found.from_reference} == {"y"}
+
+
+# Ratios of sums
+
+F1 = Metric("micro-averaged F1", "", True, pooled=(("matched", "drawn"), ("matched", "true")))
+
+
+def pooled(label: str, seed: int, quality: float, images: int = 30, **changes: Any) -> Result:
+    """A method whose edges are counted in two bins of the same photographs, where photographs differ in size."""
+    rng = np.random.default_rng(seed)
+    true = np.round(np.tile(np.random.default_rng(99).lognormal(4, 1, images), 2))
+    drawn = np.round(true * rng.uniform(0.5, 1.5, 2 * images))
+    matched = np.round(np.minimum(drawn, true) * np.clip(rng.normal(quality, 0.1, 2 * images), 0, 1))
+    bins = np.repeat(["x", "y"], images)
+    names = [f"{bin_name}/photo {i % images}" for i, bin_name in enumerate(bins)]
+    columns = {"name": names, "bin": bins, "matched": matched, "drawn": drawn, "true": true}
+    means = means_by_bin(pl.DataFrame(columns), {"f1_micro": F1})
+    empty = result(label, {"x": [1.0]}, **changes)
+    return replace(empty, metrics={"f1_micro": F1}, per_image=pl.DataFrame(columns), means=means)
+
+
+def test_a_ratio_of_sums_has_the_interval_of_its_draws_and_the_p_value_of_its_swaps():
+    a, b = pooled("a", 0, 0.60), pooled("b", 1, 0.55)
+    found = analysed(a, b, reference="a")
+    photographs = np.tile(np.arange(30), 2)  # in the order of the images' names
+    quantities = []
+    for method in (a, b):
+        images = method.per_image.sort("name")
+        matched, drawn, true = (images[name].to_numpy() for name in ("matched", "drawn", "true"))
+        micro = 2 * matched.sum() / (drawn.sum() + true.sum())
+        assert found.estimates["f1_micro", "all", method.label].mean == pytest.approx(micro)
+        quantities.append(((matched, drawn), (matched, true)))
+    draws = bootstrap(quantities, photographs, "c0ffee/all")
+    estimate = found.estimates["f1_micro", "all", "b"]
+    assert (estimate.low, estimate.high) == pytest.approx(ends(draws[1]))
+    assert estimate.low < estimate.mean < estimate.high
+    assert estimate.images == 60
+    difference = found.from_reference["f1_micro", "all", "b"]
+    assert difference.mean == estimate.mean - found.estimates["f1_micro", "all", "a"].mean
+    assert (difference.low, difference.high) == pytest.approx(ends(draws[1] - draws[0]))
+    (p,) = swapping([(quantities[0], quantities[1])], photographs, "c0ffee/all")
+    assert p < difference.p <= 3 * p  # three columns
+    assert (difference.pairs, difference.left_out) == (60, 0)
+
+
+def test_leads_of_micro_averages_are_found_among_means_of_images():
+    strong, weak, twin = pooled("strong", 0, 0.8), pooled("weak", 1, 0.5), pooled("twin", 2, 0.8)
+    found = analysed(weak, strong, twin)
+    best = found.best["f1_micro", "all"]
+    assert best in ("strong", "twin")
+    assert found.from_best["f1_micro", "all", "weak"].p == pytest.approx(9 * 2**-16)  # three columns of three pairs
+    (other,) = {"strong", "twin"} - {best}
+    assert found.from_best["f1_micro", "all", other].p > 0.05
+
+
+def test_a_micro_average_without_a_value_has_no_statistics():
+    none = pooled("none", 0, 0.5)
+    none = replace(none, per_image=none.per_image.with_columns(matched=pl.lit(0.0), drawn=pl.lit(0.0)))
+    none = replace(none, means=means_by_bin(none.per_image, {"f1_micro": F1}))
+    found = analysed(none, pooled("some", 1, 0.5), reference="none")
+    assert {key[2] for key in found.estimates} == {"some"}
+    assert found.from_reference == {}
+
+
+# Numbers of whole sets
+
+FID = Metric("FID", "", False, of_set=True)
+
+
+def scored(label: str, value: float | None, replicates: list[float], metric: Metric = FID) -> Result:
+    """A method's FID over all of 30 photographs, with its replicates."""
+    method = result(label, {"x": [1.0] * 30})
+    means = {bin_name: {"n": 30, "fid": value} for bin_name in ("x", "all")}
+    drawn = {"fid": dict.fromkeys(means, replicates)}
+    return replace(method, metrics={"fid": metric}, means=means, replicates=drawn)
+
+
+def replicates(seed: int, spread: float, level: float = 50.0, count: int = 200) -> list[float]:
+    return list(np.random.default_rng(seed).normal(level, spread, count))
+
+
+def test_a_number_of_a_set_has_an_interval_as_wide_as_its_replicates_spread_wherever_they_lie():
+    estimate = analysed(scored("a", 40.0, replicates(0, 2.0))).estimates["fid", "x", "a"]
+    assert (estimate.mean, estimate.images) == (40.0, 30)
+    half = 1.972 * np.std(replicates(0, 2.0), ddof=1)  # the table's t of 199 degrees
+    assert (estimate.low, estimate.high) == pytest.approx((40 - half, 40 + half), rel=1e-4)
+
+
+def test_an_interval_goes_below_0_only_as_far_as_the_number_itself():
+    found = [
+        analysed(scored("a", value, replicates(0, 2.0))).estimates["fid", "x", "a"].low for value in (1.0, 0.0, -0.5)
+    ]
+    assert found == [0.0, 0.0, -0.5]
+
+
+def test_differences_of_sets_are_paired_by_draw():
+    shared = np.array(replicates(0, 5.0))
+    a = scored("a", 40.0, list(shared))
+    b = scored("b", 42.0, list(shared + 2 + np.array(replicates(1, 0.2, 0.0))))
+    found = analysed(b, a)
+    assert found.best["fid", "x"] == "a"
+    difference = found.from_best["fid", "x", "b"]
+    assert difference.mean == 2.0
+    assert difference.p < 0.001  # although each alone is known to 5 only
+    assert difference.low == pytest.approx(2 - 1.972 * 0.2, abs=0.05)
+    assert (difference.pairs, difference.left_out) == (30, 0)
+    unpaired = scored("b", 42.0, replicates(7, 5.0))
+    assert analysed(unpaired, a).from_best["fid", "x", "b"].p > 0.5
+
+
+def test_the_p_values_of_sets_are_corrected_like_the_others():
+    a, b = scored("a", 40.0, replicates(0, 1.0)), scored("b", 42.5, replicates(1, 1.0))
+    _, p = resampled(2.5, np.subtract(replicates(1, 1.0), replicates(0, 1.0)))
+    assert 0 < p < 0.25
+    assert analysed(a, b, reference="a").from_reference["fid", "all", "b"].p == pytest.approx(2 * p)  # two columns
+
+
+@pytest.mark.parametrize("few", [[], [41.0]])
+def test_without_replicates_there_is_neither_interval_nor_lead(few):
+    a, b = scored("a", 40.0, replicates(0, 1.0)), scored("b", 90.0, few)
+    found = analysed(a, b, reference="a")
+    estimate = found.estimates["fid", "x", "b"]
+    assert (estimate.mean, estimate.low, estimate.high) == (90.0, None, None)
+    assert found.from_best == found.from_reference == {}
+    missing = replace(b, replicates={})
+    assert analysed(a, missing).estimates["fid", "x", "b"] == estimate
+
+
+def test_of_unequally_many_replicates_the_common_draws_are_paired():
+    many = replicates(0, 5.0)
+    a, b = scored("a", 40.0, many), scored("b", 42.0, [value + 0.01 * i for i, value in enumerate(many[:50])])
+    difference = analysed(a, b).from_best["fid", "x", "b"]
+    _, p = resampled(2.0, 0.01 * np.arange(50))
+    assert difference.p == pytest.approx(min(1.0, 2 * p))
+
+
+def test_a_set_without_a_number_has_no_statistics():
+    a, b = scored("a", 40.0, replicates(0, 1.0)), scored("b", None, [])
+    assert {key[2] for key in analysed(a, b).estimates} == {"a"}
+
+
+def test_all_three_kinds_stand_in_one_comparison():
+    def method(label: str, seed: int) -> Result:
+        counted = pooled(label, seed, 0.5)
+        values = np.random.default_rng(seed).normal(20, 1, 60)
+        per_image = counted.per_image.with_columns(psnr_rgb=pl.Series(values))
+        metrics = {"psnr_rgb": METRICS["psnr_rgb"], "f1_micro": F1, "fid": FID}
+        means = means_by_bin(per_image, metrics)
+        for entry in means.values():
+            entry["fid"] = 40.0 + seed
+        drawn = {"fid": {name: replicates(seed, 1.0) for name in means}}
+        return replace(counted, metrics=metrics, per_image=per_image, means=means, replicates=drawn)
+
+    found = analysed(method("a", 0), method("b", 1))
+    keys = {(metric, name) for metric in ("psnr_rgb", "f1_micro", "fid") for name in ("x", "y", "all")}
+    assert {key[:2] for key in found.estimates} == {key[:2] for key in found.from_best} == keys
+    for metric, test in (("psnr_rgb", "signed rank"), ("f1_micro", "swap"), ("fid", "resampling")):
+        assert paired_test(method("a", 0).metrics[metric]) == test

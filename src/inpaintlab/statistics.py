@@ -1,45 +1,39 @@
-"""Statistics of a comparison: how sure each mean is, and which leads between methods stand.
+"""Statistics of a comparison: how sure each number is, and which leads between methods stand.
 
 The unit is the photograph. A test set puts the same photographs into every mask bin, so over all bins a photograph
 counts several times with different holes; these values resemble each other and are drawn, and tested, together.
 
-Intervals are 95 % percentile bootstrap intervals (Efron and Tibshirani 1993). BCa intervals, tried on normal and
-log-normal values, cover the true mean about as often, and they have no ends where all images agree. Of fewer than about
-twenty photographs both are too narrow.
-
-Leads are tested by Wilcoxon's signed-rank test on paired differences: the methods fill the same holes, so pairing
-removes how hard each photograph is, and ranks bear the long tails that differences of PSNR have. Holm's procedure
-corrects the p values, over all bins and methods of a metric: over what one table shows.
+A metric is one of three kinds (see `results.Metric`): the mean of its images' values, a ratio of sums over the images,
+or a number of the whole set. `bootstrap` tells how the first two get their intervals, `paired_tests` how leads are
+tested. The p values of a metric are corrected by Holm's procedure over all bins and methods: over what one table shows.
 """
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int
-from scipy.stats import wilcoxon
 
+from inpaintlab.bootstrap import Draws, Numbering, Quantity, Row, bootstrap, ends, mean_of
+from inpaintlab.paired_tests import half_width, holm, resampled, signed_rank, swapping
 from inpaintlab.results import ALL, Metric, Result
 
 SIGNIFICANT = 0.05
-_TAILS = (0.025, 0.975)
-_RESAMPLES = 4999
-_BLOCK = 2**22  # draws held in memory at a time
 
 Key = tuple[str, str, str]
 """Metric, mask bin, label."""
-Row = Float[np.ndarray, " images"]
-"""A value an image, in the order of the images' names; NaN where the value is left out of the mean."""
-Ends = tuple[float | None, float | None]
+Pair = tuple[Key, str]
+"""A method's number, and the label of the method that it is compared with."""
+Scored = dict[Key, Result]
+"""The methods that have a number of a metric in a bin."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over `images` images with its interval, which fewer than two photographs do not have (None)."""
+    """A number that `images` images decide, with its interval: None where photographs or replicates are too few."""
 
     mean: float
     low: float | None
@@ -49,7 +43,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a method's values minus those of `reference` on the same images, with its interval.
+    """A method's number minus that of `reference` on the same images, with its interval.
 
     `p` is two-sided and corrected; a test that points the other way than `mean` gives 1. Of the images, `pairs`
     count and `left_out` do not, because a value of either method is infinite or undefined there.
@@ -66,9 +60,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What `analyse` finds; a method has no entry where it has no finite mean, or no pair with the reference.
+    """What `analyse` finds.
 
-    `best` is the label of the best mean of a metric and bin among the methods that compete; `from_best` are the
+    A method has no estimate where it has no finite number, and no difference where it has no image with a value in
+    common with the other method, or, of a metric of whole sets, no replicates.
+
+    `best` is the label of the best number of a metric and bin among the methods that compete; `from_best` are the
     differences from it, `from_reference` those from the reference that was asked for (from the best, where none was).
     """
 
@@ -83,6 +80,13 @@ def competes(result: Result) -> bool:
     return result.trained and not result.oracle
 
 
+def paired_test(metric: Metric) -> Literal["signed rank", "swap", "resampling"]:
+    """The name of the test that a metric's differences undergo (see `paired_tests`)."""
+    if metric.of_set:
+        return "resampling"
+    return "swap" if metric.pooled else "signed rank"
+
+
 def analyse(
     results: list[Result], metrics: dict[str, Metric], bins: Sequence[str], reference: str | None = None
 ) -> Statistics:
@@ -94,91 +98,103 @@ def analyse(
     """
     estimates: dict[Key, Estimate] = {}
     best: dict[tuple[str, str], str] = {}
-    from_best: dict[Key, Difference] = {}
-    from_reference: dict[Key, Difference] = {}
+    differences: dict[Pair, Difference] = {}
     for bin_name in bins:
         best |= _best(results, metrics, bin_name)
-        rows = {
-            (m, bin_name, r.label): row for m in metrics for r in results if (row := _row(r, m, bin_name)) is not None
-        }
-        to_best = _paired(rows, {key: best.get(key[:2]) for key in rows})
-        to_reference = _paired(rows, dict.fromkeys(rows, reference))
-        photographs = _photographs(results[0], bin_name)
         seed = f"{results[0].manifest['sha256']}/{bin_name}"
-        ends = iter(intervals([*rows.values(), *to_best.values(), *to_reference.values()], photographs, seed))
-        for key, row in rows.items():
-            estimates[key] = Estimate(_mean(row), *next(ends), images=_count(row))
-        for key, row in to_best.items():
-            from_best[key] = _difference(best[key[:2]], row, next(ends), photographs)
-        for key, row in to_reference.items():
-            from_reference[key] = _difference(str(reference), row, next(ends), photographs)
+        of_images = _scored(results, [name for name, metric in metrics.items() if not metric.of_set], bin_name)
+        of_sets = _scored(results, [name for name, metric in metrics.items() if metric.of_set], bin_name)
+        for found, apart in (
+            _of_images(of_images, _pairs(of_images, best, reference), metrics, seed),
+            _of_sets(of_sets, _pairs(of_sets, best, reference)),
+        ):
+            estimates |= found
+            differences |= apart
     methods = Counter((metric, bin_name) for metric, bin_name, _ in estimates)
     all_pairs = {m: sum(math.comb(n, 2) for (metric, _), n in methods.items() if metric == m) for m in metrics}
+    from_best = {key: d for (key, rival), d in differences.items() if rival == best.get(key[:2])}
     from_best = _corrected(from_best, all_pairs)
     if reference is None:
         return Statistics(estimates, best, from_best, from_best)
-    return Statistics(estimates, best, from_best, _corrected(from_reference, Counter(key[0] for key in from_reference)))
+    from_reference = {key: d for (key, rival), d in differences.items() if rival == reference}
+    named = Counter(key[0] for key in from_reference)
+    return Statistics(estimates, best, from_best, _corrected(from_reference, named))
 
 
-def intervals(rows: list[Row], photographs: Int[np.ndarray, " images"], seed: str) -> list[Ends]:
-    """Ends of the 95 % bootstrap interval of each row's mean; (None, None) where fewer than two photographs count.
-
-    `photographs` numbers each image's photograph, from 0 without gaps. Whole photographs are drawn, the same ones for
-    every row, and the draws follow from `seed` and the number of photographs.
-    """
-    if not rows:
-        return []
-    values = np.stack(rows, axis=1)
-    known = np.isfinite(values)
-    n = int(photographs.max()) + 1
-    sums, counts = np.zeros((n, len(rows))), np.zeros((n, len(rows)))
-    np.add.at(sums, photographs, np.where(known, values, 0.0))
-    np.add.at(counts, photographs, known)
-    # Most rows have the same counts: each kind is drawn once.
-    kinds, kind_of = np.unique(counts, axis=1, return_inverse=True)
-    # RandomState because its stream is frozen for good, whole numbers because they are the same on every processor.
-    random = np.random.RandomState(np.frombuffer(hashlib.sha256(seed.encode()).digest(), dtype="<u4"))
-    means = []
-    for draws in _blocks(n):
-        drawn = random.randint(n, size=(draws, n), dtype=np.int64) + n * np.arange(draws)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
-        with np.errstate(invalid="ignore"):  # 0 / 0 where no photograph with a value was drawn
-            means.append((times @ sums) / (times @ kinds)[:, kind_of.ravel()])
-    enough = (counts > 0).sum(axis=0) >= 2
-    ends: list[Ends] = [(None, None)] * len(rows)
-    for i in np.flatnonzero(enough):
-        column = np.concatenate([block[:, i] for block in means])
-        low, high = np.quantile(column[np.isfinite(column)], _TAILS)
-        ends[i] = float(low), float(high)
-    return ends
+Found = tuple[dict[Key, Estimate], dict[Pair, Difference]]
+"""The estimates and the differences, whose p values are not corrected yet."""
 
 
-def signed_rank(differences: Float[np.ndarray, " photographs"]) -> float:
-    """Two-sided p value of Wilcoxon's signed-rank test, in the direction of the mean difference.
+def _of_images(scored: Scored, pairs: list[Pair], metrics: dict[str, Metric], seed: str) -> Found:
+    """What images decide in one bin: means and ratios of sums, all from the same draws."""
+    if not scored:
+        return {}, {}
+    images = {result.label: _images(result, key[1]) for key, result in scored.items()}
+    photographs = _photographs(next(iter(images.values())))
+    rows = {key: _finite(images[key[2]][key[0]]) for key in scored if not metrics[key[0]].pooled}
+    ratios = {key: _ratios(images[key[2]], metrics[key[0]]) for key in scored if metrics[key[0]].pooled}
+    apart = {pair: rows[pair[0]] - rows[_rival(pair)] for pair in pairs if pair[0] in rows}
+    apart = {pair: row for pair, row in apart.items() if _count(row)}
+    drawn = iter(bootstrap([*map(mean_of, [*rows.values(), *apart.values()]), *ratios.values()], photographs, seed))
+    draws = {key: next(drawn) for key in rows}
+    differences = {pair: _difference(pair[1], row, next(drawn), photographs) for pair, row in apart.items()}
+    draws |= {key: next(drawn) for key in ratios}
+    estimates = {
+        key: Estimate(result.means[key[1]][key[0]], *ends(draws[key]), _count(rows.get(key, photographs)))
+        for key, result in scored.items()
+    }
+    of_ratios = [pair for pair in pairs if pair[0] in ratios]
+    p_values = swapping([(ratios[pair[0]], ratios[_rival(pair)]) for pair in of_ratios], photographs, seed)
+    for pair, p in zip(of_ratios, p_values, strict=True):
+        key, other = pair[0], _rival(pair)
+        mean, interval = estimates[key].mean - estimates[other].mean, ends(draws[key] - draws[other])
+        differences[pair] = Difference(pair[1], mean, *interval, p=p, pairs=len(photographs), left_out=0)
+    return estimates, differences
 
-    It is twice the one-sided p, so where the ranks point the other way than the mean there is no lead (1.0), and where
-    they agree it is the usual two-sided p. Differences of 0 are dropped; where all are 0 there is no lead either. Exact
-    for few photographs, by the normal distribution for more than 50 (SciPy's choice).
-    """
-    mean = math.fsum(differences)
-    if mean == 0:
-        return 1.0
-    one_sided = wilcoxon(differences, alternative="greater" if mean > 0 else "less").pvalue
-    return min(1.0, 2 * float(one_sided))
+
+def _of_sets(scored: Scored, pairs: list[Pair]) -> Found:
+    """Numbers of whole sets in one bin, from the replicates that `evaluate` wrote."""
+    replicates = {key: np.array(result.replicates.get(key[0], {}).get(key[1], [])) for key, result in scored.items()}
+    estimates = {}
+    for key, result in scored.items():
+        mean, images = result.means[key[1]][key[0]], result.means[key[1]]["n"]
+        half = half_width(replicates[key]) if len(replicates[key]) >= 2 else None
+        # None of these metrics estimates anything below 0, though an unbiased estimate, as KID's, may itself lie there.
+        low, high = (None, None) if half is None else (max(mean - half, min(mean, 0.0)), mean + half)
+        estimates[key] = Estimate(mean, low, high, images)
+    differences = {}
+    for key, label in pairs:
+        ours, theirs = replicates[key], replicates[_rival((key, label))]
+        common = min(len(ours), len(theirs))  # the first draws are the same, however many each evaluation made
+        if common >= 2:
+            mean = estimates[key].mean - estimates[_rival((key, label))].mean
+            interval, p = resampled(mean, ours[:common] - theirs[:common])
+            differences[key, label] = Difference(label, mean, *interval, p=p, pairs=estimates[key].images, left_out=0)
+    return estimates, differences
 
 
-def holm(p_values: Sequence[float], family: int) -> list[float]:
-    """P values corrected for `family` comparisons by Holm's step-down procedure, in the given order.
+def _scored(results: list[Result], metrics: list[str], bin_name: str) -> Scored:
+    return {
+        (metric, bin_name, result.label): result
+        for metric in metrics
+        for result in results
+        if result.means[bin_name].get(metric) is not None
+    }
 
-    `family` may exceed their number: those that are not given then count as if their p values were larger, which
-    never makes a corrected value smaller than Holm's procedure over all of them would.
-    """
-    corrected = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (family - rank) * p_values[i]))
-        corrected[i] = largest
-    return corrected
+
+def _pairs(scored: Scored, best: dict[tuple[str, str], str], reference: str | None) -> list[Pair]:
+    """Each method with the best and with the reference, where both have a number."""
+    pairs = []
+    for key in scored:
+        for rival in dict.fromkeys((best.get(key[:2]), reference)):
+            if rival is not None and rival != key[2] and _rival((key, rival)) in scored:
+                pairs.append((key, rival))
+    return pairs
+
+
+def _rival(pair: Pair) -> Key:
+    (metric, bin_name, _), label = pair
+    return metric, bin_name, label
 
 
 def _best(results: list[Result], metrics: dict[str, Metric], bin_name: str) -> dict[tuple[str, str], str]:
@@ -195,39 +211,30 @@ def _images(result: Result, bin_name: str) -> pl.DataFrame:
     return images.sort("name")
 
 
-def _photographs(result: Result, bin_name: str) -> Int[np.ndarray, " images"]:
+def _photographs(images: pl.DataFrame) -> Numbering:
     """Numbers the photograph of each image: an image of a test set is called <bin>/<photograph>."""
-    names = [name.removeprefix(f"{of}/") for name, of in _images(result, bin_name).select("name", "bin").iter_rows()]
+    names = [name.removeprefix(f"{of}/") for name, of in images.select("name", "bin").iter_rows()]
     return np.unique(np.array(names), return_inverse=True)[1].ravel()
 
 
-def _row(result: Result, metric: str, bin_name: str) -> Row | None:
-    """The values behind a mean; None where there is no mean."""
-    if result.means[bin_name].get(metric) is None:
-        return None
-    values = _images(result, bin_name)[metric].cast(pl.Float64).fill_null(math.nan).to_numpy()
-    return np.where(np.isfinite(values), values, math.nan)
+def _finite(values: pl.Series) -> Row:
+    """The values behind a mean, NaN where one is left out."""
+    row = values.cast(pl.Float64).fill_null(math.nan).to_numpy()
+    return np.where(np.isfinite(row), row, math.nan)
 
 
-def _paired(rows: dict[Key, Row], references: dict[Key, str | None]) -> dict[Key, Row]:
-    """Each row minus its reference's, where both have a value on at least one image."""
-    differences = {}
-    for key, row in rows.items():
-        reference = references[key]
-        other = None if reference is None else rows.get((key[0], key[1], reference))
-        if other is None or reference == key[2]:
-            continue
-        if _count(row - other):
-            differences[key] = row - other
-    return differences
+def _ratios(images: pl.DataFrame, metric: Metric) -> Quantity:
+    """The columns whose sums make the metric; without a missing value, or the metric would have no number."""
+    return tuple((_finite(images[above]), _finite(images[below])) for above, below in metric.pooled)
 
 
-def _difference(reference: str, row: Row, ends: Ends, photographs: Int[np.ndarray, " images"]) -> Difference:
-    """A difference whose p value is not corrected yet."""
+def _difference(reference: str, row: Row, draws: Draws, photographs: Numbering) -> Difference:
+    """The difference of two means from the differences on their common images; its p value is not corrected yet."""
     known = np.isfinite(row)
     sums, counts = np.bincount(photographs[known], row[known]), np.bincount(photographs[known])
     p = signed_rank(sums[counts > 0] / counts[counts > 0])
-    return Difference(reference, _mean(row), *ends, p=p, pairs=_count(row), left_out=len(row) - _count(row))
+    mean = math.fsum(row[known]) / _count(row)
+    return Difference(reference, mean, *ends(draws), p=p, pairs=_count(row), left_out=len(row) - _count(row))
 
 
 def _corrected(differences: dict[Key, Difference], families: dict[str, int]) -> dict[Key, Difference]:
@@ -239,15 +246,5 @@ def _corrected(differences: dict[Key, Difference], families: dict[str, int]) -> 
     return corrected
 
 
-def _count(row: Row) -> int:
+def _count(row: Row | Numbering) -> int:
     return int(np.isfinite(row).sum())
-
-
-def _mean(row: Row) -> float:
-    return math.fsum(row[np.isfinite(row)]) / _count(row)
-
-
-def _blocks(n: int) -> list[int]:
-    """Sizes of the blocks in which the resamples of n photographs are drawn."""
-    size = max(1, _BLOCK // n)
-    return [min(size, _RESAMPLES - start) for start in range(0, _RESAMPLES, size)]

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from inpaintlab.report.published import MARK
 from inpaintlab.report.table import Table, marked
-from inpaintlab.results import ALL
-from inpaintlab.statistics import Key
+from inpaintlab.results import ALL, Result
+from inpaintlab.statistics import Key, paired_test
 
 DIFFERENCE_HEADINGS = ("difference", "95 % interval", "p (Holm)", "images")
 _CSV = {
@@ -26,6 +26,7 @@ _CSV = {
     "difference_low": pl.Float64(),
     "difference_high": pl.Float64(),
     "p": pl.Float64(),
+    "test": pl.String(),
     "pairs": pl.Int64(),
     "left_out": pl.Int64(),
     "source": pl.String(),
@@ -87,19 +88,33 @@ def markdown(table: Table, intervals: bool = True) -> str:
         for method in table.printed(metric):
             numbers = [table.number(method.means.get((metric, bin_name)), metric) for bin_name in table.bins]
             rows.append([marked(method), *numbers])
-        lines += [f"## {_escaped(table.title(metric))}", "", *_grid(rows), ""]
+        lines += [f"## {_escaped(table.title(metric))}", "", *grid(rows), ""]
         if differences := table.differences(metric):
             rows = [[table.difference_title(metric), *DIFFERENCE_HEADINGS]]
             rows += [
                 [marked(result), *table.difference_cells(metric, difference)] for result, difference in differences
             ]
-            lines += [*_grid(rows), ""]
+            lines += [*grid(rows), ""]
     lines += [f"- {_escaped(note)}" for note in [table.caption("Bold", "Italic"), *table.notes()]]
-    lines += [f"- `{name}`: {_escaped(metric.definition)}" for name, metric in table.metrics.items()]
+    for name, meaning in table.metrics.items():
+        backend = "" if meaning.backend == "inpaintlab" else f"; computed by {meaning.backend}"
+        lines.append(f"- `{name}`: {_escaped(meaning.definition + backend)}")
+    lines += [f"- {_escaped(line)}" for line in _versions(table.results)]
     return "\n".join(lines) + "\n"
 
 
-def _grid(rows: list[list[str]]) -> list[str]:
+def _versions(results: list[Result]) -> list[str]:
+    """Which versions of what computed the numbers: a line for all methods that have the same."""
+    sharing: dict[str, list[str]] = {}
+    for result in results:
+        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+        sharing.setdefault(versions, []).append(result.label)
+    if len(sharing) == 1:
+        return [f"Evaluated with {versions}." for versions in sharing]
+    return [f"{', '.join(labels)}: evaluated with {versions}." for versions, labels in sharing.items()]
+
+
+def grid(rows: list[list[str]]) -> list[str]:
     """Lines of a Markdown table; the first row and the first column are text, the rest are Markdown already."""
     head, *body = [[_escaped(first), *rest] for first, *rest in rows]
     lines = [f"| {' | '.join([head[0], *map(_escaped, head[1:])])} |", "|---|" + "---:|" * (len(head) - 1)]
@@ -110,7 +125,8 @@ def csv(table: Table) -> str:
     """Long form, a row a method, metric and bin: the mean in full precision, the rest to 9 digits; empty for none.
 
     `n` counts the images in the bin; `difference` is the mean of the method minus `reference` over `pairs` images, `p`
-    is corrected. `source` is empty for what was measured here, and says where a published number stands.
+    is that of `test` (see `statistics.paired_test`) and corrected. `source` is empty for what was measured here, and
+    says where a published number stands.
     """
     rows: list[tuple[str | float | int | None, ...]] = []
     for result in table.results:
@@ -131,9 +147,9 @@ def csv(table: Table) -> str:
 def _difference(table: Table, key: Key) -> tuple[str | float | int | None, ...]:
     found = table.statistics.from_reference.get(key)
     if found is None:
-        return (None,) * 7
+        return (None,) * 8
     numbers = [_rounded(number) for number in (found.mean, found.low, found.high, found.p)]
-    return (found.reference, *numbers, found.pairs, found.left_out)
+    return (found.reference, *numbers, paired_test(table.metrics[key[0]]), found.pairs, found.left_out)
 
 
 def _rounded(number: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 import re
 
+from inpaintlab.report.published import MARK
 from inpaintlab.report.table import NO_MEAN, Table, marked
 from inpaintlab.results import ALL
 
@@ -14,18 +15,20 @@ _CHARACTERS |= {"†": r"\textdagger{}", NO_MEAN: "--", "“": "``", "”": "''"
 def latex(table: Table, intervals: bool = True) -> str:
     """A `table*` environment of booktabs rules; with `intervals`, each mean's 95 % interval stands in a line below it.
 
-    Arrows tell the direction of a metric. The caption says what the marks mean and what published numbers are.
+    Arrows tell the direction of a metric; published columns stand under a heading of their own. The caption says what
+    the marks mean and what published numbers are.
     """
-    methods = [escaped(marked(result)) for result in table.results]
-    methods += [escaped(marked(method)) for method in table.published]
+    heads = [escaped(marked(result)) for result in table.results]
+    heads += [escaped(marked(method).removesuffix(f" ({MARK})")) for method in table.published]
     lines = [
-        r"% needs \usepackage[T1]{fontenc} and \usepackage{booktabs}",
+        r"% needs \usepackage[T1]{fontenc} and \usepackage{booktabs}; LuaLaTeX if a label goes beyond Latin letters",
         r"\begin{table*}",
         r"\centering",
         rf"\caption{{{_caption(table, intervals)}}}",
-        rf"\begin{{tabular}}{{ll{'r' * len(methods)}}}",
+        rf"\begin{{tabular}}{{ll{'r' * len(heads)}}}",
         r"\toprule",
-        rf" & Mask & {' & '.join(methods)} \\",
+        *_groups(len(table.results), len(table.published)),
+        rf" & Mask & {' & '.join(heads)} \\",
     ]
     for metric, meaning in table.metrics.items():
         unit = f" ({meaning.unit})" if meaning.unit else ""
@@ -43,15 +46,29 @@ def escaped(text: str) -> str:
     return re.sub(".", lambda found: _CHARACTERS.get(found.group(), found.group()), " ".join(text.split()))
 
 
+def _groups(measured: int, published: int) -> list[str]:
+    """The line that parts measured from published columns, where there are both."""
+    if not published:
+        return []
+    heads = rf" & & \multicolumn{{{measured}}}{{c}}{{measured here}} & \multicolumn{{{published}}}{{c}}{{{MARK}}} \\"
+    middle = 3 + measured
+    return [heads, rf"\cmidrule(lr){{3-{middle - 1}}} \cmidrule(lr){{{middle}-{middle + published - 1}}}"]
+
+
+def _number(text: str) -> str:
+    """A printed number with a true minus."""
+    return escaped(text).replace("-", "$-$") if text != NO_MEAN else escaped(text)
+
+
 def _rows(table: Table, metric: str, bin_name: str, title: str, intervals: bool) -> list[str]:
     wraps = {"best": r"\textbf{%s}", "level": r"\textit{%s}", "": "%s"}
     cells = [
-        wraps[table.mark(result, metric, bin_name)] % escaped(table.cell(result, metric, bin_name))
+        wraps[table.mark(result, metric, bin_name)] % _number(table.cell(result, metric, bin_name))
         for result in table.results
     ]
-    cells += [escaped(table.number(method.means.get((metric, bin_name)), metric)) for method in table.published]
+    cells += [_number(table.number(method.means.get((metric, bin_name)), metric)) for method in table.published]
     lines = [rf"{title} & {escaped(bin_name)} & {' & '.join(cells)} \\"]
-    ends = [table.interval(result, metric, bin_name).replace(" to ", "--") for result in table.results]
+    ends = [_number(table.interval(result, metric, bin_name)).replace(" to ", "--") for result in table.results]
     if intervals and any(ends):
         small = [rf"{{\scriptsize {end}}}" if end else "" for end in ends]
         lines.append(rf" & & {' & '.join(small + [''] * len(table.published))} \\")
@@ -62,6 +79,6 @@ def _caption(table: Table, intervals: bool) -> str:
     manifest = table.results[0].manifest["sha256"][:12]
     sentences = [f"{table.bins[ALL]} images of the manifest {manifest}, by mask bin."]
     if intervals:
-        sentences.append("Below each mean: its 95 % bootstrap interval.")
+        sentences.append("Below each number: its 95 % interval.")
     sentences += [table.caption("Bold", "Italic"), *table.notes()]
     return " ".join(escaped(sentence) for sentence in sentences)

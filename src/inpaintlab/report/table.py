@@ -6,7 +6,7 @@ from typing import Literal
 
 from inpaintlab.report.published import MARK, Published
 from inpaintlab.results import ALL, Metric, Result, bin_order
-from inpaintlab.statistics import SIGNIFICANT, Difference, Statistics, analyse, competes
+from inpaintlab.statistics import SIGNIFICANT, Difference, Statistics, analyse, competes, paired_test
 
 HEADLINE = "psnr_rgb"  # orders the rows and picks the worst and best pictures
 NO_MEAN = "–"  # noqa: RUF001  (an en dash is meant)
@@ -85,7 +85,7 @@ class Table:
         return (
             f"{best}: the best mean of its column, where its lead over every other method that counts stands. {level}: "
             "otherwise the best, and all that cannot be told from it. A lead stands where the printed means differ and "
-            f"the paired signed-rank test over photographs gives p < {SIGNIFICANT}, Holm-corrected over all bins and "
+            f"the metric's paired test over photographs gives p < {SIGNIFICANT}, Holm-corrected over all bins and "
             "pairs of methods of the metric."
         )
 
@@ -126,24 +126,17 @@ class Table:
 
     def notes(self) -> list[str]:
         """The sentences under the tables: of the statistics, and those that something in the tables needs."""
-        notes = [
-            "Intervals are 95 % bootstrap intervals over photographs. Differences are means over the images that both "
-            "methods have a value of; their p is two-sided."
-        ]
+        notes = self._methods_of_statistics()
         if any(result.oracle for result in self.results):
             notes.append("† sees something of the hidden part (an oracle): for orientation, never counted as best.")
         if not all(result.trained for result in self.results):
             notes.append("“untrained” marks methods whose weights were never trained: a floor, never counted as best.")
-        for result in self.results:
-            for metric in result.metrics:
-                if exact := result.means[ALL].get(f"{metric}_infinite"):
-                    of = f"{exact} of {self.bins[ALL]} images are reproduced exactly"
-                    notes.append(
-                        f"{result.label}: {of}; their infinite {metric} is left out of the means and differences."
-                    )
-                if undefined := result.means[ALL].get(f"{metric}_undefined"):
-                    of = f"{undefined} of {self.bins[ALL]} images have no {metric}"
-                    notes.append(f"{result.label}: {of}; they are left out of its means and of its differences.")
+        for labels, metrics, images in self._left_out("infinite"):
+            of = f"{images} of {self.bins[ALL]} images are reproduced exactly"
+            notes.append(f"{labels}: {of}; their infinite {metrics} is left out of the means and differences.")
+        for labels, metrics, images in self._left_out("undefined"):
+            of = f"{images} of {self.bins[ALL]} images have no {metrics}"
+            notes.append(f"{labels}: {of}; they are left out of these means and of their differences.")
         columns = [(metric, bin_name) for metric in self.metrics for bin_name in self.bins]
         if any(self.mean(result, *column) is None for result in self.results for column in columns):
             notes.append(f"{NO_MEAN} means that the metric was not computed, or that its values have no finite mean.")
@@ -152,6 +145,58 @@ class Table:
         for source, doubts in dict.fromkeys((method.source, method.notes) for method in self.published):
             notes.append(f"“{MARK}”: {source}; for orientation, never marked, never tested. {' '.join(doubts)}".strip())
         return notes
+
+    def _left_out(self, why: str) -> list[tuple[str, str, int]]:
+        """Methods, metrics and the number of images that these means leave out; what agrees is told once."""
+        by_count: dict[tuple[str, int], list[str]] = {}
+        for metric in self.metrics:
+            for result in self.results:
+                if images := result.means[ALL].get(f"{metric}_{why}"):
+                    by_count.setdefault((metric, images), []).append(result.label)
+        told: dict[tuple[str, int], list[str]] = {}
+        for (metric, images), labels in by_count.items():
+            told.setdefault((", ".join(labels), images), []).append(metric)
+        return [(labels, ", ".join(metrics), images) for (labels, images), metrics in told.items()]
+
+    def _methods_of_statistics(self) -> list[str]:
+        """What kind of interval and of test each kind of metric in the table has."""
+        names = {test: self._tested_by(test) for test in ("signed rank", "swap", "resampling")}
+        notes = ["Intervals are 95 % bootstrap intervals over photographs; p is two-sided."]
+        if names["signed rank"]:
+            notes.append(
+                "Differences of means are over the images that both methods have a value of; their p is that of "
+                "Wilcoxon's signed-rank test."
+            )
+        if names["swap"]:
+            notes.append(
+                f"{', '.join(names['swap'])}: ratios of sums over all images. Their p is that of a permutation test: "
+                "the share of the ways to swap the two methods on some of the photographs that part the two ratios at "
+                "least as far."
+            )
+        if names["resampling"] and (draws := self._replicates(names["resampling"])):
+            notes.append(
+                f"{', '.join(names['resampling'])}: numbers of a whole set. Their intervals reach t standard "
+                f"deviations over resampled photographs ({draws} draws; Student's t at "
+                "97.5 %) to either side, cut at 0; their p is that of the t test of the difference in the same draws."
+            )
+        without: dict[str, list[str]] = {}
+        for result in self.results:
+            if untold := [name for name in names["resampling"] if self._lacks_replicates(result, name)]:
+                without.setdefault(", ".join(untold), []).append(result.label)
+        for metrics, labels in without.items():
+            notes.append(f"{', '.join(labels)}: without replicates of {metrics}, so no interval, and no lead stands.")
+        return notes
+
+    def _tested_by(self, test: str) -> list[str]:
+        return [name for name, metric in self.metrics.items() if paired_test(metric) == test]
+
+    def _replicates(self, metrics: list[str]) -> str:
+        numbers = {len(drawn) for r in self.results for m in metrics if (drawn := r.replicates.get(m, {}).get(ALL))}
+        return " or ".join(map(str, sorted(numbers)))
+
+    def _lacks_replicates(self, result: Result, metric: str) -> bool:
+        estimate = self.statistics.estimates.get((metric, ALL, result.label))
+        return estimate is not None and estimate.low is None
 
 
 def tabulate(results: list[Result], reference: str | None = None, published: Sequence[Published] = ()) -> Table:
