@@ -1,35 +1,51 @@
 """Laws of the HTML report."""
 
 import base64
+import hashlib
 import io
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from inpaintlab.report import page, pictures, plots
+from inpaintlab.report import cases, methods, page, pictures, plots
+from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.table import Table, tabulate
-from inpaintlab.results import Result
+from inpaintlab.results import Result, picture_name
 from inpaintlab.testset import Manifest, ManifestDataset
-from test_compare import BINS, NAMES, rewrite, write_result
+from test_compare import BINS, NAMES, rewrite
+from test_compare import write_result as write_plain_result
 
-VOID = {"meta", "img", "line", "path", "use", "br"}
+VOID = {"meta", "img", "line", "path", "use", "br", "input", "wbr"}
+
+
+COST = {"parameters": 6_060_000, "gmac": 31.25, "milliseconds": 12.54, "peak_memory_bytes": 2**28}
+COST |= {"batch_size": 1, "size": 16, "images_seen": 19200}
+
+
+def write_result(folder: Path, psnr: list[float], **changes: Any) -> Path:
+    """A whole result folder whose costs are known."""
+    return write_plain_result(folder, psnr, **({"cost": COST} | changes))
 
 
 class Page(HTMLParser):
-    """Everything that the tests ask of a page: attributes by tag, headings, the text, and whether tags match."""
+    """Everything that the tests ask of a page: attributes by tag, the text, scripts, and whether tags match."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.text = ""
+        self.scripts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -45,7 +61,9 @@ class Page(HTMLParser):
             assert self.open.pop() == tag, f"</{tag}> closes something else"
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        elif self.open and self.open[-1] != "style":
             self.text += data
 
 
@@ -61,8 +79,12 @@ def table(tmp_path) -> Table:
 def photographs(monkeypatch):
     """Originals for every image, as a manifest whose photographs are at hand would give them."""
 
+    hole = Image.new("L", (16, 16))
+    hole.paste(255, (4, 4, 12, 12))
+    original = pictures.Original(Image.new("RGB", (16, 16), "green"), Image.new("RGB", (16, 16), "red"), hole)
+
     def found(folder: Path, names: list[str], root: str | None):
-        return {name: (Image.new("RGB", (16, 16), "green"), Image.new("RGB", (16, 16), "red")) for name in names}
+        return dict.fromkeys(names, original)
 
     monkeypatch.setattr(pictures, "originals", found)
 
@@ -71,14 +93,22 @@ def test_the_page_is_well_formed_and_asks_nothing_of_the_network(table, photogra
     text = page(table, 6)
     parsed = Page(text)
     assert parsed.open == []
-    assert "script" not in {tag for tag, _ in parsed.tags}
     assert "link" not in {tag for tag, _ in parsed.tags}
     for _, attributes in parsed.tags:
         for name in ("src", "href", "xlink:href", "srcset", "data"):
             value = attributes.get(name)
             assert value is None or value.startswith(("data:image/", "#"))
-    assert not re.search(r"url\(\s*['\"]?(?!#)", text)
-    assert "@import" not in text
+    assert not re.search(r"url\(\s*['\"]?(?!#|data:image/)", text)
+    for word in ("@import", "fetch(", "XMLHttpRequest", "import("):
+        assert word not in text
+
+
+def test_the_browser_is_told_to_fetch_nothing_and_to_run_no_script_but_the_pages_own(table):
+    parsed = Page(page(table, 0))
+    (policy,) = [a["content"] for _, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.split(" ", 1) for rule in str(policy).split("; "))
+    own = base64.b64encode(hashlib.sha256(parsed.scripts[-1].encode()).digest()).decode()
+    assert (rules["default-src"], rules["img-src"], rules["script-src"]) == ("'none'", "data:", f"'sha256-{own}'")
 
 
 def test_ids_are_unique(table):
@@ -99,12 +129,17 @@ def test_every_label_metric_and_definition_is_on_the_page(table):
         assert words in text
 
 
-def test_a_label_with_html_in_it_is_only_text(tmp_path):
-    label = "<script>alert('x')</script> & \"quoted\" $x_1$"
-    table = tabulate([Result.load(write_result(tmp_path / "a", [20.0] * 6, label=label))])
+def test_labels_and_names_with_html_in_them_are_only_text(tmp_path):
+    hostile = "</script><script>alert('x')</script> & \"quoted\" $x_1$ <!--"
+    names = [f"{hostile} {i}" for i in range(6)]
+    table = tabulate([Result.load(write_result(tmp_path / "a", [20.0] * 6, label=hostile, names=names))])
     text = page(table, 2)
-    assert "<script" not in text
-    assert label in Page(text).text
+    parsed = Page(text)
+    assert text.count("<script") == len(parsed.scripts) == 2
+    assert "<!--" not in text
+    assert hostile in parsed.text
+    assert hostile in json.loads(parsed.scripts[0])["methods"]
+    assert json.loads(parsed.scripts[0])["names"] == names
 
 
 def test_the_page_says_where_weights_came_from_and_what_implementations_do_differently(tmp_path):
@@ -131,7 +166,8 @@ def test_a_classical_method_without_checkpoint_commit_or_parameters_is_shown(tmp
 
 
 def test_the_best_mean_is_strong_and_an_oracle_never_is(table):
-    rows = re.findall(r"<tr><th scope=\"row\">.*?</tr>", page(table, 0), flags=re.DOTALL)
+    rows = re.findall(r'<tr><th scope="row"><span class="method">.*?</tr>', page(table, 0), flags=re.DOTALL)
+    assert len(rows) == 2 * 2
     for row in rows:
         assert row.count("<strong>") == (0 if "†" in row else len(table.bins))
 
@@ -140,7 +176,7 @@ def test_worst_images_come_first_and_the_best_follow(table, photographs):
     text = Page(page(table, 6)).text
     worst, best = text.split("Worst of a")[1].split("Best of a")
     assert [worst.index(name) for name in NAMES[:2]] == sorted(worst.index(name) for name in NAMES[:2])
-    assert best.index(NAMES[5]) < best.index(NAMES[4]) < best.index("The rest") < best.index(NAMES[2])
+    assert best.index(NAMES[5]) < best.index(NAMES[4]) < best.index("Most different between a and b")
 
 
 def test_each_picture_has_words_and_each_completion_its_value(table, photographs):
@@ -162,10 +198,27 @@ def test_without_the_photographs_the_page_says_so_and_shows_the_completions(tabl
     assert len([tag for tag, _ in parsed.tags if tag == "img"]) == 6 * 2
 
 
-def test_no_pictures_means_no_grid(table):
+def test_no_pictures_means_no_galleries(table):
     parsed = Page(page(table, 0))
     assert "img" not in {tag for tag, _ in parsed.tags}
     assert "Worst of" not in parsed.text
+
+
+def test_raw_output_and_inner_pictures_are_shown_where_the_result_folder_has_them(table, photographs):
+    raw, inside = table.results[0].folder / "raw", table.results[0].folder / "inside" / "edges"
+    for folder, colour in ((raw, "blue"), (inside, "white")):
+        folder.mkdir(parents=True)
+        for name in NAMES:
+            Image.new("RGB", (16, 16), colour).save(folder / picture_name(name))
+    parsed = Page(page(table, 6))
+    kinds = [attributes["class"] for tag, attributes in parsed.tags if tag == "figure" and "class" in attributes]
+    first_case = kinds[: kinds.index("original", 1)]
+    assert first_case == ["original", "input", "completed", "raw", "inside", "completed"]
+    assert "a, raw output" in parsed.text
+    assert "a, edges" in parsed.text
+    (raw / picture_name(NAMES[0])).unlink()
+    with pytest.raises(ValueError, match=r"a has no raw picture of .* is missing\): evaluate it again"):
+        page(table, 6)
 
 
 def test_a_picture_that_is_no_picture_is_told(table):
@@ -194,11 +247,13 @@ def test_originals_are_those_of_the_manifest_even_when_the_photographs_moved(tmp
     manifest = frozen(tmp_path)
     item = ManifestDataset(manifest)[0]
     (tmp_path / "photos").rename(tmp_path / "moved")
-    image, hole = pictures.originals(tmp_path, [item["name"]], str(tmp_path / "moved"))[item["name"]]
+    original = pictures.originals(tmp_path, [item["name"]], str(tmp_path / "moved"))[item["name"]]
+    image, hole = original.image, original.painted
     assert np.array_equal(np.asarray(image), (item["image"] * 255).round().byte().permute(1, 2, 0).numpy())
     known = item["mask"][0].numpy() == 0
     assert np.array_equal(np.asarray(hole)[known], np.asarray(image)[known])
     assert len(np.unique(np.asarray(hole)[~known], axis=0)) == 1
+    assert np.array_equal(np.asarray(original.hole) == 255, ~known)
 
 
 def test_photographs_that_are_gone_and_images_that_are_not_listed_are_told(tmp_path):
@@ -214,38 +269,147 @@ def test_photographs_that_are_gone_and_images_that_are_not_listed_are_told(tmp_p
 # Which images
 
 
-def many(tmp_path: Path, count: int) -> Result:
-    """A result of `count` images whose PSNR grows with their number."""
+def many(tmp_path: Path, count: int) -> Table:
+    """Results of `count` images: `rising`, the leader, grows with their number, `falling` shrinks twice as fast."""
     names = [f"photo {i:03}" for i in range(count)]
     bins = [BINS[i % 6] for i in range(count)]
-    return Result.load(write_result(tmp_path / "many", [float(i) for i in range(count)], bins=bins, names=names))
+    rising = write_result(tmp_path / "rising", [100.0 + i for i in range(count)], bins=bins, names=names)
+    falling = write_result(tmp_path / "falling", [50.0 - 2 * i for i in range(count)], bins=bins, names=names)
+    return tabulate([Result.load(falling), Result.load(rising)])
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 24, 100])
-def test_the_grid_never_repeats_an_image_and_has_as_many_as_asked(tmp_path, count):
-    chosen = pictures.pick(many(tmp_path, 60), "psnr_rgb", True, count)
-    names = [name for group in chosen.values() for name in group]
-    assert len(names) == len(set(names)) == min(count, 60)
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 24, 30, 60, 100])
+def test_no_image_is_chosen_twice_and_as_many_as_asked_are(tmp_path, count):
+    table = many(tmp_path, 60)
+    chosen = cases.pick(table, Numbers.of(table), count)
+    positions = [position for group in chosen.values() for position in group]
+    assert len(positions) == len(set(positions)) == min(count, 60)
 
 
-def test_a_quarter_is_worst_a_quarter_best_and_the_rest_covers_every_bin_alike(tmp_path):
-    result = many(tmp_path, 60)
-    chosen = pictures.pick(result, "psnr_rgb", True, 24)
-    assert chosen["worst"] == [f"photo {i:03}" for i in range(6)]
-    assert chosen["best"] == [f"photo {i:03}" for i in range(59, 53, -1)]
-    bins = dict(result.per_image.select("name", "bin").iter_rows())
-    shares = [[bins[name] for name in chosen["rest"]].count(bin_name) for bin_name in set(BINS)]
-    assert shares == [4, 4, 4]
+def test_the_worst_the_best_and_the_most_different_are_a_quarter_each(tmp_path):
+    table = many(tmp_path, 60)
+    chosen = cases.pick(table, Numbers.of(table), 24)
+    assert chosen["worst"] == [0, 1, 2, 3, 4, 5]
+    assert chosen["best"] == [59, 58, 57, 56, 55, 54]
+    assert chosen["different"] == [53, 52, 51, 50, 49, 48]
+    assert (len(chosen["random"]), chosen["more"]) == (6, [])
+
+
+def test_more_pictures_are_first_those_that_the_galleries_of_other_methods_show(tmp_path):
+    names = [f"photo {i:03}" for i in range(60)]
+    table = many(tmp_path, 60)
+    wave = [10 + 5 * math.sin(i) for i in range(60)]
+    third = write_result(tmp_path / "wave", wave, bins=[BINS[i % 6] for i in range(60)], names=names)
+    table = tabulate([*table.results, Result.load(third)])
+    chosen = cases.pick(table, Numbers.of(table), 50)
+    shown = {position for group in chosen.values() for position in group}
+    by_wave = sorted(range(60), key=wave.__getitem__)
+    assert {*by_wave[:6], *by_wave[-6:]} <= shown
+
+
+def test_random_images_are_the_same_every_time_and_not_the_first_of_the_list(tmp_path):
+    table = many(tmp_path, 60)
+    order = Numbers.of(table).shuffled()
+    assert sorted(order) == list(range(60))
+    assert order == Numbers.of(table).shuffled() != list(range(60))
 
 
 def test_the_worst_is_the_highest_where_lower_is_better(tmp_path):
-    assert pictures.pick(many(tmp_path, 8), "psnr_rgb", False, 4)["worst"] == ["photo 007"]
+    numbers = Numbers.of(many(tmp_path, 8))
+    assert cases.worst_first(numbers, "mae", 0)[0] == 0  # mae falls with the number of the image
 
 
-def test_a_value_that_is_no_number_is_the_worst(tmp_path):
-    result = Result.load(write_result(tmp_path / "a", [1.0, math.nan, math.inf, 2.0, 3.0, 4.0]))
-    chosen = pictures.pick(result, "psnr_rgb", True, 4)
-    assert (chosen["worst"], chosen["best"]) == ([NAMES[1]], [NAMES[2]])
+def test_a_value_that_is_no_number_is_the_worst_and_an_infinite_psnr_the_best(tmp_path):
+    result = Result.load(write_result(tmp_path / "a", [1.0, math.nan, math.inf, 2.0, -math.inf, 4.0]))
+    assert cases.worst_first(Numbers.of(tabulate([result])), "psnr_rgb", 0) == [1, 4, 0, 3, 5, 2]
+
+
+# Numbers
+
+
+def embedded(table: Table) -> dict:
+    return json.loads(Page(page(table, 0)).scripts[0])
+
+
+def test_the_page_holds_every_value_to_six_digits_whatever_the_order_of_the_images(tmp_path):
+    values = [20.12345678, math.nan, math.inf, -math.inf, 1e-9, 24.0]
+    a = write_result(tmp_path / "a", values)
+    b = write_result(tmp_path / "b", values[::-1], names=NAMES[::-1], bins=BINS[::-1])
+    data = embedded(tabulate([Result.load(a), Result.load(b)]))
+    assert data["names"] == NAMES
+    expected = [20.1235, None, "Infinity", "-Infinity", 1e-9, 24]
+    assert data["metrics"]["psnr_rgb"]["rows"] == {"0": expected, "1": expected}
+
+
+def test_numbers_of_whole_sets_stand_in_the_table_and_nowhere_else(tmp_path):
+    folder = write_result(tmp_path / "a", [20.0] * 6)
+    data = json.loads((folder / "result.json").read_text())
+    fid = {"definition": "Distance of sets.", "unit": "", "higher_is_better": False, "of_set": True}
+    means = {name: entry | {"fid": 61.5} for name, entry in data["means"].items()}
+    rewrite(folder, metrics=data["metrics"] | {"fid": fid}, means=means)
+    table = tabulate([Result.load(folder)])
+    assert "fid" not in embedded(table)["metrics"]
+    assert "61.5" in Page(page(table, 2)).text
+
+
+def test_a_thousand_images_of_ten_methods_stay_small(tmp_path):
+    names = [f"20-30/a rather long name of a photograph {i:04}.jpg" for i in range(1000)]
+    random = np.random.default_rng(0)
+    columns = {f"metric_{i}": dict(enumerate(random.normal(20, 5, (10, 1000)).tolist())) for i in range(12)}
+    flags, units, decimals = dict.fromkeys(columns, True), dict.fromkeys(columns, ""), dict.fromkeys(columns, 4)
+    numbers = Numbers(names, ["20-30"] * 1000, [25.0] * 1000, columns, flags, units, decimals)
+    first = Result.load(write_result(tmp_path / "a", [20.0] * 6))
+    table = tabulate([first])
+    table = replace(table, metrics=dict.fromkeys(columns, next(iter(table.metrics.values()))))
+    assert len(as_json(numbers, table)) < 1_300_000
+
+
+# What is said of methods
+
+
+def result_of(folder: Path, **changes) -> Result:
+    return Result.load(write_result(folder, [20.0] * 6, **changes))
+
+
+def test_each_method_says_whose_weights_it_has_and_what_they_were_trained_on(tmp_path):
+    ours = {"path": "x", "sha256": "ab" * 32, "iterations": 7, "images_seen": 70}
+    source = {"_target_": "inpaintlab.sources.Folder", "_convert_": "all", "root": "photos"}
+    training = {"data": source, "mask": {"_target_": "inpaintlab.masks.Block", "fraction": 0.5}, "size": 64}
+    here = result_of(tmp_path / "here", checkpoint=ours | {"training": training})
+    theirs = result_of(tmp_path / "theirs", checkpoint=ours | {"imported": {"layout": "edgeconnect", "files": []}})
+    old = result_of(tmp_path / "old", checkpoint=ours)
+    classical = result_of(tmp_path / "telea", checkpoint=None)
+    floor = result_of(tmp_path / "floor", checkpoint=None, trained=False)
+    told = [methods.weights(result) for result in (here, theirs, old, classical, floor)]
+    assert told == ["trained here", "published weights", "trained here", "learns nothing", "untrained"]
+    on = [methods.trained_on(result, "data") for result in (here, theirs, old, classical, floor)]
+    assert on == ["Folder(root=photos)", "not recorded", "not recorded", "–", "–"]  # noqa: RUF001
+    assert methods.trained_on(here, "mask") == "Block(fraction=0.5)"
+    text = Page(page(tabulate([here, theirs, classical]), 0)).text
+    for words in (*told[:2], "Folder(root=photos)", "Block(fraction=0.5)", "learns nothing"):
+        assert words in text
+
+
+def test_nested_recipes_are_told_in_one_line():
+    strokes = {"_target_": "inpaintlab.masks.Strokes", "strokes": [1, 8], "length": 0.125}
+    recipe = {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": strokes, "low": 0.1}
+    assert methods.in_words(recipe) == "WithHoleRatio(mask=Strokes(strokes=[1, 8], length=0.125), low=0.1)"
+    assert methods.in_words({"a": 1, "b": None}) == "{a=1, b=None}"
+
+
+def test_costs_stand_beside_the_means_and_unknown_ones_are_a_dash(tmp_path):
+    known, unknown = result_of(tmp_path / "known"), result_of(tmp_path / "unknown", cost={}, checkpoint=None)
+    columns = {column.heading: column.texts for column in methods.costs([known, unknown])}
+    assert columns == {
+        "parameters, M": ["6.06", "–"],  # noqa: RUF001
+        "GMAC": ["31.2", "–"],  # noqa: RUF001
+        "ms": ["12.5", "–"],  # noqa: RUF001
+        "peak MiB": ["256", "–"],  # noqa: RUF001
+        "images seen": ["19,200", "–"],  # noqa: RUF001
+    }
+    assert methods.costs([unknown]) == []
+    (head,) = re.findall("<thead><tr>.*?</tr>", page(tabulate([known, unknown]), 0))[:1]
+    assert head.index(">all<") < head.index(">parameters, M<") < head.index(">images seen<")
 
 
 # Pictures and plots
@@ -253,7 +417,7 @@ def test_a_value_that_is_no_number_is_the_worst(tmp_path):
 
 def decoded(uri: str) -> Image.Image:
     head, data = uri.split(",")
-    assert head in ("data:image/png;base64", "data:image/jpeg;base64")
+    assert head in ("data:image/png;base64", "data:image/webp;base64")
     return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
@@ -265,14 +429,34 @@ def test_small_pictures_are_kept_to_the_bit():
     assert np.array_equal(decoded(pictures.data_uri(noise(64), 100_000)), noise(64))
 
 
+def test_drawings_are_kept_to_the_bit_and_stay_gray():
+    edges = Image.new("L", (256, 256))
+    edges.paste(255, (20, 30, 22, 200))
+    kept = decoded(pictures.data_uri(edges, 2_500))
+    assert kept.mode == "L"
+    assert np.array_equal(np.asarray(kept), np.asarray(edges))
+
+
 def test_large_pictures_are_reduced():
     assert decoded(pictures.data_uri(Image.new("RGB", (1024, 512)), 100_000)).size == (256, 128)
 
 
-@pytest.mark.parametrize("most_bytes", [100_000, 40_000, 10_000, 4_000])
+@pytest.mark.parametrize("most_bytes", [100_000, 40_000, 10_000, 4_000, 2_500, 1_500])
 def test_pictures_keep_to_their_share_of_the_page(most_bytes):
     uri = pictures.data_uri(noise(256), most_bytes)
     assert len(base64.b64decode(uri.split(",")[1])) <= most_bytes
+
+
+def test_the_rim_is_the_hole_without_its_inside():
+    hole = Image.new("L", (16, 16))
+    hole.paste(255, (4, 5, 9, 12))
+    outline = np.asarray(decoded(pictures.rim(hole)).convert("RGBA"))
+    expected = np.zeros((16, 16), dtype=bool)
+    expected[5:12, 4:9] = True
+    expected[6:11, 5:8] = False
+    assert np.array_equal(outline[..., 3] == 255, expected)
+    assert np.array_equal(outline[..., 3] == 0, ~expected)
+    assert outline[5, 4, :3].tolist() == [round(255 * part) for part in pictures.HOLE_COLOUR]
 
 
 def test_the_hole_is_painted_and_the_known_pixels_are_untouched():

@@ -1,61 +1,38 @@
-"""Pictures of the report: which test images to show, and how they are put into the page."""
+"""Pictures of the report: read from the result folders and the test set, written as text into the page."""
 
 import base64
 import io
-import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from hydra.errors import InstantiationException
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
-from inpaintlab.results import Result, bin_order
+from inpaintlab.results import Result, picture_name
 
 HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that photographs hardly contain
-LARGEST_SIDE = 256  # pixels; larger completions are shown reduced
-_SIDES = (256, 192, 128, 96, 64)
-_QUALITIES = (92, 85, 75, 60)
+LARGEST_SIDE = 256  # pixels; larger pictures are shown reduced
+_SIDES = (256, 192, 160, 128, 96, 64, 48)
+_QUALITIES = (90, 80, 65, 50, 30)
+BYTES_PER_PIXEL = 0.12  # of a photograph as WebP at a middling quality: where the search for a size begins
+_RIM_SIDE = 128
 
 
-def pick(result: Result, metric: str, higher_is_better: bool, count: int) -> dict[str, list[str]]:
-    """Names of at most `count` images: a quarter "worst" (worst first), a quarter "best" (best first), then "rest".
+@dataclass(frozen=True)
+class Original:
+    """A photograph of the test set, the same with its hole painted over, and the hole (white)."""
 
-    The rest takes from every mask bin in turn, spread evenly from the bin's worst to its best image.
-    A value that is not a number counts as the worst of all.
-    """
-    sign = 1 if higher_is_better else -1
-    values = dict(result.per_image.select("name", metric).iter_rows())
-    scores = {name: -math.inf if value is None or math.isnan(value) else sign * value for name, value in values.items()}
-    worst_first = sorted(scores, key=lambda name: (scores[name], name))
-
-    count = min(count, len(worst_first))
-    quarter = math.ceil(count / 4)
-    worst = worst_first[:quarter]
-    best = worst_first[max(quarter, len(worst_first) - min(quarter, count - quarter)) :][::-1]
-    left = [name for name in worst_first if name not in {*worst, *best}]
-    return {"worst": worst, "best": best, "rest": _spread(result, left, count - len(worst) - len(best))}
+    image: Image.Image
+    painted: Image.Image
+    hole: Image.Image
 
 
-def _spread(result: Result, names: list[str], count: int) -> list[str]:
-    bins = dict(result.per_image.select("name", "bin").iter_rows())
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(bins[name], []).append(name)
-    shares = dict.fromkeys(sorted(groups, key=bin_order), 0)
-    while sum(shares.values()) < min(count, len(names)):
-        # the bin with the smallest share that still has images gets the next one
-        shares[min((name for name in shares if shares[name] < len(groups[name])), key=shares.__getitem__)] += 1
-    chosen = []
-    for name, share in shares.items():
-        group = groups[name]
-        chosen += [group[int((i + 0.5) * len(group) / share)] for i in range(share)]
-    return chosen
-
-
-def originals(folder: Path, names: list[str], root: str | None) -> dict[str, tuple[Image.Image, Image.Image]]:
-    """For each name, the photograph and the photograph with its hole painted over.
+def originals(folder: Path, names: list[str], root: str | None) -> dict[str, Original]:
+    """The photographs of a result folder's manifest by name of the test image.
 
     `root` is where the photographs lie on this machine, if not where they lay when the manifest was frozen.
     Raises ValueError or OSError when the manifest or a photograph cannot be read on this machine.
@@ -76,7 +53,8 @@ def originals(folder: Path, names: list[str], root: str | None) -> dict[str, tup
     pictures = {}
     for name in names:
         item = dataset[positions[name]]
-        pictures[name] = (_picture(item["image"]), _picture(painted(item["image"], item["mask"])))
+        image, mask = item["image"], item["mask"]
+        pictures[name] = Original(_picture(image), _picture(painted(image, mask)), _picture(mask))
     return pictures
 
 
@@ -88,43 +66,90 @@ def painted(
     return image * (1 - mask) + colour * mask
 
 
-def _picture(image: Float[Tensor, "3 height width"]) -> Image.Image:
+def _picture(image: Float[Tensor, "colours height width"]) -> Image.Image:
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    return Image.fromarray(np.ascontiguousarray(pixels))
+    return Image.fromarray(np.ascontiguousarray(pixels if len(image) == 3 else pixels[..., 0]))
+
+
+def kinds(result: Result) -> dict[str, Path]:
+    """The folders of pictures that a result has beside its completions, by what they show: "raw", then the inner ones.
+
+    `evaluate` writes them on request.
+    """
+    raw, inside = result.folder / "raw", result.folder / "inside"
+    found = {"raw": raw} if raw.is_dir() else {}
+    if inside.is_dir():
+        found |= {folder.name: folder for folder in sorted(inside.iterdir()) if folder.is_dir()}
+    return found
 
 
 def completion(result: Result, name: str) -> Image.Image:
     """The method's completion of an image. Raises ValueError when the result folder does not have it."""
-    path = result.picture(name)
+    return read(result, name, result.picture(name).parent)
+
+
+def read(result: Result, name: str, folder: Path) -> Image.Image:
+    """The picture of an image in one of a result's folders, gray or RGB as it was written.
+
+    Raises ValueError when it is missing or no picture.
+    """
+    path = folder / picture_name(name)
     if not path.is_file():
-        raise ValueError(f"{result.label} has no completed picture of {name} ({path} is missing): evaluate it again.")
+        what = folder.relative_to(result.folder)
+        raise ValueError(f"{result.label} has no {what} picture of {name} ({path} is missing): evaluate it again.")
     try:
         with Image.open(path) as picture:
-            return picture.convert("RGB")
+            return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     except OSError as error:
         raise ValueError(f"{path} is not a readable picture: evaluate {result.label} again.") from error
 
 
 def data_uri(picture: Image.Image, most_bytes: int) -> str:
-    """The picture as text for an `src`: PNG where that fits into `most_bytes`, else the best JPEG that does.
+    """The picture as text for an `src`: PNG where that fits into `most_bytes`, else the best WebP that does.
 
-    Pictures larger than 256 pixels are reduced; where even the worst JPEG is too large, they are reduced further.
+    Pictures larger than 256 pixels are reduced; so are those whose share is too small for their size.
     """
     largest = max(picture.size)
-    for side in (min(LARGEST_SIDE, largest), *(side for side in _SIDES if side < min(LARGEST_SIDE, largest))):
-        scaled = picture.resize([max(1, round(n * side / largest)) for n in picture.size], Image.Resampling.LANCZOS)
-        data = _encoded(scaled, "PNG")
-        kind = "png"
-        for quality in _QUALITIES:
+    start = min(LARGEST_SIDE, largest)
+    smaller = [side for side in _SIDES if side < start]
+    sides = [start, *smaller]
+    if picture.mode != "L":  # a gray picture is a drawing, which may take little at any size
+        sides = [side for side in sides if side * side * BYTES_PER_PIXEL <= most_bytes] or sides[-1:]
+    for side in sides:
+        for kind, data in _encodings(_scaled(picture, side / largest), most_bytes):
             if len(data) <= most_bytes:
-                break
-            data, kind = _encoded(scaled, "JPEG", quality=quality), "jpeg"
-        if len(data) <= most_bytes:
-            break
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+                return _uri(data, kind)
+    return _uri(data, kind)
+
+
+def _encodings(picture: Image.Image, most_bytes: int) -> Iterator[tuple[str, bytes]]:
+    """The picture in ever fewer bytes, beginning with PNG where that may fit into `most_bytes`."""
+    # a PNG seldom takes less than a fifth of a photograph, much less of a drawing
+    if picture.mode == "L" or picture.width * picture.height * 3 <= 5 * most_bytes:
+        yield "png", _encoded(picture, "PNG")
+    for quality in _QUALITIES:
+        yield "webp", _encoded(picture, "WebP", quality=quality, method=2)
+
+
+def rim(hole: Image.Image) -> str:
+    """The hole's outline as a transparent picture to be laid over others, in the hole's colour."""
+    reduced = hole.resize(_scaled(hole, min(1.0, _RIM_SIDE / max(hole.size))).size, Image.Resampling.NEAREST)
+    outline = ImageChops.subtract(reduced, reduced.filter(ImageFilter.MinFilter(3))).point(lambda value: value > 0)
+    outline.putpalette([255, 255, 255, *(round(255 * part) for part in HOLE_COLOUR)])
+    return _uri(_encoded(outline, "PNG", transparency=0, bits=1), "png")
+
+
+def _scaled(picture: Image.Image, factor: float) -> Image.Image:
+    if factor == 1:
+        return picture
+    return picture.resize([max(1, round(n * factor)) for n in picture.size], Image.Resampling.LANCZOS)
 
 
 def _encoded(picture: Image.Image, file_format: str, **options: int) -> bytes:
     file = io.BytesIO()
-    picture.save(file, file_format, optimize=True, **options)
+    picture.save(file, file_format, **options)
     return file.getvalue()
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

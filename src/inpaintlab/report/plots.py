@@ -82,8 +82,9 @@ def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) 
         if bin_name == ALL or mean is None:
             continue
         centre = 100 * result.per_image.filter(pl.col("bin") == bin_name)["hole_ratio"].to_numpy().mean()
-        estimate = table.statistics.estimates[metric, bin_name, result.label]
-        low, high = (mean if end is None else end for end in (estimate.low, estimate.high))
+        estimate = table.statistics.estimates.get((metric, bin_name, result.label))
+        known = (None, None) if estimate is None else (estimate.low, estimate.high)
+        low, high = (mean if end is None else end for end in known)
         if bin_name == FIXED:
             axes.plot([centre], [mean], marker="s", markersize=7, markerfacecolor="none", color=look["color"])
             axes.vlines(centre, low, high, color=look["color"], linewidth=1.2)
@@ -94,6 +95,8 @@ def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) 
     axes.plot(centres, means, marker="o", markersize=4, linewidth=1.6, **look)
     axes.fill_between(centres, *np.transpose(ends).reshape(2, -1), color=look["color"], alpha=0.15, linewidth=0)
 
+    if result.metrics[metric].of_set or result.metrics[metric].pooled:
+        return  # they have no value an image
     irregular = result.per_image.filter(pl.col("bin") != FIXED)
     kept = irregular.filter(pl.col(metric).is_finite())
     if size := window(irregular.height):

@@ -1,0 +1,76 @@
+"""What the page says of a method beside its scores: whose weights it has, what they were trained on, what it costs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from inpaintlab.report.table import NO_MEAN
+from inpaintlab.results import Result
+
+NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A column of costs: its heading, and for each method a number to sort by (None: unknown) and its text."""
+
+    heading: str
+    values: list[float | int | None]
+    texts: list[str]
+
+
+def costs(results: list[Result]) -> list[Cost]:
+    """What completing one image costs, by the results' own measurements; a column that no result has is left out."""
+    mega = 1 / 2**20
+    columns = [
+        _cost("parameters, M", [_scaled(result.cost.get("parameters"), 1e-6) for result in results]),
+        _cost("GMAC", [_scaled(result.cost.get("gmac"), 1) for result in results]),
+        _cost("ms", [_scaled(result.cost.get("milliseconds"), 1) for result in results]),
+        _cost("peak MiB", [_scaled(result.cost.get("peak_memory_bytes"), mega) for result in results]),
+        _cost("images seen", [_scaled(images_seen(result), 1) for result in results]),
+    ]
+    return [column for column in columns if any(value is not None for value in column.values)]
+
+
+def images_seen(result: Result) -> int | None:
+    """How many images a method saw in training; None where there is no such number."""
+    return (result.checkpoint or {}).get("images_seen")
+
+
+def _scaled(value: float | int | None, factor: float | int) -> float | int | None:
+    return None if value is None else value * factor
+
+
+def _cost(heading: str, values: list[float | int | None]) -> Cost:
+    return Cost(heading, values, [NO_MEAN if value is None else _three_digits(value) for value in values])
+
+
+def _three_digits(value: float | int) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def weights(result: Result) -> str:
+    """Whose weights a method has: "trained here", "published weights", "untrained", or that it learns nothing."""
+    if not result.trained:
+        return "untrained"
+    if result.checkpoint is None:
+        return "learns nothing"
+    return "published weights" if result.checkpoint.get("imported") else "trained here"
+
+
+def trained_on(result: Result, what: str) -> str:
+    """The recipe of the "data" or "mask" that a method's weights were trained with, or their "size", in one line."""
+    if weights(result) in ("untrained", "learns nothing"):
+        return NO_MEAN
+    training = (result.checkpoint or {}).get("training") or {}
+    return in_words(training[what]) if training.get(what) is not None else NOT_RECORDED
+
+
+def in_words(recipe: Any) -> str:
+    """A recipe of the configuration in one line: `Folder(root=photos)` for one whose target is a class."""
+    if isinstance(recipe, dict):
+        settings = ", ".join(f"{key}={in_words(value)}" for key, value in recipe.items() if not key.startswith("_"))
+        target = str(recipe.get("_target_", "")).rpartition(".")[2]
+        return f"{target}({settings})" if target else f"{{{settings}}}"
+    if isinstance(recipe, (list, tuple)):
+        return f"[{', '.join(map(in_words, recipe))}]"
+    return f"{recipe:g}" if isinstance(recipe, float) else str(recipe)
