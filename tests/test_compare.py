@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,27 @@ import numpy as np
 import polars as pl
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.utils import instantiate
+from jaxtyping import Bool, Float
 from PIL import Image
 from rich.console import Console
-from skimage.metrics import peak_signal_noise_ratio
+from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.stats import t as student
+from skimage.color import rgb2gray
+from skimage.feature import canny
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from conftest import compose_train
+from commands import run_here
 from inpaintlab import compare as command
 from inpaintlab.compare import compare, folders_as_override
-from inpaintlab.evaluate import evaluate
-from inpaintlab.metrics import MAE, PSNR
 from inpaintlab.report.formats import csv, markdown, terminal_tables
 from inpaintlab.report.latex import escaped, latex
 from inpaintlab.report.published import load
 from inpaintlab.report.table import Table, tabulate
-from inpaintlab.results import Result, bin_order, means_by_bin, picture_name, write_json, write_texts
+from inpaintlab.results import Metric, Result, bin_order, means_by_bin, picture_name, write_json, write_texts
 from inpaintlab.testset import Manifest, ManifestDataset
+
+Pixels = Float[np.ndarray, "height width 3"]
+Hole = Bool[np.ndarray, "height width"]
 
 BINS = ["20-30", "20-30", "fixed", "10-20", "10-20", "10-20"]
 NAMES = [f"strokes {name}/photo_{i}" for i, name in enumerate(BINS)]
@@ -38,6 +44,8 @@ METRICS = {
     "psnr_rgb": {"definition": "Peak signal-to-noise ratio of one image.", "unit": "dB", "higher_is_better": True},
     "mae": {"definition": "Mean absolute error.", "unit": "", "higher_is_better": False},
 }
+
+PSNR_METRIC, MAE_METRIC = (Metric(**entry) for entry in METRICS.values())
 
 
 def write_result(
@@ -56,7 +64,6 @@ def write_result(
         "mask_sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
         "psnr_rgb": psnr,
         "mae": mae or [1 / (1 + i) for i in range(len(names))],
-        "seconds": [0.5] * len(names),
     }
     per_image = pl.DataFrame(columns)
     (folder / "completed").mkdir(parents=True)
@@ -65,7 +72,7 @@ def write_result(
         picture = np.full((16, 16, 3), 40 * (i % 6), dtype=np.uint8)
         Image.fromarray(picture).save(folder / "completed" / picture_name(name))
     data = {
-        "format": 1,
+        "format": 2,
         "label": folder.name,
         "method": "inpaintlab.models.glcic.GLCIC",
         "oracle": False,
@@ -74,9 +81,14 @@ def write_result(
         "checkpoint": {"path": "last.ckpt", "sha256": "ab" * 32, "iterations": 1200, "images_seen": 19200},
         "manifest": {"sha256": "c0ffee" + "0" * 58, "items": len(names), "size": 16},
         "metrics": METRICS,
-        "means": means_by_bin(per_image, ["psnr_rgb", "mae"]),
-        "seconds_per_image": 0.5,
-        "parameters": 6_000_000,
+        "means": means_by_bin(per_image, {"psnr_rgb": PSNR_METRIC, "mae": MAE_METRIC}),
+        "seed": None,
+        "switches": {},
+        "post_processing": None,
+        "cost": {"parameters": 6_000_000, "gmac": 1.5, "milliseconds": 20.0, "peak_memory_bytes": 2**20}
+        | {"batch_size": 1, "size": 16, "images_seen": 19200},
+        "replicates": {},
+        "code": "e" * 64,
         "machine": "two cores",
         "versions": {"torch": "2.13.0"},
         "commit": "d" * 40,
@@ -104,7 +116,7 @@ def pair(tmp_path):
 
 def test_means_are_those_computed_by_hand():
     images = pl.DataFrame({"bin": ["a", "b", "a"], "mae": [1.0, 2.0, 4.0]})
-    assert means_by_bin(images, ["mae"]) == {
+    assert means_by_bin(images, {"mae": MAE_METRIC}) == {
         "all": {"n": 3, "mae": 7 / 3},
         "a": {"n": 2, "mae": 2.5},
         "b": {"n": 1, "mae": 2.0},
@@ -113,30 +125,30 @@ def test_means_are_those_computed_by_hand():
 
 def test_infinite_psnr_is_left_out_of_the_mean_and_counted():
     images = pl.DataFrame({"bin": ["a", "a", "b"], "psnr_rgb": [30.0, math.inf, math.inf]})
-    means = means_by_bin(images, ["psnr_rgb"])
+    means = means_by_bin(images, {"psnr_rgb": PSNR_METRIC})
     assert means["a"] == {"n": 2, "psnr_rgb": 30.0, "psnr_rgb_infinite": 1}
     assert means["b"] == {"n": 1, "psnr_rgb": None, "psnr_rgb_infinite": 1}
 
 
 def test_undefined_values_are_left_out_of_the_mean_and_counted_where_the_metric_allows_them():
     images = pl.DataFrame({"bin": ["a", "a", "b", "c"], "edge": [0.5, math.nan, math.nan, math.inf]})
-    means = means_by_bin(images, ["edge"], {"edge"})
+    means = means_by_bin(images, {"edge": replace(MAE_METRIC, undefined_allowed=True)})
     assert means["a"] == {"n": 2, "edge": 0.5, "edge_undefined": 1}
     assert means["b"] == {"n": 1, "edge": None, "edge_undefined": 1}
     assert means["c"] == {"n": 1, "edge": None}
     assert means["all"] == {"n": 4, "edge": None, "edge_undefined": 2}
-    assert means_by_bin(images, ["edge"])["a"] == {"n": 2, "edge": None}
+    assert means_by_bin(images, {"edge": MAE_METRIC})["a"] == {"n": 2, "edge": None}
 
 
 @pytest.mark.parametrize(("metric", "value"), [("mae", math.inf), ("psnr_rgb", -math.inf), ("psnr_rgb", math.nan)])
 def test_values_of_a_broken_method_are_never_left_out_to_flatter_it(metric, value):
     images = pl.DataFrame({"bin": ["a", "a"], metric: [0.5, value]})
-    assert means_by_bin(images, [metric])["a"] == {"n": 2, metric: None}
+    assert means_by_bin(images, {metric: MAE_METRIC})["a"] == {"n": 2, metric: None}
 
 
 def test_a_bin_called_all_is_refused():
     with pytest.raises(ValueError, match="rename the bin"):
-        means_by_bin(pl.DataFrame({"bin": ["all"], "mae": [1.0]}), ["mae"])
+        means_by_bin(pl.DataFrame({"bin": ["all"], "mae": [1.0]}), {"mae": MAE_METRIC})
 
 
 def test_bins_are_ordered_by_number_then_fixed_then_all():
@@ -156,7 +168,7 @@ def test_picture_names_keep_only_safe_characters():
 
 def test_a_written_result_reads_back(pair):
     result = Result.load(pair[0])
-    assert (result.label, result.trained, result.parameters) == ("weak", True, 6_000_000)
+    assert (result.label, result.trained, result.cost["parameters"]) == ("weak", True, 6_000_000)
     assert result.metrics["mae"].higher_is_better is False
     assert result.means["10-20"]["psnr_rgb"] == 20.0
     assert result.picture(NAMES[0]).is_file()
@@ -178,7 +190,8 @@ def test_unusable_folders_are_refused_in_one_sentence(tmp_path, pair):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"format": 2}, "has format 2, but this inpaintlab reads up to format 1: update"),
+        ({"format": 3}, "has format 3, but this inpaintlab reads format 2: update"),
+        ({"format": 1}, "has format 1 of an older inpaintlab, .*: evaluate this method again"),
         ({"format": "x"}, "no .format. number"),
         ({"oracle": "no"}, "\"oracle\" is 'no', which is not bool"),
         ({"manifest": {"sha256": "0", "items": 7}}, "has 6 images, but the manifest in result.json has 7"),
@@ -411,31 +424,83 @@ def test_any_cell_is_recomputed_from_the_parquet_files(many):
             assert row["pairs"] == len(differences)
 
 
-def test_psnr_and_mae_are_those_of_the_png_files_as_far_as_eight_bits_tell(tmp_path):
-    manifest = Manifest.create(
-        source={"_target_": "inpaintlab.sources.Toy", "count": 4, "size": 40},
-        crop={"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
-        bins={"fixed": {"_target_": "inpaintlab.masks.Block", "fraction": 0.5}},
-        split="test",
-        size=32,
-        seed=0,
-        images=3,
-    )
-    identity = {"label": "mean", "trained": True, "config": {}, "checkpoint": None, "switches": {}}
-    trainer = instantiate(compose_train("trainer=cpu").trainer)
-    folders = {tmp_path / "mean": identity | {"post_processing": None}}
-    metrics: dict[str, Any] = {"psnr_rgb": PSNR(), "mae": MAE()}
-    evaluate(instantiate(compose_train("model=mean_colour").model), manifest, metrics, trainer, folders, workers=0)
-    result = Result.load(tmp_path / "mean")
-    assert result.per_image.height == 3
-    for item, row in zip(ManifestDataset(manifest), result.per_image.iter_rows(named=True), strict=False):
-        truth = item["image"].permute(1, 2, 0).double().numpy()
-        with Image.open(result.picture(row["name"])) as picture:
-            completed = np.asarray(picture) / 255
-        rounding = 0.5 / 255  # of each pixel and channel at most, and of their root mean square
-        assert np.abs(truth - completed).mean() == pytest.approx(row["mae"], abs=rounding * row["hole_ratio"])
-        rms = 10 ** (-peak_signal_noise_ratio(truth, completed, data_range=1) / 20)
-        assert rms == pytest.approx(10 ** (-row["psnr_rgb"] / 20), abs=rounding * math.sqrt(row["hole_ratio"]))
+def scores_by_scikit_image(completed: Pixels, truth: Pixels, hole: Hole) -> dict[str, float]:
+    """What `metrics=all` keeps of one image, written with scikit-image, SciPy and NumPy."""
+    gray, true_gray = rgb2gray(completed), rgb2gray(truth)
+    difference = np.abs(completed - truth)
+    usual: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "channel_axis": 2}
+    drawn, true = (canny(picture, sigma=2) & hole for picture in (gray, true_gray))
+    near_drawn, near_true = (binary_dilation(edges, np.ones((3, 3))) for edges in (drawn, true))
+    population: dict[str, Any] = {"data_range": 1, "use_sample_covariance": False}
+    return {
+        "mae": difference.mean(),
+        "mae_hole": difference[hole].mean(),
+        "mae_band4": difference[hole & (distance_transform_edt(hole) <= 4)].mean(),
+        "psnr_rgb": peak_signal_noise_ratio(truth, completed, data_range=1),
+        "ssim_gauss11_rgb": structural_similarity(truth, completed, **usual, **population),
+        "psnr_gray": peak_signal_noise_ratio(true_gray, gray, data_range=1),
+        "ssim_uniform51_gray": structural_similarity(true_gray, gray, win_size=51, **population),
+        "mae_relative_gray": np.abs(gray - true_gray).sum() / (gray + true_gray).sum(),
+        "true": true.sum(),
+        "drawn": drawn.sum(),
+        "drawn_exact": (drawn & true).sum(),
+        "true_exact": (drawn & true).sum(),
+        "drawn_tol1": (drawn & near_true).sum(),
+        "true_tol1": (true & near_drawn).sum(),
+    }
+
+
+def ratio(above: float, below: float) -> float:
+    return above / below if below else math.nan
+
+
+def over_images(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Means over images; precision, recall and F1 of edges both of each image, where it has one, and of all edges."""
+    found = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+    sums = {name: sum(score[name] for score in scores) for name in scores[0]}
+    for match in ("exact", "tol1"):
+        for side, metric in (("drawn", "precision"), ("true", "recall")):
+            each = [ratio(one[f"{side}_{match}"], one[side]) for one in scores]
+            found[f"edge_{metric}_{match}"] = float(np.mean([value for value in each if value == value] or [math.nan]))
+            found[f"edge_{metric}_{match}_micro"] = ratio(sums[f"{side}_{match}"], sums[side])
+        f1 = []
+        for one in [*scores, sums]:
+            precision, recall = (ratio(one[f"{side}_{match}"], one[side]) for side in ("drawn", "true"))
+            f1.append(2 * precision * recall / (precision + recall) if precision and recall else 0.0)
+            if not one["drawn"] or not one["true"]:
+                f1[-1] = 0.0 if one["drawn"] + one["true"] else math.nan
+        found[f"edge_f1_{match}"] = float(np.mean([value for value in f1[:-1] if value == value] or [math.nan]))
+        found[f"edge_f1_{match}_micro"] = f1[-1] if sums["drawn"] and sums["true"] else math.nan
+    return found
+
+
+def test_every_cell_is_recomputed_by_scikit_image_from_the_png_files(tmp_path):
+    bins = "bins={half:{_target_:inpaintlab.masks.Half},fixed:{_target_:inpaintlab.masks.Block,fraction:0.5}}"
+    settings = ["data=photos", "data.size=64", "images=3", "out=test.json", "~bins", f"+{bins}"]
+    assert run_here("manifest", *settings, cwd=tmp_path).returncode == 0
+    for model in ("telea", "mean_colour"):
+        given = ["manifest=test.json", f"model={model}", "metrics=all", "trainer=cpu", "workers=0"]
+        done = run_here("evaluate", *given, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    done = run_here("compare", "results=[results/telea,results/mean_colour]", "out=out", "pictures=0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    items = list(ManifestDataset(Manifest.load(tmp_path / "test.json")))
+    cells = pl.read_csv(tmp_path / "out" / "table.csv")
+    for label in ("telea", "mean_colour"):
+        scores: dict[str, list[dict[str, float]]] = {"all": []}
+        for item in items:
+            truth = item["image"].permute(1, 2, 0).double().numpy()
+            with Image.open(tmp_path / "results" / label / "completed" / picture_name(item["name"])) as picture:
+                completed = np.asarray(picture) / 255
+            score = scores_by_scikit_image(completed, truth, item["mask"][0].numpy() > 0)
+            for bin_name in ("all", item["name"].split("/")[0]):
+                scores.setdefault(bin_name, []).append(score)
+        assert set(scores) == {"all", "half", "fixed"}
+        for row in cells.filter(pl.col("label") == label).iter_rows(named=True):
+            mean = math.nan if row["mean"] is None else row["mean"]
+            expected = over_images(scores[row["bin"]])[row["metric"]]
+            assert mean == pytest.approx(expected, rel=1e-5, abs=1e-6, nan_ok=True), row
+        assert min(score["true"] for score in scores["all"]) > 0
 
 
 def test_differences_are_taken_from_the_named_reference_or_from_the_best(many):
@@ -493,6 +558,173 @@ def test_latex_takes_labels_literally(many):
     assert r"\input" not in text
 
 
+def unsound(text: str) -> list[str]:
+    """What LaTeX would stumble over: characters that mean something to it, braces without a partner, uneven rows."""
+    found = []
+    allowed = (
+        r"\\(?:begin|end|centering|caption|toprule|midrule|cmidrule|bottomrule|multicolumn|textbf|textit|scriptsize)\b"
+    )
+    allowed += (
+        r"|\\text(?:ascii(?:tilde|circum)|backslash|less|greater|bar|quotedbl|dagger)\{\}|\$\\(?:up|down)arrow\$|\$-\$"
+    )
+    body = text.split("\n", 1)[1]  # the first line is a comment
+    columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", body)[1])
+    rest = re.sub(allowed, "", body)
+    for line in rest.splitlines():
+        plain = re.sub(r"\\[&%$#_{}]", "", line)
+        if plain.endswith("\\\\"):
+            plain = plain.removesuffix("\\\\")
+            spanned = sum(int(n) - 1 for n in re.findall(r"^\{(\d+)\}\{c\}", plain.replace("& ", "\n"), re.MULTILINE))
+            if plain.count("&") + spanned != columns - 1:
+                found.append(f"not {columns} columns: {line}")
+            plain = plain.replace("&", "")
+        found += [f"{character} in {line}" for character in "&%$#_~^\\" if character in plain]
+        if plain.count("{") != plain.count("}"):
+            found.append(f"braces in {line}")
+    return found
+
+
+HOSTILE = 'a_b & 50% #1 {x} ~ ^ \\cmd $y$ <z> "q" |†'
+
+
+@pytest.mark.parametrize("intervals", [True, False])
+def test_latex_has_no_row_that_latex_would_stumble_over(many, intervals):
+    rewrite(many[0].folder, label=HOSTILE)
+    metrics = METRICS | {"mae": METRICS["mae"] | {"unit": "%"}}
+    for result in many:
+        rewrite(result.folder, metrics=metrics)
+    text = latex(tabulate([Result.load(result.folder) for result in many]), intervals)
+    assert unsound(text) == []
+    assert r"mae (\%) $\downarrow$" in text
+    assert unsound(text.replace(r"50\%", "50%"))
+    assert unsound(text.replace(r"a\_b \&", r"a\_b &"))
+    assert unsound(text.replace(r"\{x", "{x"))
+
+
+def test_latex_sets_published_columns_under_a_heading_of_their_own(gray):
+    table = tabulate([Result.load(folder) for folder in gray], published=load(["edgeconnect_table1"]))
+    text = latex(table)
+    assert unsound(text) == []
+    lines = text.splitlines()
+    top = lines.index(r"\toprule")
+    assert lines[top + 1] == (
+        r" & & \multicolumn{2}{c}{measured here} & \multicolumn{5}{c}{published, other protocol} \\"
+    )
+    assert lines[top + 2] == r"\cmidrule(lr){3-4} \cmidrule(lr){5-9}"
+    (row,) = [line for line in lines if line.startswith(r"psnr\_gray (dB) $\uparrow$ & 10-20 &")]
+    assert row.endswith(r"& 24.36 & 23.49 & 28.02 & 27.95 & 30.85 \\")
+    assert r"\multicolumn" not in latex(tabulate([Result.load(folder) for folder in gray]))
+
+
+# Metrics that no image has a value of
+
+
+EXTRA: dict[str, Any] = {
+    "edge_f1_exact_micro": METRICS["mae"]
+    | {"definition": "Micro F1.", "higher_is_better": True, "pooled": [["hit", "drawn"], ["hit", "true"]]},
+    "fid_inception2015": METRICS["mae"] | {"definition": "FID.", "of_set": True, "backend": "torch-fidelity"},
+    "kid_inception2015": METRICS["mae"] | {"definition": "KID.", "of_set": True},
+    "psnr_rgb_raw": METRICS["psnr_rgb"] | {"definition": "PSNR of the raw output."},
+}
+
+
+@pytest.fixture
+def every_kind(many):
+    """`many` with a micro average, two numbers of the whole set, only one of which has replicates, and a raw metric."""
+    for level, result in enumerate(many):
+        rng = np.random.default_rng(level)
+        drawn = np.full(40, 50.0)
+        hit = rng.binomial(50, 0.9 if result.label != "weak" else 0.3, 40).astype(float)
+        images = pl.read_parquet(result.folder / "per_image.parquet")
+        images = images.with_columns(
+            hit=pl.Series(hit), drawn=pl.Series(drawn), true=pl.Series(drawn + 10), psnr_rgb_raw=pl.col("psnr_rgb") - 1
+        )
+        images.write_parquet(result.folder / "per_image.parquet")
+        pooled = {"pooled": (("hit", "drawn"), ("hit", "true"))}
+        metrics = {name: Metric(**entry) for name, entry in METRICS.items()}
+        metrics |= {name: Metric(**(EXTRA[name] | (pooled if "pooled" in EXTRA[name] else {}))) for name in EXTRA}
+        means = means_by_bin(images, metrics)
+        for entry in means.values():
+            entry |= {
+                "fid_inception2015": 90.0 if result.label == "weak" else 41.5,
+                "kid_inception2015": -0.001 * level,
+            }
+        drawn_fids = {name: list(60.0 + rng.normal(0, 0.5, 200)) for name in means}
+        changes: dict[str, Any] = {"metrics": METRICS | EXTRA, "means": means}
+        rewrite(result.folder, **changes, replicates={"fid_inception2015": drawn_fids})
+    return [Result.load(result.folder) for result in many]
+
+
+def test_every_kind_of_metric_is_marked_by_its_own_test(every_kind):
+    weak, strong, _ = every_kind
+    table = tabulate([weak, strong])
+    for metric in ("psnr_rgb", "edge_f1_exact_micro", "fid_inception2015", "psnr_rgb_raw"):
+        assert marks(table, metric) == {"strong": "best", "weak": ""}
+    assert marks(table, "kid_inception2015") == {"strong": "level", "weak": "level"}  # no replicates, so no lead
+
+
+def test_the_notes_say_what_kind_of_interval_and_test_a_metric_has(every_kind):
+    notes = " ".join(tabulate(every_kind).notes())
+    assert "edge_f1_exact_micro: ratios of sums over all images. Their p is that of a permutation test" in notes
+    assert "fid_inception2015, kid_inception2015: numbers of a whole set" in notes
+    assert "resampled photographs (200 draws; Student's t at 97.5 %)" in notes
+    assert "weak: without replicates of kid_inception2015, so no interval, and no lead stands." in notes
+    assert "Wilcoxon's signed-rank test" in notes
+
+
+def test_the_notes_speak_only_of_tests_that_the_table_has(pair):
+    notes = " ".join(tabulate([Result.load(folder) for folder in pair]).notes())
+    assert "signed-rank" in notes
+    assert "permutation" not in notes
+    assert "whole set" not in notes
+
+
+def test_every_format_shows_metrics_that_no_image_has_a_value_of(every_kind):
+    table = tabulate(every_kind, reference="weak")
+    half = student.ppf(0.975, 199) * np.std(every_kind[0].replicates["fid_inception2015"]["all"], ddof=1)
+    ends = f"{90 - half:.2f} to {90 + half:.2f}"
+    assert table.interval(every_kind[0], "fid_inception2015", "all") == ends
+    assert f"({ends})" in markdown(table)
+    text = markdown(table)
+    assert "## fid_inception2015, lower is better" in text
+    assert "- `fid_inception2015`: FID.; computed by torch-fidelity" in text
+    assert "fid_inception2015 minus that of weak, all images" in text
+    assert "kid_inception2015 minus that of weak" not in text
+    console = Console(width=100, file=io.StringIO(), record=True)
+    for view in terminal_tables(table):
+        console.print(view)
+    printed = console.export_text()
+    assert all(f"{metric}" in printed for metric in EXTRA)
+    assert "41.50" in printed
+    assert unsound(latex(table)) == []
+    assert r"\textit{$-$0.0020}" in latex(table)
+
+
+def test_the_csv_names_the_test_of_every_p_value(every_kind):
+    rows = pl.read_csv(io.StringIO(csv(tabulate(every_kind, reference="weak")))).filter(pl.col("label") == "strong")
+    tests = {
+        "psnr_rgb": "signed rank",
+        "mae": "signed rank",
+        "psnr_rgb_raw": "signed rank",
+        "edge_f1_exact_micro": "swap",
+        "fid_inception2015": "resampling",
+        "kid_inception2015": None,
+    }
+    for row in rows.iter_rows(named=True):
+        assert row["test"] == tests[row["metric"]]
+        assert (row["p"] is None) == (row["test"] is None)
+        assert row["mean"] is not None
+
+
+def test_the_markdown_tells_the_versions_of_each_method_where_they_differ(pair):
+    results = [Result.load(folder) for folder in pair]
+    assert "- Evaluated with torch 2.13.0." in markdown(tabulate(results))
+    rewrite(pair[1], versions={"torch": "2.14.0", "numpy": "2.4"})
+    text = markdown(tabulate([Result.load(folder) for folder in pair]))
+    assert "- weak: evaluated with torch 2.13.0." in text
+    assert "- strong: evaluated with torch 2.14.0, numpy 2.4." in text
+
+
 # Published numbers
 
 
@@ -503,7 +735,7 @@ def gray(pair):
         images = pl.read_parquet(folder / "per_image.parquet").rename({"psnr_rgb": "psnr_gray"})
         images.write_parquet(folder / "per_image.parquet")
         metrics = {"psnr_gray": METRICS["psnr_rgb"], "mae": METRICS["mae"]}
-        rewrite(folder, metrics=metrics, means=means_by_bin(images, ["psnr_gray", "mae"]))
+        rewrite(folder, metrics=metrics, means=means_by_bin(images, {"psnr_gray": PSNR_METRIC, "mae": MAE_METRIC}))
     return pair
 
 
@@ -525,8 +757,10 @@ def test_every_format_calls_published_numbers_published(gray, tmp_path):
     assert set(rows["source"]) == {"published, other protocol: Table 1 of Nazeri et al., EdgeConnect, 2019 (Places2)"}
     assert set(rows["metric"]) == {"psnr_gray"}
     assert rows["low"].null_count() == rows["p"].null_count() == rows.height == 4 * 3 + 2
-    for name in ("table.md", "table.tex", "report.html"):
+    for name in ("table.md", "report.html"):
         assert "EdgeConnect (published, other protocol)" in (tmp_path / "out" / name).read_text()
+    heads = [line for line in (tmp_path / "out" / "table.tex").read_text().splitlines() if "EdgeConnect &" in line]
+    assert heads == [r" & Mask & weak & strong & CA & GLCIC & PConv & EdgeConnect & Canny \textdagger{} \\"]
     console = Console(width=100, file=io.StringIO(), record=True)
     for view in terminal_tables(tabulate([Result.load(gray[0])], published=load(["edgeconnect_table1"]))):
         console.print(view)
@@ -582,6 +816,7 @@ def test_the_terminal_table_fits_100_columns_and_takes_labels_literally(tmp_path
 def test_compare_writes_the_table_the_csv_and_the_report(pair, tmp_path):
     table = compare(pair, tmp_path / "deep" / "out", pictures=2)
     assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == [
+        "costs.csv",
         "report.html",
         "table.csv",
         "table.md",

@@ -10,7 +10,7 @@ VERBS = {
     "train": "train a model; the same command again resumes where it stopped",
     "evaluate": "score one method on one manifest and write its result folder",
     "complete": "fill the holes of your own photographs",
-    "compare": "tables and a report from result folders: inpaintlab compare RESULTS...",
+    "compare": "tables and a report: inpaintlab compare RESULTS... or compare study=FILE.yaml",
     "manifest": "frozen test sets: inpaintlab manifest create | show | verify | split | leaks | import",
     "weights": "what others have published: inpaintlab weights list | fetch NAME | import FILE...",
     "doctor": "list every file of a data set that would spoil a run",

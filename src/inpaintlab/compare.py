@@ -4,12 +4,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 
 from inpaintlab import report
 from inpaintlab.config import command
+from inpaintlab.report import costs
 from inpaintlab.report.formats import csv, markdown, terminal_tables
 from inpaintlab.report.latex import latex
 from inpaintlab.report.published import Published, load
@@ -31,12 +34,12 @@ def compare(
     published: Sequence[str] = (),
     intervals: bool = True,
 ) -> Table:
-    """Compare the result folders `results` and write table.md, .csv and .tex and report.html into `out`.
+    """Compare the result folders and write table.md, .csv and .tex, costs.csv and report.html into `out`.
 
-    The report shows at most `pictures` test images; `root` is where their photographs lie on this machine, if not where
-    they lay when the manifest was frozen. Differences are taken from the method called `reference`, without one from
-    the best of each column; `published` names tables of papers to set beside the measured numbers (see
-    `report.published`); table.md and table.tex print each mean's interval unless `intervals` is False.
+    The report holds the pictures of at most `pictures` test images; `root` is where their photographs lie on this
+    machine, if not where they lay when the manifest was frozen. Differences are taken from the method called
+    `reference`, without one from the best of each column; `published` names tables of papers to set beside the measured
+    numbers (see `report.published`); table.md and table.tex print each mean's interval unless `intervals` is False.
 
     Raises ValueError, in one sentence, when a folder is not a whole result, when the results do not belong together
     (`check`), when there is no such reference or published table, or when a completed picture is missing; then nothing
@@ -46,21 +49,15 @@ def compare(
         raise ValueError(
             "There is nothing to compare: give result folders, as in `inpaintlab compare results/glcic results/telea`."
         )
-    if pictures < 0:
-        raise ValueError(f"pictures={pictures} is negative: give the number of test images that the report shows.")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"out={out} is a file: name the folder that the tables and the report go to.")
     loaded = [Result.load(folder) for folder in results]
     check(loaded)
-    if reference is not None and reference not in [result.label for result in loaded]:
-        raise ValueError(
-            f"reference={reference} is none of the results: give one of {', '.join(result.label for result in loaded)}."
-        )
+    check_settings([result.label for result in loaded], out, pictures, reference, published)
     table = tabulate(loaded, reference, _comparable(load(published), loaded))
     texts = {
-        "table.md": markdown(table, intervals),
+        "table.md": markdown(table, intervals) + costs.markdown(table.results),
         "table.csv": csv(table),
-        "table.tex": latex(table, intervals),
+        "costs.csv": costs.csv(table.results),
+        "table.tex": latex(table, intervals) + costs.latex(table.results),
         "report.html": report.page(table, pictures, root),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -92,6 +89,22 @@ def check(results: list[Result]) -> None:
                     f"{other.folder} ({_in_words(other.metrics[metric])}): evaluate one of them again, "
                     "so that both use one definition."
                 )
+
+
+def check_settings(
+    labels: Sequence[str], out: Path, pictures: int, reference: str | None, published: Sequence[str]
+) -> None:
+    """Refuse settings of a comparison of methods with these `labels` that cannot be met.
+
+    Raises ValueError when a number is negative, `out` is a file, or there is no such reference or published table.
+    """
+    if pictures < 0:
+        raise ValueError(f"pictures={pictures} is negative: give the number of test images that the report shows.")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out={out} is a file: name the folder that the tables and the report go to.")
+    if reference is not None and reference not in labels:
+        raise ValueError(f"reference={reference} is none of the results: give one of {', '.join(labels)}.")
+    load(published)
 
 
 def _in_words(metric: Metric) -> str:
@@ -130,7 +143,10 @@ def _check_manifests(results: list[Result]) -> None:
 
 @command("compare")
 def run(cfg: DictConfig) -> None:
-    """Compare the folders in `cfg.results`, print one table a metric and say where the files are."""
+    """Compare the folders in `cfg.results` or those of a study, print the tables and say where the files are."""
+    console = Console()
+    if cfg.study is not None:
+        cfg = _studied(cfg, console)
     out = Path(cfg.out)
     table = compare(
         [Path(folder) for folder in cfg.results],
@@ -141,12 +157,33 @@ def run(cfg: DictConfig) -> None:
         published=cfg.published,
         intervals=cfg.intervals,
     )
-    console = Console()
-    for view in terminal_tables(table):
+    for view in [*terminal_tables(table), *costs.terminal(table.results)]:
         console.print(view)
-    for note in [table.caption("*", "~"), *table.notes()]:
+    for note in [table.caption("*", "~"), *table.notes(), *costs.notes(table.results)]:
         console.print(note, markup=False, highlight=False)
-    console.print(f"Wrote {out / 'report.html'}, table.md, table.csv and table.tex.", markup=False, highlight=False)
+    names = "table.md, table.csv, table.tex and costs.csv"
+    console.print(f"Wrote {out / 'report.html'}, {names}.", markup=False, highlight=False)
+    if cfg.logger:
+        from inpaintlab.report import tracked  # W&B takes a second to import
+
+        build = instantiate(cfg.logger, _convert_="all")
+        logger = build(run_dir=out, config=tracked.settings(table), job_type=tracked.JOB_TYPE)
+        tracked.track(logger, table, out, cfg.log_per_image)
+
+
+def _studied(cfg: DictConfig, console: Console) -> DictConfig:
+    """The settings of a study's comparison, once every result that it names is there."""
+    from inpaintlab import study  # brings every method and metric, which tables do without
+
+    if cfg.results:
+        raise ValueError("study=... names its own results: give a study or result folders, not both.")
+    found = study.Study.load(Path(cfg.study))
+    cfg = found.comparison(HydraConfig.get().overrides.task)
+    folders, missing = study.look(found)
+    check_settings([folder.name for folder in folders], Path(cfg.out), cfg.pictures, cfg.reference, cfg.published)
+    study.evaluate(found, missing, console)
+    cfg.results = [str(folder) for folder in folders]
+    return cfg
 
 
 def folders_as_override(arguments: list[str]) -> list[str]:
@@ -168,7 +205,7 @@ def folders_as_override(arguments: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Entry of `inpaintlab compare RESULTS... [out=comparison] [pictures=24]`."""
+    """Entry of `inpaintlab compare RESULTS... [out=comparison] [pictures=48]`."""
     sys.argv[1:] = folders_as_override(sys.argv[1:])
     run()
 

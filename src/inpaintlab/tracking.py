@@ -16,7 +16,13 @@ def csv_logger(run_dir: Path, flush_every: int = 10) -> CSVLogger:
 
 
 def wandb_logger(
-    run_dir: Path, config: dict[str, Any], project: str, entity: str | None, group: str | None, tags: list[str]
+    run_dir: Path,
+    config: dict[str, Any],
+    project: str,
+    entity: str | None,
+    group: str | None,
+    tags: list[str],
+    job_type: str | None = None,
 ) -> Logger:
     """W&B, online for a user who is logged in, else offline with one line that says how to upload later.
 
@@ -37,6 +43,7 @@ def wandb_logger(
         entity=entity,
         group=group,
         tags=tags,
+        job_type=job_type,
         config=config,
         resume="allow",
         mode=mode,
