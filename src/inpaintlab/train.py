@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from omegaconf import DictConfig
@@ -20,6 +22,8 @@ from inpaintlab.callbacks import Checkpoints, Panels, Validation
 from inpaintlab.config import command, plain
 from inpaintlab.data import DataModule
 from inpaintlab.inpainter import Inpainter, load_checkpoint, load_weights
+from inpaintlab.jobs import PARENT, end_with_parent, held
+from inpaintlab.journal import Journal
 from inpaintlab.metrics import require_fitting
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
@@ -51,12 +55,13 @@ def train(
     callbacks = [
         Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
         Checkpoints(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
+        Journal(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
         Panels(run_dir, every["panel"], cfg["panel_images"]),
         Progress(console),
     ]
     loggers = [csv_logger(run_dir)]
     if cfg["logger"]:
-        loggers.append(instantiate(cfg["logger"])(run_dir=run_dir, config=cfg | {"commit": commit()}))
+        loggers.append(instantiate(cfg["logger"], _convert_="all")(run_dir=run_dir, config=cfg | {"commit": commit()}))
     trainer = build_trainer(callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:
         facts = {
@@ -95,6 +100,12 @@ def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
         return cfg["mask"]
     low, high = cfg["hole_ratio"]
     return {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": cfg["mask"], "low": low, "high": high}
+
+
+def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of how it came about, for reports on it."""
+    data = {"data": cfg["data"]["source"], **{key: cfg["data"][key] for key in ("crop", "size", "flip", "batch_size")}}
+    return data | {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
 
 
 def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
@@ -148,12 +159,17 @@ def main(cfg: DictConfig) -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
     settings = plain(cfg)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ValueError("A sweep trains each job in a process of its own; use hydra/sweeper=grid, list or optuna.")
+    if PARENT in os.environ:
+        end_with_parent()
     run_dir = run_folder(settings, dict(HydraConfig.get().runtime.choices))
     seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
     model = instantiate(cfg.model)
     if not isinstance(model, Inpainter) or model.schedule is None:
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
     model.recipe, model.seed = settings["model"], cfg.seed
+    model.training_record = training_record(settings)
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
