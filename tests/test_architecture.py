@@ -10,14 +10,14 @@ import pytest
 import inpaintlab
 
 PACKAGE = Path(inpaintlab.__file__).parent
-COMMANDS = {"train", "evaluate", "complete", "compare", "manifest", "doctor", "weights", "cli"}
+COMMANDS = {"train", "evaluate", "complete", "compare", "manifest", "doctor", "shard", "weights", "cli"}
 ALLOWED = {
     "schedule": set(),
     "layers": set(),
     "losses": {"layers", "published.catalogue", "published.download"},
     "published.catalogue": set(),
     "published.download": {"published.catalogue"},
-    "metrics": set(),
+    "metrics": {"results"},
     "gray_metrics": {"metrics", "edges"},
     "edge_metrics": {"metrics", "edges"},
     "edges": set(),
@@ -33,10 +33,20 @@ ALLOWED = {
     "testset": {"config", "holes", "masks", "pictures", "results"},
     "pairs": {"holes", "mask_files", "masks", "pictures", "sources", "testset"},
     "leaks": {"holes", "mask_files", "sources", "testset"},
-    "statistics": {"results"},
+    "statistics": {"results", "bootstrap", "paired_tests"},
+    "bootstrap": set(),
+    "paired_tests": {"bootstrap"},
+    "results": set(),
+    "extra": set(),
+    "features": {"extra", "provenance", "testset"},
+    "set_metrics": {"extra", "features", "results"},
+    "perceptual": {"extra", "metrics", "provenance"},
+    "scoring": {"blending", "features", "metrics", "results", "testset"},
     "report.published": set(),
     "crops": {"masks", "pictures", "sources"},
-    "data": {"masks", "edges", "crops", "sources", "pictures"},
+    "storage": set(),
+    "shards": {"masks", "pictures", "sources", "storage"},
+    "data": {"masks", "edges", "crops", "sources", "shards", "pictures"},
 }
 ALLOWED_TO_MODELS = {"inpainter", "schedule", "losses", "layers", "edges"}
 
