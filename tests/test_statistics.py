@@ -162,7 +162,7 @@ def test_images_where_a_metric_is_undefined_are_left_out_of_the_pairs():
     assert (difference.mean, difference.pairs, difference.left_out) == (pytest.approx(0.15), 2, 1)
     assert (
         "a: 1 of 3 images have no mae; they are left out of these means and of their differences."
-        in tabulate([a]).notes()
+        in tabulate([a]).left_out()
     )
 
 

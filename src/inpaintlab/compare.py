@@ -157,12 +157,15 @@ def run(cfg: DictConfig) -> None:
         published=cfg.published,
         intervals=cfg.intervals,
     )
-    for view in [*terminal_tables(table), *costs.terminal(table.results)]:
+    shown = list(table.metrics)[: cfg.printed]
+    for view in [*terminal_tables(table, shown), *costs.terminal(table.results)]:
         console.print(view)
-    for note in [table.caption("*", "~"), *table.notes(), *costs.notes(table.results)]:
+    notes = [table.caption("*", "~"), *table.notes(), *table.left_out(shown), *costs.notes(table.results)]
+    if more := len(table.metrics) - len(shown):
+        notes.append(f"{more} more metrics stand in the files.")
+    files = "table.md, table.csv, table.tex and costs.csv"
+    for note in [*notes, f"Wrote {out / 'report.html'}, {files}."]:
         console.print(note, markup=False, highlight=False)
-    names = "table.md, table.csv, table.tex and costs.csv"
-    console.print(f"Wrote {out / 'report.html'}, {names}.", markup=False, highlight=False)
     if cfg.logger:
         from inpaintlab.report import tracked  # W&B takes a second to import
 

@@ -1,6 +1,7 @@
 """The table of a comparison as terminal text, Markdown and CSV."""
 
 import re
+from collections.abc import Sequence
 
 import polars as pl
 from rich.box import SIMPLE_HEAD
@@ -33,14 +34,14 @@ _CSV = {
 }
 
 
-def terminal_tables(table: Table) -> list[RichTable]:
-    """A table a metric, readable at 100 columns, and one of the headline metric's differences.
+def terminal_tables(table: Table, metrics: Sequence[str]) -> list[RichTable]:
+    """A table for each of these metrics, readable at 100 columns, and one of the headline metric's differences.
 
     The best of a column is bold and has a star, for pipes and paper; what is level with the best has a ~.
     """
     tables = []
     signs = {"best": "*", "level": "~", "": " "}
-    for metric in table.metrics:
+    for metric in metrics:
         view = _view(table.title(metric))
         for bin_name, n in table.bins.items():
             view.add_column(Text(f"{bin_name}\nn={n}"), justify="right", no_wrap=True)
@@ -95,7 +96,7 @@ def markdown(table: Table, intervals: bool = True) -> str:
                 [marked(result), *table.difference_cells(metric, difference)] for result, difference in differences
             ]
             lines += [*grid(rows), ""]
-    lines += [f"- {_escaped(note)}" for note in [table.caption("Bold", "Italic"), *table.notes()]]
+    lines += [f"- {_escaped(note)}" for note in [table.caption("Bold", "Italic"), *table.notes(), *table.left_out()]]
     for name, meaning in table.metrics.items():
         backend = "" if meaning.backend == "inpaintlab" else f"; computed by {meaning.backend}"
         lines.append(f"- `{name}`: {_escaped(meaning.definition + backend)}")

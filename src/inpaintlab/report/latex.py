@@ -80,5 +80,5 @@ def _caption(table: Table, intervals: bool) -> str:
     sentences = [f"{table.bins[ALL]} images of the manifest {manifest}, by mask bin."]
     if intervals:
         sentences.append("Below each number: its 95 % interval.")
-    sentences += [table.caption("Bold", "Italic"), *table.notes()]
+    sentences += [table.caption("Bold", "Italic"), *table.notes(), *table.left_out()]
     return " ".join(escaped(sentence) for sentence in sentences)

@@ -1,6 +1,6 @@
 """The table of a comparison: methods in rows, metric by mask bin in columns, and what may be said of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,12 +131,6 @@ class Table:
             notes.append("† sees something of the hidden part (an oracle): for orientation, never counted as best.")
         if not all(result.trained for result in self.results):
             notes.append("“untrained” marks methods whose weights were never trained: a floor, never counted as best.")
-        for labels, metrics, images in self._left_out("infinite"):
-            of = f"{images} of {self.bins[ALL]} images are reproduced exactly"
-            notes.append(f"{labels}: {of}; their infinite {metrics} is left out of the means and differences.")
-        for labels, metrics, images in self._left_out("undefined"):
-            of = f"{images} of {self.bins[ALL]} images have no {metrics}"
-            notes.append(f"{labels}: {of}; they are left out of these means and of their differences.")
         columns = [(metric, bin_name) for metric in self.metrics for bin_name in self.bins]
         if any(self.mean(result, *column) is None for result in self.results for column in columns):
             notes.append(f"{NO_MEAN} means that the metric was not computed, or that its values have no finite mean.")
@@ -146,17 +140,29 @@ class Table:
             notes.append(f"“{MARK}”: {source}; for orientation, never marked, never tested. {' '.join(doubts)}".strip())
         return notes
 
-    def _left_out(self, why: str) -> list[tuple[str, str, int]]:
-        """Methods, metrics and the number of images that these means leave out; what agrees is told once."""
+    def left_out(self, metrics: Iterable[str] | None = None) -> list[str]:
+        """Which images the means of these metrics (None: of all) leave out, and why; what agrees is told once."""
+        metrics = list(self.metrics if metrics is None else metrics)
+        told = []
+        for labels, names, images in self._counted(metrics, "infinite"):
+            of = f"{images} of {self.bins[ALL]} images are reproduced exactly"
+            told.append(f"{labels}: {of}; their infinite {names} is left out of the means and differences.")
+        for labels, names, images in self._counted(metrics, "undefined"):
+            of = f"{images} of {self.bins[ALL]} images have no {names}"
+            told.append(f"{labels}: {of}; they are left out of these means and of their differences.")
+        return told
+
+    def _counted(self, metrics: list[str], why: str) -> list[tuple[str, str, int]]:
+        """Methods, metrics and a number of images."""
         by_count: dict[tuple[str, int], list[str]] = {}
-        for metric in self.metrics:
+        for metric in metrics:
             for result in self.results:
                 if images := result.means[ALL].get(f"{metric}_{why}"):
                     by_count.setdefault((metric, images), []).append(result.label)
         told: dict[tuple[str, int], list[str]] = {}
         for (metric, images), labels in by_count.items():
             told.setdefault((", ".join(labels), images), []).append(metric)
-        return [(labels, ", ".join(metrics), images) for (labels, images), metrics in told.items()]
+        return [(labels, ", ".join(names), images) for (labels, images), names in told.items()]
 
     def _methods_of_statistics(self) -> list[str]:
         """What kind of interval and of test each kind of metric in the table has."""
