@@ -243,7 +243,7 @@ def test_images_without_pictures_in_the_page_are_told_by_their_file(seen):
 
 
 def test_raw_output_and_the_holes_outline_can_be_flipped(seen):
-    assert seen["raw"] == [True, False]
+    assert seen["raw"] == [False, True]
     assert seen["rim"] == ["none", '""']
 
 
