@@ -820,6 +820,7 @@ def test_compare_writes_the_table_the_csv_and_the_report(pair, tmp_path):
     assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == [
         "costs.csv",
         "report.html",
+        "seeds.csv",
         "table.csv",
         "table.md",
         "table.tex",

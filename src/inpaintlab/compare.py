@@ -12,7 +12,7 @@ from rich.console import Console
 
 from inpaintlab import report
 from inpaintlab.config import command
-from inpaintlab.report import costs
+from inpaintlab.report import costs, seeds
 from inpaintlab.report.formats import csv, markdown, terminal_tables
 from inpaintlab.report.latex import latex
 from inpaintlab.report.published import Published, load
@@ -34,7 +34,7 @@ def compare(
     published: Sequence[str] = (),
     intervals: bool = True,
 ) -> Table:
-    """Compare the result folders and write table.md, .csv and .tex, costs.csv and report.html into `out`.
+    """Compare the result folders and write table.md, .csv and .tex, costs.csv, seeds.csv and report.html into `out`.
 
     The report holds the pictures of at most `pictures` test images; `root` is where their photographs lie on this
     machine, if not where they lay when the manifest was frozen. Differences are taken from the method called
@@ -54,9 +54,10 @@ def compare(
     check_settings([result.label for result in loaded], out, pictures, reference, published)
     table = tabulate(loaded, reference, _comparable(load(published), loaded))
     texts = {
-        "table.md": markdown(table, intervals) + costs.markdown(table.results),
+        "table.md": markdown(table, intervals) + seeds.markdown(table) + costs.markdown(table.results),
         "table.csv": csv(table),
         "costs.csv": costs.csv(table.results),
+        "seeds.csv": seeds.csv(table),
         "table.tex": latex(table, intervals) + costs.latex(table.results),
         "report.html": report.page(table, pictures, root),
     }
@@ -158,12 +159,14 @@ def run(cfg: DictConfig) -> None:
         intervals=cfg.intervals,
     )
     shown = list(table.metrics)[: cfg.printed]
-    for view in [*terminal_tables(table, shown), *costs.terminal(table.results)]:
+    for view in [*terminal_tables(table, shown), *seeds.terminal(table, shown), *costs.terminal(table.results)]:
         console.print(view)
     notes = [table.caption("*", "~"), *table.notes(), *table.left_out(shown), *costs.notes(table.results)]
+    if seeds.groups(table.results):
+        notes.append(seeds.NOTE)
     if more := len(table.metrics) - len(shown):
         notes.append(f"{more} more metrics stand in the files.")
-    files = "table.md, table.csv, table.tex and costs.csv"
+    files = "table.md, table.csv, table.tex, costs.csv and seeds.csv"
     for note in [*notes, f"Wrote {out / 'report.html'}, {files}."]:
         console.print(note, markup=False, highlight=False)
     if cfg.logger:

@@ -10,7 +10,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from inpaintlab.report import costs, methods, plots
+from inpaintlab.report import costs, methods, plots, seeds
 from inpaintlab.report.cases import GALLERY, gallery, pair
 from inpaintlab.report.formats import DIFFERENCE_HEADINGS
 from inpaintlab.report.numbers import Numbers, as_json
@@ -52,7 +52,8 @@ def page(table: Table, count: int, root: str | None = None) -> str:
         manifest=first.manifest,
         commits=sorted({result.commit for result in table.results if result.commit}),
         evaluated=sorted({result.created[:10] for result in table.results}),
-        cost_notes=costs.notes(table.results),
+        cost_notes=costs.notes(table.results) + ([seeds.NOTE] if seeds.groups(table.results) else []),
+        seed_rows=seeds.rows,
         today=datetime.now(UTC).date().isoformat(),
         as_yaml=lambda config: yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     )

@@ -42,7 +42,7 @@ def terminal_tables(table: Table, metrics: Sequence[str]) -> list[RichTable]:
     tables = []
     signs = {"best": "*", "level": "~", "": " "}
     for metric in metrics:
-        view = _view(table.title(metric))
+        view = titled(table.title(metric))
         for bin_name, n in table.bins.items():
             view.add_column(Text(f"{bin_name}\nn={n}"), justify="right", no_wrap=True)
         for result in table.results:
@@ -57,7 +57,7 @@ def terminal_tables(table: Table, metrics: Sequence[str]) -> list[RichTable]:
             view.add_row(Text(marked(method)), *(Text(f"{number} ") for number in numbers), style="dim")
         tables.append(view)
     if differences := table.differences(table.headline):
-        view = _view(table.difference_title(table.headline))
+        view = titled(table.difference_title(table.headline))
         for heading in DIFFERENCE_HEADINGS:
             view.add_column(heading, justify="right", no_wrap=True)
         for result, difference in differences:
@@ -66,7 +66,8 @@ def terminal_tables(table: Table, metrics: Sequence[str]) -> list[RichTable]:
     return tables
 
 
-def _view(title: str) -> RichTable:
+def titled(title: str) -> RichTable:
+    """An empty table for the terminal, whose first column is the methods'."""
     view = RichTable(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     view.add_column("method", overflow="fold")
     return view
