@@ -25,6 +25,7 @@ from inpaintlab.crops import CentreSquare, Cut, RandomCrop
 from inpaintlab.data import DataModule, Positions, TrainingSet
 from inpaintlab.masks import Mask, Rectangle, sample_generator
 from inpaintlab.pictures import edge_tensor, image_tensor, read_rgb
+from inpaintlab.shard import Recipe, plan, write
 from inpaintlab.sources import Folder, Photos, Source, Toy
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -592,7 +593,11 @@ def test_crop_and_data_agree_on_the_size() -> None:
 def test_every_data_config_builds_a_working_module(tmp_path: Path, data: str, crop: str) -> None:
     fill(tmp_path / "train", "a.png")
     overrides = [f"data={data}", f"data/crop={crop}", "data.size=16"]
-    overrides += [f"data.root={tmp_path}"] if data == "folder" else []
+    packed = tmp_path / "packed"
+    if data == "shards":
+        write({"train": plan(Folder(str(tmp_path)), "train", packed, Recipe(None, 90), 1, seed=0)}, packed)
+    roots = {"folder": tmp_path, "shards": packed}
+    overrides += [f"data.root={roots[data]}"] if data in roots else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", overrides)
         built = instantiate(cfg.datamodule, mask=cfg.mask)

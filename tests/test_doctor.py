@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from commands import run_here
 from inpaintlab.doctor import Finding, examine, report
 from inpaintlab.sources import Folder, Photos, Toy
 
@@ -172,3 +173,9 @@ def test_the_command_ends_with_a_summary_and_an_exit_code(root: Path) -> None:
     assert missing.returncode == 1
     assert missing.stderr.startswith("inpaintlab doctor: The split 'train' was looked for at")
     assert sorted(root.iterdir()) == []
+
+
+def test_shards_are_told_where_they_are_examined(tmp_path: Path) -> None:
+    done = run_here("doctor", "data=shards", f"data.root={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "inpaintlab shard ... verify=true" in done.stderr

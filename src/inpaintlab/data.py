@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningDataModule
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from inpaintlab.crops import Crop
 from inpaintlab.masks import Mask, sample_generator
 from inpaintlab.pictures import edge_tensor, image_tensor
+from inpaintlab.shards import ShardPositions, Shards
 from inpaintlab.sources import Source
 
 
@@ -43,17 +45,17 @@ class TrainingSet(Dataset[dict[str, Any]]):
         self.mask = mask
         self.seed = seed
         self.flip = flip
-        self.names = source.names("train")
+        self.names = [] if isinstance(source, Shards) else source.names("train")
+        self.count = source.count("train") if isinstance(source, Shards) else len(self.names)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return self.count
 
     def __getitem__(self, position: tuple[int, int]) -> dict[str, Any]:
         """``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``edges`` (1, S, S) if any."""
         epoch, index = position
-        name = self.names[index]
         generator = sample_generator("training", self.seed, epoch, index)
-        picture = self.source.read("train", name)
+        name, picture = self.picture(index)
         cut = self.crop.train(picture, generator)
 
         tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(self.crop.size, self.crop.size, generator)}
@@ -68,6 +70,13 @@ class TrainingSet(Dataset[dict[str, Any]]):
         if torch.rand((), generator=generator) < self.flip:
             tensors = {key: tensor.flip(-1) for key, tensor in tensors.items()}
         return {**tensors, "name": name}
+
+    def picture(self, index: int) -> tuple[str, Image.Image]:
+        """Name and picture of an item, as the source has it."""
+        if isinstance(self.source, Shards):  # the names of millions are not kept
+            return self.source.at("train", index)
+        name = self.names[index]
+        return name, self.source.read("train", name)
 
 
 @functools.lru_cache(maxsize=4)
@@ -188,15 +197,18 @@ class DataModule(LightningDataModule):
         assert self.trainer is not None, "the trainer asks for this"
         schedule: Any = self.trainer.lightning_module.schedule
         samples = self.training_set()
-        positions = Positions(
-            len(samples),
-            self.batch_size,
-            self.seed,
-            total=schedule.total,
-            start=schedule.iteration,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
-        )
+        part = {
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "total": schedule.total,
+            "start": schedule.iteration,
+            "rank": self.trainer.global_rank,
+            "world_size": self.trainer.world_size,
+        }
+        positions: Sampler[list[tuple[int, int]]] = Positions(len(samples), **part)
+        if isinstance(self.source, Shards):
+            sizes = [shard.pictures for shard in self.source.shards("train")]
+            positions = ShardPositions(sizes, self.source.window, bring=self.source.bring, **part)
         return DataLoader(samples, batch_sampler=positions, **self._loading())
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
@@ -209,14 +221,17 @@ class DataModule(LightningDataModule):
         """The mean over the training pictures of each picture's mean colour: RGB in [0, 1], GLCIC's fill.
 
         Pictures count equally whatever their size, and are neither resized nor cropped. Of more than 1000 pictures 1000
-        are taken, chosen by the seed. The result is kept.
+        are taken, chosen by the seed; of shards the first 1000, which were shuffled when they were packed, because
+        others would lie in a thousand shards. The result is kept.
         """
         if self._mean is None:
-            names = self.source.names("train")
-            chosen = torch.randperm(len(names), generator=sample_generator("mean pixel", self.seed))[:1000].tolist()
+            samples = self.training_set()
+            chosen = torch.randperm(len(samples), generator=sample_generator("mean pixel", self.seed))[:1000].tolist()
+            if isinstance(self.source, Shards):
+                chosen = list(range(min(1000, len(samples))))
 
             def mean(index: int) -> np.ndarray:
-                return np.asarray(self.source.read("train", names[index])).mean(axis=(0, 1), dtype=np.float64)
+                return np.asarray(samples.picture(index)[1]).mean(axis=(0, 1), dtype=np.float64)
 
             with ThreadPoolExecutor(max_workers=max(1, self.workers)) as threads:
                 self._mean = torch.from_numpy(np.mean(list(threads.map(mean, chosen)), axis=0) / 255).float()

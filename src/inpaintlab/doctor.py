@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from inpaintlab.config import command
 from inpaintlab.pictures import open_image, read_rgb
+from inpaintlab.shards import Shards
 from inpaintlab.sources import SPLITS, Source
 
 EXAMPLES = 5
@@ -153,6 +154,8 @@ def report(findings: list[Finding], files: Counter[str], console: Console) -> in
 def main(cfg: DictConfig) -> None:
     """Examine the data of the configuration; exit code 1 when something must be mended."""
     source: Source = instantiate(cfg.data.source, _convert_="all")
+    if isinstance(source, Shards):
+        raise ValueError("Shards are examined as they are packed: inpaintlab shard ... verify=true checks every byte.")
     console = Console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("examining files", total=None)

@@ -1,5 +1,6 @@
 """Reading pictures of every common kind as 8-bit RGB, and handing them on as tensors."""
 
+import io
 import threading
 from pathlib import Path
 
@@ -15,16 +16,17 @@ MAX_PIXELS = 89_478_485
 _pillow_limit = threading.Lock()
 
 
-def read_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read_rgb(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None = None) -> Image.Image:
     """Read a picture of any common kind as 8-bit RGB.
 
     The EXIF orientation is applied. Grey, palette, 1-bit and CMYK pictures are converted. 16 bits are scaled to 8, so
     that 65535 becomes 255. What is transparent is composited on white. Of several pages or frames the first counts.
+    Where ``content`` holds the file's bytes, ``path`` only says in errors where they are from.
 
     Raises:
         ValueError: the file is missing, damaged, larger than ``max_pixels``, or of a kind without a defined range.
     """
-    image = open_image(path, max_pixels)
+    image = open_image(path, max_pixels, content)
     if image.mode in ("I", "F"):
         image.close()
         raise ValueError(
@@ -38,8 +40,8 @@ def read_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise ValueError(f"{path} cannot be decoded ({error}); copy it again from its source or remove it.") from error
 
 
-def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Open a picture and read its header only: size and mode as they are stored.
+def open_image(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None = None) -> Image.Image:
+    """Open a picture and read its header only: size and mode as they are stored; arguments as of `read_rgb`.
 
     Raises:
         ValueError: the file is missing, no picture, or larger than ``max_pixels``.
@@ -48,7 +50,7 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(path)
+            image = Image.open(path if content is None else io.BytesIO(content))
         except FileNotFoundError as error:
             raise ValueError(f"{path} does not exist; restore it or take it off the list of images.") from error
         except Exception as error:  # a damaged header fails in as many ways as there are formats

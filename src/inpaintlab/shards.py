@@ -1,0 +1,278 @@
+"""Pictures packed into tar files (webdataset's shards), on disk or behind a URL, and the order of training on them.
+
+A folder of shards holds ``shards.json``, which lists the shards of each split, and for each shard ``<name>.tar`` a
+``<name>.json`` that says where each picture lies in it. So any picture is read without reading the others. A shard
+behind a URL is fetched whole to this machine and then read like one on disk: order, batches and resumed runs are the
+same for both.
+"""
+
+import functools
+import hashlib
+import os
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO, final
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from inpaintlab.masks import sample_generator
+from inpaintlab.pictures import MAX_PIXELS, read_rgb
+from inpaintlab.shard_lists import LIST, Packed, Shard, parse_index, parse_list
+from inpaintlab.sources import SPLITS, Source
+from inpaintlab.storage import Storage
+
+MOST = 64
+"""The most shards that training can mix at a time: each process keeps as many indices in memory."""
+
+
+@functools.lru_cache(maxsize=MOST)  # a shard's index takes some hundred kilobytes
+def _index(path: Path, sha256: str) -> tuple[Packed, ...]:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{path} is not the index that {LIST} promises; write the shards again.")
+    return parse_index(content, str(path))
+
+
+def _part(file: BinaryIO, packed: Packed, place: str) -> bytes:
+    if packed.offset + packed.bytes > os.fstat(file.fileno()).st_size:  # an index may ask for any number of bytes
+        raise ValueError(f"{place} ends before its picture {packed.name}; write the shards again.")
+    file.seek(packed.offset)
+    return file.read(packed.bytes)
+
+
+@final
+class Shards(Source):
+    """Pictures in shards, as ``inpaintlab shard`` writes them.
+
+    Training reads a picture by its place (`at`), so that no process holds the names of millions. A manifest reads it by
+    its name, which is the one it had in the folder that was packed.
+
+    Args:
+        root: the folder with ``shards.json``, or its URL.
+        window: shards that training mixes at a time (see `ShardPositions`); behind a URL, about twice as many have to
+            find room on this machine for each process.
+        max_pixels: a picture with more pixels than this is refused before it is decoded.
+
+    Nothing is read before the first question.
+    """
+
+    def __init__(self, root: str, window: int = 16, max_pixels: int = MAX_PIXELS) -> None:
+        if not 1 <= window <= MOST:
+            raise ValueError(f"data.source.window={window} shards cannot be mixed; give a number from 1 to {MOST}.")
+        self.storage = Storage(root)
+        self.window = window
+        self.max_pixels = max_pixels
+        self._shards: dict[str, list[Shard]] | None = None
+        self._places: dict[str, dict[str, int]] = {}
+        self._ends: dict[str, list[int]] = {}
+
+    def shards(self, split: str) -> list[Shard]:
+        """The shards of a split. Raises a ValueError when there are none."""
+        if split not in SPLITS:
+            raise ValueError(f"There is no split '{split}'; it is one of {', '.join(SPLITS)}.")
+        if self._shards is None:
+            self._shards = parse_list(self.storage.read(LIST), self.storage.place(LIST))
+        if not sum(shard.pictures for shard in self._shards.get(split, [])):
+            raise ValueError(f"{self.storage.place(LIST)} lists no pictures in the split '{split}'; pack them first.")
+        return self._shards[split]
+
+    def count(self, split: str) -> int:
+        """How many pictures a split has."""
+        return self._ends_of(split)[-1]
+
+    def at(self, split: str, index: int) -> tuple[str, Image.Image]:
+        """Name and picture at a place, counted through the shards in their order."""
+        shard, packed = self._locate(split, index)
+        return packed.name, self._decode(shard, packed)
+
+    def content(self, split: str, index: int) -> bytes:
+        """The bytes of the picture at a place, as they lie in the shard."""
+        return self._bytes(*self._locate(split, index))
+
+    def names(self, split: str) -> list[str]:
+        """The names of all pictures in the order of the shards; reads every index."""
+        return list(self._places_of(split))
+
+    def read(self, split: str, name: str) -> Image.Image:
+        """The picture, converted as `read_rgb` says."""
+        return self._decode(*self._locate(split, self._place(split, name)))
+
+    def sha256(self, split: str, name: str) -> str:
+        """Hash over the bytes of the picture as they lie in the shard."""
+        return hashlib.sha256(self._bytes(*self._locate(split, self._place(split, name)))).hexdigest()
+
+    def bring(self, shards: Sequence[int]) -> None:
+        """Begin to fetch these shards of the training split in the background, if they are behind a URL.
+
+        What goes wrong is not told here, but when a picture of the shard is asked for.
+        """
+        if self.storage.remote:
+            threading.Thread(target=self._bring, args=(list(shards),), daemon=True).start()
+
+    def _bring(self, shards: list[int]) -> None:
+        for number in shards:
+            shard = self.shards("train")[number]
+            try:
+                self.storage.path(shard.file, shard.sha256)
+            except ValueError:
+                return
+
+    def _ends_of(self, split: str) -> list[int]:
+        if split not in self._ends:
+            self._ends[split] = list(accumulate(shard.pictures for shard in self.shards(split)))
+        return self._ends[split]
+
+    def _locate(self, split: str, index: int) -> tuple[Shard, Packed]:
+        ends = self._ends_of(split)
+        if not 0 <= index < ends[-1]:
+            raise IndexError(f"the split '{split}' has {ends[-1]} pictures, no {index}")
+        number = bisect_right(ends, index)
+        shard = self.shards(split)[number]
+        items = self._items(shard)
+        if len(items) != shard.pictures:
+            raise ValueError(
+                f"{self.storage.place(shard.index_file)} has {len(items)} pictures, {LIST} {shard.pictures}."
+            )
+        return shard, items[index - (ends[number - 1] if number else 0)]
+
+    def _items(self, shard: Shard) -> tuple[Packed, ...]:
+        try:
+            return _index(self.storage.path(shard.index_file, shard.index_sha256), shard.index_sha256)
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"{self.storage.place(shard.index_file)} does not exist; write the shards again."
+            ) from error
+
+    def _place(self, split: str, name: str) -> int:
+        try:
+            return self._places_of(split)[name]
+        except KeyError:
+            raise ValueError(f"{self.storage.root} has no picture '{name}' in the split '{split}'.") from None
+
+    def _places_of(self, split: str) -> dict[str, int]:
+        if split not in self._places:
+            names = [packed.name for shard in self.shards(split) for packed in self._items(shard)]
+            self._places[split] = {name: place for place, name in enumerate(names)}
+        return self._places[split]
+
+    def _decode(self, shard: Shard, packed: Packed) -> Image.Image:
+        place = f"{self.storage.place(shard.file)}:{packed.name}"
+        return read_rgb(place, self.max_pixels, content=self._bytes(shard, packed))
+
+    def _bytes(self, shard: Shard, packed: Packed) -> bytes:
+        for last in (False, True):
+            try:
+                with self.storage.path(shard.file, shard.sha256).open("rb") as file:
+                    return _part(file, packed, self.storage.place(shard.file))
+            except FileNotFoundError as error:
+                if last or not self.storage.remote:  # a fetched shard may be deleted for room just before it is opened
+                    place = self.storage.place(shard.file)
+                    raise ValueError(f"{place} does not exist; write the shards again.") from error
+        raise AssertionError("unreachable")
+
+
+@final
+class ShardPositions(Sampler[list[tuple[int, int]]]):
+    """The order of training on shards as a pure function, and the batches of one process in it.
+
+    Each epoch deals all shards out to the processes in a random order. A process takes ``window`` of its shards at a
+    time and gives their pictures in a random order, then the next ones; after its last shard its next epoch follows. So
+    it reads few shards at a time, and a batch may straddle epochs; none is short. In an epoch each picture is given
+    once by one process. A process whose shards hold fewer pictures comes to its next epoch sooner.
+
+    Everything follows from the seed, so a run that is resumed continues with the very next batch, and the number of
+    workers changes nothing; the number of processes gives another order.
+
+    Args:
+        sizes: how many pictures each shard has.
+        window: shards whose pictures are mixed.
+        batch_size: items per batch and process.
+        seed: gives the order.
+        total: batches in the whole run; also the length of this sampler, whatever ``start`` is, because Lightning
+            counts the batches done before a resume as part of it.
+        start: the first batch to give: those before it are done.
+        rank: this process.
+        world_size: number of processes.
+        bring: called with shards that will soon be needed.
+
+    Raises:
+        ValueError: there are fewer shards than processes, or a shard without pictures.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        window: int,
+        batch_size: int,
+        seed: int,
+        total: int,
+        start: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        bring: Callable[[Sequence[int]], None] = lambda shards: None,
+    ) -> None:
+        if len(sizes) < world_size:
+            raise ValueError(
+                f"{len(sizes)} shards cannot be dealt to {world_size} processes; write smaller ones "
+                "(inpaintlab shard pictures_per_shard=...)."
+            )
+        if batch_size < 1 or min(sizes) < 1:
+            raise ValueError(f"There are no batches of {batch_size} from shards of {min(sizes)} pictures or more.")
+        self.sizes = list(sizes)
+        self.firsts = [0, *accumulate(sizes)]
+        self.window = window
+        self.batch_size = batch_size
+        self.seed = seed
+        self.total = total
+        self.start = start
+        self.rank = rank
+        self.world_size = world_size
+        self.bring = bring
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Lists of ``(epoch, index)``: batches ``start`` to ``total - 1`` of this rank."""
+        row = self._row(self.start * self.batch_size)
+        for _ in range(self.start, self.total):
+            yield [next(row) for _ in range(self.batch_size)]
+
+    def _row(self, skip: int) -> Iterator[tuple[int, int]]:
+        """The endless row of this process's samples without the first ``skip``, which are counted and not drawn."""
+        windows = self._windows()
+        epoch, shards = next(windows)
+        while skip >= (held := sum(self.sizes[shard] for shard in shards)):
+            skip -= held
+            epoch, shards = next(windows)
+        while True:
+            following = next(windows)
+            self.bring([*shards, *following[1]])
+            for index in self._mixed(epoch, shards)[skip:].tolist():
+                yield epoch, index
+            skip = 0
+            epoch, shards = following
+
+    def _windows(self) -> Iterator[tuple[int, list[int]]]:
+        """Epoch and shards of each window, without end."""
+        epoch = 0
+        while True:
+            order = torch.randperm(len(self.sizes), generator=sample_generator("shards", self.seed, epoch)).tolist()
+            # Where the shards do not divide evenly, another process has the one more in each epoch.
+            mine = order[(self.rank + epoch) % self.world_size :: self.world_size]
+            for first in range(0, len(mine), self.window):
+                yield epoch, mine[first : first + self.window]
+            epoch += 1
+
+    def _mixed(self, epoch: int, shards: list[int]) -> Tensor:
+        """The places of all pictures of a window in random order."""
+        places = torch.cat([torch.arange(self.firsts[shard], self.firsts[shard + 1]) for shard in shards])
+        # A shard is once in an epoch, so the first one names the window.
+        generator = sample_generator("window", self.seed, epoch, shards[0])
+        return places[torch.randperm(len(places), generator=generator)]
