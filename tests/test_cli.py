@@ -26,7 +26,8 @@ def test_help_gives_each_verb_a_line(
 ) -> None:
     dispatch(monkeypatch, *arguments)
     lines = capsys.readouterr().out.splitlines()
-    assert set(cli.VERBS) == {"train", "evaluate", "complete", "compare", "manifest", "doctor", "weights"}
+    verbs = {"train", "evaluate", "complete", "compare", "manifest", "doctor", "weights", "shard", "bench", "sweep"}
+    assert set(cli.VERBS) == verbs
     for verb, meaning in cli.VERBS.items():
         assert [line for line in lines if line.split()[:1] == [verb]] == [f"  {verb:<10} {meaning}"]
         assert len(f"  {verb:<10} {meaning}") <= 120

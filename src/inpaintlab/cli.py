@@ -12,7 +12,10 @@ VERBS = {
     "complete": "fill the holes of your own photographs",
     "compare": "tables and a report: inpaintlab compare RESULTS... or compare study=FILE.yaml",
     "manifest": "frozen test sets: inpaintlab manifest create | show | verify | split | leaks | import",
+    "sweep": "how the jobs of inpaintlab train -m stand: inpaintlab sweep status DIR | export wandb",
     "weights": "what others have published: inpaintlab weights list | fetch NAME | import FILE...",
+    "shard": "pack a folder of pictures into tar files, for disks and URLs that hold millions",
+    "bench": "how fast one core prepares training samples: inpaintlab bench data",
     "doctor": "list every file of a data set that would spoil a run",
 }
 

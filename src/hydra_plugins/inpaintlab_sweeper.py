@@ -1,0 +1,126 @@
+"""The sweeper of ``inpaintlab train -m``: Hydra takes sweepers from this namespace only."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+if TYPE_CHECKING:
+    from inpaintlab.sweep_folder import Job, SweepFolder
+
+_LEFT_ALONE = ("done", "running", "stopped")
+
+
+@final
+class JobSweeper(Sweeper):
+    """Runs the jobs that a search chooses, each once: what is done, running or given up is left alone.
+
+    Args:
+        search: an ``inpaintlab.search.Search``, which chooses the jobs.
+        params: sweeps that stand in a file, key to values; those of the command line replace them.
+    """
+
+    def __init__(self, search: Any, params: dict[str, str] | None = None) -> None:
+        self.search = search
+        self.params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra hands over; instead of the task in this process, a job is a process of its own."""
+        self.context = hydra_context
+        self.settings = config
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run the sweep; exit code 1 unless every job is done or given up."""
+        try:
+            left = self._run(arguments)
+        except ValueError as error:
+            print(f"inpaintlab train: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
+        if left:
+            raise SystemExit(1)
+
+    def _run(self, arguments: list[str]) -> bool:
+        """Run the sweep; whether something is left to do."""
+        from inpaintlab import jobs, sweep_folder  # not in each of Hydra's scans for plugins
+
+        fixed, swept = self._divided(arguments)
+        keys = [override.get_key_element() for override in swept]
+        name = self.settings.name or sweep_folder.sweep_name(keys, fixed)
+        sweep = sweep_folder.SweepFolder.opened(Path(self.settings.runs) / name, fixed)
+        with open_dict(self.settings):
+            self.settings.name = name  # where a launcher keeps its own files
+        os.environ[jobs.SWEEP] = str(os.getpid())
+        launcher = self._launcher(jobs.run)
+        asked: list[str] = []
+        for batch in self.search.batches(sweep, fixed, swept):
+            todo = self._new(sweep, batch)
+            for job in launcher.launch(todo, initial_job_idx=len(asked)) if todo else ():
+                if job.status == JobStatus.FAILED:  # not the training, which is recorded, but what starts it
+                    reason = " ".join(str(job._return_value).split())
+                    print(f"inpaintlab train: a job was not started ({job.overrides}): {reason}", file=sys.stderr)
+            asked += [job.name for job in batch]
+        return _closed(sweep, asked)
+
+    def _new(self, sweep: "SweepFolder", batch: "list[Job]") -> list[list[str]]:
+        """The overrides of those jobs that have something left to do, once all of them are found to be sound."""
+        from inpaintlab import jobs, sweep_folder
+
+        if len({job.name for job in batch}) < len(batch):
+            raise ValueError("Two jobs of the sweep have one name; call them differently.")
+        commands = {job.name: [*job.overrides, f"name='{sweep.path.name}/{job.name}'"] for job in batch}
+        states = {}
+        for job, command in commands.items():
+            planned = jobs.planned(self.context.config_loader.load_sweep_config(self.settings, command))
+            states[job] = jobs.state_of(sweep.path / job, planned)
+        sweep.add(batch)
+        todo = [command for job, command in commands.items() if states[job] not in _LEFT_ALONE]
+        print(f"{sweep.path}: {sweep_folder.summary(states)}; {len(todo)} to start, each tells in its output.log")
+        return todo
+
+    def _divided(self, arguments: list[str]) -> tuple[list[str], list[Override]]:
+        """The overrides that all jobs share, and those that take several values."""
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        given = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        last = {override.get_key_element(): override for override in parser.parse_overrides(given)}
+        swept = [override for override in last.values() if override.is_sweep_override()]
+        for override in swept:
+            if override.get_key_element() in ("name", "runs"):
+                raise ValueError(f"{override.input_line}: a sweep has one folder, in which its jobs have their own.")
+        last.pop("name", None)
+        return [_in_words(override) for override in last.values() if not override.is_sweep_override()], swept
+
+    def _launcher(self, task: TaskFunction) -> Launcher:
+        try:
+            return Plugins.instance().instantiate_launcher(self.context, task, self.settings)
+        except (ImportError, RuntimeError) as error:
+            target = self.settings.hydra.launcher._target_
+            raise ValueError(f'The launcher {target} is not installed: pip install "inpaintlab[sweeps]".') from error
+
+
+def _closed(sweep: "SweepFolder", asked: list[str]) -> bool:
+    """Print how the jobs that were asked for stand; whether one of them is neither done nor given up."""
+    from rich.console import Console
+
+    from inpaintlab import sweep_folder
+
+    console = Console()
+    for table in filter(None, [sweep_folder.overview(sweep), sweep_folder.by_seed(sweep)]):
+        console.print(table)
+    states = {job: state for job, state in sweep.states().items() if job in asked}
+    print(f"{sweep.path}: {sweep_folder.summary(states)}")
+    return any(state not in ("done", "stopped") for state in states.values())
+
+
+def _in_words(override: Override) -> str:
+    if override.is_delete():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={override.get_value_element_as_str()}"

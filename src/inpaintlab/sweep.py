@@ -1,0 +1,116 @@
+"""The command ``inpaintlab sweep``: how the jobs of a sweep stand, and the same sweep for W&B's agents."""
+
+import contextlib
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from rich.console import Console
+
+from inpaintlab.config import CONF, command
+from inpaintlab.sweep_folder import SweepFolder, by_seed, overview, summary
+
+_MULTIRUN = ("-m", "--multirun")
+
+
+@command("sweep")
+def status(cfg: DictConfig) -> None:
+    """Print each job's state, batches, best validation score and time, and the means over seeds."""
+    sweep = SweepFolder.load(Path(cfg.sweep))
+    console = Console()
+    for table in filter(None, [overview(sweep), by_seed(sweep)]):
+        console.print(table, markup=False, highlight=False)
+    console.print(f"{sweep.path}: {summary(sweep.states())}", markup=False, highlight=False, soft_wrap=True)
+
+
+def export() -> None:
+    """Print the W&B sweep that does what ``inpaintlab train -m`` does with the same overrides."""
+    if len(sys.argv) < 3 or sys.argv[1] != "wandb":
+        print("usage: inpaintlab sweep export wandb KEY=VALUE,VALUE ... > sweep.yaml", file=sys.stderr)
+        raise SystemExit(2)
+    try:
+        print(yaml.safe_dump(wandb_sweep(sys.argv[2:]), sort_keys=False), end="")
+    except (HydraException, ValueError) as error:
+        print(f"inpaintlab sweep export: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def wandb_sweep(overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration of a W&B sweep from the overrides of a Hydra multirun.
+
+    Its agents call ``inpaintlab train`` with ``${args_no_hyphens}``, the form ``key=value`` that Hydra reads. A grid,
+    or a Bayesian search where an interval has no end of values; the metric is the setting ``monitor``.
+
+    Raises:
+        ValueError: no override takes several values.
+    """
+    parsed = OverridesParser.create().parse_overrides([entry for entry in overrides if entry not in _MULTIRUN])
+    # an agent is the launcher, and its runs are named by their own settings
+    parsed = [entry for entry in parsed if not entry.is_hydra_override() and entry.get_key_element() != "name"]
+    swept = [override for override in parsed if override.is_sweep_override()]
+    fixed = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
+    if not swept:
+        raise ValueError("Nothing is swept; give a setting several values, as in seed=1,2,3.")
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        monitor = compose("train", fixed).monitor
+    parameters = {override.get_key_element(): _parameter(override) for override in swept}
+    endless = any("values" not in parameter for parameter in parameters.values())
+    return {
+        "method": "bayes" if endless else "grid",
+        "metric": {"name": monitor.name, "goal": "maximize" if monitor.higher_is_better else "minimize"},
+        "parameters": parameters,
+        "command": ["inpaintlab", "train", *fixed, "${args_no_hyphens}"],
+    }
+
+
+def _parameter(override: Override) -> dict[str, Any]:
+    """A swept setting in the words of W&B: numbers as such, anything else as Hydra's text."""
+    values = override.value()
+    if isinstance(values, IntervalSweep):
+        assert values.start is not None
+        assert values.end is not None
+        kind = "int_uniform" if isinstance(values.start, int) and isinstance(values.end, int) else "uniform"
+        if "log" in values.tags:
+            kind = {"uniform": "log_uniform_values", "int_uniform": "q_log_uniform_values"}[kind]
+        return {"distribution": kind, "min": values.start, "max": values.end}
+    return {"values": [_number(text) for text in dict.fromkeys(override.sweep_string_iterator())]}
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+VERBS = {"status": status, "export": export}
+
+
+def main() -> None:
+    """Entry of ``inpaintlab sweep status DIR`` and ``inpaintlab sweep export wandb KEY=VALUE,VALUE ...``."""
+    verb = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1].isalpha() else None
+    if verb is None:
+        status()
+        return
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        guess = f" Did you mean '{near[0]}'?" if near else ""
+        print(f"inpaintlab sweep: there is no '{verb}'.{guess} There are: {', '.join(VERBS)}.", file=sys.stderr)
+        raise SystemExit(2)
+    del sys.argv[1]
+    if verb == "status" and len(sys.argv) > 1 and not sys.argv[1].startswith(("-", "sweep=")):
+        # DIR is the setting `sweep`, quoted so that any name passes through Hydra's grammar
+        sys.argv[1] = f"sweep={QuotedString(sys.argv[1], Quote.single).with_quotes()}"
+    VERBS[verb]()
+
+
+if __name__ == "__main__":
+    main()
