@@ -459,7 +459,7 @@ def test_a_run_on_shards_that_is_killed_ends_like_an_unbroken_one(packed: Path, 
     command = [SCRIPT, "train", *settings, "name=broken"]
     process = start(*command, cwd=tmp_path, home=tmp_path / "home", output=tmp_path / "output.txt")
     try:
-        kill_in_phase(process, broken, 8, 16)
+        kill_in_phase(process, broken, 4, 24)
     finally:
         process.kill()
         process.wait()
