@@ -1,8 +1,9 @@
 """Inpainter: what every method shares, from a batch to finished pixels, from a loss to a step."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from hydra.utils import instantiate
 from jaxtyping import Float
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import ParallelStrategy
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.optim import Optimizer
 
 from inpaintlab.blending import blend
 from inpaintlab.config import only_ours
@@ -23,6 +26,7 @@ from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
 
 Losses = dict[str, Tensor]
+_AVERAGES = "averages."  # of the names of averaged weights in a checkpoint
 
 
 class Inpainter(LightningModule, ABC):
@@ -38,6 +42,12 @@ class Inpainter(LightningModule, ABC):
         smallest: the least height and width that ``forward`` accepts, in pixels.
     """
 
+    adversaries: Mapping[str, str] = {}
+    """Each discriminator's name and that of the generator that it judges."""
+
+    survives_bfloat16 = True
+    """Whether the gradients of young networks keep their direction when convolutions are computed in bfloat16."""
+
     oracle = False
     """Whether the method is shown ground truth inside the hole; tables mark it and never call it best."""
 
@@ -51,6 +61,19 @@ class Inpainter(LightningModule, ABC):
         self.stride = stride
         self.smallest = smallest
         self.seed = 0
+        self.accumulate = 1
+        """Batches whose gradients are averaged to one step of each optimizer."""
+        self.gradient_limit: float | None = None
+        """The largest norm of one network's gradient; a larger one is scaled down to it."""
+        self.average: float | None = None
+        """The decay of the moving average that the generators which complete images are; None where it is them."""
+        self.averages: nn.ModuleDict | None = None
+        """That average while the generators learn, by their names."""
+        self.noting = False
+        """Whether this batch keeps ``notes`` for the log: gradient norms and verdicts, tensors that are not read."""
+        self.notes: dict[str, Tensor] = {}
+        self.logged: dict[str, float] = {}
+        """What was logged of this batch, in this process: losses, gradient norms, the discriminators' health."""
         self.recipe: dict[str, Any] = {}
         """The resolved configuration that built this model; the checkpoint carries it."""
         self.training_record: dict[str, Any] = {}
@@ -80,8 +103,11 @@ class Inpainter(LightningModule, ABC):
         return None
 
     def switches(self) -> dict[str, Any]:
-        """Where implementations of the same paper differ: what this model does, for plans, results and reports."""
-        return {}
+        """Where implementations of the same paper differ: what this model does, for plans, results and reports.
+
+        Also which weights complete the images, where these are an average.
+        """
+        return {} if self.average is None else {"generators": f"averaged over batches, decay {self.average:g}"}
 
     def loss_weights(self) -> dict[str, Mapping[str, float]]:
         """The weight of each loss by the network or phase that it trains, to be told before training."""
@@ -112,14 +138,28 @@ class Inpainter(LightningModule, ABC):
     def raw_output(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The method's output over the whole image in evaluation mode, before the known pixels are put back."""
         height, width = image.shape[-2:]
-        with evaluating(self):
+        with self.completing():
             return self(*self._shown(image, mask, edges))[..., :height, :width].clamp(0, 1).float()
+
+    @contextmanager
+    def completing(self) -> Iterator[None]:
+        """Evaluation mode for a while, with the averaged generators, if there are any, in place of those that learn."""
+        averages = dict(self.averages or {})
+        learning = {name: self.get_submodule(name) for name in averages}
+        with evaluating(self):
+            try:
+                for name, network in averages.items():
+                    self.register_module(name, network)
+                yield
+            finally:
+                for name, network in learning.items():
+                    self.register_module(name, network)
 
     @torch.no_grad()
     def seen_inside(self, image: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
         """``inner_pictures`` of these images, at their own size."""
         height, width = image.shape[-2:]
-        with evaluating(self):
+        with self.completing():
             pictures = self.inner_pictures(*self._shown(image, mask, None))
         return {name: picture[..., :height, :width] for name, picture in pictures.items()}
 
@@ -143,7 +183,7 @@ class Inpainter(LightningModule, ABC):
     # --- Lightning -------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Losses:
-        """Run ``learn`` at the schedule's position and count the batch.
+        """Run ``learn`` at the schedule's position, count the batch and log it when its time has come.
 
         Whatever is drawn at random in a step depends on (seed, iteration, rank) alone, so that a resumed run draws
         what the unbroken one would have drawn.
@@ -152,10 +192,30 @@ class Inpainter(LightningModule, ABC):
         phase = self.schedule.phase
         torch.manual_seed((self.seed * 1_000_003 + self.schedule.iteration) * 4099 + self.global_rank)
         self._set_learning_rate(phase)
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        left = -(self.schedule.iteration + 1) % every if every else math.inf
+        self.noting = left < self.accumulate  # of the step at the line of the log, or else the last before it
         losses = {name: loss.detach() for name, loss in self.learn(batch, phase).items()}
         self.schedule.advance()
-        self.log_dict({f"train/{name}": loss for name, loss in losses.items()})
+        self.logged = {} if left else self._log(losses)
         return losses
+
+    def _log(self, losses: Losses) -> dict[str, float]:
+        """Log the losses and what was noted, read from the device at once.
+
+        Not through Lightning's ``log``, which keeps repeating the last value of a loss whose phase has ended.
+        """
+        assert self.schedule is not None
+        told, self.notes = {f"train/{name}": loss for name, loss in losses.items()} | self.notes, {}
+        for discriminator, generator in self.adversaries.items():
+            if {f"grad/{discriminator}", f"grad/{generator}"} <= told.keys():
+                ratio = told[f"grad/{discriminator}"] / told[f"grad/{generator}"]
+                told[f"health/{discriminator}_gradient_ratio"] = ratio
+        logged = dict(zip(told, torch.stack([value.float() for value in told.values()]).tolist(), strict=True))
+        for logger in self.loggers:  # those of the first process; the others' do nothing
+            logger.log_metrics(logged, step=self.schedule.iteration - 1)
+            logger.save()
+        return logged
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete a batch of validation images."""
@@ -176,12 +236,50 @@ class Inpainter(LightningModule, ABC):
     def descend(self, loss: Tensor, *optimizers: LightningOptimizer) -> None:
         """One step of ``optimizers`` down ``loss``, from gradients that start at zero and are dropped afterwards.
 
+        With ``accumulate`` = k, k batches add their gradients, a k-th of each, and the last of them takes the step: a
+        batch k times as large, where its loss is the mean of theirs. That leaves out batch norm, spectral norm (its
+        power iteration goes on in each batch), errors divided by the batch's share of hole, and that a generator's
+        loss passes the updated discriminator in the last of the k batches alone.
+
         Networks that take part without learning belong into ``frozen`` while the loss is computed.
         """
-        self.manual_backward(loss)
-        for optimizer in optimizers:
+        assert self.schedule is not None
+        last = (self.schedule.iteration + 1) % self.accumulate == 0
+        with nullcontext() if last else self._unsynchronised():
+            self.manual_backward(loss / self.accumulate)
+        for optimizer in optimizers if last else ():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+
+    def _unsynchronised(self) -> AbstractContextManager[None]:
+        """Gradients stay in their process; those of the batch that steps bring them to the others."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Note the norm of the gradient and hold it to ``gradient_limit``; a loss scale is taken out by now."""
+        if self.gradient_limit is None and not self.noting:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters])
+        if self.gradient_limit is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.gradient_limit, norm)
+        if self.noting:
+            network = next(name for name, p in self.named_parameters() if p is parameters[0]).partition(".")[0]
+            self.notes[f"grad/{network}"] = norm
+
+    def note_verdicts(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> None:
+        """Keep for the log how the logits of a discriminator judge real and generated images.
+
+        The shares of each that it takes for what they are, and of logits so sure (under 1 % of doubt, |logit| > 4.6)
+        that cross entropy has next to no gradient left on the side that wins.
+        """
+        if self.noting:
+            network = next(name for name, part in self.named_children() if part is discriminator)
+            logits = torch.cat([real.detach().flatten(), fake.detach().flatten()])
+            shares = {"accuracy_real": real > 0, "accuracy_fake": fake < 0, "saturated": logits.abs() > math.log(99)}
+            for name, share in shares.items():
+                self.notes[f"health/{network}_{name}"] = share.float().mean()
 
     def _set_learning_rate(self, phase: Phase) -> None:
         rate = self.learning_rate if phase.learning_rate is None else phase.learning_rate
@@ -206,6 +304,7 @@ class Inpainter(LightningModule, ABC):
             "iterations": self.schedule.iteration,
             "images_seen": self.schedule.iteration * data.batch_size * self.trainer.world_size,
             "training": self.training_record,
+            "average": self.average,
         }
 
 
@@ -310,7 +409,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> None:
-    """Load a checkpoint's networks into ``model``; the model's schedule keeps its own position.
+    """Load a checkpoint's networks into ``model``; the model's schedule keeps its own position, averages stay behind.
 
     Networks that an imported checkpoint lacks, because they were never published, keep the model's own weights.
 
@@ -318,8 +417,9 @@ def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> N
         ValueError: names or shapes that differ, with the first of them.
     """
     absent = checkpoint["inpaintlab"].get("absent", [])
-    theirs = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith("schedule.")}
-    ours = {key: value for key, value in model.state_dict().items() if not key.startswith("schedule.")}
+    aside = ("schedule.", _AVERAGES)
+    theirs = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(aside)}
+    ours = {key: value for key, value in model.state_dict().items() if not key.startswith(aside)}
     wrong = [f"{key} is missing" for key in ours.keys() - theirs.keys() if key.partition(".")[0] not in absent]
     wrong += [f"{key} is unknown" for key in theirs.keys() - ours.keys()]
     wrong += [
@@ -332,11 +432,13 @@ def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> N
             f"{origin} does not fit {type(model).__name__} as configured: {len(wrong)} tensors differ, first: "
             f"{sorted(wrong)[0]}. Give the model the settings that the checkpoint was trained with."
         )
-    model.load_state_dict(theirs, strict=False)  # strictness is what the lines above are; 'schedule' alone is left out
+    model.load_state_dict(theirs, strict=False)  # strictness is what the lines above are
 
 
 def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpainter, dict[str, Any]]:
     """The trained model of a checkpoint, built from the recipe inside it with ``overrides`` on top.
+
+    Where the checkpoint holds averaged generators, these are the model's.
 
     Returns the model and the checkpoint's own record: its recipe ('model'), 'iterations' and 'images_seen'.
     """
@@ -345,5 +447,10 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     recipe = only_ours(OmegaConf.to_container(OmegaConf.merge(record["model"], overrides or {})), str(path))
     model = instantiate(recipe)
     model.recipe = recipe
+    model.average = record.get("average")
+    weights = checkpoint["state_dict"]
+    checkpoint["state_dict"] = weights | {
+        key.removeprefix(_AVERAGES): value for key, value in weights.items() if key.startswith(_AVERAGES)
+    }
     load_weights(model, checkpoint, str(path))
     return model, record

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torchmetrics import MetricCollection
 
+from inpaintlab.averaging import Averaging
 from inpaintlab.callbacks import Checkpoints, Panels, Validation
-from inpaintlab.config import command, plain
+from inpaintlab.config import FREE_TO_CHANGE, command, plain
 from inpaintlab.data import DataModule
+from inpaintlab.health import Health
 from inpaintlab.inpainter import Inpainter, load_checkpoint, load_weights
 from inpaintlab.jobs import PARENT, end_with_parent, held
-from inpaintlab.journal import Journal
+from inpaintlab.journal import Journal, note_finished
 from inpaintlab.metrics import require_fitting
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
@@ -31,8 +34,7 @@ from inpaintlab.results import write_json
 from inpaintlab.testset import Manifest, ManifestDataset
 from inpaintlab.tracking import csv_logger
 
-# What may differ between a run and its continuation; anything else makes another run.
-FREE_TO_CHANGE = ("trainer", "logger", "runs", "name", "every", "panel_images", "datamodule")
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 
 def train(
@@ -43,6 +45,7 @@ def train(
     console = Console()
     last = run_dir / "last.ckpt"
     if last.is_file() and load_checkpoint(last)["inpaintlab"]["iterations"] >= model.schedule.total:
+        note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
         console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
         return
     if cfg["init"] and not last.is_file():
@@ -53,10 +56,12 @@ def train(
 
     every = cfg["every"]
     callbacks = [
+        Averaging(),  # before all that looks at the averages
         Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
         Checkpoints(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
         Journal(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
         Panels(run_dir, every["panel"], cfg["panel_images"]),
+        Health(console, every["log"], **cfg["health"]),
         Progress(console),
     ]
     loggers = [csv_logger(run_dir)]
@@ -71,7 +76,8 @@ def train(
             "run": str(run_dir),
         }
         print_plan(console, model, facts, data.batch_size * trainer.world_size)
-    trainer.fit(model, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+    with held(run_dir) if trainer.is_global_zero else nullcontext():
+        trainer.fit(model, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
     if trainer.is_global_zero:
         console.print(f"done: {last}")
 
@@ -106,6 +112,60 @@ def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of how it came about, for reports on it."""
     data = {"data": cfg["data"]["source"], **{key: cfg["data"][key] for key in ("crop", "size", "flip", "batch_size")}}
     return data | {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
+
+
+def set_steps(model: Inpainter, cfg: dict[str, Any]) -> None:
+    """Tell the model how its batches become steps, and whether its generators are averaged.
+
+    No phase, saving or validation may cut the batches of a step apart. So a checkpoint always stands between two steps
+    and needs no gradients, which differ from process to process.
+
+    Raises:
+        ValueError: one does, or a setting is no number that it can be.
+    """
+    group, limit, average = cfg["accumulate"], cfg["clip_gradients"], cfg["average"]
+    if not _is_number(group, int) or group < 1:
+        raise ValueError(f"accumulate is {group}; give the whole number of batches that make a step, 1 for each.")
+    if limit is not None and not (_is_number(limit, int | float) and limit > 0):
+        raise ValueError(f"clip_gradients is {limit}; give the largest norm, a positive number, or null for none.")
+    if average is not None and not (_is_number(average, float) and 0 < average < 1):
+        raise ValueError(f"average is {average}; give a decay between 0 and 1, such as 0.999, or null for none.")
+    assert model.schedule is not None
+    for key in ("checkpoint", "validation"):
+        if cfg["every"][key] % group:
+            raise ValueError(
+                f"every.{key} is {cfg['every'][key]}, which is no multiple of accumulate={group}; give one, because "
+                "between them the gradients of a step are not complete."
+            )
+    for phase in model.schedule.phases:
+        if phase.batches % group:
+            raise ValueError(
+                f"Phase '{phase.name}' has {phase.batches} batches, which is no multiple of accumulate={group}; give "
+                "one, because a step belongs to one phase."
+            )
+    model.accumulate, model.gradient_limit, model.average = group, limit, average
+
+
+def require_precision(model: Inpainter, precision: str) -> None:
+    """See that the gradients survive the precision of training.
+
+    Raises:
+        ValueError: they do not, or it is one that nothing here was made for.
+    """
+    if precision == "bf16-mixed" and not model.survives_bfloat16:
+        raise ValueError(
+            f"trainer.precision is 'bf16-mixed', in which the gradients of {type(model).__name__} lose their direction "
+            "while it is young; give trainer.precision=32-true."
+        )
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"trainer.precision is '{precision}'; it can be {' or '.join(repr(name) for name in PRECISIONS)}, because "
+            "float16 needs a scale of the loss, which the optimizers of one batch would change under each other."
+        )
+
+
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
@@ -170,6 +230,8 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
     model.recipe, model.seed = settings["model"], cfg.seed
     model.training_record = training_record(settings)
+    set_steps(model, settings)
+    require_precision(model, str(cfg.trainer.precision))
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)

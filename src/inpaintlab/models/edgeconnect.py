@@ -113,6 +113,10 @@ class EdgeConnect(Inpainter):
 
     PHASES = ("edge", "inpaint", "edge_inpaint", "joint")
     NETWORKS = ("edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator")
+    adversaries: Mapping[str, str] = {
+        "edge_discriminator": "edge_generator",
+        "inpaint_discriminator": "inpaint_generator",
+    }
 
     def __init__(
         self,
@@ -280,10 +284,9 @@ class EdgeConnect(Inpainter):
 
     def discriminator_losses(self, discriminator: PatchDiscriminator, real: Tensor, fake: Tensor) -> Losses:
         """What the discriminator loses on real and generated input, in a forward pass each."""
-        return {
-            "real": self.gan.real(discriminator(real)[-1]),
-            "fake": self.gan.fake(discriminator(fake.detach())[-1]),
-        }
+        real_logits, fake_logits = discriminator(real)[-1], discriminator(fake.detach())[-1]
+        self.note_verdicts(discriminator, real_logits, fake_logits)
+        return {"real": self.gan.real(real_logits), "fake": self.gan.fake(fake_logits)}
 
     def edge_losses(
         self, real: Float[Tensor, "batch 2 height width"], fake: Float[Tensor, "batch 2 height width"]
@@ -354,6 +357,7 @@ class EdgeConnect(Inpainter):
             "test_edges": self.test_edges,
             "test_composite": self.test_composite,
             "vgg_normalised": self.vgg_normalised,
+            **super().switches(),
         }
 
     def setup(self, stage: str) -> None:
@@ -373,7 +377,8 @@ class EdgeConnect(Inpainter):
         """Complete the batch, and score G1's edges in the hole against the whole image's, at threshold 0.5."""
         image, mask = batch["image"], batch["mask"]
         gray, true_edges = rgb_to_gray(hide(image, mask)), self.true_edges(image)
-        drawn = self.edge_generator(gray, self.known_edges(gray, mask, true_edges), mask)
+        with self.completing():
+            drawn = self.edge_generator(gray, self.known_edges(gray, mask, true_edges), mask)
         # Known pixels become true negatives, which neither precision nor recall counts.
         for metric, name in ((self.edge_precision, "edge_precision"), (self.edge_recall, "edge_recall")):
             metric.update((drawn * mask).flatten(), (true_edges * mask).flatten().int())

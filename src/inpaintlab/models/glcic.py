@@ -161,6 +161,10 @@ class GLCIC(Inpainter):
     """
 
     PHASES = ("completion", "discriminator", "joint")
+    adversaries: Mapping[str, str] = {"discriminator": "completion"}
+    survives_bfloat16 = (
+        False  # batch norm on batch norm: C's at initialisation have a cosine of 0.65 to 0.92 to float32's
+    )
     RECONSTRUCTIONS = {"mse": hole_mse, "l1": hole_l1}  # noqa: RUF012
     FROZEN_NORMS: Mapping[str, Callable[..., Any]] = {
         "batch": frozen,
@@ -261,6 +265,7 @@ class GLCIC(Inpainter):
         elsewhere = mask.roll(1, dims=0) if self.real_patch == "random" else mask
         real = self.discriminator(image, self.window(image, elsewhere))
         fake = self.discriminator(judged, self.window(judged, mask))
+        self.note_verdicts(self.discriminator, real, fake)
         return {"real": F.softplus(-real).mean(), "fake": F.softplus(fake).mean()}
 
     def window(self, image: Images, mask: Planes) -> Float[Tensor, "batch 3 patch patch"]:
@@ -285,6 +290,7 @@ class GLCIC(Inpainter):
             "judged": self.judged,
             "real_patch": self.real_patch,
             "frozen_norm": self.frozen_norm,
+            **super().switches(),
         }
 
     def loss_weights(self) -> dict[str, Mapping[str, float]]:
