@@ -10,7 +10,7 @@ import pytest
 import inpaintlab
 
 PACKAGE = Path(inpaintlab.__file__).parent
-COMMANDS = {"train", "evaluate", "complete", "compare", "manifest", "doctor", "shard", "weights", "cli"}
+COMMANDS = {"train", "evaluate", "complete", "compare", "manifest", "doctor", "shard", "bench", "weights", "cli"}
 ALLOWED = {
     "schedule": set(),
     "layers": set(),
@@ -45,7 +45,8 @@ ALLOWED = {
     "report.published": set(),
     "crops": {"masks", "pictures", "sources"},
     "storage": set(),
-    "shards": {"masks", "pictures", "sources", "storage"},
+    "shard_lists": {"sources"},
+    "shards": {"masks", "pictures", "shard_lists", "sources", "storage"},
     "data": {"masks", "edges", "crops", "sources", "shards", "pictures"},
 }
 ALLOWED_TO_MODELS = {"inpainter", "schedule", "losses", "layers", "edges"}

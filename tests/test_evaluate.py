@@ -1,5 +1,6 @@
 """An evaluation: one method on one manifest, the same numbers each time, nothing foreign run, all or nothing."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -228,10 +229,85 @@ def test_a_result_without_a_metric_that_is_asked_for_is_not_taken_for_one_that_h
     assert "there already" in succeeded(evaluate(here, "model=mean_colour")).stdout
 
 
+def test_methods_that_one_code_scored_tell_the_same_versions_and_those_of_another_do_not(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for method in ("model=mean_colour", "checkpoint=runs/glcic"):
+        succeeded(evaluate(here, method))
+    monkeypatch.setattr(provenance, "code", lambda modules: "another hash")
+    succeeded(evaluate(here, "model=telea"))
+    one, two, other = (Result.load(here / "results" / name) for name in ("mean_colour", "glcic", "telea"))
+    assert one.versions == two.versions
+    assert one.code != two.code
+    assert {key for key in one.versions if one.versions[key] != other.versions[key]} == {"scoring code"}
+
+
 def test_a_result_of_other_code_is_not_taken_for_one_of_this_code(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     succeeded(evaluate(here, "model=mean_colour"))
     monkeypatch.setattr(provenance, "code", lambda modules: "other")
     assert "of another version of the code" in refused(evaluate(here, "model=mean_colour"))
+
+
+@pytest.mark.parametrize("label", ["../x", "a/b", ".hidden", "x.partial", "''", "'x '", "l" * 201])
+def test_a_label_that_cannot_name_a_result_folder_is_told_before_anything_is_written(here: Path, label: str) -> None:
+    assert "cannot name a result" in refused(evaluate(here, "model=mean_colour", f"label={label}"))
+    assert sorted(path.name for path in here.iterdir()) == ["runs", "test.json"]
+
+
+def test_a_label_of_digits_is_text(here: Path) -> None:
+    succeeded(evaluate(here, "model=mean_colour", "label=12"))
+    assert Result.load(here / "results/12").label == "12"
+
+
+def test_weights_are_known_by_their_hash_wherever_they_lie(here: Path) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/glcic", "label=a"))
+    shutil.copy(here / "runs/glcic/last.ckpt", here / "copy.ckpt")
+    for same in (here / "runs/glcic", "copy.ckpt"):
+        assert "there already" in succeeded(evaluate(here, f"checkpoint={same}", "label=a")).stdout
+
+
+def test_numbers_of_another_precision_are_another_result(here: Path) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/glcic", "label=a"))
+    half = ["checkpoint=runs/glcic", "trainer.precision=bf16-mixed"]
+    assert "of another switches" in refused(evaluate(here, *half, "label=a"))
+    succeeded(evaluate(here, *half, "label=b"))
+    assert Result.load(here / "results/b").switches["precision"] == "bf16-mixed"
+    assert "precision" not in Result.load(here / "results/a").switches
+
+
+def lose_a_picture(folder: Path) -> None:
+    next((folder / "completed").iterdir()).unlink()
+
+
+def cut_short(folder: Path) -> None:
+    path = folder / "per_image.parquet"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def scribble(folder: Path) -> None:
+    (folder / "result.json").write_text("{")
+
+
+@pytest.mark.parametrize("harm", [lose_a_picture, cut_short, scribble])
+def test_a_damaged_result_is_neither_reused_nor_in_the_way_forever(here: Path, harm: Callable[[Path], None]) -> None:
+    succeeded(evaluate(here, "model=mean_colour"))
+    whole = contents(here / "results/mean_colour/completed")
+    harm(here / "results/mean_colour")
+    assert "overwrite=true replaces it" in refused(evaluate(here, "model=mean_colour"))
+    succeeded(evaluate(here, "model=mean_colour", "overwrite=true"))
+    assert contents(here / "results/mean_colour/completed") == whole
+    assert "there already" in succeeded(evaluate(here, "model=mean_colour")).stdout
+
+
+def test_a_folder_that_is_no_result_is_never_replaced(here: Path) -> None:
+    (here / "results/photos").mkdir(parents=True)
+    (here / "results/photos/mine.png").touch()
+    (here / "results/notes").write_text("mine")
+    for label in ("photos", "notes"):
+        told = refused(evaluate(here, "model=mean_colour", f"label={label}", "overwrite=true"))
+        assert "is no result" in told
+    assert (here / "results/photos/mine.png").exists()
+    assert (here / "results/notes").read_text() == "mine"
 
 
 # --- stopping and going on, dividing the work -------------------------------------------------------------------------
@@ -295,8 +371,95 @@ def test_what_was_begun_with_other_inputs_is_begun_anew(ten: Path, monkeypatch: 
             evaluate(ten, "manifest=ten.json", "checkpoint=runs/glcic", "batch_size=2", "label=a")
     seen = cut_after(0, monkeypatch)
     done = succeeded(evaluate(ten, "manifest=ten.json", "model=mean_colour", "label=a"))
-    assert "going on" not in done.stdout
+    assert "begun anew, because a.partial was of other inputs" in done.stdout
     assert seen == list(range(10))
+
+
+def test_an_overwriting_that_breaks_off_between_two_names_did_not_happen_and_goes_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/glcic", "label=a"))
+    before = contents(here / "results/a")
+    other = ["model=mean_colour", "label=a"]
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            rename = Path.rename
+
+            def fails(path: Path, target: Path) -> Path:
+                if path.name == "a.partial":
+                    raise PowerCut
+                return rename(path, target)  # noqa: B023  (the same in each round)
+
+            patch.setattr(Path, "rename", fails)
+            with pytest.raises(PowerCut):
+                evaluate(here, *other, "overwrite=true")
+        assert "of another" in refused(evaluate(here, *other))
+        assert contents(here / "results/a") == before
+    assert "going on after 4 images" in succeeded(evaluate(here, *other, "overwrite=true")).stdout
+    assert Result.load(here / "results/a").checkpoint is None
+    assert [path.name for path in (here / "results").iterdir()] == ["a"]
+
+
+def test_what_is_damaged_of_an_unfinished_evaluation_is_made_again(ten: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["manifest=ten.json", "model=mean_colour", "batch_size=2"]
+    succeeded(evaluate(ten, *command, "label=unbroken"))
+    unbroken = Result.load(ten / "results/unbroken").per_image
+    for harmed, done in (("parts/00000002-2.parquet", "going on after 4 images"), ("inputs.json", "begun anew")):
+        with monkeypatch.context() as patch:
+            patch.setattr("inpaintlab.scoring.ROWS_A_PART", 2)
+            cut_after(3, patch)
+            with pytest.raises(PowerCut):
+                evaluate(ten, *command)
+        path = ten / "results/mean_colour.partial" / harmed
+        path.write_bytes(path.read_bytes()[:20])
+        assert done in succeeded(evaluate(ten, *command)).stdout
+        assert Result.load(ten / "results/mean_colour").per_image.equals(unbroken)
+        shutil.rmtree(ten / "results/mean_colour")
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_that_is_on_it(
+    ten: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["manifest=ten.json", "model=mean_colour", "batch_size=2"]
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if "00000004" in path.name:
+            write(path, data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("inpaintlab.scoring.ROWS_A_PART", 2)
+        patch.setattr(Path, "write_bytes", full)
+        assert "No space left on device" in refused(evaluate(ten, *command))
+    assert len(list((ten / "results/mean_colour.partial/parts").iterdir())) == 2
+    assert "going on after 4 images" in succeeded(evaluate(ten, *command)).stdout
+
+
+def test_two_evaluations_do_not_write_one_result_at_a_time(ten: Path, tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import time, inpaintlab.scoring as s, inpaintlab.evaluate as e\n"
+        "add = s.Scores.add\n"
+        "s.Scores.add = lambda *a: (add(*a), time.sleep(60))\n"
+        "e.main()\n"
+    )
+    command = ["manifest=ten.json", "model=mean_colour", "label=a", "trainer=cpu", "workers=0"]
+    process = start(sys.executable, str(script), *command, cwd=ten, home=tmp_path / "home", output=tmp_path / "log")
+    try:
+        deadline = time.monotonic() + 60
+        while not list(ten.glob("results/a.partial/completed/*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        before = contents(ten / "results/a.partial")
+        for other in ("model=mean_colour", "model=telea"):
+            assert "Another process is writing" in refused(evaluate(ten, "manifest=ten.json", other, "label=a"))
+        assert before.items() <= contents(ten / "results/a.partial").items()
+    finally:
+        process.kill()
+        process.wait()
+    succeeded(evaluate(ten, "manifest=ten.json", "model=mean_colour", "label=a"))
+    assert [path.name for path in (ten / "results").iterdir()] == ["a"]
 
 
 def test_a_killed_process_leaves_parts_that_the_next_one_takes_up(ten: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from inpaintlab import provenance
 
@@ -35,6 +36,33 @@ def test_the_code_behind_a_method_is_what_it_imports_and_nothing_else(
     with (package / f"{module}.py").open("a") as file:
         file.write("# another line\n")
     assert (provenance.code(["toolbox.method"]) != before) == changes
+
+
+def test_imports_relative_to_a_package_are_followed(package: Path) -> None:
+    (package / "method.py").write_text("from .layers import Layer\n")
+    before = provenance.code(["toolbox.method"])
+    (package / "layers.py").write_text("class Layer: width = 2\n")
+    assert provenance.code(["toolbox.method"]) != before
+
+
+def test_the_code_of_a_method_elsewhere_covers_what_it_builds_on(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (package / "method.py").write_text("from inpaintlab.layers import Swish\nimport json\n")
+    found, seen = provenance._source_file, []
+    monkeypatch.setattr(provenance, "_source_file", lambda name: seen.append(name) or found(name))
+    provenance.code(["toolbox.method"])
+    assert "inpaintlab.layers" in seen
+    assert "json" not in seen
+
+
+def test_the_machine_is_the_device_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a GPU called {device}")
+    assert provenance.machine(torch.device("cuda:1")) == "a GPU called cuda:1"
+    told = provenance.machine(torch.device("cpu"))
+    assert told.endswith(f"{torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}")
+    assert "GPU" not in told
 
 
 def test_the_code_of_a_model_covers_what_completes_an_image() -> None:

@@ -1,6 +1,7 @@
 """FID, KID, P-IDS and U-IDS on made-up features, against closed forms and other people's code."""
 
 import hashlib
+import math
 from typing import Any, final
 
 import numpy as np
@@ -144,6 +145,25 @@ def test_the_mean_kid_of_equal_distributions_is_zero() -> None:
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(300)
 
 
+def test_several_holes_of_the_same_photographs_do_not_raise_the_mean_kid() -> None:
+    random = np.random.default_rng(0)
+    values = []
+    for _ in range(300):
+        photographs, others = random.normal(size=(2, 20, 3))
+        completed = 0.9 * np.tile(others, (4, 1)) + random.normal(size=(80, 3)) * math.sqrt(1 - 0.9**2)
+        values.append(metric(KID).value(np.tile(photographs, (4, 1)), completed))
+    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(300)
+
+
+def test_kid_of_two_holes_a_photograph_is_the_mean_over_pairs_of_photographs() -> None:
+    real, completed = np.repeat(features(5, 4)[0], 2, axis=0), features(10, 4)[1]
+    kernel = [[(a @ b / 4 + 1) ** 3 for b in (*real, *completed)] for a in (*real, *completed)]
+    apart = [(i, j) for i in range(10) for j in range(10) if i // 2 != j // 2]
+    within = [np.mean([kernel[start + i][start + j] for i, j in apart]) for start in (0, 10)]
+    between = np.mean([row[10:] for row in kernel[:10]])
+    assert metric(KID).value(real, completed) == pytest.approx(sum(within) - 2 * between, rel=1e-9)
+
+
 def test_pids_and_uids_are_what_a_linear_svm_mistakes() -> None:
     real, completed = features(200, 5)
     svm = LinearSVC(dual=False).fit([*real, *completed], [1] * 200 + [0] * 200)
@@ -178,8 +198,10 @@ def test_an_image_that_counts_twice_is_an_image_that_is_there_twice(kind: type[S
     times = np.array([2, 0, 1, 3, 0, 1, 1, 1, 0, 2, 1, 1])
     drawn = metric(kind).weighted(Pairs(real, completed), np.stack([np.ones(12), times.astype(float)]))
     assert drawn[0] == pytest.approx(metric(kind).value(real, completed), rel=1e-9)
-    repeated = metric(kind).value(np.repeat(real, times, axis=0), np.repeat(completed, times, axis=0))
-    assert drawn[1] == pytest.approx(repeated, rel=1e-9)
+    copies = np.repeat(real, times, axis=0)
+    copies += 1e-9 * np.arange(len(copies))[:, None]  # other photographs that look the same
+    repeated = metric(kind).value(copies, np.repeat(completed, times, axis=0))
+    assert drawn[1] == pytest.approx(repeated, rel=1e-6)
 
 
 def test_pids_and_uids_of_a_draw_keep_the_svm_of_the_whole_set() -> None:
@@ -237,8 +259,10 @@ def test_a_replicate_draws_whole_photographs_by_the_seed_and_the_bin() -> None:
             draws, *(replicates[name][bin_name] for name in ("fid_means", "kid_means")), strict=True
         ):
             rows = np.concatenate([order[draw] + offset for offset in offsets])
-            assert fid == pytest.approx(metric(FID).value(real[rows], completed[rows]), rel=1e-6)
-            assert kid == pytest.approx(metric(KID).value(real[rows], completed[rows]), rel=1e-6)
+            # a photograph that is drawn twice counts as two that look the same
+            drawn = real[rows] + 1e-9 * np.tile(np.arange(12), len(offsets))[:, None]
+            assert fid == pytest.approx(metric(FID).value(drawn, completed[rows]), rel=1e-6)
+            assert kid == pytest.approx(metric(KID).value(drawn, completed[rows]), rel=1e-6)
     assert {name: set(bins) for name, bins in replicates.items()} == {name: {*values} for name in values["all"]}
 
 
@@ -272,8 +296,11 @@ def test_a_bin_of_one_image_has_no_value_and_no_replicates() -> None:
 
 
 def test_a_bin_of_one_photograph_has_a_value_but_nothing_to_resample() -> None:
-    values, replicates = scored(bins=["lone"] * 2 + ["rest"] * 22, photographs=["a", "a", *"bcdefghijklmnopqrstuvw"])
-    assert None not in values["lone"].values()
+    real = features(24, 3)[0].astype(np.float32)
+    real[1] = real[0]
+    bins, photographs = ["lone"] * 2 + ["rest"] * 22, ["a", "a", *"bcdefghijklmnopqrstuvw"]
+    values, replicates = scored(real=real, bins=bins, photographs=photographs)
+    assert {name for name, value in values["lone"].items() if value is None} == {"kid_means"}
     assert all(set(bins) == {"rest", "all"} for bins in replicates.values())
 
 

@@ -20,8 +20,13 @@ METRICS = {"psnr_rgb": Metric("PSNR", "dB", True), "mae": Metric("MAE", "", Fals
 
 def result(label: str, bins: dict[str, list[float | None]], metric: str = "psnr_rgb", **changes: Any) -> Result:
     """A method's values by mask bin: value i of each bin is that of photograph i, as in a manifest."""
-    rows = [(f"{name}/photo {i}", name, value) for name, values in bins.items() for i, value in enumerate(values)]
-    per_image = pl.DataFrame(rows, schema={"name": pl.String, "bin": pl.String, metric: pl.Float64}, orient="row")
+    rows = [
+        (f"{name}/photo {i}", f"photo {i}", name, value)
+        for name, values in bins.items()
+        for i, value in enumerate(values)
+    ]
+    schema = {"name": pl.String, "image": pl.String, "bin": pl.String, metric: pl.Float64}
+    per_image = pl.DataFrame(rows, schema=schema, orient="row")
     fields: dict[str, Any] = dict.fromkeys(Result.__dataclass_fields__)
     fields |= dict.fromkeys(("method", "machine", "created", "code"), "")
     fields |= {"folder": Path("."), "label": label, "oracle": False, "trained": True}
@@ -54,6 +59,22 @@ def test_an_interval_depends_neither_on_the_order_of_the_images_nor_on_what_is_c
         assert estimate.mean == alone.mean
     (key,) = [key for key in analysed(a, b).from_best if key[1] == "x"]
     assert analysed(turned, b).from_best[key] == analysed(a, b).from_best[key]
+
+
+def test_holes_of_one_photograph_in_one_bin_are_drawn_and_tested_together():
+    def with_holes(once: Result, holes: int) -> Result:
+        """The same values of as many holes in each photograph."""
+        copies = [once.per_image.with_columns(name=pl.col("name") + f"/mask {i}") for i in range(holes)]
+        return replace(once, per_image=pl.concat(copies), means=means_by_bin(pl.concat(copies), once.metrics))
+
+    pair = result("a", {"x": noisy(1, 12)}), result("b", {"x": noisy(2, 12)})
+    once, thrice = (analysed(*(with_holes(method, holes) for method in pair)) for holes in (1, 3))
+    for key, estimate in once.estimates.items():
+        found = thrice.estimates[key]
+        assert (found.low, found.high) == pytest.approx((estimate.low, estimate.high))
+        assert found.images == 36
+    for pairs, difference in once.from_best.items():
+        assert thrice.from_best[pairs].p == pytest.approx(difference.p)
 
 
 def test_the_mean_of_an_estimate_is_the_tables_mean_and_counts_its_images():
@@ -190,7 +211,8 @@ def pooled(label: str, seed: int, quality: float, images: int = 30, **changes: A
     matched = np.round(np.minimum(drawn, true) * np.clip(rng.normal(quality, 0.1, 2 * images), 0, 1))
     bins = np.repeat(["x", "y"], images)
     names = [f"{bin_name}/photo {i % images}" for i, bin_name in enumerate(bins)]
-    columns = {"name": names, "bin": bins, "matched": matched, "drawn": drawn, "true": true}
+    photographs = [f"photo {i % images}" for i in range(2 * images)]
+    columns = {"name": names, "image": photographs, "bin": bins, "matched": matched, "drawn": drawn, "true": true}
     means = means_by_bin(pl.DataFrame(columns), {"f1_micro": F1})
     empty = result(label, {"x": [1.0]}, **changes)
     return replace(empty, metrics={"f1_micro": F1}, per_image=pl.DataFrame(columns), means=means)

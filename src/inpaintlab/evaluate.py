@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -82,10 +83,11 @@ class Recorder(Callback):
         """Prepare the partial folders in the first process, while the others wait."""
         if trainer.is_global_zero:
             for result in self.results:
-                if done := result.prepare():
-                    told = f"{result.folder.name}: going on after {done} images that are done"
-                    self.console.print(told, markup=False, highlight=False)
+                if told := result.prepare():
+                    self.console.print(f"{result.folder.name}: {told}", markup=False, highlight=False)
         trainer.strategy.barrier()
+        for result in self.results:
+            result.join()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score where the images are."""
@@ -137,6 +139,8 @@ class Recorder(Callback):
         self.teardown(trainer, pl_module, "test")
         for result in self.results:
             result.flush()
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+            self.console.print("Stopped; the same command goes on from here.")
 
 
 def evaluate(
@@ -160,6 +164,9 @@ def evaluate(
     photographs are drawn anew for the intervals of ``set_metrics``. Returns whether this process wrote the folders.
     """
     dataset = ManifestDataset(manifest, root, mask_root)
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # Lightning sets it in each process that it starts
+        for result in results:
+            result.reserve()
     loader = DataLoader(
         dataset, batch_size, sampler=Unfinished(results, len(dataset)), num_workers=min(workers, len(dataset))
     )
@@ -178,15 +185,15 @@ def evaluate(
         per_image, completed = result.tables(manifest)
         means, replicates = _of_sets(set_metrics, real, completed, manifest, resamples)
         facts = {
-            **result.inputs["identity"],
+            **result.identity,
             "method": f"{type(model).__module__}.{type(model).__qualname__}",
             "oracle": model.oracle,
             "manifest": {"sha256": manifest.sha256, "items": len(manifest.items), "size": manifest.size},
             "replicates": replicates,
             "cost": cost.measure(model, manifest.size, together, device, blended=result.blended),
             "code": result.inputs["code"],
-            "machine": provenance.machine(),
-            "versions": provenance.versions(),
+            "machine": provenance.machine(device),
+            "versions": result.inputs["versions"],
             "commit": provenance.commit(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -33,7 +33,7 @@ def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
                 f"{type(model).__name__} learns, so it needs checkpoint=runs/NAME; untrained=true scores it as it was "
                 "born, which is a floor and no result."
             )
-        return model, _identity(cfg.label or chosen, model, model.schedule is None, None, cfg.seed)
+        return model, _identity(_label(cfg.label, chosen), model, model.schedule is None, None, cfg.seed)
 
     given = [override.lstrip("+") for override in HydraConfig.get().overrides.task]
     groups = [override for override in given if override.startswith("model/")]
@@ -58,13 +58,17 @@ def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
         "training": record.get("training"),
     }
     name = file.absolute().parent.name if file.stem in ("last", "best") else file.stem  # a run's, or an import's
-    return model, _identity(cfg.label or name, model, True, origin, cfg.seed)
+    return model, _identity(_label(cfg.label, name), model, True, origin, cfg.seed)
+
+
+def _label(given: Any, otherwise: str | None) -> str:
+    """The label as text: Hydra makes a number of one that looks like it."""
+    return str(otherwise if given is None else given)
 
 
 def _identity(
-    label: str | None, model: Inpainter, trained: bool, checkpoint: dict[str, Any] | None, seed: int
+    label: str, model: Inpainter, trained: bool, checkpoint: dict[str, Any] | None, seed: int
 ) -> dict[str, Any]:
-    assert label
     return {
         "label": label,
         "trained": trained,

@@ -1,6 +1,7 @@
 """An evaluation before it runs: built and checked, and held against the results that are there already."""
 
 import json
+import re
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,10 +15,19 @@ from inpaintlab.features import FeatureNetwork
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.method import build_method
 from inpaintlab.metrics import PerImageMetric, require_called_by_its_name, require_fitting
-from inpaintlab.results import Metric, Result
-from inpaintlab.scoring import Scores
+from inpaintlab.results import ALL, Metric, Result, picture_name
+from inpaintlab.scoring import Scores, before_of
 from inpaintlab.set_metrics import SetMetric
 from inpaintlab.testset import Manifest
+
+_LABEL = re.compile(r"[^./\\\s\x00-\x1f]([^/\\\x00-\x1f]*[^/\\\s\x00-\x1f])?")
+_LONGEST_LABEL = 200  # bytes; files beside the result folder have longer names
+LABEL_RULE = (
+    "a label is text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
+)
+_SCORING = {f"inpaintlab.{name}" for name in ("scoring", "gray_metrics", "edge_metrics", "set_metrics", "perceptual")}
+"""What makes numbers of pictures, whatever made these: tables tell where it differs between methods."""
+_WHOLE = "32-true"  # the precision that is not worth a word
 
 
 @dataclass(frozen=True)
@@ -35,35 +45,44 @@ def planned(cfg: DictConfig) -> Plan:
     """Build the method and the metrics of ``conf/evaluate.yaml``, and see which of the wanted results are there.
 
     Raises:
-        ValueError: a method, checkpoint, manifest or metric that cannot be had, or a finished result of other inputs
-            where the wanted one belongs.
+        ValueError: a method, checkpoint, manifest or metric that cannot be had, a label that cannot name a folder, or a
+            damaged result or a finished one of other inputs where the wanted one belongs.
     """
+    if cfg.resamples < 0:
+        raise ValueError(f"resamples={cfg.resamples} is negative: give the number of draws, or 0 for no intervals.")
     manifest = Manifest.load(Path(cfg.manifest))
     model, identity = build_method(cfg)
+    if (precision := str(cfg.trainer.get("precision", _WHOLE))) != _WHOLE:
+        identity["switches"] = {**identity["switches"], "precision": precision}
     metrics, set_metrics = _metrics(cfg, manifest)
     modules = {type(part).__module__ for part in (model, *metrics.values(), *set_metrics.values())}
     code = provenance.code({*modules, "inpaintlab.scoring", "inpaintlab.testset"})
+    versions = provenance.versions() | {"scoring code": provenance.code(_SCORING)[:12]}
     meanings = {name: metric.meaning for name, metric in metrics.items()}
     meanings |= {name: metric.meaning for name, metric in set_metrics.items()}
     there, missing = [], []
     for wanted in _wanted(cfg, identity):
+        if not is_label(wanted["label"]):
+            raise ValueError(f"label={wanted['label']} cannot name a result: {LABEL_RULE}; give another label=...")
         folder = Path(cfg.results, wanted["label"])
         blended = wanted["post_processing"] is not None
         raw = cfg.raw and not blended
-        inputs = {"identity": wanted, "manifest": manifest.sha256, "code": code, "raw": raw}
-        changed = _differences(folder, inputs, meanings, raw) if folder.exists() else []
-        if changed and not cfg.overwrite:
-            raise ValueError(
-                f"{folder} holds a result of another {' and '.join(changed)}; give another label=... or results=..., "
-                "or overwrite=true."
-            )
-        if folder.exists() and not changed:
+        inputs = {"identity": deciding(wanted), "manifest": manifest.sha256, "code": code, "raw": raw}
+        inputs |= {"metrics": {n: asdict(m) for n, m in meanings.items()}, "versions": versions}
+        inputs = json.loads(json.dumps(inputs))
+        if _is_there(folder, inputs, meanings, cfg.resamples, overwrite=cfg.overwrite):
             there.append(folder)
             continue
-        inputs |= {"metrics": {n: asdict(m) for n, m in meanings.items()}, "versions": provenance.versions()}
-        inputs, networks = json.loads(json.dumps(inputs)), networks_of(set_metrics)
-        missing.append(Scores(folder, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
+        networks = networks_of(set_metrics)
+        missing.append(Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
     return Plan(model, manifest, set_metrics, there, missing)
+
+
+def is_label(label: object) -> bool:
+    """Whether this can be a method's label, which names its result folder (see ``LABEL_RULE``)."""
+    if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        return False
+    return not label.endswith(".partial") and len(label.encode()) <= _LONGEST_LABEL
 
 
 def networks_of(set_metrics: dict[str, SetMetric]) -> list[FeatureNetwork]:
@@ -78,18 +97,63 @@ def _wanted(cfg: DictConfig, identity: dict[str, Any]) -> list[dict[str, Any]]:
     return [identity, identity | {"label": f"{identity['label']}_blended", "post_processing": blending.NAME}]
 
 
-def _differences(folder: Path, inputs: dict[str, Any], metrics: dict[str, Metric], raw: bool) -> list[str]:
-    """What of the inputs of a finished result is not what is asked for now."""
-    result = Result.load(folder)
-    changed = [key for key, value in inputs["identity"].items() if getattr(result, key) != value]
+def deciding(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity without what changes no score: of a checkpoint its hash counts, not where it lies."""
+    return identity | {"checkpoint": identity["checkpoint"] and identity["checkpoint"]["sha256"]}
+
+
+def _is_there(
+    folder: Path, inputs: dict[str, Any], metrics: dict[str, Metric], resamples: int, *, overwrite: bool
+) -> bool:
+    """Whether a folder holds the whole result of these inputs; what an evaluation may replace is not there.
+
+    Raises:
+        ValueError: it holds another or a damaged result and ``overwrite`` is not given, or no result at all.
+    """
+    if not folder.exists() and before_of(folder).exists():
+        before_of(folder).rename(folder)  # an evaluation was killed while its result took the place of this one
+    if not folder.exists():
+        return False
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "result.json").exists()):
+        raise ValueError(f"{folder} is there already and is no result: give another label=... or results=...")
+    try:
+        changed = _differences(Result.load(folder), inputs, metrics, resamples)
+    except ValueError as error:
+        if overwrite:
+            return False
+        raise ValueError(f"{folder} is in the way and no whole result; overwrite=true replaces it ({error})") from error
+    if changed and not overwrite:
+        raise ValueError(
+            f"{folder} holds a result of another {' and '.join(changed)}; give another label=... or results=..., "
+            "or overwrite=true."
+        )
+    return not changed
+
+
+def _differences(result: Result, inputs: dict[str, Any], metrics: dict[str, Metric], resamples: int) -> list[str]:
+    """What of the inputs of a finished result is not what is asked for now.
+
+    Raises:
+        ValueError: a picture is missing.
+    """
+    found = deciding({key: getattr(result, key) for key in inputs["identity"]})
+    changed = [key for key, value in inputs["identity"].items() if found[key] != value]
     if result.manifest["sha256"] != inputs["manifest"]:
         changed.append("manifest")
     if result.code != inputs["code"]:
         changed.append("version of the code")
     if any(result.metrics.get(name) != metric for name, metric in metrics.items()):
         changed.append("set of metrics")
-    if raw and not (folder / "raw").is_dir():
+    if inputs["raw"] and not (result.folder / "raw").is_dir():
         changed.append("kind (without raw=true)")
+    of_sets = [name for name, metric in metrics.items() if metric.of_set and not changed]
+    made = max((len(draws) for name in of_sets for draws in result.replicates.get(name, {}).values()), default=0)
+    photographs = result.per_image["image"].n_unique()  # a single one is not resampled
+    if made < resamples and photographs > 1 and any(result.means[ALL][name] is not None for name in of_sets):
+        changed.append(f"number of resamples ({made})")
+    pictures = {path.name for path in (result.folder / "completed").glob("*.png")}
+    if lost := [name for name in result.per_image["name"] if picture_name(name) not in pictures]:
+        raise ValueError(f"{result.picture(lost[0])} is missing.")
     return changed
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import platform
@@ -49,12 +50,22 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def machine() -> str:
+def machine(device: torch.device) -> str:
     """The device that computes, in words."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _processor() -> str:
+    """The processor's model where Linux tells it, else the kind of processor: times compare on one model only."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        told = ""
+    models = [line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name")]
+    return " ".join(models[0].split()) if models and models[0] else f"{platform.machine()} CPU"
 
 
 def file_sha256(path: Path) -> str:
@@ -64,7 +75,7 @@ def file_sha256(path: Path) -> str:
 
 
 def code(modules: Iterable[str]) -> str:
-    """Hash of the source of these modules and of all that they import from their own packages.
+    """Hash of the source of these modules and of all that they import from their own packages and from this one.
 
     A result whose method and metrics have this hash need not be made again, whatever changed elsewhere.
     """
@@ -75,8 +86,9 @@ def code(modules: Iterable[str]) -> str:
         path = _source_file(name) if name not in sources else None
         if path is not None:
             sources[name] = path.read_bytes()
-            package = name.partition(".")[0]
-            waiting += [found for found in _imported(sources[name]) if found.partition(".")[0] == package]
+            followed = (name.partition(".")[0], __package__)  # a method of another package builds on this one
+            imported = _imported(sources[name], name if path.name == "__init__.py" else name.rpartition(".")[0])
+            waiting += [found for found in imported if found.partition(".")[0] in followed]
     digest = hashlib.sha256()
     for name in sorted(sources):
         digest.update(f"{name} {len(sources[name])}\n".encode() + sources[name])
@@ -92,12 +104,15 @@ def _source_file(name: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
 
 
-def _imported(source: bytes) -> list[str]:
-    """Names that may be modules, of everything that a source imports anywhere in it."""
+@functools.cache  # several hashes share most of their modules
+def _imported(source: bytes, package: str) -> list[str]:
+    """Names that may be modules, of everything that a source of this package imports anywhere in it."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            above = ".".join(package.split(".")[: len(package.split(".")) + 1 - node.level]) if node.level else ""
+            module = ".".join(part for part in (above, node.module) if part)
+            found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
     return found

@@ -3,7 +3,7 @@
 `evaluate` writes it, `compare` reads it, and both ends of the format stand in this file:
 
     result.json         who, what, when, and the means by mask bin
-    per_image.parquet   one row an image: name, bin, hole_ratio, mask_sha256 and the columns of the metrics
+    per_image.parquet   one row an image: name, image, bin, hole_ratio, mask_sha256 and the columns of the metrics
     manifest.json       a copy of the test set's manifest
     completed/*.png     the completed images, named by `picture_name`
     raw/*.png           on request: the raw output, before the known pixels are put back
@@ -111,6 +111,7 @@ class Result:
     commit: str | None
     created: str
     per_image: pl.DataFrame
+    """A row an image of the test set; ``image`` is the photograph, which other holes and bins may share."""
 
     @classmethod
     def load(cls, folder: Path) -> "Result":
@@ -306,6 +307,9 @@ def _read_per_image(folder: Path, metrics: Mapping[str, Metric]) -> pl.DataFrame
     if files.n_unique() < per_image.height:
         twice = files.filter(files.is_duplicated())[0]
         raise ValueError(f"{path}: two images share the picture {twice}; give the images of the manifest other names.")
+    if "image" not in per_image.columns:  # as in older results
+        photographs = [name.removeprefix(f"{of}/") for name, of in per_image.select("name", "bin").iter_rows()]
+        per_image = per_image.with_columns(pl.Series("image", photographs))
     return per_image
 
 

@@ -5,6 +5,7 @@ from kept features in float64, because a set is scored many times: in every mask
 """
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -130,24 +131,29 @@ class KID(SetMetric):
     """Kernel inception distance, over all pairs of images.
 
     Others average it over random subsets of 1000 images. Each subset estimates the same quantity without bias, as the
-    whole set does, which leaves the least to chance.
+    whole set does, which leaves the least to chance. Two holes of one photograph are no independent images: such pairs
+    within a side would raise the value, as an image beside itself would, and are left out like it.
     """
 
     quantity = "kid"
     higher_is_better = False
     described = (
         "unbiased squared maximum mean discrepancy between the features of the photographs and of the completed images "
-        "with the kernel (x.y / width + 1)^3, one subset that holds all images (float64)"
+        "with the kernel (x.y / width + 1)^3, one subset that holds all images, pairs within a side of different "
+        "photographs (float64)"
     )
 
     def weighted(self, pairs: Pairs, times: Times) -> Values:
-        """One value a draw."""
+        """One value a draw; NaN for a single photograph."""
         n = times.sum(axis=1)
+        photograph_of = _distinct(pairs.real)[1]
         within = sum(
-            _kernel_sums(side, side, times) - times @ _kernel(np.einsum("ij,ij->i", side, side), side.shape[1])
+            _kernel_sums(side, side, times) - times @ _own_kernel_sums(side, photograph_of)
             for side in (pairs.real, pairs.completed)
         )
-        return within / (n * (n - 1)) - 2 * _kernel_sums(pairs.real, pairs.completed, times) / n**2
+        others = n**2 - times @ np.bincount(photograph_of)[photograph_of]
+        within = np.divide(within, others, out=np.full(len(n), math.nan), where=others > 0)
+        return within - 2 * _kernel_sums(pairs.real, pairs.completed, times) / n**2
 
 
 class _Discriminability(SetMetric):
@@ -215,11 +221,12 @@ def scores(
 
     Row i of `real` and `completed` are the features of one image, in bin ``bins[i]`` and made from ``photographs[i]``;
     all metrics are of the network that gave the features. A bin of fewer images than a metric needs has the value None
-    and no replicates, as has one with a feature that is not finite; a bin of one photograph has no replicates.
+    and no replicates, as has one with a feature that is not finite; a bin of one photograph has no replicates, and no
+    KID.
 
     A replicate is the value of as many photographs as the bin has, drawn with replacement, each with all its images in
     the bin. The draws follow from `seed` and the bin's name alone, and are the first of those that
-    `statistics.intervals` makes from the two, so the k-th replicates of two methods on one test set are of the same
+    `bootstrap.bootstrap` makes from the two, so the k-th replicates of two methods on one test set are of the same
     photographs, and their difference is paired. Use the replicates' spread, not where they lie: drawing with
     replacement repeats photographs, which raises FID and KID. P-IDS and U-IDS draw the images but keep the SVM,
     because one trained on repeated images separates them far better.
@@ -236,7 +243,7 @@ def scores(
                 values[bin_name][metric.name] = None
                 continue
             first, *rest = metric.weighted(pairs, times).tolist()
-            values[bin_name][metric.name] = first
+            values[bin_name][metric.name] = None if math.isnan(first) else first
             if rest:
                 replicates[metric.name][bin_name] = rest
     return values, replicates
@@ -306,6 +313,15 @@ def _reduced(rows: Features) -> Float64[np.ndarray, "rank width"]:
 
 def _kernel(products: Float64[np.ndarray, "..."], width: int) -> Float64[np.ndarray, "..."]:
     return (products / width + 1) ** 3
+
+
+def _own_kernel_sums(rows: Features, photograph_of: Int[np.ndarray, " images"]) -> Float64[np.ndarray, " images"]:
+    """Sum of the kernel over each row's pairs with the rows of its own photograph, itself among them."""
+    sums = np.empty(len(rows))
+    order = np.argsort(photograph_of, kind="stable")
+    for members in np.split(order, np.cumsum(np.bincount(photograph_of))[:-1]):
+        sums[members] = _kernel(rows[members] @ rows[members].T, rows.shape[1]).sum(axis=1)
+    return sums
 
 
 def _kernel_sums(one: Features, other: Features, times: Times) -> Values:

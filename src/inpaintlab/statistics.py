@@ -212,9 +212,8 @@ def _images(result: Result, bin_name: str) -> pl.DataFrame:
 
 
 def _photographs(images: pl.DataFrame) -> Numbering:
-    """Numbers the photograph of each image: an image of a test set is called <bin>/<photograph>."""
-    names = [name.removeprefix(f"{of}/") for name, of in images.select("name", "bin").iter_rows()]
-    return np.unique(np.array(names), return_inverse=True)[1].ravel()
+    """Numbers the photograph of each image: those of several bins, or with several holes in one, share it."""
+    return np.unique(images["image"].to_numpy(), return_inverse=True)[1].ravel()
 
 
 def _finite(values: pl.Series) -> Row:

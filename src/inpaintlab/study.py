@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from inpaintlab.plan import planned
+from inpaintlab.plan import LABEL_RULE, is_label, planned
 from inpaintlab.testset import ManifestDataset
 
 _PARTS = {"manifest": str, "results": str, "evaluate": dict, "methods": dict, "compare": dict}
@@ -31,8 +31,8 @@ _IN_WORDS = {
 }
 # What the study itself says, so that it stands in one place.
 _SAID_BY_THE_STUDY = {"manifest", "results", "label", "study"}
+_COMMAND = "inpaintlab evaluate: "
 _SETTING = re.compile(r"[a-z]\w*([./][A-Za-z0-9]\w*)*")  # no flags, no "+" and "~", no _target_
-_LABEL = re.compile(r"[^./\\\s\x00-\x1f]([^/\\\x00-\x1f]*[^/\\\s\x00-\x1f])?")
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,8 @@ def _read(path: Path) -> dict[Any, Any]:
 
 def _check_method(path: Path, label: Any, settings: Any, common: dict[Any, Any]) -> None:
     """Raise a ValueError unless a label can name a folder and exactly one thing says which weights the method has."""
-    if not isinstance(label, str) or not _LABEL.fullmatch(label) or label.endswith(".partial"):
-        raise ValueError(
-            f"{path}: a method is called {label!r}; a label is text, and as it names a folder it has no slash and does "
-            "not start with a point."
-        )
+    if not is_label(label):
+        raise ValueError(f"{path}: a method is called {label!r}; {LABEL_RULE}.")
     where = f"{path}, method '{label}'"
     if not isinstance(settings, dict):
         raise ValueError(f"{where} is {settings!r}; it must be settings, as in `{label}: {{model: telea}}`.")
@@ -246,7 +243,9 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     if done.returncode < 0:
         return f"its process was ended by signal {-done.returncode}"
-    return lines[-1].removeprefix("inpaintlab evaluate: ") if lines else f"exit code {done.returncode}"
+    # of several processes the others complain as well, when one of them has said what is wrong
+    told = [line.removeprefix(_COMMAND) for line in lines if line.startswith(_COMMAND)]
+    return (told or lines)[-1] if lines else f"exit code {done.returncode}"
 
 
 def _in_one_line(error: BaseException) -> str:

@@ -88,6 +88,17 @@ def test_the_photographs_features_are_kept_for_the_next_method(folder: Path, hub
     assert one.means["all"]["fid_inception2015"] != telea.means["all"]["fid_inception2015"]
 
 
+def test_a_result_of_fewer_resamples_is_not_taken_for_one_of_more(folder: Path, hub: Path) -> None:
+    told = {}
+    for resamples in (2, 3, 4):
+        settings = [*SETTINGS, "workers=0", "label=one", "cache=cache", f"resamples={resamples}"]
+        done = run_here("evaluate", *settings, cwd=folder, TORCH_HOME=str(hub))
+        told[resamples] = done.stdout + done.stderr
+    assert "there already" in told[2]
+    assert "there already" in told[3]
+    assert "of another number of resamples (3)" in told[4]
+
+
 def test_without_weights_it_stops_before_any_work(folder: Path, tmp_path: Path) -> None:
     settings = [*SETTINGS, "workers=0", "label=never"]
     done = run_here("evaluate", *settings, cwd=folder, TORCH_HOME=str(tmp_path / "none"))
