@@ -76,8 +76,8 @@ class Site:
 
     def send(self, handler: BaseHTTPRequestHandler, body: bytes, fault: str | None) -> None:
         half = body[: len(body) // 2] if fault in ("cut", "reset", "pause") else body
+        self.sent += len(half)  # before the client can have them and look
         handler.wfile.write(half)
-        self.sent += len(half)
         if fault == "pause":
             self.waiting.set()
             assert self.go_on.wait(20)
