@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from inpaintlab.config import FREE_TO_CHANGE
 from inpaintlab.jobs import Progress, reason_of, state_of
@@ -147,7 +147,7 @@ def overview(sweep: SweepFolder) -> Table:
     """A row a job: its state, its batches, its best validation score, its time, and what stopped it."""
     progress = {name: _progress(sweep.path / name) for name in sweep.jobs}
     monitors = sorted({entry.monitor for entry in progress.values() if entry is not None})
-    table = Table("job", "state", "batches", f"best {', '.join(monitors) or 'score'}", "time", "reason")
+    table = Table(Column("job", overflow="fold"), "state", "batches", f"best {', '.join(monitors) or 'score'}", "time", "reason")
     for name, state in sweep.states().items():
         entry = progress[name]
         numbers = ("", "", "")
@@ -171,7 +171,7 @@ def by_seed(sweep: SweepFolder) -> Table | None:
             groups.setdefault(" ".join(entry for entry in deciding(own)), []).append(progress.best)
     if not any(len(scores) > 1 for scores in groups.values()):
         return None
-    table = Table("configuration", "seeds", "mean", "deviation")
+    table = Table(Column("configuration", overflow="fold"), "seeds", "mean", "deviation")
     for configuration, scores in groups.items():
         deviation = f"{statistics.stdev(scores):.4g}" if len(scores) > 1 else "-"
         table.add_row(configuration or "all alike", str(len(scores)), f"{statistics.fmean(scores):.4g}", deviation)
