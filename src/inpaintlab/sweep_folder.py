@@ -147,7 +147,8 @@ def overview(sweep: SweepFolder) -> Table:
     """A row a job: its state, its batches, its best validation score, its time, and what stopped it."""
     progress = {name: _progress(sweep.path / name) for name in sweep.jobs}
     monitors = sorted({entry.monitor for entry in progress.values() if entry is not None})
-    table = Table(Column("job", overflow="fold"), "state", "batches", f"best {', '.join(monitors) or 'score'}", "time", "reason")
+    best = f"best {', '.join(monitors) or 'score'}"
+    table = Table(Column("job", overflow="fold"), "state", "batches", best, "time", "reason")
     for name, state in sweep.states().items():
         entry = progress[name]
         numbers = ("", "", "")
