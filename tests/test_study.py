@@ -87,6 +87,17 @@ def test_what_is_missing_is_evaluated_and_compared(here: Path, started: list[lis
     assert (here / "comparison" / "report.html").is_file()
 
 
+def test_a_single_setting_goes_on_top_of_a_checkpoints(here: Path, started: list[list[str]]) -> None:
+    trained = run_here("train", *tiny("edgeconnect", 1), "name=edgeconnect", cwd=here)
+    assert trained.returncode == 0, trained.stderr
+    oracle = {"checkpoint": "runs/edgeconnect", "model.test_edges": "whole"}
+    write(here, methods={"Canny": oracle, "named": oracle | {"model": "edgeconnect"}})
+    done = compare(here)
+    assert done.returncode == 0, done.stderr
+    for label in ("Canny", "named"):
+        assert Result.load(here / "results" / label).oracle
+
+
 def test_a_finished_study_starts_nothing(here: Path, started: list[list[str]]) -> None:
     write(here)
     first = compare(here)

@@ -83,7 +83,10 @@ class Study:
     def of_method(self, label: str) -> list[str]:
         """The overrides of ``inpaintlab evaluate`` that score one method."""
         own = {"manifest": self.manifest, "results": self.results, "label": label}
-        return overrides(self.evaluate | self.methods[label] | own)
+        settings = self.evaluate | self.methods[label] | own
+        if not settings.get("model"):  # a checkpoint brings the settings that single ones go on top of
+            settings = {f"+{key}" if key.startswith("model.") else key: value for key, value in settings.items()}
+        return overrides(settings)
 
     def comparison(self, given: Sequence[str]) -> DictConfig:
         """The settings of the comparison: the study's, and on top the overrides ``given`` on the command line.
