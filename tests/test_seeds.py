@@ -61,11 +61,13 @@ def test_every_format_tells_the_spread_and_how_it_differs_from_the_intervals(
     folders: list[Path], table: Table, tmp_path: Path
 ) -> None:
     compare(folders, tmp_path / "out", pictures=0)
-    console = Console(width=120, file=io.StringIO(), record=True)
+    console = Console(width=80, file=io.StringIO(), record=True)
     for view in seeds.terminal(table, ["psnr_rgb"]):
         console.print(view)
+    printed = console.export_text()
+    assert all(part in printed for part in ("glcic (3 seeds)", "21.67", "± 2.08"))
     page = (tmp_path / "out/report.html").read_text()
-    for text in (console.export_text(), (tmp_path / "out/table.md").read_text(), page):
+    for text in ((tmp_path / "out/table.md").read_text(), page):
         assert "21.67 ± 2.08" in text
     assert "no luck of training" in page
     rows = pl.read_csv(tmp_path / "out/seeds.csv").filter(metric="psnr_rgb", bin="all")

@@ -86,7 +86,7 @@ def terminal(table: Table, metrics: list[str]) -> list[RichTable]:
             for heading in lines[0][1:]:
                 shown.add_column(heading, justify="right", no_wrap=True)
             for line in lines[1:]:
-                shown.add_row(*line)
+                shown.add_row(*(cell.replace(" ± ", "\n± ") for cell in line))  # narrow, for 80 columns
             views.append(shown)
     return views
 
