@@ -309,4 +309,6 @@ def test_bounds_that_mean_nothing_are_refused(settings: dict[str, Any], named: s
 
 
 def test_the_defaults_are_bounds() -> None:
-    Health(Console(), 50, **compose_train().health)
+    bounds = compose_train().health
+    assert 0.5 < bounds.loses < bounds.wins < 1
+    assert Health(Console(), 50, **bounds).state_dict() is not None  # it refuses what are none
