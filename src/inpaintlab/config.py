@@ -1,10 +1,11 @@
 """Where the configuration lives, and how a command meets its user."""
 
+import difflib
 import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,22 @@ def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], N
         return run
 
     return decorate
+
+
+def take_verb(name: str, verbs: Collection[str]) -> str | None:
+    """Take the verb of ``inpaintlab <name> VERB ...`` off the command line; None where there is none.
+
+    One that is not among the ``verbs`` ends the process with exit code 2 and says what there is.
+    """
+    if len(sys.argv) < 2 or not sys.argv[1].isalpha():
+        return None
+    verb = sys.argv.pop(1)
+    if verb not in verbs:
+        near = difflib.get_close_matches(verb, verbs, 1)
+        guess = f" Did you mean '{near[0]}'?" if near else ""
+        print(f"inpaintlab {name}: there is no '{verb}'.{guess} There are: {', '.join(verbs)}.", file=sys.stderr)
+        raise SystemExit(2)
+    return verb
 
 
 def _sentence(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """The command ``inpaintlab manifest``: freeze test sets, look at them, check them, divide them, take over others'."""
 
-import difflib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from inpaintlab.config import command, plain
+from inpaintlab.config import command, plain, take_verb
 from inpaintlab.holes import ratio_ranges
 from inpaintlab.mask_files import MaskFolder
 from inpaintlab.pairs import LAYOUTS, Pairs, freeze_pairs, freeze_ratio_folders, lama_folder, paired_lists, same_names
@@ -179,16 +178,10 @@ VERBS = {"create": create, "show": show, "verify": verify, "split": split, "leak
 
 def main() -> None:
     """Entry of ``inpaintlab manifest [VERB] [FILE] KEY=VALUE ...``; without a verb it creates."""
-    verb = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1].isalpha() else None
+    verb = take_verb("manifest", VERBS)
     if verb is None:
         create()
         return
-    if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, 1)
-        guess = f" Did you mean '{near[0]}'?" if near else ""
-        print(f"inpaintlab manifest: there is no '{verb}'.{guess} There are: {', '.join(VERBS)}.", file=sys.stderr)
-        raise SystemExit(2)
-    del sys.argv[1]
     if (
         verb not in ("create", "import")
         and len(sys.argv) > 1

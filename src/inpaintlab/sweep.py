@@ -1,7 +1,6 @@
 """The command ``inpaintlab sweep``: how the jobs of a sweep stand, and the same sweep for W&B's agents."""
 
 import contextlib
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 
-from inpaintlab.config import CONF, command
+from inpaintlab.config import CONF, command, take_verb
 from inpaintlab.sweep_folder import SweepFolder, by_seed, overview, summary
 
 _MULTIRUN = ("-m", "--multirun")
@@ -96,16 +95,10 @@ VERBS = {"status": status, "export": export}
 
 def main() -> None:
     """Entry of ``inpaintlab sweep status DIR`` and ``inpaintlab sweep export wandb KEY=VALUE,VALUE ...``."""
-    verb = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1].isalpha() else None
+    verb = take_verb("sweep", VERBS)
     if verb is None:
         status()
         return
-    if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, 1)
-        guess = f" Did you mean '{near[0]}'?" if near else ""
-        print(f"inpaintlab sweep: there is no '{verb}'.{guess} There are: {', '.join(VERBS)}.", file=sys.stderr)
-        raise SystemExit(2)
-    del sys.argv[1]
     if verb == "status" and len(sys.argv) > 1 and not sys.argv[1].startswith(("-", "sweep=")):
         # DIR is the setting `sweep`, quoted so that any name passes through Hydra's grammar
         sys.argv[1] = f"sweep={QuotedString(sys.argv[1], Quote.single).with_quotes()}"
