@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from commands import PHASES, checkpoint, run_here, same_weights, tiny
 from conftest import Builder, State, compose_train, fit, state_of, toy_data
 from inpaintlab.averaging import Averaging
-from inpaintlab.callbacks import Checkpoints
+from inpaintlab.checkpoints import load_checkpoint, load_weights, rebuild
 from inpaintlab.config import plain
-from inpaintlab.inpainter import Inpainter, load_checkpoint, load_weights, rebuild
+from inpaintlab.inpainter import Inpainter
+from inpaintlab.saving import Checkpoints
 
 MODELS = sorted(PHASES)
 GENERATORS = {"glcic": ["completion"], "edgeconnect": ["edge_generator", "inpaint_generator"]}

@@ -10,7 +10,8 @@ from lightning import Trainer
 from torch import Tensor
 
 from conftest import Builder
-from inpaintlab.callbacks import Checkpoints, draw_panel, overlay, panel_columns
+from inpaintlab.panels import draw_panel, overlay, panel_columns
+from inpaintlab.saving import Checkpoints
 
 
 class Stage(Trainer):

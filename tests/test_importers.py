@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import published_files as files
 from commands import PHASES, TINY, checkpoint, run_here
-from inpaintlab.inpainter import rebuild
+from inpaintlab.checkpoints import rebuild
 from inpaintlab.models.edgeconnect import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
 from inpaintlab.published.importers import LAYOUTS, import_checkpoint, read_published

@@ -10,19 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from conftest import Builder, State, fit, state_of
-from inpaintlab.callbacks import Checkpoints
+from inpaintlab.checkpoints import load_checkpoint, load_weights, rebuild
 from inpaintlab.config import plain
-from inpaintlab.inpainter import (
-    Inpainter,
-    Losses,
-    evaluating,
-    frozen,
-    hide,
-    load_checkpoint,
-    load_weights,
-    pad_to_multiple,
-    rebuild,
-)
+from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, pad_to_multiple
+from inpaintlab.saving import Checkpoints
 from inpaintlab.schedule import Phase, Schedule
 
 

@@ -11,12 +11,13 @@ from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
 from conftest import Builder, Composer, State, Watch, fit, state_of
-from inpaintlab.callbacks import Checkpoints
+from inpaintlab.checkpoints import rebuild
 from inpaintlab.config import only_ours, plain
 from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.inpainter import rebuild, require_flag
+from inpaintlab.inpainter import require_flag
 from inpaintlab.losses import style
 from inpaintlab.models.glcic import CompletionNetwork, ContextDiscriminator
+from inpaintlab.saving import Checkpoints
 from inpaintlab.schedule import Phase
 
 EDGECONNECT = ["edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator"]

@@ -8,8 +8,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab import provenance
+from inpaintlab.checkpoints import rebuild
 from inpaintlab.config import plain
-from inpaintlab.inpainter import Inpainter, rebuild
+from inpaintlab.inpainter import Inpainter
 
 
 def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:

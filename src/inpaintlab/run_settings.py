@@ -1,0 +1,121 @@
+"""What the settings of a run mean together: its holes, its steps, its precision, its folder."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from inpaintlab.config import FREE_TO_CHANGE
+from inpaintlab.inpainter import Inpainter
+
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+
+
+def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The chosen mask, held to the hole ratio where one is asked for."""
+    if cfg["hole_ratio"] is None:
+        return cfg["mask"]
+    low, high = cfg["hole_ratio"]
+    return {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": cfg["mask"], "low": low, "high": high}
+
+
+def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of how it came about, for reports on it."""
+    data = {"data": cfg["data"]["source"], **{key: cfg["data"][key] for key in ("crop", "size", "flip", "batch_size")}}
+    return data | {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
+
+
+def set_steps(model: Inpainter, cfg: dict[str, Any]) -> None:
+    """Tell the model how its batches become steps, and whether its generators are averaged.
+
+    No phase, saving or validation may cut the batches of a step apart. So a checkpoint always stands between two steps
+    and needs no gradients, which differ from process to process.
+
+    Raises:
+        ValueError: one does, or a setting is no number that it can be.
+    """
+    group, limit, average = cfg["accumulate"], cfg["clip_gradients"], cfg["average"]
+    if not _is_number(group, int) or group < 1:
+        raise ValueError(f"accumulate is {group}; give the whole number of batches that make a step, 1 for each.")
+    if limit is not None and not (_is_number(limit, int | float) and limit > 0):
+        raise ValueError(f"clip_gradients is {limit}; give the largest norm, a positive number, or null for none.")
+    if average is not None and not (_is_number(average, float) and 0 < average < 1):
+        raise ValueError(f"average is {average}; give a decay between 0 and 1, such as 0.999, or null for none.")
+    assert model.schedule is not None
+    for key in ("checkpoint", "validation"):
+        if cfg["every"][key] % group:
+            raise ValueError(
+                f"every.{key} is {cfg['every'][key]}, which is no multiple of accumulate={group}; give one, because "
+                "between them the gradients of a step are not complete."
+            )
+    for phase in model.schedule.phases:
+        if phase.batches % group:
+            raise ValueError(
+                f"Phase '{phase.name}' has {phase.batches} batches, which is no multiple of accumulate={group}; give "
+                "one, because a step belongs to one phase."
+            )
+    model.accumulate, model.gradient_limit, model.average = group, limit, average
+
+
+def require_precision(model: Inpainter, precision: str) -> None:
+    """See that the gradients survive the precision of training.
+
+    Raises:
+        ValueError: they do not, or it is one that nothing here was made for.
+    """
+    if precision == "bf16-mixed" and not model.survives_bfloat16:
+        raise ValueError(
+            f"trainer.precision is 'bf16-mixed', in which the gradients of {type(model).__name__} lose their direction "
+            "while it is young; give trainer.precision=32-true."
+        )
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"trainer.precision is '{precision}'; it can be {' or '.join(repr(name) for name in PRECISIONS)}, because "
+            "float16 needs a scale of the loss, which the optimizers of one batch would change under each other."
+        )
+
+
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
+    """``runs/<name>``; without a name, one that follows from everything that decides the result.
+
+    So the same command finds its own folder again, and another setting finds another. A name that was given may meet
+    a run of other settings: that is an error, because continuing it would mix two experiments.
+
+    Raises:
+        ValueError: the named run was started with other settings.
+    """
+    identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
+    identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    folder = Path(cfg["runs"]) / (cfg["name"] or f"{choices['model']}-{choices['data']}-{digest}")
+    saved = folder / "config.json"
+    if saved.is_file() and (folder / "last.ckpt").is_file():  # a start that failed has no claim on the name
+        before = {key: value for key, value in json.loads(saved.read_text()).items() if key in identity}
+        before["data"].pop("workers", None)
+        changed = differences(_without_lengths(before), _without_lengths(identity))
+        if changed:
+            raise ValueError(
+                f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
+                "(name=...), or repeat the first one's settings to continue it."
+            )
+    return folder
+
+
+def differences(before: Any, now: Any, key: str = "") -> list[str]:
+    """Each setting that changed, as 'key: before -> now'."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted(before.keys() | now.keys())
+        return [d for k in keys for d in differences(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
+    return [] if before == now else [f"{key}: {before} -> {now}"]
+
+
+def _without_lengths(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The settings without the phases' lengths: a run may be continued for longer."""
+    cfg = json.loads(json.dumps(cfg))
+    for phase in cfg.get("model", {}).get("schedule", {}).get("phases", {}).values():
+        phase.pop("batches", None)
+    return cfg

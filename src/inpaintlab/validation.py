@@ -1,0 +1,37 @@
+"""Scores of the completed validation images."""
+
+from typing import Any, final
+
+from lightning import Callback, LightningModule, Trainer
+from torchmetrics import MetricCollection
+
+from inpaintlab.metrics import finite_mean
+
+
+@final
+class Validation(Callback):
+    """Scores of the completed validation images, as ``val/<metric>``: the mean over images."""
+
+    def __init__(self, metrics: MetricCollection) -> None:
+        self.metrics = metrics
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start from nothing."""
+        self.metrics.to(pl_module.device).reset()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Score a batch."""
+        self.metrics.update(outputs["completed"], batch["image"], mask=batch["mask"])
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the means."""
+        scores = {f"val/{name}": finite_mean(values) for name, values in self.metrics.compute().items()}
+        pl_module.log_dict(scores, rank_zero_only=False)
