@@ -232,7 +232,7 @@ def test_every_file_composes(composed: Composer, group: str, choice: str) -> Non
     selected = cfg
     for key in group.split("/"):
         selected = selected.get(key) if selected is not None else None
-    if group != "experiment" and (group, choice) != ("logger", "none"):
+    if group != "experiment" and (group, choice) not in (("logger", "none"), ("logger", "csv")):
         assert selected
 
 

@@ -3,14 +3,12 @@
 import csv
 import io
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 from torch import Tensor
 
@@ -18,6 +16,7 @@ from commands import PHASES, run_here, tiny
 from conftest import Builder, compose_train, fit, state_of
 from inpaintlab.health import Health
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.tracking import Metrics, Tracker
 
 MODELS = sorted(PHASES)
 
@@ -210,27 +209,22 @@ def test_the_command_logs_them_beside_the_losses(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------- alerts
 
 
-@dataclass
-class Run:
-    """A W&B run that keeps its alerts."""
+class Alerted(Tracker):
+    """A tracker that keeps its alerts."""
 
-    offline: bool
-    disabled: bool = False
-    alerts: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__(Path("a"), Console())
+        self.alerts: list[tuple[str, str, int]] = []
+        self.start()
 
-    def alert(self, title: str, text: str) -> None:
-        self.alerts.append((title, text))
+    def _start(self, iteration: int) -> None: ...
 
+    def _log(self, metrics: Metrics, step: int) -> None: ...
 
-class Logger(WandbLogger):
-    """A logger of such a run."""
+    def _finish(self, succeeded: bool) -> None: ...
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    @property
-    def experiment(self) -> Any:
-        return self.run
+    def _alert(self, title: str, sentence: str, step: int) -> None:
+        self.alerts.append((title, sentence, step))
 
 
 @pytest.fixture
@@ -239,11 +233,11 @@ def model(built: Builder) -> Inpainter:
 
 
 def watch(
-    model: Inpainter, callback: Health, accuracies: list[float], run: Run | None = None, both: bool = True
+    model: Inpainter, callback: Health, accuracies: list[float], tracker: Tracker | None = None, both: bool = True
 ) -> str:
     """What is printed while D is right on these shares of real and of generated samples, one a look."""
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    trainer.loggers = [Logger(run)] if run else []
+    trainer.loggers = [tracker] if tracker else []
     for accuracy in accuracies:
         assert model.schedule is not None
         model.schedule.iteration += callback.every
@@ -280,13 +274,13 @@ def test_a_discriminator_of_a_fixed_generator_may_win(model: Inpainter) -> None:
     assert watch(model, health(batches=2), [1.0] * 5, both=False) == ""
 
 
-@pytest.mark.parametrize(("offline", "disabled", "alerts"), [(False, False, 1), (True, False, 0), (False, True, 0)])
-def test_wandb_alerts_where_it_is_online(model: Inpainter, offline: bool, disabled: bool, alerts: int) -> None:
-    run = Run(offline, disabled)
-    told = watch(model, health(batches=2), [1.0] * 5, run)
-    assert told.count("wins") == 1
-    assert len(run.alerts) == alerts
-    assert all(title == "discriminator wins" and text in told for title, text in run.alerts)
+def test_trackers_are_told_the_same_at_the_batch_where_it_shows(model: Inpainter) -> None:
+    tracker = Alerted()
+    told = watch(model, health(batches=2), [1.0] * 5, tracker)
+    ((title, sentence, step),) = tracker.alerts
+    assert title == "discriminator wins"
+    assert told == f"health: {sentence}\n"
+    assert step == 1  # the second batch
 
 
 def test_a_resumed_run_remembers_the_stretch(model: Inpainter) -> None:

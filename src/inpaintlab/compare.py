@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -146,6 +145,11 @@ def _check_manifests(results: list[Result]) -> None:
 def run(cfg: DictConfig) -> None:
     """Compare the folders in `cfg.results` or those of a study, print the tables and say where the files are."""
     console = Console()
+    build = None
+    if cfg.get("logger"):
+        from inpaintlab.report import tracked  # W&B takes a second to import
+
+        build = tracked.asked_for(cfg.logger, "a comparison")
     if cfg.study is not None:
         cfg = _studied(cfg, console)
     out = Path(cfg.out)
@@ -169,12 +173,8 @@ def run(cfg: DictConfig) -> None:
     files = "table.md, table.csv, table.tex, costs.csv and seeds.csv"
     for note in [*notes, f"Wrote {out / 'report.html'}, {files}."]:
         console.print(note, markup=False, highlight=False)
-    if cfg.logger:
-        from inpaintlab.report import tracked  # W&B takes a second to import
-
-        build = instantiate(cfg.logger, _convert_="all")
-        logger = build(run_dir=out, config=tracked.settings(table), job_type=tracked.JOB_TYPE)
-        tracked.track(logger, table, out, cfg.log_per_image)
+    if build is not None:
+        tracked.track_comparison(build, table, out, cfg.log_per_image)
 
 
 def _studied(cfg: DictConfig, console: Console) -> DictConfig:

@@ -25,6 +25,7 @@ from inpaintlab.config import command
 from inpaintlab.features import real_features
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.plan import networks_of, planned
+from inpaintlab.results import Result
 from inpaintlab.scoring import Scores
 from inpaintlab.set_metrics import SetMetric, scores
 from inpaintlab.testset import Manifest, ManifestDataset
@@ -224,6 +225,11 @@ def main(cfg: DictConfig) -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
     seed_everything(cfg.seed, workers=True, verbose=False)
+    build = None
+    if cfg.get("logger"):
+        from inpaintlab.report import tracked  # W&B takes a second to import
+
+        build = tracked.asked_for(cfg.logger, "an evaluation")
     plan = planned(cfg)
     console = Console()
     for folder in plan.there:
@@ -248,6 +254,8 @@ def main(cfg: DictConfig) -> None:
     for result in plan.missing if wrote else []:
         told = f"{result.folder.name}: {len(plan.manifest.items)} images -> {result.folder}"
         console.print(told, markup=False, highlight=False)
+        if build is not None:
+            tracked.track_result(build, Result.load(result.folder))
 
 
 if __name__ == "__main__":

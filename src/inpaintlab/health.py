@@ -4,10 +4,10 @@ from collections import deque
 from typing import Any, final
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.tracking import Tracker
 
 _MEANINGS = {
     "wins": "its generator gets little to learn from; a smaller rate for the discriminator gives it room",
@@ -28,7 +28,7 @@ class Health(Callback):
     it is at most ``loses``, while both learn. That is told once, and again only after a stretch that is otherwise.
 
     Args:
-        console: where it is told; W&B sends an alert as well where it is online.
+        console: where it is told; trackers that can alert someone do so as well.
         every: batches between two lines of the log.
         wins: the mean accuracy from which a generator has little left to learn from.
         loses: the mean accuracy up to which the discriminator is as good as a coin.
@@ -80,8 +80,8 @@ class Health(Callback):
             )
             self.console.print(f"[bold]health:[/bold] {sentence}", highlight=False, soft_wrap=True)
             for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger) and not (logger.experiment.offline or logger.experiment.disabled):
-                    logger.experiment.alert(f"{discriminator} {state}", sentence)
+                if isinstance(logger, Tracker):
+                    logger.alert(f"{discriminator} {state}", sentence, step=done - 1)
 
     def state_dict(self) -> dict[str, Any]:
         """What was seen of the stretch so far, and what was told of it."""

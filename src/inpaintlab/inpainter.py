@@ -68,7 +68,7 @@ class Inpainter(LightningModule, ABC):
         """Whether this batch keeps ``notes`` for the log: gradient norms and verdicts, tensors that are not read."""
         self.notes: dict[str, Tensor] = {}
         self.logged: dict[str, float] = {}
-        """What was logged of this batch, in this process: losses, gradient norms, the discriminators' health."""
+        """What is logged of this batch, in this process: losses, gradient norms, the discriminators' health."""
         self.recipe: dict[str, Any] = {}
         """The resolved configuration that built this model; the checkpoint carries it."""
         self.training_record: dict[str, Any] = {}
@@ -192,25 +192,20 @@ class Inpainter(LightningModule, ABC):
         self.noting = left < self.accumulate  # of the step at the line of the log, or else the last before it
         losses = {name: loss.detach() for name, loss in self.learn(batch, phase).items()}
         self.schedule.advance()
-        self.logged = {} if left else self._log(losses)
+        self.logged = {} if left else self._read(losses)
         return losses
 
-    def _log(self, losses: Losses) -> dict[str, float]:
-        """Log the losses and what was noted, read from the device at once.
+    def _read(self, losses: Losses) -> dict[str, float]:
+        """The losses and what was noted, read from the device at once; the ``Logbook`` writes them down.
 
         Not through Lightning's ``log``, which keeps repeating the last value of a loss whose phase has ended.
         """
-        assert self.schedule is not None
         told, self.notes = {f"train/{name}": loss for name, loss in losses.items()} | self.notes, {}
         for discriminator, generator in self.adversaries.items():
             if {f"grad/{discriminator}", f"grad/{generator}"} <= told.keys():
                 ratio = told[f"grad/{discriminator}"] / told[f"grad/{generator}"]
                 told[f"health/{discriminator}_gradient_ratio"] = ratio
-        logged = dict(zip(told, torch.stack([value.float() for value in told.values()]).tolist(), strict=True))
-        for logger in self.loggers:  # those of the first process; the others' do nothing
-            logger.log_metrics(logged, step=self.schedule.iteration - 1)
-            logger.save()
-        return logged
+        return dict(zip(told, torch.stack([value.float() for value in told.values()]).tolist(), strict=True))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete a batch of validation images."""

@@ -7,12 +7,12 @@ from typing import Any, final
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from inpaintlab.inpainter import Inpainter, hide
 from inpaintlab.shapes import Images, Planes
+from inpaintlab.tracking import Tracker
 
 
 @final
@@ -50,8 +50,8 @@ class Panels(Callback):
         panel.save(partial, format="png")
         os.replace(partial, self.folder / f"{iteration:07d}.png")
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image("panels", [panel], step=iteration - 1, caption=[f"after {iteration} batches"])
+            if isinstance(logger, Tracker):
+                logger.picture("panels", panel, step=iteration - 1, caption=f"after {iteration} batches")
 
 
 def panel_columns(model: Inpainter, image: Images, mask: Planes) -> dict[str, Images]:

@@ -1,51 +1,208 @@
-"""Loggers of a run: W&B as the tracker, and always a CSV."""
+"""Trackers: where the numbers, pictures and alerts of a run go. What fails in one of them never ends a training."""
 
-import hashlib
-import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-import wandb
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+import numpy as np
+import yaml
+from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+from rich.console import Console
+
+Metrics = Mapping[str, float]
 
 
-def csv_logger(run_dir: Path, flush_every: int = 10) -> CSVLogger:
-    """``log/version_N/metrics.csv`` in the run's folder: each start of the run has its own, so none is overwritten."""
-    return CSVLogger(run_dir, name="log", flush_logs_every_n_steps=flush_every)
+class Tracker(Logger, ABC):
+    """Takes what a run tells, in its first process.
 
+    A tracker that fails, because its disk is full or its server gone, says so once and is left out from then on. Before
+    ``start`` and after the end it takes nothing.
 
-def wandb_logger(
-    run_dir: Path,
-    config: dict[str, Any],
-    project: str,
-    entity: str | None,
-    group: str | None,
-    tags: list[str],
-    job_type: str | None = None,
-) -> Logger:
-    """W&B, online for a user who is logged in, else offline with one line that says how to upload later.
-
-    The run's id follows from its folder, so a resumed run continues its curves. ``WANDB_MODE`` decides where it is set.
+    Args:
+        run_dir: the folder of the run.
+        console: where a failure is told.
     """
-    os.environ.setdefault("WANDB_SILENT", "true")  # its notices on every start say nothing about this run
-    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
-    if mode == "offline":
-        rank_zero_only(print)(
-            f"W&B: not logged in or offline; upload the run later with: wandb sync {run_dir}/wandb/offline-run-*"
-        )
-    (run_dir / "wandb").mkdir(parents=True, exist_ok=True)
-    return WandbLogger(
-        name=run_dir.name,
-        id=hashlib.sha256(str(run_dir.absolute()).encode()).hexdigest()[:16],
-        save_dir=run_dir,
-        project=project,
-        entity=entity,
-        group=group,
-        tags=tags,
-        job_type=job_type,
-        config=config,
-        resume="allow",
-        mode=mode,
-        settings=wandb.Settings(silent=True),
-    )
+
+    title = ""
+    """What sentences call it."""
+
+    failures: tuple[type[Exception], ...] = (OSError,)
+    """What goes wrong outside this program: a disk, a network, a service."""
+
+    def __init__(self, run_dir: Path, console: Console) -> None:
+        super().__init__()
+        self.run_dir = run_dir
+        self.console = console
+        self.running = False
+
+    # --- what a tracker defines -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _start(self, iteration: int) -> None:
+        """Open a run that has done ``iteration`` batches so far."""
+
+    @abstractmethod
+    def _log(self, metrics: Metrics, step: int) -> None:
+        """Keep numbers of the batch ``step``."""
+
+    @abstractmethod
+    def _finish(self, succeeded: bool) -> None:
+        """Bring everything to where it belongs, and close."""
+
+    def _save(self) -> None:
+        """Bring to the disk what can be brought there at once; nothing by default."""
+
+    def _picture(self, name: str, picture: Image.Image, step: int, caption: str) -> None:
+        """Show a picture; a tracker that cannot does nothing."""
+
+    def _alert(self, title: str, sentence: str, step: int) -> None:
+        """Tell what a person should know; a tracker that cannot does nothing."""
+
+    def _keep_checkpoints(self, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]]) -> None:
+        """Keep files by what they are called, each with facts about it; a tracker that cannot does nothing."""
+
+    # --- what a run calls -----------------------------------------------------------------------------------------
+
+    def start(self, iteration: int = 0) -> None:
+        """Open a run that has done ``iteration`` batches so far.
+
+        Raises:
+            ValueError: the tracker refuses its settings.
+        """
+        self.running = True
+        try:
+            self._try(lambda: self._start(iteration))
+        except ValueError:
+            self.running = False
+            raise
+
+    def log_metrics(self, metrics: Metrics, step: int | None = None) -> None:
+        """Keep numbers of the batch ``step``."""
+        assert step is not None
+        self._try(lambda: self._log({name: float(value) for name, value in metrics.items()}, step))
+
+    def save(self) -> None:
+        """Bring to the disk what can be brought there at once."""
+        self._try(self._save)
+
+    def picture(self, name: str, picture: Image.Image, step: int, caption: str) -> None:
+        """Show a picture of the state after batch ``step``, where that can be shown."""
+        self._try(lambda: self._picture(name, picture, step, caption))
+
+    def alert(self, title: str, sentence: str, step: int) -> None:
+        """Tell what a person should know who does not look at the terminal, where that can be told."""
+        self._try(lambda: self._alert(title, sentence, step))
+
+    def keep_checkpoints(self, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]]) -> None:
+        """Keep checkpoints by what they are called (``best``, ``last``), where files are kept."""
+        self._try(lambda: self._keep_checkpoints(files, facts))
+
+    def finalize(self, status: str) -> None:
+        """Close at the end of a training: ``success`` or ``failed``."""
+        if status in ("success", "failed"):
+            self._try(lambda: self._finish(status == "success"))
+            self.running = False
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: each tracker is built with the settings of its run."""
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run_dir.name
+
+    @property
+    def version(self) -> str:
+        """Nothing: a tracker has one run."""
+        return ""
+
+    def tell(self, sentence: str) -> None:
+        """Print a sentence about this tracker."""
+        self.console.print(f"{self.title}: {sentence}", markup=False, highlight=False, soft_wrap=True)
+
+    def _try(self, action: Callable[[], None]) -> None:
+        if not self.running or rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # Lightning sets it
+            return
+        try:
+            action()
+        except self.failures as error:
+            self.running = False
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self.tell(f"it failed ({reason}) and gets nothing more of this run, which goes on without it.")
+
+
+@final
+class CsvTracker(Tracker):
+    """``log/version_N/metrics.csv`` in the run's folder: each start has its own, so none is overwritten."""
+
+    title = "CSV"
+
+    def _start(self, iteration: int) -> None:
+        self.file = CSVLogger(self.run_dir, name="log", flush_logs_every_n_steps=10)
+
+    def _log(self, metrics: Metrics, step: int) -> None:
+        self.file.log_metrics(dict(metrics), step)
+
+    def _save(self) -> None:
+        self.file.save()
+
+    def _finish(self, succeeded: bool) -> None:
+        self.file.save()
+
+
+@final
+class TensorboardTracker(Tracker):
+    """Curves, panels, alerts and settings for TensorBoard, in ``tensorboard/`` of the run's folder.
+
+    A resumed run goes on in the same folder, and what an earlier start logged beyond its last checkpoint is not shown.
+
+    Args:
+        run_dir: the folder of the run.
+        console: where a failure is told.
+        config: the settings, shown as text.
+        notes: what the run is for, shown as text.
+
+    Raises:
+        ValueError: TensorBoard is not installed.
+    """
+
+    title = "TensorBoard"
+
+    def __init__(self, run_dir: Path, console: Console, config: dict[str, Any], notes: str | None = None) -> None:
+        super().__init__(run_dir, console)
+        if find_spec("tensorboard") is None:
+            raise ValueError(
+                'TensorBoard is not installed; run `pip install "inpaintlab[tensorboard]"`, or give another logger.'
+            )
+        self.config = config
+        self.notes = notes
+
+    def _start(self, iteration: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # takes half a second, and needs the extra
+
+        self.writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=iteration or None)
+        if iteration == 0:
+            settings = yaml.safe_dump(self.config, sort_keys=False)
+            self.writer.add_text("settings", "".join(f"    {line}\n" for line in settings.splitlines()), 0)
+            if self.notes:
+                self.writer.add_text("notes", self.notes, 0)
+
+    def _log(self, metrics: Metrics, step: int) -> None:
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
+
+    def _save(self) -> None:
+        self.writer.flush()
+
+    def _picture(self, name: str, picture: Image.Image, step: int, caption: str) -> None:
+        self.writer.add_image(name, np.asarray(picture), step, dataformats="HWC")
+
+    def _alert(self, title: str, sentence: str, step: int) -> None:
+        self.writer.add_text("alerts", f"**{title}**: {sentence}", step)
+
+    def _finish(self, succeeded: bool) -> None:
+        self.writer.close()

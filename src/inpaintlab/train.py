@@ -25,6 +25,7 @@ from inpaintlab.health import Health
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.jobs import PARENT, end_with_parent, held
 from inpaintlab.journal import Journal, note_finished
+from inpaintlab.logbook import Logbook, Rest
 from inpaintlab.metrics import require_fitting
 from inpaintlab.panels import Panels
 from inpaintlab.progress import Progress, print_plan
@@ -33,7 +34,7 @@ from inpaintlab.results import write_json
 from inpaintlab.run_settings import mask_recipe, require_precision, run_folder, set_steps, training_record
 from inpaintlab.saving import Checkpoints
 from inpaintlab.testset import Manifest, ManifestDataset
-from inpaintlab.tracking import csv_logger
+from inpaintlab.tracking import CsvTracker, Tracker
 from inpaintlab.validation import Validation
 
 
@@ -57,17 +58,16 @@ def train(
     every = cfg["every"]
     callbacks = [
         Averaging(),  # before all that looks at the averages
+        logbook := Logbook(run_dir),  # before all that takes time of its own
         Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
         Checkpoints(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
         Journal(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
         Panels(run_dir, every["panel"], cfg["panel_images"]),
         Health(console, every["log"], **cfg["health"]),
         Progress(console),
+        Rest(logbook),
     ]
-    loggers = [csv_logger(run_dir)]
-    if cfg["logger"]:
-        loggers.append(instantiate(cfg["logger"], _convert_="all")(run_dir=run_dir, config=cfg | {"commit": commit()}))
-    trainer = build_trainer(callbacks=callbacks, logger=loggers)
+    trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console))
     if trainer.is_global_zero:
         facts = {
             "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
@@ -80,6 +80,13 @@ def train(
         trainer.fit(model, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
     if trainer.is_global_zero:
         console.print(f"done: {last}")
+
+
+def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Tracker]:
+    """The trackers that were asked for, after the CSV, which there is in any case."""
+    facts = cfg | {"commit": commit(), "versions": versions()}
+    builders = instantiate(cfg.get("logger") or {}, _convert_="all").values()
+    return [CsvTracker(run_dir, console), *(build(run_dir, console, facts, cfg["notes"]) for build in builders)]
 
 
 def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
