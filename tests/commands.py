@@ -92,10 +92,11 @@ def run(*command: str, cwd: Path, home: Path, **variables: str) -> subprocess.Co
     )
 
 
-def start(*command: str, cwd: Path, home: Path, output: Path) -> subprocess.Popen[bytes]:
+def start(*command: str, cwd: Path, home: Path, output: Path, **variables: str) -> subprocess.Popen[bytes]:
     """Start a command line in a process of its own, which the caller ends; its output goes to a file."""
     with output.open("ab") as file:
-        return subprocess.Popen(command, cwd=cwd, env=environment(home), stdout=file, stderr=subprocess.STDOUT)
+        env = environment(home, **variables)
+        return subprocess.Popen(command, cwd=cwd, env=env, stdout=file, stderr=subprocess.STDOUT)
 
 
 def checkpoint(run_dir: Path, name: str = "last.ckpt") -> dict[str, Any]:

@@ -54,8 +54,8 @@ def test_the_run_is_kept_without_a_login_and_is_finished(logged: tuple[Path, Pat
     assert "wandb sync comparison/wandb/offline-run-*" in printed
     records = list(wandb_reader.records(file))
     assert any(record.HasField("exit") and record.exit.exit_code == 0 for record in records)
-    assert next(record.run.job_type for record in records if record.HasField("run")) == "comparison"
-    assert "report" not in [record.artifact.type for record in records]
+    assert next(record.run.job_type for record in records if record.HasField("run")) == "compare"
+    assert not any(record.artifact.type in ("comparison", "report") for record in records)
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_the_configuration_names_the_test_set_and_the_methods(logged: tuple[Path
 
 def test_no_tracker_is_the_default_and_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_result(tmp_path / "weak", PSNR)
-    monkeypatch.setattr(tracked, "track", lambda *_: pytest.fail("nobody asked for a tracker"))
+    monkeypatch.setattr(tracked, "track_comparison", lambda *_: pytest.fail("nobody asked for a tracker"))
     done = run_here("compare", "results=[weak]", "pictures=0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "comparison/wandb").exists()
@@ -117,7 +117,9 @@ def test_a_tracker_that_cannot_be_reached_is_told_in_one_sentence_after_the_file
     monkeypatch.setattr(wandb, "init", unreachable)
     done = run_here("compare", "results=[weak]", "pictures=0", "logger=wandb", cwd=tmp_path, WANDB_MODE="online")
     assert done.returncode == 1
-    assert "W&B did not take the comparison (Timed out after 90 seconds); the files in comparison" in done.stderr
+    assert (
+        "W&B did not take what is in comparison (Timed out after 90 seconds); the files in it are whole." in done.stderr
+    )
     assert len(done.stderr.strip().splitlines()) == 1
     assert (tmp_path / "comparison/report.html").is_file()
 
@@ -128,22 +130,23 @@ class Run:
     def __init__(self, offline: bool) -> None:
         self.offline, self.disabled, self.id = offline, False, "0123"
         self.summary: dict[str, Any] = {}
-        self.artifacts: list[tuple[Path, str]] = []
-        self.finished = 0
+        self.artifacts: list[tuple[str, set[str]]] = []
+        self.ended: list[int] = []
 
     def define_metric(self, *_: Any, **__: Any) -> None: ...
 
     def log(self, _: dict[str, Any]) -> None: ...
 
-    def log_artifact(self, path: Path, name: str, type: str) -> None:
-        self.artifacts.append((path, type))
+    def log_artifact(self, artifact: Any, aliases: list[str]) -> None:
+        assert aliases == ["latest"]
+        self.artifacts.append((artifact.type, set(artifact.manifest.entries)))
 
-    def finish(self) -> None:
-        self.finished += 1
+    def finish(self, exit_code: int) -> None:
+        self.ended.append(exit_code)
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_the_report_goes_up_where_there_is_something_to_go_up_to(
+def test_tables_and_report_go_up_where_there_is_something_to_go_up_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
 ) -> None:
     write_result(tmp_path / "weak", PSNR)
@@ -151,9 +154,10 @@ def test_the_report_goes_up_where_there_is_something_to_go_up_to(
     monkeypatch.setattr(wandb, "init", lambda **_: started)
     done = run_here("compare", "results=[weak]", "pictures=0", "logger=wandb", cwd=tmp_path, WANDB_MODE="online")
     assert done.returncode == 0, done.stderr
-    assert started.artifacts == ([] if offline else [(Path("comparison/report.html"), "report")])
+    files = {"table.csv", "table.md", "costs.csv", "seeds.csv", "report.html"}
+    assert started.artifacts == ([] if offline else [("comparison", files)])
     assert started.summary["weak/psnr_rgb/all"] == pytest.approx(16.0)
-    assert started.finished == 1
+    assert started.ended == [0]
 
 
 def test_a_run_whose_table_is_refused_is_finished_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,4 +171,35 @@ def test_a_run_whose_table_is_refused_is_finished_all_the_same(tmp_path: Path, m
     monkeypatch.setattr(wandb, "init", lambda **_: started)
     done = run_here("compare", "results=[weak]", "pictures=0", "logger=wandb", cwd=tmp_path, WANDB_MODE="offline")
     assert done.returncode == 1
-    assert started.finished == 1
+    assert started.ended == [1]
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_an_evaluation_is_a_run_with_its_means_and_the_result_as_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
+) -> None:
+    small = ("data=toy", "data.size=48", "split=test", "images=3")
+    assert run_here("manifest", "create", *small, "out=test.json", cwd=tmp_path).returncode == 0
+    started, given = Run(offline), {}
+    monkeypatch.setattr(wandb, "init", lambda **settings: given.update(settings) or started)
+    told = ("manifest=test.json", "model=mean_colour", "trainer=cpu", "workers=0", "logger=wandb")
+    done = run_here("evaluate", *told, cwd=tmp_path, WANDB_MODE="online")
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "results/mean_colour/result.json").read_text())
+    for name in ("mae", "psnr_rgb"):
+        assert started.summary[f"{name}/all"] == pytest.approx(written["means"]["all"][name])
+    files = {"result.json", "per_image.parquet", "manifest.json"}
+    assert started.artifacts == ([] if offline else [("result", files)])
+    assert (given["job_type"], given["name"], started.ended) == ("evaluate", "mean_colour", [0])
+    assert given["config"]["label"] == "mean_colour"
+    assert run_here("evaluate", *told, cwd=tmp_path, WANDB_MODE="online").returncode == 0
+    assert started.ended == [0]  # a result that was there already is told once
+
+
+@pytest.mark.parametrize(
+    ("verb", "settings"), [("compare", ["results=[weak]"]), ("evaluate", ["manifest=no.json", "model=telea"])]
+)
+def test_a_logger_of_curves_is_refused_before_the_work(tmp_path: Path, verb: str, settings: list[str]) -> None:
+    done = run_here(verb, *settings, "logger=[wandb,tensorboard]", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "logger=tensorboard shows curves of a training" in done.stderr

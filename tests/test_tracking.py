@@ -1,19 +1,24 @@
-"""What the tracker holds is read back from an offline run of W&B; a CSV is written in any case."""
+"""What a tracker holds is read back from its files: an offline run of W&B, TensorBoard's events, the CSV."""
 
+import csv
+import os
+import signal
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import wandb_reader
-from commands import PHASES, SCRIPT, run, tiny
-from inpaintlab.tracking import csv_logger
+from commands import PHASES, SCRIPT, run, run_here, start, tiny
 
 
 def tracked(folder: Path, *settings: str, **variables: str) -> str:
-    """Train EdgeConnect under W&B in a process of its own; what it printed."""
-    command = [*tiny("edgeconnect"), "logger=wandb", "name=a", *settings]
+    """Train EdgeConnect under W&B and TensorBoard in a process of its own; what it printed."""
+    told = ("notes=Do edges help?", "logger.wandb.tags=[edges,small]", "logger.wandb.group=first")
+    command = [*tiny("edgeconnect"), "logger=[wandb,tensorboard]", *told, "name=a", *settings]
     done = run(SCRIPT, "train", *command, cwd=folder, home=folder / "home", **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -63,7 +68,18 @@ def test_the_run_holds_the_settings_and_the_commit(starts: tuple[Path, list[Path
     assert settings["model"]["weights"]["inpaint"]["style"] == 250.0
     assert settings["model"]["schedule"]["phases"]["edge_inpaint"] == {"batches": 2}
     assert settings["seed"] == 1
+    assert settings["versions"]["torch"]
     assert "commit" in settings
+
+
+@pytest.mark.slow
+def test_the_run_says_what_it_is_and_belongs_to(starts: tuple[Path, list[Path], list[str]]) -> None:
+    for file in starts[1]:
+        found = wandb_reader.run_of(file)
+        assert (found.display_name, found.job_type, found.run_group) == ("a", "train", "first")
+        assert list(found.tags) == ["edges", "small"]
+        assert found.notes == "Do edges help?"
+        assert wandb_reader.exit_codes(file) == [0]
 
 
 @pytest.mark.slow
@@ -87,6 +103,12 @@ def test_validation_and_panels_stand_on_the_same_axis(starts: tuple[Path, list[P
         assert [step for step, _ in first[name]] == [1, 3, 5, 7], name
     steps = [step for step, _ in first["trainer/global_step"]]
     assert steps == sorted(steps)
+    for name in ("speed/images_per_second", "speed/waiting_for_data"):
+        assert [step for step, _ in first[name]] == list(range(8)), name
+    for network in ("edge", "inpaint"):
+        for part in ("generator", "discriminator"):
+            gradient = [step for step, _ in first[f"grad/{network}_{part}"]]
+            assert [step for step, _ in first[f"rate/{network}_{part}"]] == gradient
     media = starts[1][0].parent / "files"
     for _, panels in first["panels/filenames"]:
         assert all((media / panel).stat().st_size > 0 for panel in panels)
@@ -103,10 +125,96 @@ def test_a_resumed_run_continues_its_curves(starts: tuple[Path, list[Path], list
     assert min(step for step, _ in curves(files[1:])["train/inpaint_style"]) == 8
 
 
-def test_each_start_has_a_csv_of_its_own(tmp_path: Path) -> None:
-    for version in (0, 1):
-        logger = csv_logger(tmp_path)
-        logger.log_metrics({"train/loss": float(version)}, step=version)
-        logger.save()
-        assert (tmp_path / f"log/version_{version}/metrics.csv").is_file()
-    assert "0.0" in (tmp_path / "log/version_0/metrics.csv").read_text()
+@pytest.mark.slow
+def test_tensorboard_holds_the_same_points(starts: tuple[Path, list[Path], list[str]]) -> None:
+    folder, files, _ = starts
+    events = EventAccumulator(str(folder / "runs/a/tensorboard"), {"scalars": 0, "images": 0, "tensors": 0})
+    events.Reload()
+    tracked = curves(files)
+    names = [name for name in tracked if name.startswith(("train/", "val/", "grad/", "rate/", "health/", "speed/"))]
+    assert set(names) | {"epoch"} == set(events.Tags()["scalars"])
+    for name in names:
+        points = [(event.step, event.value) for event in events.Scalars(name)]
+        assert [step for step, _ in points] == [step for step, _ in tracked[name]], name
+        assert [value for _, value in points] == pytest.approx([value for _, value in tracked[name]], nan_ok=True)
+    assert [image.step for image in events.Images("panels")] == [1, 3, 5, 7, 9]
+    text = {name: events.Tensors(f"{name}/text_summary") for name in ("settings", "notes")}
+    assert all(len(found) == 1 for found in text.values())  # a resumed run does not tell them again
+    assert text["notes"][0].tensor_proto.string_val[0] == b"Do edges help?"
+    assert b"_target_: inpaintlab.models.edgeconnect.EdgeConnect" in text["settings"][0].tensor_proto.string_val[0]
+
+
+@pytest.mark.slow
+def test_each_start_has_a_csv_of_its_own_with_the_same_numbers(starts: tuple[Path, list[Path], list[str]]) -> None:
+    folder, files, _ = starts
+    for version, file in enumerate(files):
+        with (folder / f"runs/a/log/version_{version}/metrics.csv").open(newline="") as rows:
+            read = [(int(row["step"]), float(row["val/mae"])) for row in csv.DictReader(rows) if row["val/mae"]]
+        expected = curves([file])["val/mae"]
+        assert [step for step, _ in read] == [step for step, _ in expected]
+        assert [value for _, value in read] == pytest.approx([value for _, value in expected])
+
+
+@pytest.mark.slow
+def test_the_jobs_of_a_sweep_are_one_group_and_each_is_finished_also_one_that_fails(tmp_path: Path) -> None:
+    sweep = [*tiny("glcic", 1), "logger=[wandb]", "every.validation=1", "monitor.name=val/psnr_rgb,val/nothing"]
+    done = run(SCRIPT, "train", "-m", *sweep, "name=s", cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
+    files = sorted(tmp_path.glob("runs/s/*/wandb/offline-run-*/run-*.wandb"))
+    assert len(files) == 2, done.stdout + done.stderr
+    assert {wandb_reader.run_of(file).run_group for file in files} == {"s"}
+    assert len({wandb_reader.run_id(file) for file in files}) == 2
+    ends = {file.parents[2].name: wandb_reader.exit_codes(file) for file in files}
+    assert {name: codes for name, codes in ends.items() if "nothing" in name}.popitem()[1] == [1]
+    assert {name: codes for name, codes in ends.items() if "nothing" not in name}.popitem()[1] == [0]
+
+
+@pytest.mark.slow
+def test_a_training_survives_a_server_that_is_not_there_and_the_death_of_the_tracker(tmp_path: Path) -> None:
+    nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40, "WANDB_INIT_TIMEOUT": "2"}
+    printed = tmp_path / "printed.txt"
+    process = start(
+        *(SCRIPT, "train", *tiny("glcic", 40), "logger=wandb", "name=a", "every.validation=40", "every.panel=40"),
+        cwd=tmp_path,
+        home=tmp_path / "home",
+        output=printed,
+        WANDB_MODE="online",
+        **nowhere,
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "runs/a/last.ckpt").is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for service in services_of(process.pid):
+        os.kill(service, signal.SIGKILL)
+    assert process.wait(120) == 0, printed.read_text()
+    told = [line for line in printed.read_text().splitlines() if line.startswith("W&B: ")]
+    assert len(told) == 2, told
+    assert "the server does not answer as it should (Timed out" in told[0]
+    assert "wandb sync runs/a/wandb/offline-run-*" in told[0]
+    assert told[1] == "W&B: it failed (Connection lost) and gets nothing more of this run, which goes on without it."
+    (file,) = tmp_path.glob("runs/a/wandb/offline-run-*/run-*.wandb")
+    assert 0 < len(curves([file])["speed/images_per_second"]) < 120  # what was told before the service died is kept
+    with (tmp_path / "runs/a/log/version_0/metrics.csv").open(newline="") as rows:
+        assert sum(bool(row["speed/images_per_second"]) for row in csv.DictReader(rows)) == 120
+
+
+def services_of(parent: int) -> list[int]:
+    """The processes of W&B's service that another process started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat, command = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
+        except OSError:  # it ended meanwhile
+            continue
+        if b"wandb-core" in command and int(stat.rpartition(")")[2].split()[1]) == parent:
+            found.append(int(folder.name))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("choice", ["none", "csv", "[csv]", "[]"])
+def test_a_csv_is_written_whatever_loggers_there_are(tmp_path: Path, choice: str) -> None:
+    done = run_here("train", *tiny("glcic", 1), f"logger={choice}", "name=a", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/a/log/version_0/metrics.csv").read_text().count("\n") > 3
+    assert not (tmp_path / "runs/a/wandb").exists()
+    assert not (tmp_path / "runs/a/tensorboard").exists()

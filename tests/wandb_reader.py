@@ -49,6 +49,16 @@ def config(path: Path) -> dict[str, Any]:
     return {item.key: json.loads(item.value_json) for update in updates for item in update}
 
 
+def run_of(path: Path) -> Any:
+    """What the run says of itself: run_id, display_name, run_group, job_type, tags, notes."""
+    return next(record.run for record in records(path) if record.HasField("run"))
+
+
 def run_id(path: Path) -> str:
     """The identity that a later start of the same run shares."""
-    return next(record.run.run_id for record in records(path) if record.HasField("run"))
+    return run_of(path).run_id
+
+
+def exit_codes(path: Path) -> list[int]:
+    """How the run was finished; nothing for one that was not."""
+    return [record.exit.exit_code for record in records(path) if record.HasField("exit")]

@@ -55,7 +55,7 @@ class WandbTracker(Tracker):
         group: str | None,
         tags: list[str],
         artifacts: bool,
-        upload_minutes: float,
+        upload_minutes: int | float,
     ) -> None:
         super().__init__(run_dir, console)
         self.job_type = job_type
@@ -68,7 +68,7 @@ class WandbTracker(Tracker):
             "notes": notes,
         }
         self.config = config
-        self.upload_seconds = 60 * upload_minutes
+        self.upload_seconds = 60.0 * upload_minutes
         self.run: Any = None
 
     @property
