@@ -1,6 +1,8 @@
 """What fails in a tracker is told once and ends nothing; what W&B is given, seen by a run that stands in for one."""
 
 import io
+import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from rich.console import Console
 
-from commands import run_here, tiny
+import wandb_reader
+from commands import run, run_here, tiny
 from conftest import Composer
 from inpaintlab.tracking import CsvTracker, Metrics, TensorboardTracker, Tracker
 from inpaintlab.wandb_tracker import WandbTracker
@@ -182,13 +185,13 @@ def tracker_of(folder: Path, **changes: Any) -> WandbTracker:
 
 
 def checkpoints(folder: Path) -> dict[str, Path]:
-    files = {name: folder / f"{name}.ckpt" for name in ("last", "best")}
+    files = {name: folder / f"{name}.ckpt" for name in ("best", "last")}
     for name, file in files.items():
         file.write_bytes(name.encode() * 500_000)
     return files
 
 
-FACTS = {"last": {"iterations": 9, "score": 1.0}, "best": {"iterations": 6, "score": 2.0}}
+FACTS = {"best": {"iterations": 6, "score": 2.0}, "last": {"iterations": 9, "score": 1.0}}
 
 
 @pytest.mark.parametrize(("mode", "wanted", "kept"), [("online", True, 2), ("online", False, 0), ("offline", True, 0)])
@@ -200,13 +203,13 @@ def test_checkpoints_go_up_where_there_is_something_to_go_up_to(
     tracker.start()
     tracker.keep_checkpoints(checkpoints(tmp_path), FACTS)
     assert len(tracker.run.artifacts) == kept
-    for (artifact, aliases), name in zip(tracker.run.artifacts, ("last", "best"), strict=False):
+    for (artifact, aliases), name in zip(tracker.run.artifacts, ("best", "last"), strict=False):
         assert aliases == [name]
         assert (artifact.name, artifact.type) == ("model-0123", "model")
         assert artifact.metadata == FACTS[name]
         assert list(artifact.manifest.entries) == [f"{name}.ckpt"]
     told = [line for line in printed(tracker) if "4 MB" in line]
-    assert told == (["W&B: uploading last.ckpt and best.ckpt, 4 MB"] if kept else [])
+    assert told == (["W&B: uploading best.ckpt and last.ckpt, 4 MB"] if kept else [])
 
 
 def test_that_checkpoints_will_leave_the_machine_is_told_at_the_start(tmp_path: Path, inits: list[Any]) -> None:
@@ -216,6 +219,41 @@ def test_that_checkpoints_will_leave_the_machine_is_told_at_the_start(tmp_path: 
         (line,) = printed(tracker)
         assert line.startswith("W&B: https://wandb.example/me/inpaintlab/runs/0123")
         assert ("go up at the end (logger.wandb.artifacts=false keeps them here)" in line) == wanted
+
+
+@pytest.mark.slow
+def test_wandb_itself_takes_the_checkpoints(tmp_path: Path) -> None:
+    """Into an offline run, which stages what an online one uploads; a server was never at hand."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, pathlib\n"
+        "from rich.console import Console\n"
+        "from inpaintlab.wandb_tracker import WandbTracker\n"
+        "WandbTracker.online = property(lambda tracker: True)\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "more = dict(project='p', entity=None, group=None, tags=[], artifacts=True, upload_minutes=1)\n"
+        "tracker = WandbTracker(folder, Console(), {'seed': 1}, **more)\n"
+        "tracker.start()\n"
+        "files = {name: folder / f'{name}.ckpt' for name in ('best', 'last')}\n"
+        f"tracker.keep_checkpoints(files, {FACTS!r})\n"
+        "tracker.finalize('success')\n"
+    )
+    checkpoints(tmp_path)
+    command = (sys.executable, str(script), str(tmp_path))
+    done = run(*command, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
+    assert done.returncode == 0, done.stderr
+    assert "it failed" not in done.stdout
+    (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    found = [
+        record.artifact if record.HasField("artifact") else record.request.log_artifact.artifact
+        for record in wandb_reader.records(file)
+        if record.HasField("artifact") or record.request.HasField("log_artifact")
+    ]
+    assert {artifact.type for artifact in found} == {"model"}
+    assert [set(artifact.aliases) for artifact in found] == [{"best", "latest"}, {"last", "latest"}]
+    assert [json.loads(artifact.metadata) for artifact in found] == list(FACTS.values())
+    assert [[entry.path for entry in a.manifest.contents] for a in found] == [["best.ckpt"], ["last.ckpt"]]
+    assert {artifact.name for artifact in found} == {f"model-{wandb_reader.run_id(file)}"}
 
 
 @pytest.mark.parametrize(("mode", "alerts"), [("online", 1), ("offline", 0), ("disabled", 0)])

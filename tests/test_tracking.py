@@ -173,7 +173,7 @@ def test_a_training_survives_a_server_that_is_not_there_and_the_death_of_the_tra
     nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40, "WANDB_INIT_TIMEOUT": "2"}
     printed = tmp_path / "printed.txt"
     process = start(
-        *(SCRIPT, "train", *tiny("glcic", 40), "logger=wandb", "name=a", "every.validation=40", "every.panel=40"),
+        *(SCRIPT, "train", *tiny("glcic", 30), "logger=wandb", "name=a", "every.validation=30", "every.panel=30"),
         cwd=tmp_path,
         home=tmp_path / "home",
         output=printed,
@@ -188,13 +188,12 @@ def test_a_training_survives_a_server_that_is_not_there_and_the_death_of_the_tra
     assert process.wait(120) == 0, printed.read_text()
     told = [line for line in printed.read_text().splitlines() if line.startswith("W&B: ")]
     assert len(told) == 2, told
-    assert "the server does not answer as it should (Timed out" in told[0]
+    assert "the server does not answer as it should (" in told[0]
+    assert "connection refused" in told[0]
     assert "wandb sync runs/a/wandb/offline-run-*" in told[0]
     assert told[1] == "W&B: it failed (Connection lost) and gets nothing more of this run, which goes on without it."
-    (file,) = tmp_path.glob("runs/a/wandb/offline-run-*/run-*.wandb")
-    assert 0 < len(curves([file])["speed/images_per_second"]) < 120  # what was told before the service died is kept
     with (tmp_path / "runs/a/log/version_0/metrics.csv").open(newline="") as rows:
-        assert sum(bool(row["speed/images_per_second"]) for row in csv.DictReader(rows)) == 120
+        assert sum(bool(row["speed/images_per_second"]) for row in csv.DictReader(rows)) == 90
 
 
 def services_of(parent: int) -> list[int]:

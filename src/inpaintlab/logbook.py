@@ -103,7 +103,7 @@ class Logbook(Callback):
         assert isinstance(pl_module, Inpainter)
         assert pl_module.schedule is not None
         if trainer.is_global_zero and pl_module.schedule.finished:
-            files = {name: self.folder / f"{name}.ckpt" for name in ("last", "best")}
+            files = {name: self.folder / f"{name}.ckpt" for name in ("best", "last")}  # W&B's `latest` is the last
             there = {name: file for name, file in files.items() if file.is_file()}
             facts = checkpoint_facts(self.folder)
             for tracker in _trackers(trainer):

@@ -73,12 +73,8 @@ class Tracker(Logger, ABC):
         Raises:
             ValueError: the tracker refuses its settings.
         """
-        self.running = True
-        try:
-            self._try(lambda: self._start(iteration))
-        except ValueError:
-            self.running = False
-            raise
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # Lightning sets it
+            self.running = self._survives(lambda: self._start(iteration))
 
     def log_metrics(self, metrics: Metrics, step: int | None = None) -> None:
         """Keep numbers of the batch ``step``."""
@@ -125,14 +121,18 @@ class Tracker(Logger, ABC):
         self.console.print(f"{self.title}: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
     def _try(self, action: Callable[[], None]) -> None:
-        if not self.running or rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # Lightning sets it
-            return
+        if self.running:
+            self.running = self._survives(action)
+
+    def _survives(self, action: Callable[[], None]) -> bool:
+        """Whether nothing went wrong; what did is told."""
         try:
             action()
         except self.failures as error:
-            self.running = False
             reason = " ".join(str(error).split()) or type(error).__name__
             self.tell(f"it failed ({reason}) and gets nothing more of this run, which goes on without it.")
+            return False
+        return True
 
 
 @final

@@ -10,7 +10,8 @@ import wandb
 from PIL import Image
 from rich.console import Console
 from wandb.errors import CommError, Error, UsageError
-from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+from wandb.sdk.mailbox.mailbox import MailboxClosedError
+from wandb.sdk.mailbox.mailbox_handle import HandleAbandonedError, ServerResponseError
 
 from inpaintlab.tracking import Metrics, Tracker
 
@@ -39,8 +40,8 @@ class WandbTracker(Tracker):
     """
 
     title = "W&B"
-    # its service, a process of its own, may die: OSError where a message is sent, the other two where one is awaited
-    failures = (Error, OSError, MailboxClosedError, HandleAbandonedError)
+    # its service is a process of its own: where it dies, sending raises an OSError and waiting one of the others
+    failures = (Error, OSError, MailboxClosedError, HandleAbandonedError, ServerResponseError)
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class WandbTracker(Tracker):
                 if mode != "online":
                     raise
                 why, mode = f"the server does not answer as it should ({_one_line(error)})", "offline"
+                wandb.teardown()  # its service would go on to hold the run's id
                 self.run = self._init(mode)
         except (UsageError, ValueError) as error:
             raise ValueError(
