@@ -12,6 +12,7 @@ from PIL import Image
 from skimage import color, data, feature
 from torch import Tensor
 
+from inpaintlab import edges
 from inpaintlab.edges import canny, rgb_to_gray
 
 PHOTOGRAPHS = ["astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina"]
@@ -180,6 +181,20 @@ def test_long_winding_lines_are_followed_to_their_end():
     assert_equal(found, reference(gray, 1.0))
     assert found[:, :, :, 165:].sum() > 100
     assert canny(gray[:, :, :, 100:], 1.0).sum() == 0  # without its head it is too faint
+
+
+def test_groups_found_on_a_device_are_those_that_opencv_finds_on_the_cpu(photographs, monkeypatch):
+    known = blobs(*photographs[:, 0].shape)
+    expected = canny(photographs, 1.0), canny(photographs, 2.0, known)
+    assert_equal(expected[0], reference(photographs, 1.0))
+
+    def as_on_a_device(weak, shape):
+        return edges._groups(*edges._neighbours(weak, shape), len(weak))
+
+    monkeypatch.setattr(edges, "_labels", as_on_a_device)
+    assert torch.equal(canny(photographs, 1.0), expected[0])
+    assert torch.equal(canny(photographs, 2.0, known), expected[1])
+    test_long_winding_lines_are_followed_to_their_end()
 
 
 def test_images_of_a_batch_do_not_touch_each_other(photographs):

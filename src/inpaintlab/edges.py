@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -65,10 +66,10 @@ def canny(gray: Planes, sigma: int | float | Sequence[int | float], known: Plane
     sigmas = _one_sigma_per_image(sigma, batch)
 
     with torch.autocast(gray.device.type, enabled=False):
-        usable = gray.new_ones((1, height, width), dtype=torch.bool) if known is None else known[:, 0] != 0
+        usable = None if known is None else known[:, 0] != 0
         smooth = _smooth_each(gray[:, 0].double(), usable, sigmas)
         down, right = _sobel(smooth)
-        weak, strong = _thin(down, right, _erode(usable))
+        weak, strong = _thin(down, right, _inside(height, width, gray.device) if usable is None else _erode(usable))
         return _link(weak, strong, (batch, height, width)).float().unsqueeze(1)
 
 
@@ -85,48 +86,69 @@ def _one_sigma_per_image(sigma: int | float | Sequence[int | float], batch: int)
 
 
 def _smooth_each(
-    gray: Float[Tensor, "batch height width"], usable: Bool[Tensor, "#batch height width"], sigmas: list[float]
+    gray: Float[Tensor, "batch height width"], usable: Bool[Tensor, "#batch height width"] | None, sigmas: list[float]
 ) -> Float[Tensor, "batch height width"]:
     distinct = sorted(set(sigmas))
     if len(distinct) == 1:
         return _smooth(gray, usable, distinct[0])
     smooth = torch.empty_like(gray)
-    usable = usable.expand_as(gray)
     for sigma in distinct:
         rows = torch.tensor([i for i, value in enumerate(sigmas) if value == sigma], device=gray.device)
-        smooth[rows] = _smooth(gray[rows], usable[rows], sigma)
+        smooth[rows] = _smooth(gray[rows], None if usable is None else usable.expand_as(gray)[rows], sigma)
     return smooth
 
 
 def _smooth(
-    gray: Float[Tensor, "batch height width"], usable: Bool[Tensor, "#batch height width"], sigma: float
+    gray: Float[Tensor, "batch height width"], usable: Bool[Tensor, "#batch height width"] | None, sigma: float
 ) -> Float[Tensor, "batch height width"]:
     """Gaussian mean of the usable pixels: the sum over them, divided by the weight that fell on them."""
-    total = _gaussian(torch.where(usable, gray, 0.0), sigma)
-    weight = _gaussian(usable.double(), sigma) + torch.finfo(torch.float64).eps
-    return total.div_(weight)
+    if usable is None:
+        height, width = gray.shape[1:]
+        return _gaussian(gray, sigma).div_(_whole_weight(height, width, sigma, gray.device))
+    return _gaussian(torch.where(usable, gray, 0.0), sigma).div_(_weight(usable, sigma))
+
+
+def _weight(usable: Bool[Tensor, "batch height width"], sigma: float) -> Float[Tensor, "batch height width"]:
+    return _gaussian(usable.double(), sigma) + torch.finfo(torch.float64).eps
+
+
+@lru_cache(maxsize=4)  # as costly as the image's own sum, and in most trainings always the same
+def _whole_weight(height: int, width: int, sigma: float, device: torch.device) -> Float[Tensor, "1 height width"]:
+    return _weight(torch.ones((1, height, width), dtype=torch.bool, device=device), sigma)
 
 
 def _gaussian(image: Float[Tensor, "batch height width"], sigma: float) -> Float[Tensor, "batch height width"]:
-    """Separable Gaussian, rows first, with zeros outside: `scipy.ndimage.gaussian_filter(mode="constant")`."""
+    """Separable Gaussian, rows first, with zeros outside: `scipy.ndimage.gaussian_filter(mode="constant")`.
+
+    The batch lies in one flat row with a kernel's radius of zeros behind each line and that many lines of zeros behind
+    each image, so that both directions are filters of contiguous numbers.
+    """
     taps = _gaussian_taps(sigma)
-    return _symmetric_filter(_symmetric_filter(image, taps, dim=1), taps, dim=2)
+    radius, (batch, height, width) = len(taps) - 1, image.shape
+    line = width + radius
+    shape = (batch, height + radius, line)
+    outside = radius * line + radius
+    flat = image.new_zeros(math.prod(shape) + 2 * outside)
+    flat[outside:-outside].view(shape)[:, :height, :width] = image
+    smooth = _symmetric_filter(_symmetric_filter(flat, taps, line), taps, 1)
+    return smooth.view(shape)[:, :height, :width]
 
 
 def _symmetric_filter(
-    image: Float[Tensor, "batch height width"], taps: tuple[float, ...], dim: int
-) -> Float[Tensor, "batch height width"]:
-    """Correlation with a symmetric kernel given from its outermost tap to its central one.
+    numbers: Float[Tensor, " length"], taps: tuple[float, ...], step: int
+) -> Float[Tensor, " shorter"]:
+    """Correlation with a symmetric kernel, given from its outermost tap to its central one, of each `step`-th number.
 
     SciPy's order of sums: first the centre, then from the outside in, the two pixels of a tap added before they are
     weighted.
     """
-    radius, length = len(taps) - 1, image.shape[dim]
-    padded = F.pad(image, (0, 0, radius, radius) if dim == 1 else (radius, radius))
-    result = image * taps[-1]
-    pair = torch.empty_like(image)
-    for start, tap in enumerate(taps[:-1]):
-        torch.add(padded.narrow(dim, start, length), padded.narrow(dim, 2 * radius - start, length), out=pair)
+    reach = (len(taps) - 1) * step
+    length = len(numbers) - 2 * reach
+    result = numbers.narrow(0, reach, length) * taps[-1]
+    pair = torch.empty_like(result)
+    for place, tap in enumerate(taps[:-1]):
+        start = place * step
+        torch.add(numbers.narrow(0, start, length), numbers.narrow(0, 2 * reach - start, length), out=pair)
         result.add_(pair.mul_(tap))  # two roundings, never torch.add's alpha: that may fuse them into one
     return result
 
@@ -153,10 +175,17 @@ def _sobel(
     return down, right
 
 
-def _erode(usable: Bool[Tensor, "#batch height width"]) -> Bool[Tensor, "#batch height width"]:
+def _erode(usable: Bool[Tensor, "batch height width"]) -> Bool[Tensor, "batch height width"]:
     """Pixels whose 3 x 3 neighbourhood lies inside the image and is usable throughout."""
-    unusable = F.pad((~usable).float(), (1, 1, 1, 1), value=1.0)
-    return F.max_pool2d(unusable, 3, stride=1) == 0
+    rows = usable[:, :-2] & usable[:, 1:-1] & usable[:, 2:]
+    inside = torch.zeros_like(usable)
+    inside[:, 1:-1, 1:-1] = rows[:, :, :-2] & rows[:, :, 1:-1] & rows[:, :, 2:]
+    return inside
+
+
+@lru_cache(maxsize=4)
+def _inside(height: int, width: int, device: torch.device) -> Bool[Tensor, "1 height width"]:
+    return _erode(torch.ones((1, height, width), dtype=torch.bool, device=device))
 
 
 def _thin(
@@ -173,48 +202,71 @@ def _thin(
     shape, width = down.shape, down.shape[2]
     down, right = down.flatten(), right.flatten()
     size = (down * down).add_(right * right).sqrt_()
-    candidates = ((size >= LOW_THRESHOLD) & inside.expand(shape).flatten()).nonzero().squeeze(1)
+    candidates = _positions((size >= LOW_THRESHOLD) & inside.expand(shape).flatten())
     here = size.index_select(0, candidates)
     down, right = down.index_select(0, candidates), right.index_select(0, candidates)
 
     # Offsets in the flat batch. A candidate is never on a border, so no offset leaves its image.
     falling = (down >= 0) == (right >= 0)  # the gradient points along the main diagonal, or against it
-    down, right = down.abs(), right.abs()
-    diagonal = torch.where(falling, width + 1, 1 - width)
-    straight = torch.where(down > right, torch.where(falling, width, -width), 1)
+    down, right = down.abs_(), right.abs_()
+    kind = falling.long().add_(down > right, alpha=2)
+    diagonal = torch.tensor([1 - width, 1 + width], device=size.device).repeat(2).index_select(0, kind)
+    straight = torch.tensor([1, 1, -width, width], device=size.device).index_select(0, kind)
 
-    slant = torch.minimum(down, right) / torch.maximum(down, right)
+    slant = torch.minimum(down, right).div_(torch.maximum(down, right))
     upright = 1 - slant
     peak = torch.ones_like(falling)
     for side in (1, -1):
         corner = size.index_select(0, candidates.add(diagonal, alpha=side)).mul_(slant)
         edge = size.index_select(0, candidates.add(straight, alpha=side)).mul_(upright)
         peak &= corner.add_(edge) <= here
-    peaks = peak.nonzero().squeeze(1)
+    peaks = _positions(peak)
     return candidates.index_select(0, peaks), here.index_select(0, peaks) >= HIGH_THRESHOLD
+
+
+def _positions(marked: Bool[Tensor, " length"]) -> Int[Tensor, " marked"]:
+    """Where a flat tensor is True, ascending. On the CPU NumPy looks, several times as fast as torch."""
+    if marked.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(marked.numpy()))
+    return marked.nonzero().squeeze(1)
 
 
 def _link(
     weak: Int[Tensor, " weak"], strong: Bool[Tensor, " weak"], shape: tuple[int, int, int]
 ) -> Bool[Tensor, "batch height width"]:
     """Hysteresis: the 8-connected groups of weak pixels that hold a strong one."""
+    group = _labels(weak, shape) if weak.device.type == "cpu" else _groups(*_neighbours(weak, shape), len(weak))
+    kept = torch.zeros(len(weak) + 1, dtype=torch.uint8, device=weak.device)
+    kept.scatter_reduce_(0, group, strong.byte(), "amax")
+    edges = torch.zeros(math.prod(shape), dtype=torch.bool, device=weak.device)
+    edges[weak] = kept.index_select(0, group).bool()
+    return edges.view(shape)
+
+
+def _labels(weak: Int[Tensor, " weak"], shape: tuple[int, int, int]) -> Int[Tensor, " weak"]:
+    """The number of each pixel's group, from 1, for tensors on the CPU.
+
+    OpenCV takes the batch as one tall image: no pixel on a border is weak, so no group reaches into another image.
+    """
     batch, height, width = shape
-    count = len(weak)
-    numbers = torch.arange(count, device=weak.device)
-    number_at = torch.full((batch * height * width,), -1, device=weak.device)
+    marked = np.zeros(batch * height * width, np.uint8)
+    marked[weak.numpy()] = 1
+    _, labels = cv2.connectedComponents(marked.reshape(-1, width), connectivity=8, ltype=cv2.CV_32S)
+    return torch.from_numpy(labels.reshape(-1)).index_select(0, weak).long()
+
+
+def _neighbours(
+    weak: Int[Tensor, " weak"], shape: tuple[int, int, int]
+) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
+    """Numbers of weak pixels that are neighbours, each pair once; a pixel stands with itself where it has none."""
+    width = shape[2]
+    numbers = torch.arange(len(weak), device=weak.device)
+    number_at = torch.full((math.prod(shape),), -1, device=weak.device)
     number_at[weak] = numbers
-
-    # each pair of neighbours once: to the right, and the three below
-    offsets = torch.tensor([1, width - 1, width, width + 1], device=weak.device)
+    offsets = torch.tensor([1, width - 1, width, width + 1], device=weak.device)  # to the right, and the three below
     other = number_at.index_select(0, (weak + offsets[:, None]).flatten())
-    pairs = (other >= 0).nonzero().squeeze(1)
-    group = _groups(pairs % count, other.index_select(0, pairs), count)
-
-    kept = torch.zeros(count, dtype=torch.bool, device=weak.device)
-    kept[group.masked_select(strong)] = True
-    edges = torch.zeros(batch * height * width, dtype=torch.bool, device=weak.device)
-    edges[weak] = kept.index_select(0, group)
-    return edges.view(batch, height, width)
+    own = numbers.repeat(4)
+    return own, torch.where(other >= 0, other, own)  # to select the pairs would make the host wait for the device
 
 
 def _groups(first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"], count: int) -> Int[Tensor, " count"]:
