@@ -15,7 +15,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -385,6 +385,17 @@ def test_random_crops_stay_inside_and_reach_every_length_and_edge() -> None:
     largest = [cut.after[:2] for cut in cuts if cut.resized == (18, 12)]
     assert {left for left, _ in largest} == set(range(11))
     assert {top for _, top in largest} == set(range(5))
+
+
+@settings(max_examples=80, deadline=None)
+@given(width=st.integers(1, 400), height=st.integers(1, 400), size=st.integers(1, 60), draw=st.integers(0, 1000))
+def test_a_random_crop_is_the_part_of_the_resized_picture(width: int, height: int, size: int, draw: int) -> None:
+    array = np.random.default_rng(draw).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    picture = Image.fromarray(array)
+    cut = RandomCrop(size, (1.0, 3.0)).train(picture, sample_generator(draw))
+    assume(min(cut.resized) > 0)
+    expected = picture.resize(cut.resized, Image.Resampling.BILINEAR).crop(cut.after)
+    np.testing.assert_allclose(np.asarray(cut(picture), int), np.asarray(expected, int), atol=2)
 
 
 def test_a_cut_returns_the_same_square_of_a_grey_map() -> None:

@@ -17,17 +17,27 @@ class Cut:
     """One way to take a square from a picture: crop to ``before``, resize to ``resized``, crop to ``after``.
 
     It is a value, so that an edge map is cut exactly as its picture. Resizing is Pillow's bilinear with antialiasing.
+
+    Without ``whole`` only what ``after`` leaves is resized, which takes from a half to a thirtieth of the time. Pillow
+    keeps the place of such a part in 32 bits, so single values come out a grey level or two higher or lower. What test
+    sets froze is cut as a whole.
     """
 
     before: Box
     resized: tuple[int, int]
     """Width and height in pixels."""
     after: Box
+    whole: bool = True
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Cut a picture of the size for which this was made."""
         part = image if self.before == (0, 0, *image.size) else image.crop(self.before)
-        return part.resize(self.resized, Image.Resampling.BILINEAR).crop(self.after)
+        if self.whole:
+            return part.resize(self.resized, Image.Resampling.BILINEAR).crop(self.after)
+        across, down = part.width / self.resized[0], part.height / self.resized[1]
+        left, top, right, bottom = self.after
+        box = (left * across, top * down, right * across, bottom * down)
+        return part.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box)
 
 
 class Crop(ABC):
@@ -71,7 +81,7 @@ class RandomCrop(Crop):
         resized = _with_shortest_edge(image.size, _whole(lowest, highest, generator))
         left = _whole(0, resized[0] - self.size, generator)
         top = _whole(0, resized[1] - self.size, generator)
-        return Cut((0, 0, *image.size), resized, (left, top, left + self.size, top + self.size))
+        return Cut((0, 0, *image.size), resized, (left, top, left + self.size, top + self.size), whole=False)
 
     def evaluate(self, image: Image.Image) -> Cut:
         """The shortest edge fills the square; the longer one is cut at both ends."""
