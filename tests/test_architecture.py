@@ -28,7 +28,8 @@ ALLOWED = {
     "published.torch7": set(),
     "masks": set(),
     "mask_files": {"masks"},
-    "sources": {"masks", "pictures"},
+    "order": {"masks"},
+    "sources": {"masks", "order", "pictures"},
     "holes": {"masks", "mask_files"},
     "testset": {"config", "holes", "masks", "pictures", "results"},
     "pairs": {"holes", "mask_files", "masks", "pictures", "sources", "testset"},
@@ -46,8 +47,8 @@ ALLOWED = {
     "crops": {"masks", "pictures", "sources"},
     "storage": set(),
     "shard_lists": {"sources"},
-    "shards": {"masks", "pictures", "shard_lists", "sources", "storage"},
-    "data": {"masks", "edges", "crops", "sources", "shards", "pictures"},
+    "shards": {"order", "pictures", "shard_lists", "sources", "storage"},
+    "data": {"masks", "crops", "order", "sources", "pictures"},
 }
 ALLOWED_TO_MODELS = {"inpainter", "schedule", "losses", "layers", "edges"}
 

@@ -22,8 +22,9 @@ from torch.utils.data import DataLoader
 
 from inpaintlab.config import CONF
 from inpaintlab.crops import CentreSquare, Cut, RandomCrop
-from inpaintlab.data import DataModule, Positions, TrainingSet
+from inpaintlab.data import DataModule, TrainingSet
 from inpaintlab.masks import Mask, Rectangle, sample_generator
+from inpaintlab.order import Part, Positions
 from inpaintlab.pictures import edge_tensor, image_tensor, read_rgb
 from inpaintlab.shard import Recipe, plan, write
 from inpaintlab.sources import Folder, Photos, Source, Toy
@@ -484,7 +485,7 @@ def test_an_edge_map_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_the_number_of_workers_changes_nothing() -> None:
     def batches(workers: int) -> list[dict]:
-        positions = Positions(6, batch_size=4, seed=3, total=5, start=1)
+        positions = Positions(6, Part(batch_size=4, seed=3, total=5, start=1))
         return list(DataLoader(samples(), batch_sampler=positions, num_workers=workers))
 
     for alone, shared in zip(batches(0), batches(2), strict=True):
@@ -502,7 +503,8 @@ plans = st.tuples(st.integers(1, 12), st.integers(1, 5), st.integers(0, 3), st.i
 def test_the_ranks_together_see_each_sample_of_an_epoch_once(plan: tuple[int, int, int, int], epochs: int) -> None:
     count, batch_size, seed, world = plan
     total = -(-epochs * count // (batch_size * world))
-    ranks = [list(Positions(count, batch_size, seed, total, rank=rank, world_size=world)) for rank in range(world)]
+    parts = [Part(batch_size, seed, total, rank=rank, world_size=world) for rank in range(world)]
+    ranks = [list(Positions(count, part)) for part in parts]
     assert all(len(batch) == batch_size for batches in ranks for batch in batches)
     # Read batch by batch and rank by rank, the run is one row of positions.
     row = [sample for batches in zip(*ranks, strict=True) for batch in batches for sample in batch]
@@ -517,20 +519,20 @@ def test_the_ranks_together_see_each_sample_of_an_epoch_once(plan: tuple[int, in
 def test_a_start_in_the_middle_gives_the_tail(plan: tuple[int, int, int, int], total: int, start: int) -> None:
     count, batch_size, seed, world = plan
     for rank in range(world):
-        whole = Positions(count, batch_size, seed, total, rank=rank, world_size=world)
-        tail = Positions(count, batch_size, seed, total, start=start, rank=rank, world_size=world)
+        whole = Positions(count, Part(batch_size, seed, total, 0, rank, world))
+        tail = Positions(count, Part(batch_size, seed, total, start, rank, world))
         assert list(tail) == list(whole)[start:]
         assert len(tail) == len(whole) == total
 
 
 def test_epochs_and_seeds_have_their_own_order() -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        return [index for where, index in next(iter(Positions(30, 60, seed, 1))) if where == epoch]
+        return [index for where, index in next(iter(Positions(30, Part(60, seed, 1)))) if where == epoch]
 
     assert order(1, 0) != order(1, 1)
     assert order(1, 0) != order(2, 0)
     with pytest.raises(ValueError, match="no batches of 4 from 0 training items"):
-        Positions(0, 4, 1, 1)
+        Positions(0, Part(4, 1, 1))
 
 
 def test_the_data_module_continues_at_the_schedules_batch() -> None:

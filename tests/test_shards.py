@@ -28,9 +28,10 @@ from inpaintlab.config import CONF
 from inpaintlab.crops import RandomCrop
 from inpaintlab.data import DataModule
 from inpaintlab.masks import Rectangle
+from inpaintlab.order import Part, ShardPositions
 from inpaintlab.shard import Recipe, plan, write
 from inpaintlab.shard_lists import parse_index, parse_list
-from inpaintlab.shards import ShardPositions, Shards
+from inpaintlab.shards import Shards
 from inpaintlab.sources import Folder
 from inpaintlab.storage import Storage
 from test_resume import kill_in_phase
@@ -126,7 +127,8 @@ plans = st.tuples(
 
 def row(sizes: list[int], window: int, seed: int, length: int, rank: int = 0, world: int = 1) -> list[tuple[int, int]]:
     """The first samples of a process."""
-    return [sample for batch in ShardPositions(sizes, window, 1, seed, length, 0, rank, world) for sample in batch]
+    part = Part(1, seed, length, rank=rank, world_size=world)
+    return [sample for batch in ShardPositions(sizes, window, part) for sample in batch]
 
 
 @settings(max_examples=60, deadline=None)
@@ -149,8 +151,8 @@ def test_a_start_in_the_middle_gives_the_tail(plan: Any, total: int, start_at: i
     sizes, window, batch_size, seed = plan
     world = min(world, len(sizes))
     for rank in range(world):
-        whole = ShardPositions(sizes, window, batch_size, seed, total, 0, rank, world)
-        tail = ShardPositions(sizes, window, batch_size, seed, total, start_at, rank, world)
+        whole = ShardPositions(sizes, window, Part(batch_size, seed, total, 0, rank, world))
+        tail = ShardPositions(sizes, window, Part(batch_size, seed, total, start_at, rank, world))
         assert all(len(batch) == batch_size for batch in whole)
         assert list(tail) == list(whole)[start_at:]
         assert len(tail) == len(whole) == total
@@ -193,7 +195,7 @@ def test_a_process_has_one_shard_more_in_turn() -> None:
 
 def test_the_shards_of_this_window_and_the_next_are_called_for() -> None:
     called: list[list[int]] = []
-    positions = ShardPositions([2] * 6, 2, 2, 0, 5, bring=lambda shards: called.append(list(shards)))
+    positions = ShardPositions([2] * 6, 2, Part(2, 0, 5), bring=lambda shards: called.append(list(shards)))
     taken = [[index // 2 for _, index in batch] for batch in positions]
     assert [len(shards) for shards in called] == [4, 4, 4]
     assert {*taken[0], *taken[1]} == set(called[0][:2])
@@ -203,11 +205,11 @@ def test_the_shards_of_this_window_and_the_next_are_called_for() -> None:
 
 def test_orders_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match=r"2 shards cannot be dealt to 3 processes; write smaller ones"):
-        ShardPositions([4, 4], 1, 1, 1, 1, world_size=3)
+        ShardPositions([4, 4], 1, Part(1, 1, 1, world_size=3))
     with pytest.raises(ValueError, match="no batches of 0"):
-        ShardPositions([4, 4], 1, 0, 1, 1)
+        ShardPositions([4, 4], 1, Part(0, 1, 1))
     with pytest.raises(ValueError, match="shards of 0 pictures"):
-        ShardPositions([4, 0], 1, 1, 1, 1)
+        ShardPositions([4, 0], 1, Part(1, 1, 1))
     for window in (0, 65):
         with pytest.raises(ValueError, match=f"window={window} shards cannot be mixed; give a number from 1 to 64"):
             Shards("x", window=window)
@@ -246,7 +248,7 @@ def test_a_resumed_loader_gives_the_very_next_batch(packed: Path) -> None:
 def test_crops_holes_and_flips_are_those_of_seed_epoch_and_index(packed: Path) -> None:
     data = module(packed)
     samples = data.training_set()
-    positions = [sample for batch in ShardPositions(SIZES, 2, 2, 1, 16) for sample in batch]
+    positions = [sample for batch in ShardPositions(SIZES, 2, Part(2, 1, 16)) for sample in batch]
     found = [image for batch in batches(packed, total=16) for image in batch["image"]]
     for position, image in zip(positions, found, strict=True):
         assert torch.equal(samples[position]["image"], image)

@@ -98,7 +98,7 @@ def _by_stages(
         with cost.stage("read"):
             read = content(index)
         with cost.stage("decode"):
-            picture = read_rgb("a training picture", samples.source.max_pixels, read)
+            picture = read_rgb("a training picture", samples.source.max_pixels, read, samples.shortest_edge)
     else:
         with cost.stage("read and decode"):
             _, picture = samples.picture(index)
@@ -136,7 +136,9 @@ def data(cfg: DictConfig) -> None:
     """Measure the data of the configuration."""
     torch.set_num_threads(1)  # as in the workers of a loader
     source, crop = (instantiate(cfg.data[part], _convert_="all") for part in ("source", "crop"))
-    samples = TrainingSet(source, crop, instantiate(cfg.mask, _convert_="all"), cfg.seed, cfg.data.flip)
+    samples = TrainingSet(
+        source, crop, instantiate(cfg.mask, _convert_="all"), cfg.seed, cfg.data.flip, cfg.data.decode
+    )
     report(measure(samples, cfg.images, cfg.data.batch_size), cfg.images_per_second, Console())
 
 

@@ -44,6 +44,8 @@ class Crop(ABC):
     """How a square of ``size`` pixels is taken from a picture of any size."""
 
     size: int
+    shortest_edge: tuple[int, int]
+    """Lowest and highest length in pixels to which it resizes the shortest edge of what it cuts from."""
 
     @abstractmethod
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
@@ -99,6 +101,7 @@ class CentreSquare(Crop):
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.shortest_edge = (size, size)
 
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """The same as in evaluation."""

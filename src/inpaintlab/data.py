@@ -1,9 +1,7 @@
-"""The training samples, their order, and the one LightningDataModule."""
+"""The training samples and the one LightningDataModule."""
 
-import functools
 import os
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, final
 
@@ -13,13 +11,15 @@ from jaxtyping import Float
 from lightning.pytorch import LightningDataModule
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from inpaintlab.crops import Crop
 from inpaintlab.masks import Mask, sample_generator
+from inpaintlab.order import Part
 from inpaintlab.pictures import edge_tensor, image_tensor
-from inpaintlab.shards import ShardPositions, Shards
 from inpaintlab.sources import Source
+
+Decode = Literal["exact", "reduced"]
 
 
 @final
@@ -35,9 +35,15 @@ class TrainingSet(Dataset[dict[str, Any]]):
         mask: how a hole is drawn, at the size of the crop.
         seed: another seed gives other crops, holes and flips.
         flip: probability of a horizontal flip, shared by picture, mask and edge map.
+        decode: ``exact``, or ``reduced``: large JPEGs without an edge map are decoded at a half, a quarter or an eighth
+            of their size where the crop needs no more.
     """
 
-    def __init__(self, source: Source, crop: Crop, mask: Mask, seed: int, flip: float = 0.5) -> None:
+    def __init__(
+        self, source: Source, crop: Crop, mask: Mask, seed: int, flip: float = 0.5, decode: Decode = "exact"
+    ) -> None:
+        if decode not in ("exact", "reduced"):
+            raise ValueError(f"data.decode={decode} is not known; it is exact or reduced.")
         if not 0 <= flip <= 1:
             raise ValueError(f"flip={flip} is not a probability; give a number from 0 to 1.")
         self.source = source
@@ -45,8 +51,8 @@ class TrainingSet(Dataset[dict[str, Any]]):
         self.mask = mask
         self.seed = seed
         self.flip = flip
-        self.names = [] if isinstance(source, Shards) else source.names("train")
-        self.count = source.count("train") if isinstance(source, Shards) else len(self.names)
+        self.shortest_edge = crop.shortest_edge[1] if decode == "reduced" else None
+        self.count = source.count("train")
 
     def __len__(self) -> int:
         return self.count
@@ -55,11 +61,11 @@ class TrainingSet(Dataset[dict[str, Any]]):
         """``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``edges`` (1, S, S) if any."""
         epoch, index = position
         generator = sample_generator("training", self.seed, epoch, index)
-        name, picture = self.picture(index)
+        edges = self.source.edges_at("train", index)
+        name, picture = self.source.at("train", index, self.shortest_edge if edges is None else None)
         cut = self.crop.train(picture, generator)
 
         tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(self.crop.size, self.crop.size, generator)}
-        edges = self.source.edges("train", name)
         if edges is not None:
             if edges.size != picture.size:
                 raise ValueError(
@@ -72,65 +78,8 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return {**tensors, "name": name}
 
     def picture(self, index: int) -> tuple[str, Image.Image]:
-        """Name and picture of an item, as the source has it."""
-        if isinstance(self.source, Shards):  # the names of millions are not kept
-            return self.source.at("train", index)
-        name = self.names[index]
-        return name, self.source.read("train", name)
-
-
-@functools.lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(count, generator=sample_generator("order", seed, epoch))
-
-
-@final
-class Positions(Sampler[list[tuple[int, int]]]):
-    """The order of training as a pure function, and the batches of one process in it.
-
-    The run is one endless row of positions: position p is the sample ``(epoch, index)`` with ``epoch = p // count``
-    and ``index`` the ``p % count``-th of that epoch's permutation. Batch b of rank r holds the ``batch_size`` positions
-    from ``(b * world_size + r) * batch_size``. A batch may straddle epochs; none is short, none repeats a position.
-
-    Args:
-        count: number of training items.
-        batch_size: items per batch and process.
-        seed: gives the permutations.
-        total: batches in the whole run; also the length of this sampler, whatever ``start`` is, because Lightning
-            counts the batches done before a resume as part of it.
-        start: the first batch to give: those before it are done.
-        rank: this process.
-        world_size: number of processes.
-    """
-
-    def __init__(
-        self, count: int, batch_size: int, seed: int, total: int, start: int = 0, rank: int = 0, world_size: int = 1
-    ) -> None:
-        if count < 1 or batch_size < 1:
-            raise ValueError(
-                f"There are no batches of {batch_size} from {count} training items; both must be at least 1."
-            )
-        self.count = count
-        self.batch_size = batch_size
-        self.seed = seed
-        self.total = total
-        self.start = start
-        self.rank = rank
-        self.world_size = world_size
-
-    def __len__(self) -> int:
-        return self.total
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Lists of ``(epoch, index)``: batches ``start`` to ``total - 1`` of this rank."""
-        for batch in range(self.start, self.total):
-            first = (batch * self.world_size + self.rank) * self.batch_size
-            yield [self.sample(position) for position in range(first, first + self.batch_size)]
-
-    def sample(self, position: int) -> tuple[int, int]:
-        """The epoch and the index in the training set that stand at a position of the run."""
-        epoch, place = divmod(position, self.count)
-        return epoch, int(_order(self.count, self.seed, epoch)[place])
+        """Name and picture of an item in full."""
+        return self.source.at("train", index)
 
 
 def _cores() -> int:
@@ -153,6 +102,7 @@ class DataModule(LightningDataModule):
         batch_size: samples per batch and process.
         seed: gives the order of training, the crops, the holes and the flips.
         flip: probability of a horizontal flip in training.
+        decode: ``exact``, or ``reduced`` for training pictures (see `TrainingSet`).
         workers: processes that prepare batches, or ``auto``: one less than there are cores, at least 1, at most 8.
     """
 
@@ -166,6 +116,7 @@ class DataModule(LightningDataModule):
         batch_size: int,
         seed: int,
         flip: float = 0.5,
+        decode: Decode = "exact",
         workers: int | Literal["auto"] = "auto",
     ) -> None:
         super().__init__()
@@ -178,13 +129,14 @@ class DataModule(LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
         self.flip = flip
+        self.decode = decode
         self.workers = max(1, min(8, _cores() - 1)) if workers == "auto" else workers
         self.validation: Dataset[dict[str, Any]] | None = None
         self._mean: Tensor | None = None
 
     def training_set(self) -> TrainingSet:
         """The samples of the split train. Raises a ValueError when there are none."""
-        return TrainingSet(self.source, self.crop, self.mask, self.seed, self.flip)
+        return TrainingSet(self.source, self.crop, self.mask, self.seed, self.flip, self.decode)
 
     def check(self) -> None:
         """Prepare a few training samples, so that a mistake in the data shows before anything is trained."""
@@ -197,19 +149,15 @@ class DataModule(LightningDataModule):
         assert self.trainer is not None, "the trainer asks for this"
         schedule: Any = self.trainer.lightning_module.schedule
         samples = self.training_set()
-        part = {
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "total": schedule.total,
-            "start": schedule.iteration,
-            "rank": self.trainer.global_rank,
-            "world_size": self.trainer.world_size,
-        }
-        positions: Sampler[list[tuple[int, int]]] = Positions(len(samples), **part)
-        if isinstance(self.source, Shards):
-            sizes = [shard.pictures for shard in self.source.shards("train")]
-            positions = ShardPositions(sizes, self.source.window, bring=self.source.bring, **part)
-        return DataLoader(samples, batch_sampler=positions, **self._loading())
+        part = Part(
+            self.batch_size,
+            self.seed,
+            schedule.total,
+            schedule.iteration,
+            self.trainer.global_rank,
+            self.trainer.world_size,
+        )
+        return DataLoader(samples, batch_sampler=self.source.order("train", part), **self._loading())
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
         """The items of `validation` in order; nothing where it is not set."""
@@ -221,14 +169,11 @@ class DataModule(LightningDataModule):
         """The mean over the training pictures of each picture's mean colour: RGB in [0, 1], GLCIC's fill.
 
         Pictures count equally whatever their size, and are neither resized nor cropped. Of more than 1000 pictures 1000
-        are taken, chosen by the seed; of shards the first 1000, which were shuffled when they were packed, because
-        others would lie in a thousand shards. The result is kept.
+        are taken, as the source chooses. The result is kept.
         """
         if self._mean is None:
             samples = self.training_set()
-            chosen = torch.randperm(len(samples), generator=sample_generator("mean pixel", self.seed))[:1000].tolist()
-            if isinstance(self.source, Shards):
-                chosen = list(range(min(1000, len(samples))))
+            chosen = self.source.some("train", 1000, self.seed)
 
             def mean(index: int) -> np.ndarray:
                 return np.asarray(samples.picture(index)[1]).mean(axis=(0, 1), dtype=np.float64)

@@ -16,12 +16,17 @@ MAX_PIXELS = 89_478_485
 _pillow_limit = threading.Lock()
 
 
-def read_rgb(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None = None) -> Image.Image:
+def read_rgb(
+    path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None = None, shortest_edge: int | None = None
+) -> Image.Image:
     """Read a picture of any common kind as 8-bit RGB.
 
     The EXIF orientation is applied. Grey, palette, 1-bit and CMYK pictures are converted. 16 bits are scaled to 8, so
     that 65535 becomes 255. What is transparent is composited on white. Of several pages or frames the first counts.
     Where ``content`` holds the file's bytes, ``path`` only says in errors where they are from.
+
+    With ``shortest_edge`` a JPEG is decoded at a half, a quarter or an eighth of its size, as far as its shortest edge
+    keeps so many pixels: faster, and not the pixels that a filter would give. Other files are decoded in full.
 
     Raises:
         ValueError: the file is missing, damaged, larger than ``max_pixels``, or of a kind without a defined range.
@@ -35,6 +40,8 @@ def read_rgb(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | No
         )
     try:
         with image:
+            if shortest_edge is not None and image.format == "JPEG":
+                image.draft(None, _with_shortest_edge(image.size, shortest_edge))
             return _to_rgb(ImageOps.exif_transpose(image))
     except Exception as error:  # every decoder of Pillow has its own kinds of error
         raise ValueError(f"{path} cannot be decoded ({error}); copy it again from its source or remove it.") from error
@@ -64,6 +71,11 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | 
             "make it smaller, remove it, or raise max_pixels."
         )
     return image
+
+
+def _with_shortest_edge(size: tuple[int, int], edge: int) -> tuple[int, int]:
+    scale = edge / min(size)
+    return max(edge, int(size[0] * scale)), max(edge, int(size[1] * scale))
 
 
 def image_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:

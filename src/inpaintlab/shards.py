@@ -1,4 +1,4 @@
-"""Pictures packed into tar files (webdataset's shards), on disk or behind a URL, and the order of training on them.
+"""Pictures packed into tar files (webdataset's shards), on disk or behind a URL.
 
 A folder of shards holds ``shards.json``, which lists the shards of each split, and for each shard ``<name>.tar`` a
 ``<name>.json`` that says where each picture lies in it. So any picture is read without reading the others. A shard
@@ -11,17 +11,14 @@ import hashlib
 import os
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, final
 
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import Sampler
 
-from inpaintlab.masks import sample_generator
+from inpaintlab.order import Order, Part, ShardPositions
 from inpaintlab.pictures import MAX_PIXELS, read_rgb
 from inpaintlab.shard_lists import LIST, Packed, Shard, parse_index, parse_list
 from inpaintlab.sources import SPLITS, Source
@@ -55,8 +52,8 @@ class Shards(Source):
 
     Args:
         root: the folder with ``shards.json``, or its URL.
-        window: shards that training mixes at a time (see `ShardPositions`); behind a URL, about twice as many have to
-            find room on this machine for each process.
+        window: shards that training mixes at a time (see `inpaintlab.order.ShardPositions`); behind a URL, about twice
+            as many have to find room on this machine for each process.
         max_pixels: a picture with more pixels than this is refused before it is decoded.
 
     Nothing is read before the first question.
@@ -86,10 +83,22 @@ class Shards(Source):
         """How many pictures a split has."""
         return self._ends_of(split)[-1]
 
-    def at(self, split: str, index: int) -> tuple[str, Image.Image]:
+    def at(self, split: str, index: int, shortest_edge: int | None = None) -> tuple[str, Image.Image]:
         """Name and picture at a place, counted through the shards in their order."""
         shard, packed = self._locate(split, index)
-        return packed.name, self._decode(shard, packed)
+        return packed.name, self._decode(shard, packed, shortest_edge)
+
+    def edges_at(self, split: str, index: int) -> Image.Image | None:
+        """None: shards carry no edge maps."""
+        return None
+
+    def order(self, split: str, part: Part) -> Order:
+        """Few shards at a time."""
+        return ShardPositions([shard.pictures for shard in self.shards(split)], self.window, part, self.bring)
+
+    def some(self, split: str, most: int, seed: int) -> list[int]:
+        """The first ones: they were shuffled when they were packed, and others would lie in as many shards."""
+        return list(range(min(most, self.count(split))))
 
     def content(self, split: str, index: int) -> bytes:
         """The bytes of the picture at a place, as they lie in the shard."""
@@ -161,9 +170,9 @@ class Shards(Source):
             self._places[split] = {name: place for place, name in enumerate(names)}
         return self._places[split]
 
-    def _decode(self, shard: Shard, packed: Packed) -> Image.Image:
+    def _decode(self, shard: Shard, packed: Packed, shortest_edge: int | None = None) -> Image.Image:
         place = f"{self.storage.place(shard.file)}:{packed.name}"
-        return read_rgb(place, self.max_pixels, content=self._bytes(shard, packed))
+        return read_rgb(place, self.max_pixels, self._bytes(shard, packed), shortest_edge)
 
     def _bytes(self, shard: Shard, packed: Packed) -> bytes:
         for last in (False, True):
@@ -175,104 +184,3 @@ class Shards(Source):
                     place = self.storage.place(shard.file)
                     raise ValueError(f"{place} does not exist; write the shards again.") from error
         raise AssertionError("unreachable")
-
-
-@final
-class ShardPositions(Sampler[list[tuple[int, int]]]):
-    """The order of training on shards as a pure function, and the batches of one process in it.
-
-    Each epoch deals all shards out to the processes in a random order. A process takes ``window`` of its shards at a
-    time and gives their pictures in a random order, then the next ones; after its last shard its next epoch follows. So
-    it reads few shards at a time, and a batch may straddle epochs; none is short. In an epoch each picture is given
-    once by one process. A process whose shards hold fewer pictures comes to its next epoch sooner.
-
-    Everything follows from the seed, so a run that is resumed continues with the very next batch, and the number of
-    workers changes nothing; the number of processes gives another order.
-
-    Args:
-        sizes: how many pictures each shard has.
-        window: shards whose pictures are mixed.
-        batch_size: items per batch and process.
-        seed: gives the order.
-        total: batches in the whole run; also the length of this sampler, whatever ``start`` is, because Lightning
-            counts the batches done before a resume as part of it.
-        start: the first batch to give: those before it are done.
-        rank: this process.
-        world_size: number of processes.
-        bring: called with shards that will soon be needed.
-
-    Raises:
-        ValueError: there are fewer shards than processes, or a shard without pictures.
-    """
-
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        window: int,
-        batch_size: int,
-        seed: int,
-        total: int,
-        start: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        bring: Callable[[Sequence[int]], None] = lambda shards: None,
-    ) -> None:
-        if len(sizes) < world_size:
-            raise ValueError(
-                f"{len(sizes)} shards cannot be dealt to {world_size} processes; write smaller ones "
-                "(inpaintlab shard pictures_per_shard=...)."
-            )
-        if batch_size < 1 or min(sizes) < 1:
-            raise ValueError(f"There are no batches of {batch_size} from shards of {min(sizes)} pictures or more.")
-        self.sizes = list(sizes)
-        self.firsts = [0, *accumulate(sizes)]
-        self.window = window
-        self.batch_size = batch_size
-        self.seed = seed
-        self.total = total
-        self.start = start
-        self.rank = rank
-        self.world_size = world_size
-        self.bring = bring
-
-    def __len__(self) -> int:
-        return self.total
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Lists of ``(epoch, index)``: batches ``start`` to ``total - 1`` of this rank."""
-        row = self._row(self.start * self.batch_size)
-        for _ in range(self.start, self.total):
-            yield [next(row) for _ in range(self.batch_size)]
-
-    def _row(self, skip: int) -> Iterator[tuple[int, int]]:
-        """The endless row of this process's samples without the first ``skip``, which are counted and not drawn."""
-        windows = self._windows()
-        epoch, shards = next(windows)
-        while skip >= (held := sum(self.sizes[shard] for shard in shards)):
-            skip -= held
-            epoch, shards = next(windows)
-        while True:
-            following = next(windows)
-            self.bring([*shards, *following[1]])
-            for index in self._mixed(epoch, shards)[skip:].tolist():
-                yield epoch, index
-            skip = 0
-            epoch, shards = following
-
-    def _windows(self) -> Iterator[tuple[int, list[int]]]:
-        """Epoch and shards of each window, without end."""
-        epoch = 0
-        while True:
-            order = torch.randperm(len(self.sizes), generator=sample_generator("shards", self.seed, epoch)).tolist()
-            # Where the shards do not divide evenly, another process has the one more in each epoch.
-            mine = order[(self.rank + epoch) % self.world_size :: self.world_size]
-            for first in range(0, len(mine), self.window):
-                yield epoch, mine[first : first + self.window]
-            epoch += 1
-
-    def _mixed(self, epoch: int, shards: list[int]) -> Tensor:
-        """The places of all pictures of a window in random order."""
-        places = torch.cat([torch.arange(self.firsts[shard], self.firsts[shard + 1]) for shard in shards])
-        # A shard is once in an epoch, so the first one names the window.
-        generator = sample_generator("window", self.seed, epoch, shards[0])
-        return places[torch.randperm(len(places), generator=generator)]

@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from inpaintlab.masks import sample_generator
+from inpaintlab.order import Order, Part, Positions
 from inpaintlab.pictures import MAX_PIXELS, read_rgb
 
 SPLITS = ("train", "val", "test")
@@ -42,6 +43,27 @@ class Source(ABC):
     def edges(self, split: str, name: str) -> Image.Image | None:
         """The item's edge map from a file (mode L), or None where this source has no edge files."""
         return None
+
+    def count(self, split: str) -> int:
+        """How many items a split has."""
+        return len(self.names(split))
+
+    def at(self, split: str, index: int, shortest_edge: int | None = None) -> tuple[str, Image.Image]:
+        """Name and picture at a place of a split; ``shortest_edge`` as of `read_rgb`, where it can be of use."""
+        name = self.names(split)[index]
+        return name, self.read(split, name)
+
+    def edges_at(self, split: str, index: int) -> Image.Image | None:
+        """The edge map at a place of a split, as `edges` gives it."""
+        return self.edges(split, self.names(split)[index])
+
+    def order(self, split: str, part: Part) -> Order:
+        """The order in which training takes the items of a split."""
+        return Positions(self.count(split), part)
+
+    def some(self, split: str, most: int, seed: int) -> list[int]:
+        """Places of up to ``most`` items that stand for all."""
+        return torch.randperm(self.count(split), generator=sample_generator("mean pixel", seed))[:most].tolist()
 
     def files(self, split: str) -> list[Path]:
         """The files behind a split; empty when its pictures are generated."""
@@ -174,6 +196,11 @@ class Folder(Source):
         """The picture, converted as `read_rgb` says."""
         return read_rgb(self._path(split, name), self.max_pixels)
 
+    def at(self, split: str, index: int, shortest_edge: int | None = None) -> tuple[str, Image.Image]:
+        """Name and picture at a place in the order of the names."""
+        name = self.names(split)[index]
+        return name, read_rgb(self._path(split, name), self.max_pixels, shortest_edge=shortest_edge)
+
     def sha256(self, split: str, name: str) -> str:
         """Hash over the file's bytes."""
         return _sha256(self._path(split, name).read_bytes())
@@ -294,13 +321,13 @@ class Toy(Source):
     def __init__(self, count: int, size: int) -> None:
         if count < 1 or size < 1:
             raise ValueError(f"Toy(count={count}, size={size}) makes no pictures; give positive numbers.")
-        self.count = count
+        self.scenes = count
         self.size = size
 
     def names(self, split: str) -> list[str]:
         """``train_0000`` and so on."""
         _known(split)
-        return [f"{split}_{item:04d}" for item in range(self.count)]
+        return [f"{split}_{item:04d}" for item in range(self.scenes)]
 
     def read(self, split: str, name: str) -> Image.Image:
         """Draw the scene; everything in it follows from the name and the size."""
