@@ -550,6 +550,50 @@ def test_the_data_module_continues_at_the_schedules_batch() -> None:
     assert sorted(name for rank in range(3) for name in names(4, rank, 3)[0]) == sorted(Toy(6, 40).names("train"))
 
 
+def jpegs(root: Path, count: int) -> Folder:
+    (root / "train").mkdir()
+    for number in range(count):
+        ramp = Image.linear_gradient("L").resize((128, 96)).rotate(180 * number)
+        Image.merge("RGB", [ramp, ramp, ramp]).save(root / "train" / f"{number}.jpg", quality=95)
+    return Folder(str(root))
+
+
+def test_a_jpeg_is_decoded_no_smaller_than_asked(tmp_path: Path) -> None:
+    path = jpegs(tmp_path, 1).files("train")[0]
+    assert read_rgb(path).size == (128, 96)
+    sizes = {edge: read_rgb(path, shortest_edge=edge).size for edge in (1, 12, 13, 24, 25, 48, 49, 96, 200)}
+    eighth, quarter, half, full = (16, 12), (32, 24), (64, 48), (128, 96)
+    assert list(sizes.values()) == [eighth, eighth, quarter, quarter, half, half, full, full, full]
+    read_rgb(path).save(tmp_path / "a.png")
+    assert read_rgb(tmp_path / "a.png", shortest_edge=12).size == full
+
+
+def test_reduced_decoding_is_for_training_and_keeps_the_picture(tmp_path: Path) -> None:
+    source = jpegs(tmp_path, 2)
+    arguments = {"source": source, "crop": CentreSquare(16), "mask": rectangle(), "seed": 1}
+    exact, reduced = (TrainingSet(**arguments, decode=decode) for decode in ("exact", "reduced"))
+    for index in range(2):
+        one, other = exact[0, index]["image"], reduced[0, index]["image"]
+        assert not torch.equal(one, other)
+        torch.testing.assert_close(one, other, atol=0.02, rtol=0)
+        assert torch.equal(exact[0, index]["mask"], reduced[0, index]["mask"])
+    assert source.read("train", "0.jpg").size == (128, 96)
+    with pytest.raises(ValueError, match=r"data\.decode=fast is not known; it is exact or reduced"):
+        TrainingSet(**arguments, decode="fast")
+
+
+def test_a_picture_with_an_edge_map_is_decoded_in_full(tmp_path: Path) -> None:
+    jpegs(tmp_path, 1)
+    (tmp_path / "edges/train").mkdir(parents=True)
+    Image.new("L", (128, 96), 255).save(tmp_path / "edges/train/0.png")
+    source = Folder(str(tmp_path), edges=str(tmp_path / "edges"))
+    exact, reduced = (
+        TrainingSet(source, CentreSquare(16), rectangle(), 1, decode=decode) for decode in ("exact", "reduced")
+    )
+    assert torch.equal(exact[0, 0]["image"], reduced[0, 0]["image"])
+    assert reduced[0, 0]["edges"].min() == 1
+
+
 def test_validation_is_what_the_caller_sets_in_order() -> None:
     data = module(batch_size=4)
     assert data.val_dataloader() == []

@@ -20,9 +20,11 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning import Callback, Trainer
 from PIL import Image
 
 from commands import PHASES, SCRIPT, checkpoint, run_here, same_weights, start, tiny
+from conftest import build_model, compose_train
 from inpaintlab import storage
 from inpaintlab.config import CONF
 from inpaintlab.crops import RandomCrop
@@ -243,6 +245,63 @@ def test_a_resumed_loader_gives_the_very_next_batch(packed: Path) -> None:
     for done in (1, 5, 11, 13):
         for workers in (0, 2):
             assert same(batches(packed, total=16, iteration=done, workers=workers), whole[done:])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_after_a_resume_each_of_two_processes_gets_its_very_next_batches(
+    pictures: Path, packed: Path, kind: str, workers: int
+) -> None:
+    source = Folder(str(pictures)) if kind == "folder" else Shards(str(packed), window=2)
+    unbroken = [batches(packed, source=source, rank=rank, world=2) for rank in range(2)]
+    for rank in range(2):
+        for done in (3, 10):
+            resumed = batches(packed, source=source, rank=rank, world=2, workers=workers, iteration=done)
+            assert same(resumed, unbroken[rank][done:])
+    together = Counter(names(unbroken[0] + unbroken[1]))
+    assert len(together) == 22
+    if kind == "folder":  # 11 batches of 2 in 2 processes are two epochs
+        assert set(together.values()) == {2}
+
+
+class Names(Callback):
+    """Writes down which pictures each process trained on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        with (self.folder / f"rank{trainer.global_rank}").open("a") as file:
+            file.write(f"{module.schedule.iteration} {' '.join(batch['name'])}\n")
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_a_resumed_training_of_two_processes_takes_the_pictures_of_an_unbroken_one(
+    pictures: Path, packed: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)  # Lightning leaves them in the environment
+    source = Folder(str(pictures)) if kind == "folder" else Shards(str(packed), window=2)
+    hole = Rectangle(height=(0.25, 0.5), width=(0.25, 0.5))
+    taken = {}
+    for done in (0, 4):
+        folder = tmp_path / str(done)
+        folder.mkdir()
+        model = build_model("glcic", *(f"model.schedule.phases.{phase}.batches=2" for phase in PHASES["glcic"]))
+        model.schedule.iteration = done  # as it is read from a checkpoint
+        data = DataModule(source=source, crop=RandomCrop(32), mask=hole, size=32, batch_size=2, seed=1, workers=0)
+        trainer = instantiate(
+            compose_train(
+                "trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"
+            ).trainer
+        )(callbacks=[Names(folder)], logger=False, limit_val_batches=0, num_sanity_val_steps=0)
+        trainer.fit(model, datamodule=data)
+        taken[done] = [(folder / f"rank{rank}").read_text().splitlines() for rank in range(2)]
+    for unbroken, resumed in zip(taken[0], taken[4], strict=True):
+        assert len(unbroken) == 6
+        assert resumed == unbroken[4:]
+    once = [line.split()[1:] for lines in taken[0] for line in lines[:5]]
+    assert len({name for batch in once for name in batch}) == 20  # of 22: no picture twice in an epoch
 
 
 def test_crops_holes_and_flips_are_those_of_seed_epoch_and_index(packed: Path) -> None:

@@ -19,8 +19,6 @@ from inpaintlab.order import Part
 from inpaintlab.pictures import edge_tensor, image_tensor
 from inpaintlab.sources import Source
 
-Decode = Literal["exact", "reduced"]
-
 
 @final
 class TrainingSet(Dataset[dict[str, Any]]):
@@ -40,7 +38,7 @@ class TrainingSet(Dataset[dict[str, Any]]):
     """
 
     def __init__(
-        self, source: Source, crop: Crop, mask: Mask, seed: int, flip: float = 0.5, decode: Decode = "exact"
+        self, source: Source, crop: Crop, mask: Mask, seed: int, flip: float = 0.5, decode: str = "exact"
     ) -> None:
         if decode not in ("exact", "reduced"):
             raise ValueError(f"data.decode={decode} is not known; it is exact or reduced.")
@@ -116,7 +114,7 @@ class DataModule(LightningDataModule):
         batch_size: int,
         seed: int,
         flip: float = 0.5,
-        decode: Decode = "exact",
+        decode: str = "exact",
         workers: int | Literal["auto"] = "auto",
     ) -> None:
         super().__init__()
