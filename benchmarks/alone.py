@@ -1,0 +1,94 @@
+"""One side of a step in a process of its own: its peak memory, and its time where nothing is compared."""
+
+import ctypes
+import gc
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+
+from benchmarks import photographs
+from benchmarks.process import quieten
+from benchmarks.settings import Settings
+from benchmarks.sides import Batch, Case, build_ours, build_plain, fit, torch_defaults
+from benchmarks.timing import seconds, synchronise
+
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+_FORGET_PEAK = "5"  # proc(5): sets the high-water mark of the resident memory back to what is resident now
+
+
+def measure(case: Case, variant: str | None, steps: int, root: Path, settings: Settings) -> dict[str, Any]:
+    """Run ``steps`` steps of a side in a fresh process: our ``variant``, or the plain one where that is None.
+
+    Returns:
+        ``seconds`` of each step, and ``peak_bytes``: the most memory in use beyond what the process held before the
+        networks were built, so with weights, gradients, optimizers and everything that a step needs. On a GPU that of
+        torch's allocator, on a CPU the resident memory of the process; None where the system does not tell.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.alone"])
+    with ProcessPoolExecutor(max_workers=1, mp_context=context, max_tasks_per_child=1) as process:
+        return process.submit(_run, case, variant, steps, root, settings).result()
+
+
+class _Clock(Callback):
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: list[float] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+        synchronise(self.device)
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        synchronise(self.device)
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def _run(case: Case, variant: str | None, steps: int, root: Path, settings: Settings) -> dict[str, Any]:
+    assert settings.threads is not None
+    quieten()
+    torch.set_num_threads(settings.threads)
+    device = settings.torch_device
+    batch = photographs.to(device, photographs.batch(root, case.size, case.batch))
+    before = _forget_peak(device)
+    if variant is None:
+        plain = build_plain(case, settings.width).to(device)
+        plain.prepare()
+        with torch_defaults():
+            times = [seconds(lambda: plain.step(case.phase, batch), device) for _ in range(steps)]
+    else:
+        clock = _Clock(device)
+        ours, build_trainer = build_ours(case, settings, variant, steps)
+        fit(ours, build_trainer, batch, case.size, clock)
+        times = clock.seconds
+    return {"seconds": times, "peak_bytes": None if before is None else _peak(device) - before}
+
+
+def _forget_peak(device: torch.device) -> int | None:
+    """Bytes in use now, from which the peak counts."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed would be used again without the process growing
+        _CLEAR_REFS.write_text(_FORGET_PEAK)
+        return _kilobytes("VmRSS") * 1024
+    except (AttributeError, LookupError, OSError):
+        return None
+
+
+def _peak(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _kilobytes("VmHWM") * 1024
+
+
+def _kilobytes(line: str) -> int:
+    told = dict(entry.split(":", 1) for entry in _STATUS.read_text(encoding="ascii").splitlines())
+    return int(told[line].split()[0])

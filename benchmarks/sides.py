@@ -1,0 +1,165 @@
+"""The two sides of a training step: our model under Lightning's trainer, and the plain reference with its weights."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from lightning import Callback, LightningDataModule, Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from benchmarks.plain import edgeconnect, glcic
+from benchmarks.settings import VARIANTS, Settings
+from inpaintlab.config import CONF
+from inpaintlab.config import plain as plain_values
+from inpaintlab.inpainter import Inpainter
+from inpaintlab.run_settings import require_precision, set_steps
+
+PHASES = {"edgeconnect": edgeconnect.STAGES, "glcic": glcic.PHASES}
+MEAN_PIXEL = [0.5, 0.5, 0.5]  # GLCIC's, given so that it is not measured on the training set
+
+Plain = edgeconnect.EdgeConnect | glcic.GLCIC
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A phase of a model on pictures of ``size`` pixels."""
+
+    model: str
+    phase: str
+    size: int
+    batch: int
+
+    @property
+    def name(self) -> str:
+        """How the command line calls it."""
+        return f"{self.model}/{self.phase}/{self.size}x{self.batch}"
+
+
+def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more: str) -> tuple[Inpainter, Any]:
+    """Our model, made as `inpaintlab train` makes it for so many batches of this phase alone, and its trainer's maker.
+
+    VGG-19 has random weights: the time of a step does not depend on them.
+
+    Raises:
+        ValueError: the model does not train in this precision.
+    """
+    lengths = {phase: batches if phase == case.phase else 0 for phase in PHASES[case.model]}
+    own = {"edgeconnect": "model.vgg=random", "glcic": f"model.mean_pixel={MEAN_PIXEL}"}[case.model]
+    overrides = [
+        f"model={case.model}",
+        own,
+        f"model.width={settings.width}",
+        *(f"model.schedule.phases.{phase}.batches={length}" for phase, length in lengths.items()),
+        "data=folder",
+        "data.root=.",
+        f"data.size={case.size}",
+        f"data.batch_size={case.batch}",
+        f"trainer={'gpu' if settings.device == 'cuda' else 'cpu'}",
+        "every.log=1_000_000",
+        *(VARIANTS[word] for word in variant.split("+")),
+        *more,
+    ]
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        cfg = compose("train", overrides=overrides)
+    torch.manual_seed(0)
+    model = instantiate(cfg.model)
+    set_steps(model, plain_values(cfg))
+    require_precision(model, str(cfg.trainer.precision))
+    return model, instantiate(cfg.trainer)
+
+
+def fit(model: Inpainter, build_trainer: Callable[..., Trainer], batch: Batch, size: int, *callbacks: Callback) -> None:
+    """Train to the end of the schedule on one batch, without logs, files and validation."""
+    trainer = build_trainer(callbacks=list(callbacks), logger=False, limit_val_batches=0, num_sanity_val_steps=0)
+    with product_switches():
+        trainer.fit(model, datamodule=Repeated(batch, model.schedule.total, size))  # type: ignore[union-attr]
+
+
+class Repeated(LightningDataModule):
+    """The same batch again and again, with its edges, so that no loader and no Canny is in the time of a step."""
+
+    def __init__(self, batch: Batch, batches: int, size: int) -> None:
+        super().__init__()
+        self.rows = [{name: batch[name] for name in ("image", "mask", "edges")}] * batches
+        self.batch_size = len(batch["image"])
+        self.size = size
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The batch on the device where it is."""
+        return DataLoader(self.rows, batch_size=None)  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> list[Any]:
+        """Nothing to validate on."""
+        return []
+
+
+def build_plain(case: Case, width: float, **rates: float) -> Plain:
+    """The plain reference of a case, on the CPU."""
+    if case.model == "edgeconnect":
+        return edgeconnect.EdgeConnect(width, **rates)
+    return glcic.GLCIC(case.size, MEAN_PIXEL, width)
+
+
+def copy_weights(ours: Inpainter, plain: Plain) -> None:
+    """Give the plain networks our weights, the vectors of spectral norm and statistics of batch norm included."""
+    for name, network in plain.networks():
+        for source, target in zip(layers(ours.get_submodule(name)), layers(network), strict=True):
+            given, taking = state(source), state(target)
+            assert given.keys() == taking.keys(), f"{name}: {sorted(given)} and {sorted(taking)}"
+            for key, value in taking.items():
+                value.data.copy_(given[key].data)
+    if isinstance(plain, edgeconnect.EdgeConnect):
+        for vgg in getattr(ours, "vgg", ()):
+            for copy in (plain.perceptual_vgg, plain.style_vgg):  # which go deeper than ours
+                for source, target in zip(layers(vgg), layers(copy), strict=False):
+                    target.load_state_dict(source.state_dict())
+
+
+def layers(network: nn.Module) -> Iterator[nn.Module]:
+    """The layers of a network that hold weights, in the order in which they were made."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
+    return (module for module in network.modules() if isinstance(module, kinds))
+
+
+def state(layer: nn.Module) -> dict[str, Tensor]:
+    """A layer's tensors by name, those of spectral norm called alike in its old and its new form."""
+    names = {
+        "parametrizations.weight.original": "weight",
+        "parametrizations.weight.0._u": "u",
+        "parametrizations.weight.0._v": "v",
+        "weight_orig": "weight",
+        "weight_u": "u",
+        "weight_v": "v",
+    }
+    tensors = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
+    return {names.get(name, name): value for name, value in tensors.items()}
+
+
+@contextmanager
+def torch_defaults() -> Iterator[None]:
+    """The switches of the whole process as torch has them, for the plain side, which touches none."""
+    precision, tuned = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.benchmark = tuned
+
+
+@contextmanager
+def product_switches() -> Iterator[None]:
+    """The switches as `inpaintlab train` sets them."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,106 @@
+"""Times of two sides taken in turns, and what they say: medians, quartiles, the ratio pair by pair."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+SHORTEST = 0.1  # seconds that one measurement of short work lasts at least: it is repeated until then
+TICKS = 100  # of /proc/stat in a second, as Linux shows them to programs
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The middle of several numbers and where their quarters end."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+def summary(numbers: Sequence[float]) -> Summary:
+    """Median and quartiles, these by linear interpolation between the numbers in order."""
+    if len(numbers) == 1:
+        return Summary(numbers[0], numbers[0], numbers[0], 1)
+    low, median, high = statistics.quantiles(numbers, n=4, method="inclusive")
+    return Summary(median, low, high, len(numbers))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Seconds of two sides, the i-th of one taken right before or after the i-th of the other."""
+
+    ours: list[float]
+    plain: list[float]
+
+    @property
+    def ratio(self) -> Summary:
+        """How many times as fast ours is, pair by pair, so that what slows both for a while slows neither alone."""
+        return summary([plain / ours for ours, plain in zip(self.ours, self.plain, strict=True)])
+
+
+def take_turns(
+    ours: Callable[[], object], plain: Callable[[], object], rounds: int, device: torch.device | None = None
+) -> Pairs:
+    """Time both in turns after a run of each that does not count; who begins changes from round to round."""
+    repeats = {side: _repeats(side, device) for side in (ours, plain)}
+    times: dict[Callable[[], object], list[float]] = {ours: [], plain: []}
+    for number in range(rounds):
+        for side in (ours, plain) if number % 2 else (plain, ours):
+            times[side].append(seconds(side, device, repeats[side]))
+    return Pairs(times[ours], times[plain])
+
+
+def seconds(work: Callable[[], object], device: torch.device | None = None, repeats: int = 1) -> float:
+    """Seconds of a run, the mean over ``repeats`` in a row."""
+    synchronise(device)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    synchronise(device)
+    return (time.perf_counter() - start) / repeats
+
+
+def _repeats(work: Callable[[], object], device: torch.device | None) -> int:
+    work()
+    return max(1, round(SHORTEST / max(seconds(work, device), 1e-6)))
+
+
+def synchronise(device: torch.device | None) -> None:
+    """Wait until a GPU has done what it was given; the CPU has."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@dataclass
+class Load:
+    """The cores that others kept busy while something was measured; None where the system does not tell."""
+
+    cores: float | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """What runs inside is this process's own work; what else the machine does is others'."""
+        before = _busy()
+        start, own = time.perf_counter(), time.process_time()
+        yield
+        after, wall = _busy(), time.perf_counter() - start
+        if before is not None and after is not None:
+            others = (after - before - (time.process_time() - own)) / wall
+            self.cores = min(max(0.0, others), float(os.cpu_count() or 1))  # the system counts in ticks, at times late
+
+
+def _busy() -> float | None:
+    """Seconds that all cores of this machine have worked since it started."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft, steal = (int(field) for field in fields[:8])
+    return (user + nice + system + interrupts + soft + steal) / TICKS
