@@ -36,5 +36,5 @@ lint: setup ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup ## benchmarks: none yet
-	@echo "There are no benchmark cases yet."
+bench: setup ## measure against the plain reference; QUICK=1: see in two minutes that it works; ARGS="cases=[edges]"
+	$(BIN)/python -m benchmarks $(if $(QUICK),quick=true) $(ARGS)

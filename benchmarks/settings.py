@@ -32,6 +32,7 @@ class Settings:
     out: the folder of the results in JSON.
     docs: write the tables into docs/performance.md; by default after a whole run at width 1.
     force: write them even though others kept the machine busy.
+    render: measure nothing, but write the tables of this file of results, which another machine may have made.
     """
 
     quick: bool = False
@@ -47,6 +48,7 @@ class Settings:
     out: str = "benchmarks/results"
     docs: bool | None = None
     force: bool = False
+    render: str | None = None
 
     @property
     def torch_device(self) -> torch.device:

@@ -246,7 +246,7 @@ def gram(features: Tensor) -> Tensor:
     return rows.bmm(rows.transpose(1, 2)) / (channels * height * width)
 
 
-def wrap(layer: nn.Module, spectral: bool) -> nn.Module:
+def wrap(layer: nn.Conv2d | nn.ConvTranspose2d, spectral: bool) -> nn.Module:
     """Weights from N(0, 0.02), biases 0, then spectral norm where it belongs."""
     nn.init.normal_(layer.weight, 0.0, 0.02)
     if layer.bias is not None:

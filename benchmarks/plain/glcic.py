@@ -7,6 +7,7 @@ gradient is needed, and losses read from the device in each step.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +100,7 @@ class GLCIC(nn.Module):
         self.patch = size // 2
         self.completion = Completion(width)
         self.discriminator = Discriminator(size, self.patch, width)
+        self.mean_pixel: Tensor
         self.register_buffer("mean_pixel", torch.tensor(mean_pixel).view(1, 3, 1, 1))
         self.cross_entropy, self.squared_error = nn.BCELoss(), nn.MSELoss()
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
@@ -108,7 +110,7 @@ class GLCIC(nn.Module):
         for name, network in self.networks():
             self.optimizers[name] = torch.optim.Adadelta(network.parameters())
 
-    def step(self, phase: str, batch: dict[str, Tensor]) -> dict[str, float]:
+    def step(self, phase: str, batch: dict[str, Any]) -> dict[str, float]:
         """One training step; the losses by name. ``batch``: image, mask, and ``corners`` of the holes' windows."""
         image, mask = batch["image"], batch["mask"]
         logs: dict[str, Tensor] = {}

@@ -1,0 +1,47 @@
+"""What this machine can do at most: matrix products and convolutions of the kind that both models consist of."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.sides import product_switches
+from benchmarks.timing import seconds
+
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
+RUNS = 10
+
+
+@torch.no_grad()
+def measure(device: torch.device, side: int | None = None) -> dict[str, dict[str, float]]:
+    """GFLOP/s of the fastest of several runs, by kind and precision, with the switches that our training sets.
+
+    ``gemm``: a product of two square matrices of ``side``, by default 2048 (a GPU: 8192). ``convolution``: 3 x 3 from
+    256 to 256 channels on 64 x 64 pixels, the shape that most of EdgeConnect's work has at 256 pixels, for one picture
+    (a GPU: 32), the faster of both memory layouts.
+    """
+    large = device.type == "cuda"
+    side = side or (8192 if large else 2048)
+    pictures, plane = (32 if large else 1), max(1, min(64, side // 32))
+    found: dict[str, dict[str, float]] = {"gemm": {}, "convolution": {}}
+    for name, dtype in DTYPES.items():
+        matrix = torch.randn(side, side, device=device).to(dtype)
+        found["gemm"][name] = _rate(2 * side**3, partial(torch.matmul, matrix, matrix), device)
+        picture = torch.randn(pictures, 256, plane, plane, device=device).to(dtype)
+        weight = torch.randn(256, 256, 3, 3, device=device).to(dtype)
+        operations = 2 * pictures * plane**2 * 256 * 256 * 9
+        found["convolution"][name] = max(
+            _rate(operations, partial(F.conv2d, x, w, padding=1), device)
+            for x, w in (
+                (picture, weight),
+                tuple(t.contiguous(memory_format=torch.channels_last) for t in (picture, weight)),
+            )
+        )
+    return found
+
+
+def _rate(operations: int, work: Callable[[], object], device: torch.device) -> float:
+    with product_switches():
+        work()
+        return operations / min(seconds(work, device) for _ in range(RUNS)) / 1e9

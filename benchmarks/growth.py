@@ -1,0 +1,69 @@
+"""How the time and the memory of our step grow with the size of the pictures and of the batch."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from benchmarks import alone
+from benchmarks.settings import Settings
+from benchmarks.sides import Case
+from benchmarks.timing import summary
+
+matplotlib.use("agg")
+from matplotlib import pyplot
+
+PHASES = (("edgeconnect", "inpaint"), ("glcic", "joint"))
+STEPS = 3  # the first does not count
+MEGA = 1e6
+
+
+def points(settings: Settings) -> list[Case]:
+    """The sizes at the smallest batch, and the batches at the smallest size, of a phase of each model."""
+    sizes, batches = ((64, 96, 128), (2, 4)) if settings.quick else ((128, 192, 256, 384, 512), (1, 2, 4, 8))
+    shapes = [(size, batches[0]) for size in sizes] + [(sizes[0], batch) for batch in batches[1:]]
+    return [Case(model, phase, size, batch) for model, phase in PHASES for size, batch in shapes]
+
+
+def measure(case: Case, root: Path, settings: Settings) -> dict[str, Any]:
+    """A row of the table."""
+    found = alone.measure(case, settings.variants[0], STEPS, root, settings)
+    return asdict(case) | {
+        "variant": settings.variants[0],
+        "ours": asdict(summary(found["seconds"][1:])),
+        "peak_bytes": found["peak_bytes"],
+    }
+
+
+def pixels(row: dict[str, Any]) -> int:
+    """Of a batch."""
+    return row["size"] ** 2 * row["batch"]
+
+
+def plot(rows: list[dict[str, Any]], file: Path) -> None:
+    """Time and memory over the pixels of a batch, by size and by batch, each beside a straight line's growth."""
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for model, phase in dict.fromkeys((row["model"], row["phase"]) for row in rows):
+        own = [row for row in rows if (row["model"], row["phase"]) == (model, phase)]
+        few, small = min(row["batch"] for row in own), min(row["size"] for row in own)
+        series = {
+            f"{small} to {max(row['size'] for row in own)} px": [row for row in own if row["batch"] == few],
+            f"batch {few} to {max(row['batch'] for row in own)}": [row for row in own if row["size"] == small],
+        }
+        for (label, part), style in zip(series.items(), ("o-", "s--"), strict=True):
+            taken = [row["ours"]["median"] for row in part], [_gigabytes(row) for row in part]
+            for axis, values in zip(axes, taken, strict=True):
+                axis.plot([pixels(row) / MEGA for row in part], values, style, label=f"{model} {phase}, {label}")
+    for axis, name in zip(axes, ("seconds a step", "peak memory, GB"), strict=True):
+        axis.set(xscale="log", yscale="log", xlabel="megapixels in a batch", ylabel=name)
+        low, high = axis.get_xlim()
+        bottom = axis.get_ylim()[0]
+        axis.plot([low, high], [bottom, bottom * high / low], ":", color="gray", label="linear")
+    axes[0].legend(fontsize=7)
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def _gigabytes(row: dict[str, Any]) -> float:
+    return float("nan") if row["peak_bytes"] is None else row["peak_bytes"] / 1e9

@@ -1,0 +1,231 @@
+"""What surrounds a training step, each beside what the published code takes for it: a case a name."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from PIL import Image
+from skimage.feature import canny as canny_of_scikit_image
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from benchmarks import photographs
+from benchmarks.plain import loader
+from benchmarks.settings import Settings
+from benchmarks.sides import Case, build_ours
+from benchmarks.timing import Load, Pairs, seconds, summary, take_turns
+from inpaintlab.config import CONF
+from inpaintlab.edges import canny, rgb_to_gray
+from inpaintlab.gray_metrics import PSNRGray, SSIMUniform51Gray
+from inpaintlab.mask_files import MaskFolder
+from inpaintlab.masks import Block, Mask, Strokes, sample_generator
+
+TOGETHER = 8  # pictures of a batch
+ROUNDS = 7  # of short work; more than of steps
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something to time: ``count`` pictures are dealt with in a call."""
+
+    name: str
+    count: int
+    ours: Callable[[], object]
+    reference: Callable[[], object] | None = None
+    against: str = ""
+    one_core: bool = True
+    on_device: bool = False
+
+
+def cases(root: Path, folder: Path, settings: Settings) -> Iterator[Work]:
+    """All of them; what is wanted of the generator alone is built. ``folder`` is for files that some need."""
+    size = 64 if settings.quick else 256
+    batch = photographs.batch(root, size, TOGETHER)
+    yield from edges(batch["gray"], settings.torch_device)
+    yield from masks(folder, size)
+    yield from loading(root, folder, size)
+    yield from metrics(batch["image"], batch["mask"])
+    yield from completion(batch["image"], batch["mask"], settings)
+
+
+def measure(work: Work, settings: Settings) -> dict[str, Any]:
+    """A row of the table: milliseconds a picture of both sides, and how many times as fast ours is."""
+    device = settings.torch_device if work.on_device else None
+    rounds = settings.rounds if settings.quick else ROUNDS
+    assert settings.threads is not None
+    assert rounds is not None
+    load = Load()
+    with threads(1 if work.one_core else settings.threads), load.watched():
+        if work.reference is None:
+            work.ours()
+            times = Pairs([seconds(work.ours, device) for _ in range(rounds)], [])
+        else:
+            times = take_turns(work.ours, work.reference, rounds, device)
+    row: dict[str, Any] = {
+        "name": work.name,
+        "against": work.against,
+        "threads": 1 if work.one_core else settings.threads,
+        "load_of_others": load.cores,
+        "ours": None,
+        "reference": None,
+        "ratio": asdict(times.ratio) if times.plain else None,
+    }
+    for side, taken in {"ours": times.ours, "reference": times.plain}.items():
+        row[side] = asdict(summary([1000 * t / work.count for t in taken])) if taken else None
+    return row
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads in torch and OpenCV for a while."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def edges(gray: Tensor, device: torch.device) -> Iterator[Work]:
+    """Canny's edges at sigma 2."""
+    arrays = [picture[0].double().numpy() for picture in gray]
+    for count in (1, TOGETHER):
+        some = gray[:count].to(device)
+        yield Work(
+            f"edges/{gray.shape[-1]}x{count}",
+            count,
+            partial(canny, some, 2.0),
+            partial(_each_edges, arrays[:count]),
+            "scikit-image",
+            on_device=True,
+        )
+
+
+def _each_edges(pictures: list[np.ndarray]) -> None:
+    for picture in pictures:
+        canny_of_scikit_image(picture, sigma=2.0)
+
+
+def masks(folder: Path, size: int) -> Iterator[Work]:
+    """Every family of conf/mask."""
+    count = 100
+    for file in sorted((CONF / "mask").glob("*.yaml")):
+        files = [f"mask.root={mask_files(folder)}"] if file.stem == "folder" else []
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            mask = instantiate(compose("train", overrides=[f"mask={file.stem}", *files]).mask)
+        generators = [sample_generator("benchmark", number) for number in range(count)]
+        yield Work(f"masks/{file.stem}", count, partial(_draw, mask, size, generators))
+
+
+def _draw(mask: Mask, size: int, generators: list[torch.Generator]) -> None:
+    for generator in generators:
+        mask(size, size, generator)
+
+
+def mask_files(folder: Path) -> Path:
+    """Irregular masks of 512 pixels as PNG files."""
+    kept = folder / "masks"
+    if not kept.is_dir():
+        kept.mkdir()
+        strokes = Strokes(
+            strokes=(1, 8),
+            vertices=(4, 11),
+            angle=72,
+            angle_spread=24,
+            length=0.125,
+            length_spread=0.0625,
+            width=(0.046875, 0.15234375),
+        )
+        for number in range(16):
+            hole = strokes(512, 512, sample_generator("benchmark's files", number))
+            Image.fromarray((hole[0] * 255).byte().numpy()).save(kept / f"{number:02d}.png")
+    return kept
+
+
+def loading(root: Path, folder: Path, size: int) -> Iterator[Work]:
+    """Training samples with edges from JPEG files, put together to batches; ours makes the edges batch by batch."""
+    files = sorted(photographs.samples(root, size, Block(0.5)).source.files("train"))
+    mask_paths = sorted(mask_files(folder).glob("*.png"))
+    count = 4 * TOGETHER
+    for name, mask in (("block", Block(0.5)), ("irregular", MaskFolder(mask_files(folder), threshold=0))):
+        training = photographs.samples(root, size, mask)
+        given = mask_paths if name == "irregular" else None
+        yield Work(
+            f"loader/{name}",
+            count,
+            partial(_our_batches, training, count),
+            partial(_published_batches, files, given, size, count),
+            "published pipeline",
+        )
+
+
+def _our_batches(training: Any, count: int) -> None:
+    for start in range(0, count, TOGETHER):
+        places = range(start, start + TOGETHER)
+        batch = default_collate([training[divmod(place, len(training))] for place in places])
+        canny(rgb_to_gray(batch["image"]), 2.0)
+
+
+def _published_batches(files: list[Path], mask_paths: list[Path] | None, size: int, count: int) -> None:
+    random = np.random.default_rng(1)
+    for start in range(0, count, TOGETHER):
+        samples = []
+        for place in range(start, start + TOGETHER):
+            mask_file = mask_paths[random.integers(len(mask_paths))] if mask_paths else None
+            samples.append(loader.sample(files[place % len(files)], size, random, mask_file))
+        default_collate(samples)
+
+
+def metrics(image: Tensor, mask: Tensor) -> Iterator[Work]:
+    """PSNR and SSIM with a window of 51, both in gray."""
+    if image.shape[-1] < SSIMUniform51Gray.smallest:
+        return
+    generator = torch.Generator().manual_seed(1)
+    output = torch.where(mask > 0.5, torch.rand(image.shape, generator=generator), image)
+    pairs = [[picture.permute(1, 2, 0).double().numpy() for picture in side] for side in (output, image)]
+    kinds = [PSNRGray(), SSIMUniform51Gray()]
+    yield Work(
+        "metrics/psnr and ssim51",
+        len(image),
+        lambda: [kind.measure(output, image, mask) for kind in kinds],
+        lambda: [loader.scores(ours, truth) for ours, truth in zip(*pairs, strict=True)],
+        "scikit-image",
+    )
+
+
+def completion(image: Tensor, mask: Tensor, settings: Settings) -> Iterator[Work]:
+    """Finished pictures, beside OpenCV's fast marching, with all threads."""
+    size, device = image.shape[-1], settings.torch_device
+    pictures = [np.ascontiguousarray((picture * 255).round().byte().permute(1, 2, 0).numpy()) for picture in image]
+    holes = [hole[0].byte().numpy() for hole in mask]
+    for name, phase in (("edgeconnect", "joint"), ("glcic", "joint")):
+        if not settings.wants(f"completion/{name}"):
+            continue
+        model, _ = build_ours(Case(name, phase, size, 1), settings, "float32", 1)
+        model.to(device)
+        for count in (1, TOGETHER):
+            given = image[:count].to(device), mask[:count].to(device)
+            yield Work(
+                f"completion/{name}/{size}x{count}",
+                count,
+                partial(model.complete, *given),
+                partial(_each_telea, pictures[:count], holes[:count]),
+                "Telea, OpenCV",
+                one_core=False,
+                on_device=True,
+            )
+
+
+def _each_telea(pictures: list[np.ndarray], holes: list[np.ndarray]) -> None:
+    for picture, hole in zip(pictures, holes, strict=True):
+        loader.telea(picture, hole)
