@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import default_collate
 
 from benchmarks.plain.glcic import window_corners
-from inpaintlab.crops import CentreSquare
-from inpaintlab.data import TrainingSet
+from inpaintlab.config import CONF
+from inpaintlab.data import DataModule, TrainingSet
 from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.masks import Block, Mask
-from inpaintlab.sources import Folder, Photos
+from inpaintlab.sources import Photos
 
 
 def write(folder: Path, side: int) -> Path:
@@ -30,15 +31,30 @@ def write(folder: Path, side: int) -> Path:
     return folder
 
 
-def samples(root: Path, size: int, mask: Mask) -> TrainingSet:
-    """Our training samples of EdgeConnect's published pipeline: the centre square, resized, flipped at random."""
-    train, folder = (str(root), ".") if not (root / "train").is_dir() else (str(root), "train")
-    return TrainingSet(Folder(train, train=folder), CentreSquare(size), mask, seed=1, flip=0.5)
+def samples(root: Path, size: int, *settings: str) -> TrainingSet:
+    """Our training samples as `inpaintlab train` makes them, with EdgeConnect's published crop: the centre square.
+
+    ``settings`` are further ones of that command. The pictures lie in ``root``, or in the folder train of it.
+    """
+    train = "train" if (root / "train").is_dir() else "."
+    chosen = [
+        "data=folder",
+        f"data.root={root.absolute()}",
+        f"data.source.train={train}",
+        "data/crop=centre_square",
+        f"data.size={size}",
+        "data.workers=0",
+        *settings,
+    ]
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        cfg = compose("train", overrides=chosen)
+    data: DataModule = instantiate(cfg.datamodule, mask=cfg.mask)
+    return data.training_set()
 
 
 def batch(root: Path, size: int, count: int) -> dict[str, Tensor]:
     """``count`` training samples with blocks as holes: image, gray, edges, mask, and the corners of GLCIC's windows."""
-    training = samples(root, size, Block(0.5))
+    training = samples(root, size, "mask=block")
     given = default_collate([training[divmod(place, len(training))] for place in range(count)])
     gray = rgb_to_gray(given["image"])
     return {

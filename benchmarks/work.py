@@ -25,8 +25,7 @@ from benchmarks.timing import Load, Pairs, seconds, summary, take_turns
 from inpaintlab.config import CONF
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.gray_metrics import PSNRGray, SSIMUniform51Gray
-from inpaintlab.mask_files import MaskFolder
-from inpaintlab.masks import Block, Mask, Strokes, sample_generator
+from inpaintlab.masks import Mask, sample_generator
 
 TOGETHER = 8  # pictures of a batch
 ROUNDS = 7  # of short work; more than of steps
@@ -133,19 +132,12 @@ def _draw(mask: Mask, size: int, generators: list[torch.Generator]) -> None:
 
 
 def mask_files(folder: Path) -> Path:
-    """Irregular masks of 512 pixels as PNG files."""
+    """Strokes of 512 pixels as PNG files."""
     kept = folder / "masks"
     if not kept.is_dir():
         kept.mkdir()
-        strokes = Strokes(
-            strokes=(1, 8),
-            vertices=(4, 11),
-            angle=72,
-            angle_spread=24,
-            length=0.125,
-            length_spread=0.0625,
-            width=(0.046875, 0.15234375),
-        )
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            strokes = instantiate(compose("train", overrides=["mask=strokes"]).mask)
         for number in range(16):
             hole = strokes(512, 512, sample_generator("benchmark's files", number))
             Image.fromarray((hole[0] * 255).byte().numpy()).save(kept / f"{number:02d}.png")
@@ -154,17 +146,19 @@ def mask_files(folder: Path) -> Path:
 
 def loading(root: Path, folder: Path, size: int) -> Iterator[Work]:
     """Training samples with edges from JPEG files, put together to batches; ours makes the edges batch by batch."""
-    files = sorted(photographs.samples(root, size, Block(0.5)).source.files("train"))
-    mask_paths = sorted(mask_files(folder).glob("*.png"))
+    drawn = mask_files(folder)
     count = 4 * TOGETHER
-    for name, mask in (("block", Block(0.5)), ("irregular", MaskFolder(mask_files(folder), threshold=0))):
-        training = photographs.samples(root, size, mask)
-        given = mask_paths if name == "irregular" else None
+    for name, mask_paths, settings in (
+        ("block", None, ["mask=block"]),
+        ("irregular", sorted(drawn.glob("*.png")), ["mask=folder", f"mask.root={drawn}", "mask.threshold=0"]),
+    ):
+        training = photographs.samples(root, size, *settings)
+        files = training.source.files("train")
         yield Work(
             f"loader/{name}",
             count,
             partial(_our_batches, training, count),
-            partial(_published_batches, files, given, size, count),
+            partial(_published_batches, files, mask_paths, size, count),
             "published pipeline",
         )
 
