@@ -37,4 +37,4 @@ lint: setup ## style, types
 	$(BIN)/mypy
 
 bench: setup ## measure against the plain reference; QUICK=1: see in two minutes that it works; ARGS="cases=[edges]"
-	$(BIN)/python -m benchmarks $(if $(QUICK),quick=true) $(ARGS)
+	$(BIN)/python -m benchmarks $(if $(QUICK),quick=true width=0.5) $(ARGS)

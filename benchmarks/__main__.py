@@ -100,14 +100,15 @@ def step_cases(chosen: Settings) -> list[sides.Case]:
 def measure_step(case: sides.Case, root: Path, chosen: Settings, results: dict[str, Any]) -> None:
     """The rows of a step, one a variant; what cannot be measured is told, and the rest goes on."""
     batch = photographs.to(chosen.torch_device, photographs.batch(root, case.size, case.batch))
+    count = 1 if chosen.quick else 2  # from the second step on, the optimizers have their state from the start
     peak: int | None = None
     for variant in chosen.variants:
         say(f"steps/{case.name} in {variant}")
         try:
             row = steps.measure(case, variant, batch, chosen)
-            peak = peak or alone.measure(case, None, 2, root, chosen)["peak_bytes"]
+            peak = peak or alone.measure(case, None, count, root, chosen)["peak_bytes"]
             row["plain"]["peak_bytes"] = peak
-            row["ours"]["peak_bytes"] = alone.measure(case, variant, 2, root, chosen)["peak_bytes"]
+            row["ours"]["peak_bytes"] = alone.measure(case, variant, count, root, chosen)["peak_bytes"]
         except (ValueError, torch.cuda.OutOfMemoryError) as error:
             reason = "the GPU's memory is too small" if isinstance(error, RuntimeError) else str(error)
             results["left_out"].append(asdict(case) | {"variant": variant, "reason": reason})

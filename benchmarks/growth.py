@@ -21,7 +21,7 @@ MEGA = 1e6
 
 def points(settings: Settings) -> list[Case]:
     """The sizes at the smallest batch, and the batches at the smallest size, of a phase of each model."""
-    sizes, batches = ((64, 96, 128), (2, 4)) if settings.quick else ((128, 192, 256, 384, 512), (1, 2, 4, 8))
+    sizes, batches = ((64, 128), (2, 4)) if settings.quick else ((128, 192, 256, 384, 512), (1, 2, 4, 8))
     shapes = [(size, batches[0]) for size in sizes] + [(sizes[0], batch) for batch in batches[1:]]
     return [Case(model, phase, size, batch) for model, phase in PHASES for size, batch in shapes]
 
