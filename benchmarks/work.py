@@ -150,6 +150,7 @@ def loading(root: Path, folder: Path, size: int) -> Iterator[Work]:
     count = 4 * TOGETHER
     for name, mask_paths, settings in (
         ("block", None, ["mask=block"]),
+        ("reduced decoding", None, ["mask=block", "data.decode=reduced"]),
         ("irregular", sorted(drawn.glob("*.png")), ["mask=folder", f"mask.root={drawn}", "mask.threshold=0"]),
     ):
         training = photographs.samples(root, size, *settings)
