@@ -20,12 +20,12 @@ def rows_of(run_dir: Path, version: int) -> list[dict[str, str]]:
 
 
 def values(rows: list[dict[str, str]]) -> dict[tuple[int, str], float]:
-    """What was logged, by batch and name."""
+    """What was logged, by batch and name, but for the time that it took."""
     return {
         (int(row["step"]), name): float(value)
         for row in rows
         for name, value in row.items()
-        if value and name not in ("step", "epoch")
+        if value and name not in ("step", "epoch") and not name.startswith("speed/")
     }
 
 
