@@ -19,7 +19,10 @@ _PACKAGED = Path(__file__).parent / "conf"
 CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The folder of all YAML: inside an installed wheel, or at the top of the repository."""
 
-FREE_TO_CHANGE = ("trainer", "logger", "runs", "name", "every", "panel_images", "datamodule", "health", "notes")
+FREE_TO_CHANGE = (
+    *("trainer", "logger", "runs", "name", "every", "panel_images"),
+    *("datamodule", "health", "notes", "skip_broken"),
+)
 """Settings of a training that may differ between a run and its continuation; any other makes another run."""
 
 # In YAML: a side in pixels that is half of another, such as GLCIC's window.

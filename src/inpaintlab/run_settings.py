@@ -41,6 +41,8 @@ def set_steps(model: Inpainter, cfg: dict[str, Any]) -> None:
         raise ValueError(f"clip_gradients is {limit}; give the largest norm, a positive number, or null for none.")
     if average is not None and not (_is_number(average, float) and 0 < average < 1):
         raise ValueError(f"average is {average}; give a decay between 0 and 1, such as 0.999, or null for none.")
+    if not _is_number(cfg["skip_broken"], int) or cfg["skip_broken"] < 0:
+        raise ValueError(f"skip_broken is {cfg['skip_broken']}; give how many batches may be left out, 0 for none.")
     assert model.schedule is not None
     for key in ("checkpoint", "validation"):
         if cfg["every"][key] % group:

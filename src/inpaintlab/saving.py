@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any, final
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -32,23 +31,12 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save ``last.ckpt`` when its time has come.
-
-        Raises:
-            ValueError: a loss is not a number any more; the last sound checkpoint stays.
-        """
+        """Save ``last.ckpt`` when its time has come."""
         assert isinstance(pl_module, Inpainter)
         schedule = pl_module.schedule
         assert schedule is not None
         if schedule.iteration % self.every and not schedule.finished:
             return
-        broken = [name for name, loss in outputs.items() if not bool(torch.isfinite(loss).all())]
-        if broken:
-            raise ValueError(
-                f"The loss '{broken[0]}' is not a finite number after {schedule.iteration} batches (phase "
-                f"'{schedule.phase.name}'). {self.folder / 'last.ckpt'} still holds the last sound state; try a "
-                "smaller learning rate or full precision."
-            )
         self._save(trainer, "last.ckpt")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from torchmetrics import MetricCollection
 
 from inpaintlab.averaging import Averaging
+from inpaintlab.broken import Broken
 from inpaintlab.checkpoints import load_checkpoint, load_weights
 from inpaintlab.config import command, plain
 from inpaintlab.data import DataModule
@@ -57,6 +58,7 @@ def train(
 
     every = cfg["every"]
     callbacks = [
+        Broken(console, run_dir, every.values(), cfg["skip_broken"]),  # before all that keeps or shows what a step left
         Averaging(),  # before all that looks at the averages
         logbook := Logbook(run_dir),  # before all that takes time of its own
         Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
