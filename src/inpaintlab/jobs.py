@@ -235,9 +235,10 @@ def _sentence(code: int, printed: str) -> str:
     """Why a process failed: what the command said of it, else the last line that it printed."""
     if code < 0:
         return f"Its process was ended by signal {-code} ({signal.Signals(-code).name})."
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    lines = [line.strip() for line in printed.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
     ours = [line.removeprefix("inpaintlab train: ") for line in lines if line.startswith("inpaintlab train: ")]
-    return (ours or lines or [f"Exit code {code}."])[-1]
+    # Of several processes the first to speak is the one that failed; the others tell that they lost it.
+    return (ours[:1] or lines[-1:] or [f"Exit code {code}."])[0]
 
 
 def _write(path: Path, text: str) -> None:

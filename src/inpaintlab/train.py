@@ -13,6 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 from torchmetrics import MetricCollection
@@ -29,6 +31,7 @@ from inpaintlab.journal import Journal, note_finished
 from inpaintlab.logbook import Logbook, Rest
 from inpaintlab.metrics import require_fitting
 from inpaintlab.panels import Panels
+from inpaintlab.processes import end_with_first, ending_together, require_processes
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
 from inpaintlab.results import write_json
@@ -44,17 +47,22 @@ def train(
 ) -> None:
     """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one."""
     assert model.schedule is not None
-    console = Console()
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
+    console = Console(quiet=not first)
     last = run_dir / "last.ckpt"
     if last.is_file() and load_checkpoint(last)["inpaintlab"]["iterations"] >= model.schedule.total:
-        note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
+        if first:
+            note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
         console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
         return
     if cfg["init"] and not last.is_file():
         load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
-    run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
-    data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
+    manifest = validation_manifest(cfg, run_dir)
+    data.validation = ManifestDataset(manifest)
+    if first:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
+        manifest.save(run_dir / "validation.json")
 
     every = cfg["every"]
     callbacks = [
@@ -70,7 +78,7 @@ def train(
         Rest(logbook),
     ]
     trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console))
-    if trainer.is_global_zero:
+    if first:
         facts = {
             "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
             "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
@@ -78,10 +86,11 @@ def train(
             "run": str(run_dir),
         }
         print_plan(console, model, facts, data.batch_size * trainer.world_size)
-    with held(run_dir) if trainer.is_global_zero else nullcontext():
+    if not first and isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
+        end_with_first()
+    with held(run_dir) if first else nullcontext(), ending_together(trainer.world_size, last):
         trainer.fit(model, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
-    if trainer.is_global_zero:
-        console.print(f"done: {last}")
+    console.print(f"done: {last}")
 
 
 def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Tracker]:
@@ -96,7 +105,7 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
     path = run_dir / "validation.json"
     if path.is_file() and (run_dir / "last.ckpt").is_file():
         return Manifest.load(path)
-    manifest = Manifest.create(
+    return Manifest.create(
         source=cfg["data"]["source"],
         crop=cfg["data"]["crop"],
         bins={"training holes": mask_recipe(cfg)},
@@ -105,8 +114,6 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
         seed=0,
         images=cfg["validation_images"],
     )
-    manifest.save(path)
-    return manifest
 
 
 @command("train")
@@ -130,6 +137,7 @@ def main(cfg: DictConfig) -> None:
     model.recipe, model.seed = settings["model"], cfg.seed
     model.training_record = training_record(settings)
     set_steps(model, settings)
+    require_processes(settings["trainer"])
     require_precision(model, str(cfg.trainer.precision))
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written

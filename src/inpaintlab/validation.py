@@ -34,4 +34,4 @@ class Validation(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the means."""
         scores = {f"val/{name}": finite_mean(values) for name, values in self.metrics.compute().items()}
-        pl_module.log_dict(scores, rank_zero_only=False)
+        pl_module.log_dict(scores, sync_dist=True, reduce_fx="max")  # each process has the scores of all images
