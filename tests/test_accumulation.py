@@ -267,8 +267,8 @@ def test_a_run_in_bfloat16_has_finite_losses_and_float32_weights(tmp_path: Path)
     ("model", "precision", "named"),
     [
         ("glcic", "bf16-mixed", "gradients of GLCIC lose their direction"),
-        ("edgeconnect", "16-mixed", "scale of the loss"),
-        ("edgeconnect", "bf16-true", "it can be '32-true' or '64-true' or 'bf16-mixed'"),
+        ("glcic", "16-mixed", "gradients of GLCIC lose their direction"),
+        ("edgeconnect", "bf16-true", "it can be '32-true' or '64-true' or 'bf16-mixed' or '16-mixed'"),
     ],
 )
 def test_a_precision_that_does_not_fit_is_refused(tmp_path: Path, model: str, precision: str, named: str) -> None:

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from inpaintlab.precision import device_type
 
 _SHARDED = ("fsdp", "deepspeed")
 
 
-def require_processes(trainer: dict[str, Any]) -> None:
-    """See that the settings of the trainer can start the processes that they ask for.
+def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
+    """See that the settings of the trainer can start the processes that they ask for, and train ``model`` in them.
 
     Raises:
         ValueError: they cannot; the sentence says what can.
@@ -31,6 +35,12 @@ def require_processes(trainer: dict[str, Any]) -> None:
         raise ValueError(
             "trainer=ddp_nodes trains in processes that torchrun or srun started, and this one was started by neither; "
             "docs/many_gpus.md has both command lines, and trainer=ddp is for one machine."
+        )
+    normed = any(isinstance(module, _BatchNorm) for module in model.modules())
+    if normed and trainer.get("sync_batchnorm") and device_type(trainer["accelerator"]) == "cpu":
+        raise ValueError(
+            "trainer.sync_batchnorm is true, but processes on the CPU cannot share the statistics of batch norm: give "
+            "trainer.sync_batchnorm=false, and each normalises by its own part of the batch."
         )
 
 
@@ -56,7 +66,9 @@ def ending_together(world_size: int, last: Path) -> Iterator[None]:
 
 def _is_connection(error: RuntimeError) -> bool:
     """Whether the exchange between processes failed or took too long: gloo has no class of its own for it."""
-    return isinstance(error, torch.distributed.DistError) or any(word in str(error) for word in ("gloo", "pair closure"))
+    return isinstance(error, torch.distributed.DistError) or any(
+        word in str(error) for word in ("gloo", "pair closure")
+    )
 
 
 def end_with_first(seconds: float = 10.0) -> None:

@@ -1,4 +1,4 @@
-"""What the settings of a run mean together: its holes, its steps, its precision, its folder."""
+"""What the settings of a run mean together: its holes, its steps, its folder."""
 
 import hashlib
 import json
@@ -7,8 +7,6 @@ from typing import Any
 
 from inpaintlab.config import FREE_TO_CHANGE
 from inpaintlab.inpainter import Inpainter
-
-PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 
 def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -57,24 +55,6 @@ def set_steps(model: Inpainter, cfg: dict[str, Any]) -> None:
                 "one, because a step belongs to one phase."
             )
     model.accumulate, model.gradient_limit, model.average = group, limit, average
-
-
-def require_precision(model: Inpainter, precision: str) -> None:
-    """See that the gradients survive the precision of training.
-
-    Raises:
-        ValueError: they do not, or it is one that nothing here was made for.
-    """
-    if precision == "bf16-mixed" and not model.survives_bfloat16:
-        raise ValueError(
-            f"trainer.precision is 'bf16-mixed', in which the gradients of {type(model).__name__} lose their direction "
-            "while it is young; give trainer.precision=32-true."
-        )
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"trainer.precision is '{precision}'; it can be {' or '.join(repr(name) for name in PRECISIONS)}, because "
-            "float16 needs a scale of the loss, which the optimizers of one batch would change under each other."
-        )
 
 
 def _is_number(value: object, kind: Any) -> bool:

@@ -31,11 +31,12 @@ from inpaintlab.journal import Journal, note_finished
 from inpaintlab.logbook import Logbook, Rest
 from inpaintlab.metrics import require_fitting
 from inpaintlab.panels import Panels
+from inpaintlab.precision import chosen_precision, training_precision
 from inpaintlab.processes import end_with_first, ending_together, require_processes
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
 from inpaintlab.results import write_json
-from inpaintlab.run_settings import mask_recipe, require_precision, run_folder, set_steps, training_record
+from inpaintlab.run_settings import mask_recipe, run_folder, set_steps, training_record
 from inpaintlab.saving import Checkpoints
 from inpaintlab.testset import Manifest, ManifestDataset
 from inpaintlab.tracking import CsvTracker, Tracker
@@ -65,7 +66,9 @@ def train(
         manifest.save(run_dir / "validation.json")
 
     every = cfg["every"]
+    precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
     callbacks = [
+        *scaling,
         Broken(console, run_dir, every.values(), cfg["skip_broken"]),  # before all that keeps or shows what a step left
         Averaging(),  # before all that looks at the averages
         logbook := Logbook(run_dir),  # before all that takes time of its own
@@ -77,7 +80,7 @@ def train(
         Progress(console),
         Rest(logbook),
     ]
-    trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console))
+    trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console), **precision)
     if first:
         facts = {
             "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
@@ -135,10 +138,11 @@ def main(cfg: DictConfig) -> None:
     if not isinstance(model, Inpainter) or model.schedule is None:
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
     model.recipe, model.seed = settings["model"], cfg.seed
-    model.training_record = training_record(settings)
+    precision = chosen_precision(model, cfg.trainer.precision, cfg.trainer.accelerator)
+    settings["trainer"]["precision"] = precision
+    model.training_record = training_record(settings) | {"precision": precision}
     set_steps(model, settings)
-    require_processes(settings["trainer"])
-    require_precision(model, str(cfg.trainer.precision))
+    require_processes(model, settings["trainer"])
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)

@@ -162,9 +162,7 @@ class GLCIC(Inpainter):
 
     PHASES = ("completion", "discriminator", "joint")
     adversaries: Mapping[str, str] = {"discriminator": "completion"}
-    survives_bfloat16 = (
-        False  # batch norm on batch norm: C's at initialisation have a cosine of 0.65 to 0.92 to float32's
-    )
+    survives_half = False  # batch norm on batch norm: C's at initialisation have a cosine of 0.65 to 0.92 to float32's
     RECONSTRUCTIONS = {"mse": hole_mse, "l1": hole_l1}  # noqa: RUF012
     FROZEN_NORMS: Mapping[str, Callable[..., Any]] = {
         "batch": frozen,

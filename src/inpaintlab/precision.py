@@ -1,0 +1,83 @@
+"""The numbers that networks are trained in: which ones fit a model and a device, and the loss scale of float16."""
+
+from typing import Any, final
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins import MixedPrecision
+
+from inpaintlab.inpainter import Inpainter
+
+PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+_NAMES = {"32": "32-true", "64": "64-true"}
+
+
+def device_type(accelerator: str) -> str:
+    """'cuda' or 'cpu', as Lightning will choose for ``trainer.accelerator``."""
+    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    return "cuda" if on_gpu else "cpu"
+
+
+def chosen_precision(model: Inpainter, precision: str | int | None, accelerator: str) -> str:
+    """The precision to train in; of None the fastest that the device has and the model's gradients survive.
+
+    Raises:
+        ValueError: they do not survive the one that is asked for, or there is no such one.
+    """
+    if precision is None:
+        bfloat16 = device_type(accelerator) == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if bfloat16 and model.survives_half else "32-true"
+    name = _NAMES.get(str(precision), str(precision))
+    if name not in PRECISIONS:
+        raise ValueError(
+            f"trainer.precision is '{precision}'; it can be {' or '.join(repr(name) for name in PRECISIONS)}, or null "
+            "to let device and model decide."
+        )
+    if name.endswith("-mixed") and not model.survives_half:
+        raise ValueError(
+            f"trainer.precision is '{name}', in which the gradients of {type(model).__name__} lose their direction "
+            "while it is young; give precision=32-true."
+        )
+    return name
+
+
+def training_precision(precision: str, accelerator: str) -> tuple[dict[str, Any], list[Callback]]:
+    """What the trainer is given for a precision: its arguments, and the callbacks that belong to it."""
+    if precision != "16-mixed":
+        return {"precision": precision}, []
+    scaler = StepScaler(device_type(accelerator))
+    plugin = MixedPrecision("16-mixed", device_type(accelerator), scaler)
+    return {"precision": None, "plugins": [plugin]}, [LossScale(scaler)]
+
+
+@final
+class StepScaler(torch.amp.GradScaler):
+    """A loss scale that stays as it is until all optimizers of a step are done.
+
+    Lightning asks for another one after each optimizer. A generator's gradient, or that of an earlier batch of the
+    step, would then be divided by another number than its loss was multiplied by.
+    """
+
+    def update(self, new_scale: float | torch.Tensor | None = None) -> None:
+        """Wait for the end of the step."""
+
+    def end_step(self) -> None:
+        """Halve the scale if a gradient of the step overflowed, double it after 2000 steps without."""
+        super().update()
+
+
+@final
+class LossScale(Callback):
+    """Moves the loss scale between two steps. An optimizer whose gradient overflowed has left its step out."""
+
+    def __init__(self, scaler: StepScaler) -> None:
+        self.scaler = scaler
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End the step with its last batch."""
+        assert isinstance(pl_module, Inpainter)
+        assert pl_module.schedule is not None
+        if pl_module.schedule.iteration % pl_module.accumulate == 0:
+            self.scaler.end_step()
