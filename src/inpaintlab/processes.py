@@ -29,7 +29,7 @@ def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
     if any(name in strategy.lower() for name in _SHARDED):
         raise ValueError(
             f"trainer.strategy is '{strategy}', which divides networks that are too large for one GPU; those here take "
-            "under half a gigabyte with their optimizers (docs/many_gpus.md): give trainer=ddp."
+            "under a gigabyte with their optimizers (docs/many_gpus.md): give trainer=ddp."
         )
     if nodes is None or (nodes > 1 and not {"GROUP_WORLD_SIZE", "SLURM_NNODES"} & os.environ.keys()):
         raise ValueError(
