@@ -2,15 +2,17 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch.distributed
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -45,16 +47,18 @@ def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
 
 
 @contextmanager
-def ending_together(world_size: int, last: Path) -> Iterator[None]:
-    """Tell in a sentence that another process of the run is gone, instead of what the connection says of it.
+def ending_together(world_size: int, last: Path, launcher: object = None) -> Iterator[None]:
+    """Whatever ends this process early ends those that it started, and a lost connection is told in a sentence.
 
     Raises:
         ConnectionError: a process waited for another one in vain.
     """
     try:
         yield
-    except RuntimeError as error:
-        if world_size == 1 or not _is_connection(error):
+    except BaseException as error:
+        if isinstance(launcher, _SubprocessScriptLauncher):
+            end(launcher.procs)
+        if world_size == 1 or not isinstance(error, RuntimeError) or not _is_connection(error):
             raise
         sound = f"{last} holds the last sound state" if last.is_file() else "No state was saved yet"
         reason = str(error).strip().splitlines()[0]
@@ -62,6 +66,17 @@ def ending_together(world_size: int, last: Path) -> Iterator[None]:
             "Another process of this run has ended or no longer answers; what it said itself, if anything, stands "
             f"above or in its own log. {sound}; the same command goes on from there. ({reason})"
         ) from error
+
+
+def end(started: "Sequence[subprocess.Popen[bytes]]", seconds: float = 10.0) -> None:
+    """Give processes that have lost their connection the time to say so, and kill those that are still there."""
+    deadline = time.monotonic() + seconds
+    for process in started:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _is_connection(error: RuntimeError) -> bool:

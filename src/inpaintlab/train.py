@@ -91,7 +91,10 @@ def train(
         print_plan(console, model, facts, data.batch_size * trainer.world_size)
     if not first and isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
         end_with_first()
-    with held(run_dir) if first else nullcontext(), ending_together(trainer.world_size, last):
+    with (
+        held(run_dir) if first else nullcontext(),
+        ending_together(trainer.world_size, last, trainer.strategy.launcher),
+    ):
         trainer.fit(model, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
     console.print(f"done: {last}")
 
