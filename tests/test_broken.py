@@ -18,8 +18,9 @@ from commands import PHASES, checkpoint, run_here, tiny
 from conftest import Builder, compose_train, fit, state_of, toy_data
 from inpaintlab.broken import Broken
 from inpaintlab.checkpoints import load_checkpoint, rebuild
-from inpaintlab.data import Positions, TrainingSet
+from inpaintlab.data import TrainingSet
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.order import Part, Positions
 from inpaintlab.saving import Checkpoints
 
 EACH_PHASE = [(model, phase) for model in PHASES for phase in PHASES[model]]
@@ -31,7 +32,7 @@ def lengths(name: str, **batches: int) -> list[str]:
 
 def poison(patch: pytest.MonkeyPatch, batch: int, rank: int = 0, processes: int = 1) -> None:
     """The pixels of a batch of toy data are NaN."""
-    order = Positions(6, 2, seed=1, total=batch + 1, start=batch, rank=rank, world_size=processes)
+    order = Positions(6, Part(2, seed=1, total=batch + 1, start=batch, rank=rank, world_size=processes))
     bad, whole = next(iter(order)), TrainingSet.__getitem__
 
     def sample(self: TrainingSet, position: tuple[int, int]) -> dict[str, Any]:

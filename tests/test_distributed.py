@@ -19,8 +19,8 @@ from torchmetrics import MetricCollection
 
 from commands import PHASES, SCRIPT, checkpoint, environment, run, run_here, tiny
 from conftest import Builder, compose_train, state_of, toy_data
-from inpaintlab.data import Positions
 from inpaintlab.inpainter import Inpainter, frozen
+from inpaintlab.order import Part, Positions
 from inpaintlab.processes import ending_together, require_processes
 from inpaintlab.sources import Toy
 from inpaintlab.validation import Validation
@@ -87,8 +87,8 @@ def test_both_processes_end_each_phase_with_the_same_weights_and_saw_other_pictu
     assert all(torch.equal(first["state"][key], second["state"][key]) for key in parameters)
     assert not all(torch.equal(first["state"][key], born[key]) for key in parameters)
 
-    order = Positions(COUNT, 4, seed=1, total=4)  # of one process with the whole batch
-    names = toy_data(source=Toy(COUNT, 40)).training_set().names
+    order = Positions(COUNT, Part(4, seed=1, total=4))  # of one process with the whole batch
+    names = toy_data(source=Toy(COUNT, 40)).training_set().source.names("train")
     assert [one + other for one, other in zip(first["names"], second["names"], strict=True)] == [
         [names[index] for _, index in batch] for batch in order
     ]

@@ -4,7 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -161,7 +161,7 @@ class Broken(Callback):
     def _log_skipped(self, trainer: Trainer, model: Inpainter, sentence: str) -> None:
         """Count in the log, and tell."""
         assert model.schedule is not None
-        model.logged = {}  # nobody judges by it how the networks stand
+        model.logged = {}  # no line of the log, and no judgement of how the networks stand
         for logger in trainer.loggers:
             logger.log_metrics({"train/skipped": float(self.skipped)}, step=model.schedule.iteration - 1)
         if trainer.is_global_zero:
@@ -248,9 +248,9 @@ def _reduced(number: Tensor, operation: ReduceOp.RedOpType) -> Tensor:
 def batch_again(trainer: Trainer, iteration: int) -> dict[str, Any]:
     """The batch of this process that was trained on as number ``iteration``, made again from the data."""
     loader: Any = trainer.train_dataloader
-    positions = copy(loader.batch_sampler)
-    positions.start = iteration
-    return default_collate([loader.dataset[position] for position in next(iter(positions))])
+    order = copy(loader.batch_sampler)
+    order.part = replace(order.part, start=iteration)
+    return default_collate([loader.dataset[position] for position in next(iter(order))])
 
 
 def _sentence(seen: Seen, broken: list[str], rank: int, processes: int) -> str:
