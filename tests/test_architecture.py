@@ -45,9 +45,10 @@ ALLOWED = {
     "report.published": set(),
     "crops": {"masks", "pictures", "sources"},
     "storage": set(),
+    "signals": set(),
     "shard_lists": {"sources"},
     "shards": {"masks", "pictures", "shard_lists", "sources", "storage"},
-    "data": {"masks", "edges", "crops", "sources", "shards", "pictures"},
+    "data": {"masks", "edges", "crops", "sources", "shards", "pictures", "signals"},
 }
 ALLOWED_TO_MODELS = {"inpainter", "schedule", "losses", "layers", "edges"}
 

@@ -35,3 +35,17 @@ class Validation(Callback):
         """Log the means."""
         scores = {f"val/{name}": finite_mean(values) for name, values in self.metrics.compute().items()}
         pl_module.log_dict(scores, rank_zero_only=False)
+
+
+@final
+class MissedValidation(Callback):
+    """Validates before the first batch, for a run that was ended between ``last.ckpt`` and the validation of its batch.
+
+    To be called after all that looks at a validation.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate, as the loop does in the middle of training."""
+        trainer.validating = True
+        trainer.fit_loop.epoch_loop.val_loop.run()
+        trainer.training = True
