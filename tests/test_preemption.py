@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from commands import checkpoint, run_here, same_weights, tiny
+from commands import SCRIPT, checkpoint, run, run_here, same_weights, start, tiny
 from inpaintlab.jobs import Progress
 from inpaintlab.models.glcic import GLCIC
 from inpaintlab.signals import INTERRUPTED, REQUEUE, was_asked
@@ -180,7 +180,10 @@ def test_a_sudden_end_takes_the_children_along() -> None:
     child, polled = ended.stdout.split()
     assert polled == "None"  # the first signal leaves it alone
     status = Path(f"/proc/{child}/status")
-    assert not status.exists() or "Z (zombie)" in status.read_text()
+    deadline = time.monotonic() + 10
+    while status.exists() and "Z (zombie)" not in status.read_text():
+        assert time.monotonic() < deadline, "the child goes on"
+        time.sleep(0.02)
 
 
 def test_codes_tell_an_end_on_request_from_a_failure() -> None:
@@ -191,7 +194,7 @@ def test_codes_tell_an_end_on_request_from_a_failure() -> None:
 
 
 WORKERS = """
-import os, sys, time
+import subprocess, sys, time
 import torch
 from torch.utils.data import DataLoader
 from inpaintlab.signals import heard, outlive_requests
@@ -213,7 +216,7 @@ if __name__ == "__main__":
         for number, batch in enumerate(loader):
             seen += batch.tolist()
             if number == 5:
-                os.system(f"kill -s {sys.argv[1]} 0")  # to the whole group, from another process
+                subprocess.call(f"kill -s {sys.argv[1]} 0", shell=True)  # to the whole group, from another process
     print(request.code, seen == list(range(40)), flush=True)
 """
 
@@ -232,3 +235,46 @@ def test_workers_outlive_a_signal_that_reaches_all_processes_and_end_with_their_
     assert ended.returncode == 0
     assert ended.stdout.split() == ["130" if name == "SIGINT" else "75", "True"]
     assert time.monotonic() - begin < 60
+
+
+PARALLEL = ["trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true"]
+
+
+def rank_of(process: subprocess.Popen[bytes], rank: int) -> int:
+    """The id of the process that trains as ``rank``: the one that was started, or its child."""
+    if rank == 0:
+        return process.pid
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        if f"LOCAL_RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError(f"no child trains as rank {rank}")
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_processes_ends_both_after_the_same_batch(tmp_path: Path) -> None:
+    settings = [*tiny("glcic", 40), "every.checkpoint=10", "every.validation=60", "every.panel=1000", "accumulate=2"]
+    command = [SCRIPT, "train", *settings, *PARALLEL, "name=a"]
+    run_dir, output = tmp_path / "runs/a", tmp_path / "output.txt"
+    stood = []
+    for rank in (1, 0):
+        process = start(*command, cwd=tmp_path, home=tmp_path / "home", output=output)
+        try:
+            deadline = time.monotonic() + 120
+            while not ((run_dir / "last.ckpt").is_file() and done(run_dir) > max([0, *stood])):
+                assert process.poll() is None, output.read_text()
+                assert time.monotonic() < deadline, output.read_text()
+                time.sleep(0.02)
+            os.kill(rank_of(process, rank), signal.SIGTERM)
+            assert process.wait(60) == REQUEUE, output.read_text()
+        finally:
+            process.kill()
+            process.wait()
+        stood.append(done(run_dir))
+        assert stood[-1] % 2 == 0
+        assert output.read_text().count("asked to end: saved after") == len(stood)
+        assert f"asked to end: saved after {stood[-1]} batches" in output.read_text()
+    assert 0 < stood[0] < stood[1] < 120, stood
+    for name in ("a", "b"):
+        ended = run(SCRIPT, "train", *settings, *PARALLEL, f"name={name}", cwd=tmp_path, home=tmp_path / "home")
+        assert ended.returncode == 0, ended.stderr
+    assert same_weights(checkpoint(run_dir), checkpoint(tmp_path / "runs/b"))
