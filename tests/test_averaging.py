@@ -205,7 +205,7 @@ def test_a_resumed_run_has_the_average_of_the_unbroken_one(built: Builder, tmp_p
             if pl_module.schedule.iteration == 3:
                 self._save(trainer, "kept.ckpt")
 
-    stopping = Stopped(tmp_path, 3, "val/psnr_rgb", True)
+    stopping = Stopped(tmp_path, 3, 100, "val/psnr_rgb", True)
     fit(averaging(built, name, 2), Averaging(), stopping)
     resumed = averaging(built, name, 2)
     fit(resumed, Averaging(), stopping, ckpt_path=tmp_path / "kept.ckpt")

@@ -284,7 +284,7 @@ def test_a_run_killed_between_two_batches_continues_as_the_unbroken_one(built: B
 
     lengths = [f"model.schedule.phases.{name}.batches={n}" for name, n in
                (("completion", 1), ("discriminator", 1), ("joint", 2))]  # fmt: skip
-    unbroken, saving = built("glcic", *lengths), Killed(tmp_path, 2, "val/psnr_rgb", True)
+    unbroken, saving = built("glcic", *lengths), Killed(tmp_path, 2, 100, "val/psnr_rgb", True)
     fit(unbroken, saving)
     resumed = built("glcic", *lengths)
     fit(resumed, saving, ckpt_path=tmp_path / "kept.ckpt")

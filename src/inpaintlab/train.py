@@ -63,7 +63,6 @@ def train(
     if cfg["init"] and not before:
         load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
     data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
 
     checkpoints = Checkpoints(run_dir, every["checkpoint"], every["validation"], *monitor)
@@ -84,6 +83,7 @@ def train(
     trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console))
     if before:
         require_same_steps(before, trainer)
+    write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
     if trainer.is_global_zero:
         facts = {
             "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
