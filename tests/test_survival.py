@@ -353,23 +353,24 @@ def test_an_image_that_goes_while_training_is_named_and_the_run_goes_on_when_it_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str, workers: int
 ) -> None:
     photos = tmp_path / "photos"
-    photos.mkdir()
     generator = np.random.default_rng(0)
-    for index in range(12):
-        Image.fromarray(generator.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(photos / f"{index:02d}.png")
+    for split, count in {"train": 12, "val": 1}.items():
+        (photos / split).mkdir(parents=True)
+        for index in range(count):
+            pixels = generator.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(photos / split / f"{index:02d}.png")
     kept = contents(photos)
 
     def learn(self: GLCIC, *arguments: Any) -> Any:
         assert self.schedule is not None
         if self.schedule.iteration == 2:
-            for path in photos.iterdir():
+            for path in (photos / "train").iterdir():
                 path.unlink() if harm == "removed" else path.write_bytes(path.read_bytes()[:100])
         return untouched(self, *arguments)
 
     untouched = GLCIC.learn
     monkeypatch.setattr(GLCIC, "learn", learn)
     data = ["data=folder", f"data.root={photos}", "data.size=32", "data.batch_size=2", f"data.workers={workers}"]
-    data += ["data.source.train=.", "data.source.val=."]
     longer = ["model.schedule.phases.completion.batches=12", "validation_images=1"]
     broken = train(tmp_path, *data, *longer)
     assert broken.returncode == 1, broken.stdout

@@ -709,11 +709,11 @@ def test_a_training_notes_how_far_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("noted", [None, progress(3, 20.0)])
 def test_a_run_killed_before_it_noted_its_end_counts_as_done(tmp_path: Path, noted: Progress | None) -> None:
-    assert run_here("train", *SHORT, "name=a", cwd=tmp_path).returncode == 0
+    assert run_here("train", *SHORT, "name=a", "every.validation=3", cwd=tmp_path).returncode == 0
     (tmp_path / "runs/a/progress.json").unlink()
     if noted is not None:
         noted.save(tmp_path / "runs/a")
-    assert "is finished" in run_here("train", *SHORT, "name=a", cwd=tmp_path).stdout
+    assert "is finished" in run_here("train", *SHORT, "name=a", "every.validation=3", cwd=tmp_path).stdout
     assert jobs.state_of(tmp_path / "runs/a", total=4) == "done"
     kept = Progress.load(tmp_path / "runs/a")
     assert kept is not None

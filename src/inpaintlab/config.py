@@ -82,7 +82,10 @@ def _sentence(error: BaseException) -> str:
             f"There is no space left for {error.filename or 'what is to be written'} ({error.strerror}); files that "
             "were whole before still are. Make space, and the same command goes on."
         )
-    return str(error)
+    told = str(error)
+    if "\nOriginal Traceback" in told:  # of a loader's worker, whose error comes as the text of its whole trace
+        return told.strip().splitlines()[-1].partition(": ")[2]
+    return told
 
 
 def plain(cfg: Any) -> Any:

@@ -69,6 +69,12 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         raise
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed process was writing; to be called by the one process that holds the run."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
 def _ways_out(folder: Path) -> str:
     """Which checkpoints there are, and how to go on."""
     told, readable = [], []

@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 from torchmetrics import MetricCollection
@@ -32,7 +33,7 @@ from inpaintlab.preemption import Preemption
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
 from inpaintlab.results import write_json
-from inpaintlab.resuming import full_disk_named, missed_validation, require_same_steps, starting_point
+from inpaintlab.resuming import full_disk_named, missed_validation, remove_partials, require_same_steps, starting_point
 from inpaintlab.run_settings import mask_recipe, require_precision, run_folder, set_steps, training_record
 from inpaintlab.saving import Checkpoints
 from inpaintlab.signals import Request, heard
@@ -83,8 +84,8 @@ def train(
     trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console))
     if before:
         require_same_steps(before, trainer)
-    write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
     if trainer.is_global_zero:
+        write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
         facts = {
             "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
             "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
@@ -93,6 +94,8 @@ def train(
         }
         print_plan(console, model, facts, data.batch_size * trainer.world_size)
     with held(run_dir) if trainer.is_global_zero else nullcontext():
+        if trainer.is_global_zero:
+            remove_partials(run_dir)
         trainer.fit(model, datamodule=data, ckpt_path=run_dir / "last.ckpt" if before else None, weights_only=True)
     if trainer.is_global_zero:
         console.print(f"done: {run_dir / 'last.ckpt'}")
@@ -119,7 +122,7 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
         seed=0,
         images=cfg["validation_images"],
     )
-    manifest.save(path)
+    rank_zero_only(manifest.save)(path)
     return manifest
 
 
