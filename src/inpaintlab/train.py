@@ -86,19 +86,24 @@ def train(
         require_same_steps(before, trainer)
     if trainer.is_global_zero:
         write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
-        facts = {
-            "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
-            "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
-            "device": f"{trainer.accelerator.__class__.__name__} x {trainer.world_size}, {trainer.precision}",
-            "run": str(run_dir),
-        }
-        print_plan(console, model, facts, data.batch_size * trainer.world_size)
+        print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
     with held(run_dir) if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             remove_partials(run_dir)
         trainer.fit(model, datamodule=data, ckpt_path=run_dir / "last.ckpt" if before else None, weights_only=True)
     if trainer.is_global_zero:
         console.print(f"done: {run_dir / 'last.ckpt'}")
+
+
+def facts(model: Inpainter, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
+    """What the plan says of a run beside its phases and losses."""
+    assert isinstance(data.validation, ManifestDataset)
+    return {
+        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
+        "device": f"{trainer.accelerator.__class__.__name__} x {trainer.world_size}, {trainer.precision}",
+        "run": str(run_dir),
+    }
 
 
 def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Tracker]:
