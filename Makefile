@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PERCEPTUAL := .venv-perceptual
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test test-perceptual lint bench
+.PHONY: help setup demo test test-slow test-perceptual lint bench
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -22,6 +22,9 @@ demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five met
 
 test: setup ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2
+
+test-slow: setup ## kill trainings at 56 random moments, and see that they end as if nothing had happened
+	$(BIN)/python -m pytest -m endurance
 
 test-perceptual: $(PERCEPTUAL)/.ready ## test LPIPS, FID, KID, P-IDS, U-IDS, in an environment with the extra
 	$(PERCEPTUAL)/bin/python -m pytest --override-ini=norecursedirs= --confcutdir=tests/perceptual tests/perceptual

@@ -193,7 +193,7 @@ def test_a_run_that_stopped_between_two_groups_continues_as_the_unbroken_one(
     batches = lengths(name, **dict.fromkeys(PHASES[name], 2))
     unbroken, resumed = built(name, *batches), built(name, *batches)
     unbroken.accumulate = resumed.accumulate = 2
-    saving = Kept(tmp_path, 2, "val/psnr_rgb", True)
+    saving = Kept(tmp_path, 2, 100, "val/psnr_rgb", True)
     fit(unbroken, saving)
     fit(resumed, saving, ckpt_path=tmp_path / "kept.ckpt")
     assert resumed.schedule.iteration == 2 * len(PHASES[name])

@@ -46,9 +46,10 @@ ALLOWED = {
     "report.published": set(),
     "crops": {"masks", "pictures", "sources"},
     "storage": set(),
+    "signals": set(),
     "shard_lists": {"sources"},
     "shards": {"order", "pictures", "shard_lists", "sources", "storage"},
-    "data": {"masks", "crops", "order", "sources", "pictures"},
+    "data": {"masks", "crops", "order", "sources", "pictures", "signals"},
 }
 ALLOWED_TO_MODELS = {"inpainter", "schedule", "losses", "layers", "edges"}
 

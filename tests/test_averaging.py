@@ -159,7 +159,7 @@ def saved(
     small = {"glcic": ["model.patch_size=16"], "edgeconnect": ["model.vgg=random"]}[name]
     settings = [f"model={name}", "data=toy", "data.size=32", "model.width=0.0625", *small, *short(name, 1)]
     model.recipe = plain(compose_train(*settings).model)
-    fit(model, Averaging(), Checkpoints(folder, 100, "val/psnr_rgb", True))
+    fit(model, Averaging(), Checkpoints(folder, 100, 100, "val/psnr_rgb", True))
     return name, model, folder
 
 
@@ -194,7 +194,7 @@ def test_another_run_starts_from_the_weights_that_learned(saved: tuple[str, Inpa
 @pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable.*")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_resumed_run_has_the_average_of_the_unbroken_one(built: Builder, tmp_path: Path, name: str) -> None:
-    unbroken, saving = averaging(built, name, 2), Checkpoints(tmp_path, 100, "val/psnr_rgb", True)
+    unbroken, saving = averaging(built, name, 2), Checkpoints(tmp_path, 100, 100, "val/psnr_rgb", True)
     fit(unbroken, Averaging())
     fit(averaging(built, name, 1), Averaging(), saving)
     first = torch.load(tmp_path / "last.ckpt", weights_only=True)
@@ -205,7 +205,7 @@ def test_a_resumed_run_has_the_average_of_the_unbroken_one(built: Builder, tmp_p
             if pl_module.schedule.iteration == 3:
                 self._save(trainer, "kept.ckpt")
 
-    stopping = Stopped(tmp_path, 3, "val/psnr_rgb", True)
+    stopping = Stopped(tmp_path, 3, 100, "val/psnr_rgb", True)
     fit(averaging(built, name, 2), Averaging(), stopping)
     resumed = averaging(built, name, 2)
     fit(resumed, Averaging(), stopping, ckpt_path=tmp_path / "kept.ckpt")

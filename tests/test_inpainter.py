@@ -205,7 +205,7 @@ def trained(built: Builder, composed: Any, tmp_path_factory: pytest.TempPathFact
     overrides = [*ONE_BATCH, "model.width=0.0625", "model.patch_size=16"]
     model = built("glcic", *overrides)
     model.recipe = plain(composed("model=glcic", "data=toy", "data.size=32", *overrides).model)
-    fit(model, Checkpoints(folder, 100, "val/psnr_rgb", True))
+    fit(model, Checkpoints(folder, 100, 100, "val/psnr_rgb", True))
     return model, folder
 
 
@@ -284,7 +284,7 @@ def test_a_run_killed_between_two_batches_continues_as_the_unbroken_one(built: B
 
     lengths = [f"model.schedule.phases.{name}.batches={n}" for name, n in
                (("completion", 1), ("discriminator", 1), ("joint", 2))]  # fmt: skip
-    unbroken, saving = built("glcic", *lengths), Killed(tmp_path, 2, "val/psnr_rgb", True)
+    unbroken, saving = built("glcic", *lengths), Killed(tmp_path, 2, 100, "val/psnr_rgb", True)
     fit(unbroken, saving)
     resumed = built("glcic", *lengths)
     fit(resumed, saving, ckpt_path=tmp_path / "kept.ckpt")
@@ -294,7 +294,7 @@ def test_a_run_killed_between_two_batches_continues_as_the_unbroken_one(built: B
 
 @resuming
 def test_a_finished_run_continues_when_its_schedule_grows(built: Builder, tmp_path: Path) -> None:
-    saving = Checkpoints(tmp_path, 100, "val/psnr_rgb", True)
+    saving = Checkpoints(tmp_path, 100, 100, "val/psnr_rgb", True)
     short = [f"model.schedule.phases.{name}.batches=1" for name in ("completion", "discriminator", "joint")]
     longer = [*short[:2], "model.schedule.phases.joint.batches=3"]
     unbroken = built("glcic", *longer)

@@ -434,6 +434,17 @@ def test_why_a_job_failed_stands_in_its_folder(
     assert (folder / "output.log").read_text().endswith("again\n")
 
 
+@pytest.mark.parametrize("ending", ["exit 75", "exit 130", "kill -TERM $$", "kill -USR2 $$"])
+def test_a_job_that_was_asked_to_end_is_unfinished_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    folder = launched(tmp_path, monkeypatch, ending)
+    assert jobs.state_of(folder) == "unfinished"
+    assert not (folder / "failed.txt").exists()
+    launched(tmp_path, monkeypatch, "echo again")
+    assert "again" in (folder / "output.log").read_text()
+
+
 def test_a_job_that_is_given_up_is_ended_and_not_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = time.monotonic()
     folder = launched(tmp_path, monkeypatch, 'echo "Worse than others." > runs/a/seed-3/stopped.txt; exec sleep 60')
@@ -551,6 +562,15 @@ def test_a_trial_that_a_killed_search_left_open_is_taken_up(tmp_path: Path, trai
     sweep(tmp_path, *SEARCH, "data.flip=interval(0,1)", "hydra.sweeper.search.trials=2")
     assert states(study_of(tmp_path / "runs/a")) == ["COMPLETE", "COMPLETE"]
     assert trainings.started[0] == trainings.started[1] != trainings.started[2]
+
+
+def test_a_trial_whose_job_was_asked_to_end_stays_open(tmp_path: Path, trainings: Trainings) -> None:
+    trainings.ending = lambda cfg, folder: progress(2, 5.0).save(folder)  # of 4 batches
+    assert sweep(tmp_path, *SEARCH, "hydra.sweeper.search.trials=1", "data.flip=interval(0,1)").returncode == 1
+    assert states(study_of(tmp_path / "runs/a")) == ["RUNNING"]
+    trainings.ending = lambda cfg, folder: finish(cfg, folder, 5.0, 6.0)
+    assert sweep(tmp_path, *SEARCH, "hydra.sweeper.search.trials=1", "data.flip=interval(0,1)").returncode == 0
+    assert states(study_of(tmp_path / "runs/a")) == ["COMPLETE"]
 
 
 def test_a_search_chooses_from_what_a_grid_would_try(tmp_path: Path, trainings: Trainings) -> None:
@@ -709,11 +729,11 @@ def test_a_training_notes_how_far_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("noted", [None, progress(3, 20.0)])
 def test_a_run_killed_before_it_noted_its_end_counts_as_done(tmp_path: Path, noted: Progress | None) -> None:
-    assert run_here("train", *SHORT, "name=a", cwd=tmp_path).returncode == 0
+    assert run_here("train", *SHORT, "name=a", "every.validation=3", cwd=tmp_path).returncode == 0
     (tmp_path / "runs/a/progress.json").unlink()
     if noted is not None:
         noted.save(tmp_path / "runs/a")
-    assert "is finished" in run_here("train", *SHORT, "name=a", cwd=tmp_path).stdout
+    assert "is finished" in run_here("train", *SHORT, "name=a", "every.validation=3", cwd=tmp_path).stdout
     assert jobs.state_of(tmp_path / "runs/a", total=4) == "done"
     kept = Progress.load(tmp_path / "runs/a")
     assert kept is not None

@@ -343,7 +343,7 @@ def test_a_checkpoint_brings_its_optimizer_and_all_switches_back(
     overrides = [*ONE_BATCH, *EVERY_OTHER, f"model/optimizer={choice}", "model.width=0.0625", "model.patch_size=16"]
     model = built("glcic", *overrides)
     model.recipe = plain(composed("model=glcic", "data=toy", "data.size=32", *overrides).model)
-    fit(model, Checkpoints(tmp_path, 100, "val/psnr_rgb", True))
+    fit(model, Checkpoints(tmp_path, 100, 100, "val/psnr_rgb", True))
     other: Any = rebuild(tmp_path)[0]
     assert_optimizers(other, choice)
     assert other.switches() == model.switches() != built("glcic").switches()

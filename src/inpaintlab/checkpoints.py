@@ -1,7 +1,9 @@
 """Checkpoints from the outside: read one safely, take its weights, rebuild its model."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from hydra.utils import instantiate
@@ -24,10 +26,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"There is no checkpoint at {path.absolute()}; give the run's folder or its last.ckpt.")
     try:
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch does not compare the checksums that it writes
+        if damaged is not None:
+            raise BadZipFile(f"the checksum of {damaged} is wrong")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or unsafe file: all mean the same to the user
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); is it damaged or not ours?") from error
+    except UnpicklingError as error:
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint: it holds more than tensors and plain values."
+        ) from error
+    except Exception as error:  # zipfile and torch raise many kinds for a damaged file: all mean the same to the user
+        raise ValueError(f"{path} cannot be read as a checkpoint: it is damaged, cut off or none at all.") from error
     if not isinstance(checkpoint, dict) or "inpaintlab" not in checkpoint or "state_dict" not in checkpoint:
         raise ValueError(f"{path} is not a checkpoint of inpaintlab; a training run writes them as last.ckpt.")
     return checkpoint

@@ -5,6 +5,7 @@ import runpy
 import sys
 
 from inpaintlab import __version__
+from inpaintlab.signals import INTERRUPTED
 
 VERBS = {
     "train": "train a model; the same command again resumes where it stopped",
@@ -43,7 +44,10 @@ def main() -> None:
         print(__version__)
     elif verb in VERBS:
         del sys.argv[1]
-        runpy.run_module(f"inpaintlab.{verb}", run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module(f"inpaintlab.{verb}", run_name="__main__", alter_sys=True)
+        except KeyboardInterrupt:  # while it is imported, or in a command that has nothing to save
+            raise SystemExit(INTERRUPTED) from None
     else:
         near = difflib.get_close_matches(verb, VERBS, 1)
         guess = f" Did you mean '{near[0]}'?" if near else ""

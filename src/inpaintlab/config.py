@@ -1,6 +1,7 @@
 """Where the configuration lives, and how a command meets its user."""
 
 import difflib
+import errno
 import functools
 import importlib
 import os
@@ -18,6 +19,9 @@ from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 _PACKAGED = Path(__file__).parent / "conf"
 CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The folder of all YAML: inside an installed wheel, or at the top of the repository."""
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says when a file finds no place: a full disk, a user's share of it, the largest file allowed."""
 
 FREE_TO_CHANGE = (
     *("trainer", "logger", "runs", "name", "every", "panel_images"),
@@ -76,7 +80,15 @@ def _sentence(error: BaseException) -> str:
         return f"{error.__cause__}" + (f" (while building '{key}')" if key else "")
     if isinstance(error, MissingMandatoryValue):
         return f"The setting '{error.full_key}' has no default: give it as {error.full_key}=VALUE."
-    return str(error)
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        return (
+            f"There is no space left for {error.filename or 'what is to be written'} ({error.strerror}); files that "
+            "were whole before still are. Make space, and the same command goes on."
+        )
+    told = str(error)
+    if "\nOriginal Traceback" in told:  # of a loader's worker, whose error comes as the text of its whole trace
+        return told.strip().splitlines()[-1].partition(": ")[2]
+    return told
 
 
 def plain(cfg: Any) -> Any:

@@ -17,6 +17,7 @@ from inpaintlab.crops import Crop
 from inpaintlab.masks import Mask, sample_generator
 from inpaintlab.order import Part
 from inpaintlab.pictures import edge_tensor, image_tensor
+from inpaintlab.signals import outlive_requests
 from inpaintlab.sources import Source
 
 
@@ -184,5 +185,6 @@ class DataModule(LightningDataModule):
         return {
             "num_workers": self.workers,
             "persistent_workers": self.workers > 0,
+            "worker_init_fn": outlive_requests,
             "pin_memory": torch.cuda.is_available(),
         }

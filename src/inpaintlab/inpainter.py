@@ -295,6 +295,7 @@ class Inpainter(LightningModule, ABC):
             "images_seen": self.schedule.iteration * data.batch_size * self.trainer.world_size,
             "training": self.training_record,
             "average": self.average,
+            "processes": self.trainer.world_size,
         }
 
 

@@ -6,7 +6,7 @@ is read from files in its run's folder, on whatever machine it ran:
 
     progress.json  batches done and planned, the monitored metric at each validation, seconds
     output.log     everything that it printed
-    failed.txt     why it failed, in a sentence; deleted when it starts again
+    failed.txt     why it failed, in a sentence; deleted when it starts again; not there when it was asked to end
     stopped.txt    why a search gave it up; such a job is not started again
     .lock          held while a process trains there
 """
@@ -27,6 +27,8 @@ from typing import Any, final
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+
+from inpaintlab.signals import was_asked
 
 PARENT = "INPAINTLAB_PARENT"
 """The variable that makes a training end when the process that started it is gone: that process's id."""
@@ -172,7 +174,8 @@ def end_with_parent() -> None:
 def run(cfg: DictConfig) -> None:
     """Train one job in a process of its own: what a launcher runs, wherever it runs it.
 
-    A job that fails leaves ``failed.txt`` and raises nothing, so that the sweep goes on.
+    A job that fails leaves ``failed.txt`` and raises nothing, so that the sweep goes on. One that was asked to end, by
+    a scheduler or a user, saved and stays unfinished.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -190,7 +193,7 @@ def run(cfg: DictConfig) -> None:
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=variables
         )
         code = _wait(process, folder)
-    if code and state_of(folder) not in ("running", "stopped"):
+    if code and not was_asked(code) and state_of(folder) not in ("running", "stopped"):
         with (folder / _OUTPUT).open("rb") as output:
             output.seek(begin)
             _write(folder / _FAILED, _sentence(code, output.read().decode(errors="replace")) + "\n")
@@ -242,6 +245,9 @@ def _sentence(code: int, printed: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.jobs import Progress
+from inpaintlab.saving import Checkpoints
 
 
 @final
@@ -17,27 +18,26 @@ class Journal(Callback):
 
     Args:
         folder: the run's folder.
-        every: batches between two savings of ``last.ckpt``.
+        checkpoints: saves ``last.ckpt``, and is called before.
         monitor: the validation metric that is noted.
         higher_is_better: the direction of ``monitor``.
     """
 
-    def __init__(self, folder: Path, every: int, monitor: str, higher_is_better: bool) -> None:
+    def __init__(self, folder: Path, checkpoints: Checkpoints, monitor: str, higher_is_better: bool) -> None:
         self.folder = folder
-        self.every = every
+        self.checkpoints = checkpoints
         self.monitor = monitor
         self.higher_is_better = higher_is_better
         self.validations: list[tuple[int, float | None]] = []
-        self.saved = 0
         self.seconds_before = 0.0
         self.started_at = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up what was noted until the checkpoint that training goes on from."""
-        self.saved = _position(pl_module)[0]
-        before = Progress.load(self.folder) if self.saved else None
+        begin, _ = _position(pl_module)
+        before = Progress.load(self.folder) if begin else None
         if before is not None:
-            self.validations = [entry for entry in before.validations if entry[0] <= self.saved]
+            self.validations = [entry for entry in before.validations if entry[0] <= begin]
             self.seconds_before = before.seconds
         self.started_at = time.monotonic()
 
@@ -45,26 +45,24 @@ class Journal(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Note that ``last.ckpt`` was saved."""
-        iteration, total = _position(pl_module)
-        if iteration % self.every == 0 or iteration >= total:
-            self.saved = iteration
-            self._write(trainer, total)
+        if self.checkpoints.saved == _position(pl_module)[0]:
+            self.note(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the monitored score."""
-        iteration, total = _position(pl_module)
+        iteration, _ = _position(pl_module)
         score = float(trainer.callback_metrics[self.monitor])
         finite = abs(score) < float("inf")  # neither infinite nor NaN, for which JSON has no word
         self.validations = [entry for entry in self.validations if entry[0] < iteration]
         self.validations.append((iteration, score if finite else None))
-        self._write(trainer, total)
+        self.note(trainer, pl_module)
 
-    def _write(self, trainer: Trainer, total: int) -> None:
+    def note(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write how far ``last.ckpt`` is, and what validation gave so far."""
         if trainer.is_global_zero:
-            seconds = self.seconds_before + time.monotonic() - self.started_at
-            Progress(self.saved, total, self.monitor, self.higher_is_better, self.validations, round(seconds, 3)).save(
-                self.folder
-            )
+            saved, total = self.checkpoints.saved, _position(pl_module)[1]
+            seconds = round(self.seconds_before + time.monotonic() - self.started_at, 3)
+            Progress(saved, total, self.monitor, self.higher_is_better, self.validations, seconds).save(self.folder)
 
 
 def note_finished(folder: Path, total: int, monitor: str, higher_is_better: bool) -> None:

@@ -137,7 +137,7 @@ class _Trial:
         return bool(news)
 
     def tell(self, study: "Study") -> None:
-        """Tell the study how the job ended; one that another process still trains stays open."""
+        """Tell the study how the job ended; one that is still trained elsewhere, or was asked to end, stays open."""
         from optuna.trial import TrialState
 
         self.report()
@@ -146,7 +146,7 @@ class _Trial:
             study.tell(self.trial, state=TrialState.PRUNED)
         elif state == "done" and progress is not None and progress.best is not None:
             study.tell(self.trial, progress.best)
-        elif state != "running":
+        elif state not in ("running", "unfinished"):
             study.tell(self.trial, state=TrialState.FAIL)
 
 

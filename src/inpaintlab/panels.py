@@ -47,8 +47,11 @@ class Panels(Callback):
         panel = Image.fromarray(draw_panel(panel_columns(model, examples["image"], examples["mask"])))
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / ".panel.partial"
-        panel.save(partial, format="png")
-        os.replace(partial, self.folder / f"{iteration:07d}.png")
+        try:
+            panel.save(partial, format="png")
+            os.replace(partial, self.folder / f"{iteration:07d}.png")
+        finally:
+            partial.unlink(missing_ok=True)
         for logger in trainer.loggers:
             if isinstance(logger, Tracker):
                 logger.picture("panels", panel, step=iteration - 1, caption=f"after {iteration} batches")

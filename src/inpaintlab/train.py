@@ -32,78 +32,102 @@ from inpaintlab.logbook import Logbook, Rest
 from inpaintlab.metrics import require_fitting
 from inpaintlab.panels import Panels
 from inpaintlab.precision import chosen_precision, training_precision
+from inpaintlab.preemption import Preemption
 from inpaintlab.processes import end_with_first, ending_together, require_processes
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
 from inpaintlab.results import write_json
+from inpaintlab.resuming import full_disk_named, missed_validation, remove_partials, require_same_steps, starting_point
 from inpaintlab.run_settings import mask_recipe, run_folder, set_steps, training_record
 from inpaintlab.saving import Checkpoints
+from inpaintlab.signals import Request, heard
 from inpaintlab.testset import Manifest, ManifestDataset
 from inpaintlab.tracking import CsvTracker, Tracker
-from inpaintlab.validation import Validation
+from inpaintlab.validation import MissedValidation, Validation
 
 
 def train(
-    cfg: dict[str, Any], model: Inpainter, data: DataModule, build_trainer: Callable[..., Trainer], run_dir: Path
+    cfg: dict[str, Any],
+    model: Inpainter,
+    data: DataModule,
+    build_trainer: Callable[..., Trainer],
+    run_dir: Path,
+    request: Request,
 ) -> None:
-    """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one."""
+    """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one, until the end or a ``request``."""
     assert model.schedule is not None
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
     console = Console(quiet=not first)
-    last = run_dir / "last.ckpt"
-    if last.is_file() and load_checkpoint(last)["inpaintlab"]["iterations"] >= model.schedule.total:
+    every, monitor = cfg["every"], (cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
+    before = starting_point(run_dir)
+    done = before["inpaintlab"]["iterations"] if before else 0
+    owing = done > 0 and missed_validation(run_dir, done, every["validation"])
+    if done >= model.schedule.total and not owing:
         if first:
-            note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
+            note_finished(run_dir, model.schedule.total, *monitor)
         console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
         return
-    if cfg["init"] and not last.is_file():
+    if cfg["init"] and not before:
         load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
     manifest = validation_manifest(cfg, run_dir)
     data.validation = ManifestDataset(manifest)
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
-        write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
         manifest.save(run_dir / "validation.json")
 
-    every = cfg["every"]
     precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
+    checkpoints = Checkpoints(run_dir, every["checkpoint"], every["validation"], *monitor)
+    journal = Journal(run_dir, checkpoints, *monitor)
     callbacks = [
         *scaling,
         Broken(console, run_dir, every.values(), cfg["skip_broken"]),  # before all that keeps or shows what a step left
         Averaging(),  # before all that looks at the averages
         logbook := Logbook(run_dir),  # before all that takes time of its own
         Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
-        Checkpoints(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
-        Journal(run_dir, every["checkpoint"], cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"]),
+        checkpoints,
+        journal,
         Panels(run_dir, every["panel"], cfg["panel_images"]),
         Health(console, every["log"], **cfg["health"]),
         Progress(console),
+        Preemption(request, checkpoints, journal, console),
         Rest(logbook),
+        *([MissedValidation()] if owing else []),  # the last, because all others look at it
     ]
     trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console), **precision)
+    if before:
+        require_same_steps(before, trainer)
     if first:
-        facts = {
-            "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
-            "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
-            "device": f"{trainer.accelerator.__class__.__name__} x {trainer.world_size}, {trainer.precision}",
-            "run": str(run_dir),
-        }
-        print_plan(console, model, facts, data.batch_size * trainer.world_size)
-    if not first and isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
+        write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
+        print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
+    elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
         end_with_first()
+    last = run_dir / "last.ckpt"
     with (
         held(run_dir) if first else nullcontext(),
         ending_together(trainer.world_size, last, trainer.strategy.launcher),
     ):
-        trainer.fit(model, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        if first:
+            remove_partials(run_dir)
+        trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True)
     console.print(f"done: {last}")
+
+
+def facts(model: Inpainter, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
+    """What the plan says of a run beside its phases and losses."""
+    assert isinstance(data.validation, ManifestDataset)
+    return {
+        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
+        "device": f"{trainer.accelerator.__class__.__name__} x {trainer.world_size}, {trainer.precision}",
+        "run": str(run_dir),
+    }
 
 
 def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Tracker]:
     """The trackers that were asked for, after the CSV, which there is in any case."""
-    facts = cfg | {"commit": commit(), "versions": versions()}
+    settings = cfg | {"commit": commit(), "versions": versions()}
     builders = instantiate(cfg.get("logger") or {}, _convert_="all").values()
-    return [CsvTracker(run_dir, console), *(build(run_dir, console, facts, cfg["notes"]) for build in builders)]
+    return [CsvTracker(run_dir, console), *(build(run_dir, console, settings, cfg["notes"]) for build in builders)]
 
 
 def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
@@ -122,8 +146,7 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
     )
 
 
-@command("train")
-def main(cfg: DictConfig) -> None:
+def build_and_fit(cfg: DictConfig, request: Request) -> None:
     """Build everything from the configuration and fit."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Our sampler resumes by itself, and one worker can be right, whatever Lightning advises.
@@ -150,7 +173,15 @@ def main(cfg: DictConfig) -> None:
     data.check()  # before anything is written
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
     torch.set_float32_matmul_precision("high")
-    train(settings, model, data, instantiate(cfg.trainer), run_dir)
+    with full_disk_named(run_dir):
+        train(settings, model, data, instantiate(cfg.trainer), run_dir, request)
+
+
+@command("train")
+def main(cfg: DictConfig) -> None:
+    """Train until the end, or until a signal asks this process to save and leave."""
+    with heard() as request:
+        build_and_fit(cfg, request)
 
 
 if __name__ == "__main__":
