@@ -119,7 +119,7 @@ def test_no_checkpoint_follows_a_broken_batch(built: Builder, tmp_path: Path, mo
     poison(monkeypatch, batch=3)
     model = built("glcic", *lengths("glcic", completion=8))
     with pytest.raises(ValueError, match=r"last\.ckpt still holds the last sound state"):
-        fit(model, broken(tmp_path, looks=(2,)), Checkpoints(tmp_path, 2, "val/psnr_rgb", True))
+        fit(model, broken(tmp_path, looks=(2,)), Checkpoints(tmp_path, 2, 2, "val/psnr_rgb", True))
     assert checkpoint(tmp_path)["inpaintlab"]["iterations"] == 2
     assert all(bool(v.isfinite().all()) for v in checkpoint(tmp_path)["state_dict"].values() if isinstance(v, Tensor))
 
