@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning import Trainer
-
 from inpaintlab.checkpoints import load_checkpoint
 from inpaintlab.config import FULL_DISK
 from inpaintlab.jobs import Progress
 
 
 def starting_point(folder: Path) -> dict[str, Any] | None:
-    """The last checkpoint of the run in ``folder``; None where none has been trained there yet.
+    """What the last checkpoint says of the run in ``folder``; None where none has been trained there yet.
 
     Raises:
         ValueError: it is damaged, or missing though a run has been training there; with what else there is.
@@ -21,7 +19,7 @@ def starting_point(folder: Path) -> dict[str, Any] | None:
     last = folder / "last.ckpt"
     if last.is_file():
         try:
-            return load_checkpoint(last)
+            return dict(load_checkpoint(last)["inpaintlab"])
         except ValueError as error:
             raise ValueError(f"{error} {_ways_out(folder)}") from error
     progress = Progress.load(folder)
@@ -37,24 +35,23 @@ def missed_validation(folder: Path, iterations: int, every: int) -> bool:
     return iterations % every == 0 and iterations not in validated
 
 
-def require_same_steps(checkpoint: dict[str, Any], trainer: Trainer) -> None:
-    """See that a step of the rest of a run means what it meant before.
+def require_same_steps(record: dict[str, Any], processes: int, precision: str) -> None:
+    """See that a step of the rest of a run means what it meant before, in the ``processes`` and ``precision`` of now.
 
     Raises:
         ValueError: the number of processes, and with it the batch of a step, or the precision is another.
     """
-    record = checkpoint["inpaintlab"]
-    before, now = record.get("processes", trainer.world_size), trainer.world_size
-    if before != now:
+    before = record.get("processes", processes)
+    if before != processes:
         raise ValueError(
-            f"The run was trained by {before} process{'es' * (before > 1)} so far and would go on with {now}, so its "
-            "steps would see another number of images; give as many devices and nodes, or another name (name=...)."
+            f"The run was trained by {before} process{'es' * (before > 1)} so far and would go on with {processes}, so "
+            "its steps would see another number of images; give as many devices and nodes, or another name (name=...)."
         )
-    precision = record.get("training", {}).get("precision", trainer.precision)
-    if precision != trainer.precision:
+    so_far = record["training"].get("precision", precision)
+    if so_far != precision:
         raise ValueError(
-            f"The run was trained in {precision} so far and would go on in {trainer.precision}, so nobody could say "
-            "which of them its result is of; give the same precision, or another name (name=...)."
+            f"The run was trained in {so_far} so far and would go on in {precision}, so nobody could say which of them "
+            f"its result is of; give trainer.precision={so_far}, or another name (name=...)."
         )
 
 
@@ -78,15 +75,14 @@ def remove_partials(folder: Path) -> None:
 def _ways_out(folder: Path) -> str:
     """Which checkpoints there are, and how to go on."""
     told, readable = [], []
-    for path in sorted(folder.glob("*.ckpt")):
-        if path.name.startswith(".") or path.name == "broken.ckpt":  # a look at what went wrong, without optimizers
-            continue
+    for path in sorted(path for path in folder.glob("*.ckpt") if not path.name.startswith(".")):
         try:
-            done = load_checkpoint(path)["inpaintlab"]["iterations"]
+            checkpoint = load_checkpoint(path)
         except ValueError:
             told.append(f"{path.name} (damaged)")
-        else:
-            told.append(f"{path.name} (readable, after {done:,} batches)")
+            continue
+        told.append(f"{path.name} (readable, after {checkpoint['inpaintlab']['iterations']:,} batches)")
+        if "optimizer_states" in checkpoint:  # unlike in broken.ckpt, which holds what made a run stop
             readable.append(path.name)
     there = f"Its checkpoints: {', '.join(told)}." if told else "It has no other checkpoint."
     copy = f"To go on from {readable[0]}, copy it to last.ckpt; to begin" if readable else "To begin"

@@ -37,7 +37,13 @@ from inpaintlab.processes import end_with_first, ending_together, require_proces
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
 from inpaintlab.results import write_json
-from inpaintlab.resuming import full_disk_named, missed_validation, remove_partials, require_same_steps, starting_point
+from inpaintlab.resuming import (
+    full_disk_named,
+    missed_validation,
+    remove_partials,
+    require_same_steps,
+    starting_point,
+)
 from inpaintlab.run_settings import mask_recipe, run_folder, set_steps, training_record
 from inpaintlab.saving import Checkpoints
 from inpaintlab.signals import Request, heard
@@ -59,8 +65,8 @@ def train(
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
     console = Console(quiet=not first)
     every, monitor = cfg["every"], (cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
-    before = starting_point(run_dir)
-    done = before["inpaintlab"]["iterations"] if before else 0
+    last, before = run_dir / "last.ckpt", starting_point(run_dir)
+    done = before["iterations"] if before else 0
     owing = done > 0 and missed_validation(run_dir, done, every["validation"])
     if done >= model.schedule.total and not owing:
         if first:
@@ -75,9 +81,9 @@ def train(
         run_dir.mkdir(parents=True, exist_ok=True)
         manifest.save(run_dir / "validation.json")
 
-    precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
     checkpoints = Checkpoints(run_dir, every["checkpoint"], every["validation"], *monitor)
     journal = Journal(run_dir, checkpoints, *monitor)
+    precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
     callbacks = [
         *scaling,
         Broken(console, run_dir, every.values(), cfg["skip_broken"]),  # before all that keeps or shows what a step left
@@ -95,13 +101,12 @@ def train(
     ]
     trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console), **precision)
     if before:
-        require_same_steps(before, trainer)
+        require_same_steps(before, trainer.world_size, cfg["trainer"]["precision"])
     if first:
         write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
         print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
     elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
         end_with_first()
-    last = run_dir / "last.ckpt"
     with (
         held(run_dir) if first else nullcontext(),
         ending_together(trainer.world_size, last, trainer.strategy.launcher),
