@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaintlab.layers import InstanceNorm, channels
+from inpaintlab.layers import InstanceNorm, ThinConv2d, channels, laid_out
 
 SHAPES = [(1, 8, 16, 16), (2, 8, 16, 16), (1, 64, 9, 13), (3, 4, 6, 5)]
 
@@ -47,6 +48,51 @@ def test_instance_norm_has_no_parameters_and_no_state() -> None:
     norm = InstanceNorm(8)
     assert list(norm.parameters()) == []
     assert norm.state_dict() == {}
+
+
+def test_instance_norm_keeps_the_layout() -> None:
+    x = torch.rand(2, 8, 6, 6).contiguous(memory_format=torch.channels_last)
+    assert InstanceNorm(8)(x).is_contiguous(memory_format=torch.channels_last)
+    assert InstanceNorm(8)(x.contiguous()).is_contiguous()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("outputs", "kernel"), [(3, (7, 7)), (1, (7, 7)), (2, (3, 5))])
+def test_a_thin_convolution_is_a_convolution(
+    outputs: int, kernel: tuple[int, int], bias: bool, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    thin = ThinConv2d(5, outputs, kernel, bias=bias).double()
+    plain = nn.Conv2d(5, outputs, kernel, bias=bias).double()
+    plain.load_state_dict(thin.state_dict())
+    image = torch.rand(2, 5, 11, 13).double()
+    seen = [image.clone(memory_format=layout) for _ in range(2)]
+    outputs_of = [layer(x.requires_grad_()) for layer, x in zip((thin, plain), seen, strict=True)]
+    upstream = torch.rand(outputs_of[0].shape).double()
+    for output in outputs_of:
+        output.backward(upstream)
+    torch.testing.assert_close(outputs_of[0], outputs_of[1], atol=1e-12, rtol=0)
+    torch.testing.assert_close(seen[0].grad, seen[1].grad, atol=1e-12, rtol=0)
+    for ours, theirs in zip(thin.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-11, rtol=0)
+
+
+def test_a_thin_convolution_rounds_no_worse_than_a_convolution() -> None:
+    torch.manual_seed(0)
+    thin, x = ThinConv2d(64, 3, 7), torch.rand(1, 64, 20, 20)
+    assert thin.bias is not None
+    exact = F.conv2d(x.double(), thin.weight.double(), thin.bias.double())
+    assert (thin(x).double() - exact).abs().max() < 2e-6
+
+
+def test_inputs_are_laid_out_for_mixed_precision_alone() -> None:
+    x = torch.rand(2, 3, 4, 4)
+    assert laid_out(x) is x
+    with torch.autocast("cpu", torch.bfloat16):
+        laid = laid_out(x)
+    assert laid.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(laid, x)
 
 
 @pytest.mark.parametrize(("base", "width", "count"), [(64, 1.0, 64), (64, 0.0625, 4), (64, 0.5, 32), (3, 0.01, 1)])
