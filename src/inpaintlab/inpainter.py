@@ -40,9 +40,6 @@ class Inpainter(LightningModule, ABC):
     adversaries: Mapping[str, str] = {}
     """Each discriminator's name and that of the generator that it judges."""
 
-    survives_bfloat16 = True
-    """Whether the gradients of young networks keep their direction when convolutions are computed in bfloat16."""
-
     oracle = False
     """Whether the method is shown ground truth inside the hole; tables mark it and never call it best."""
 

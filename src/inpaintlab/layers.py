@@ -1,9 +1,12 @@
 """Blocks that at least two models use."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class InstanceNorm(nn.GroupNorm):
@@ -44,6 +47,83 @@ class ThinConv2d(nn.Conv2d):
         height = x.shape[2] - rows + 1
         total = torch.stack([by_row[:, :, row, row : row + height] for row in range(rows)]).sum(dim=0)
         return total if self.bias is None else total + self.bias.view(-1, 1, 1)
+
+
+class SteadyConv2d(nn.Conv2d):
+    """A convolution whose output mixed precision leaves in float32; its gradients alone are computed in bfloat16.
+
+    Where batch norm follows batch norm, a rounded output turns the gradients of all earlier layers: GLCIC's had a
+    cosine of 0.65 to 0.96 to float64's. Rounding in the backward pass passes through linear maps only: 0.9999.
+    """
+
+    def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch outputs rows columns"]:
+        """The convolution of the input."""
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)
+        settings = ((*self.stride,), (*self.padding,), (*self.dilation,), False, (0, 0), self.groups)
+        return _ConvolutionWithRoundedGradients.apply(x, self.weight, self.bias, settings)
+
+
+class SteadyConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution that mixed precision treats like ``SteadyConv2d``; without an output size."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "batch features height width"]
+    ) -> Float[Tensor, "batch outputs rows columns"]:
+        """The transposed convolution of the input."""
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)
+        settings = ((*self.stride,), (*self.padding,), (*self.dilation,), True, (*self.output_padding,), self.groups)
+        return _ConvolutionWithRoundedGradients.apply(x, self.weight, self.bias, settings)
+
+
+class SteadyLinear(nn.Linear):
+    """A linear layer that mixed precision leaves in float32."""
+
+    def forward(self, x: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch outputs"]:
+        """The affine map of the input."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x)
+
+
+class _ConvolutionWithRoundedGradients(torch.autograd.Function):
+    """``torch.convolution``, and the gradients of its input and weight from operands rounded to bfloat16."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.settings = settings
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.convolution(x, weight, bias, *settings)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        for_x, for_weight, for_bias, _ = ctx.needs_input_grad
+        x, weight = ctx.saved_tensors
+        operands = (gradient, x, weight)
+        if _each_tap_sees_a_pixel(x, weight, ctx.settings):
+            operands = tuple(operand.to(torch.bfloat16) for operand in operands)
+        gradients = torch.ops.aten.convolution_backward(*operands, None, *ctx.settings, [for_x, for_weight, False])
+        of_x, of_weight = (None if g is None else g.to(gradient.dtype) for g in gradients[:2])
+        return of_x, of_weight, gradient.sum(dim=(0, 2, 3)) if for_bias else None, None
+
+
+def _each_tap_sees_a_pixel(x: Tensor, weight: Tensor, settings: tuple[Any, ...]) -> bool:
+    """Whether no part of the kernel meets padding alone.
+
+    On the CPU torch 2.13 may leave the gradient of such a part unwritten in bfloat16: whatever was in memory, NaN too.
+    """
+    _, padding, dilation, *_ = settings
+    return all(
+        side > max(pad, step * (taps - 1) - pad)
+        for side, taps, pad, step in zip(x.shape[2:], weight.shape[2:], padding, dilation, strict=True)
+    )
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """``x`` in float32 if mixed precision has made it shorter, and as it is otherwise."""
+    return x.float() if x.dtype.itemsize < torch.float32.itemsize else x
 
 
 def laid_out(x: Float[Tensor, "batch planes height width"]) -> Float[Tensor, "batch planes height width"]:

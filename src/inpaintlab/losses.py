@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inpaintlab.layers import channels
+from inpaintlab.layers import at_least_float32, channels
 from inpaintlab.published import catalogue, download
 from inpaintlab.shapes import Images, Planes, Scalar
 
@@ -247,6 +247,10 @@ def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
 
 
 def gram(features: Float[Tensor, "batch features rows columns"]) -> Float[Tensor, "batch features features"]:
-    """F F^T / (C H W), with F the features as C rows."""
-    rows = features.flatten(2)
-    return rows @ rows.mT / rows[0].numel()
+    """F F^T / (C H W), with F the features as C rows.
+
+    Not in bfloat16, which mixed precision would take: the loss is a small difference of such matrices.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        rows = at_least_float32(features).flatten(2)
+        return rows @ rows.mT / rows[0].numel()

@@ -57,17 +57,12 @@ def set_steps(model: Inpainter, cfg: dict[str, Any]) -> None:
     model.accumulate, model.gradient_limit, model.average = group, limit, average
 
 
-def require_precision(model: Inpainter, precision: str) -> None:
-    """See that the gradients survive the precision of training.
+def require_precision(precision: str) -> None:
+    """See that the precision of training is one that the models were made for.
 
     Raises:
-        ValueError: they do not, or it is one that nothing here was made for.
+        ValueError: it is not.
     """
-    if precision == "bf16-mixed" and not model.survives_bfloat16:
-        raise ValueError(
-            f"trainer.precision is 'bf16-mixed', in which the gradients of {type(model).__name__} lose their direction "
-            "while it is young; give trainer.precision=32-true."
-        )
     if precision not in PRECISIONS:
         raise ValueError(
             f"trainer.precision is '{precision}'; it can be {' or '.join(repr(name) for name in PRECISIONS)}, because "

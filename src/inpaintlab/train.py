@@ -128,7 +128,7 @@ def main(cfg: DictConfig) -> None:
     model.recipe, model.seed = settings["model"], cfg.seed
     model.training_record = training_record(settings)
     set_steps(model, settings)
-    require_precision(model, str(cfg.trainer.precision))
+    require_precision(str(cfg.trainer.precision))
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)

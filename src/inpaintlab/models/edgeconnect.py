@@ -14,7 +14,7 @@ from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
-from inpaintlab.layers import InstanceNorm, ThinConv2d, channels, laid_out
+from inpaintlab.layers import InstanceNorm, ThinConv2d, at_least_float32, channels, laid_out
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
@@ -64,16 +64,16 @@ class PatchDiscriminator(nn.Module):
             wrap(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=not spectral)))
             for i in range(5)
         )
-        self.activation = nn.LeakyReLU(0.2)
+        self.activation = nn.LeakyReLU(0.2, inplace=True)
 
     def forward(self, x: Float[Tensor, "batch planes height width"]) -> list[Tensor]:
-        """The outputs of the five layers, the last of them the logit of each patch being real."""
+        """The outputs of the five layers, the last of them the logit of each patch being real, never below float32."""
         x = laid_out(x)
         features = []
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
             features.append(x)
-        return [*features, self.layers[-1](x)]
+        return [*features, at_least_float32(self.layers[-1](x))]
 
 
 class EdgeConnect(Inpainter):
@@ -429,7 +429,7 @@ class ResidualBlock(nn.Module):
 
 
 def _block(convolution: nn.Module, width: int) -> list[nn.Module]:
-    return [convolution, InstanceNorm(width), nn.ReLU()]
+    return [convolution, InstanceNorm(width), nn.ReLU(inplace=True)]
 
 
 def _initialised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Conv2d | nn.ConvTranspose2d:
