@@ -101,9 +101,9 @@ class _ConvolutionWithRoundedGradients(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         for_x, for_weight, for_bias, _ = ctx.needs_input_grad
         x, weight = ctx.saved_tensors
-        operands = (gradient, x, weight)
+        operands = [gradient, x, weight]
         if _each_tap_sees_a_pixel(x, weight, ctx.settings):
-            operands = tuple(operand.to(torch.bfloat16) for operand in operands)
+            operands = [operand.to(torch.bfloat16) for operand in operands]
         gradients = torch.ops.aten.convolution_backward(*operands, None, *ctx.settings, [for_x, for_weight, False])
         of_x, of_weight = (None if g is None else g.to(gradient.dtype) for g in gradients[:2])
         return of_x, of_weight, gradient.sum(dim=(0, 2, 3)) if for_bias else None, None
