@@ -17,7 +17,8 @@ from benchmarks.settings import VARIANTS, Settings
 from inpaintlab.config import CONF
 from inpaintlab.config import plain as plain_values
 from inpaintlab.inpainter import Inpainter
-from inpaintlab.run_settings import require_precision, set_steps
+from inpaintlab.precision import chosen_precision
+from inpaintlab.run_settings import set_steps
 
 PHASES = {"edgeconnect": edgeconnect.STAGES, "glcic": glcic.PHASES}
 MEAN_PIXEL = [0.5, 0.5, 0.5]  # GLCIC's, given so that it is not measured on the training set
@@ -70,7 +71,7 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     torch.manual_seed(0)
     model = instantiate(cfg.model)
     set_steps(model, plain_values(cfg))
-    require_precision(model, str(cfg.trainer.precision))
+    chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # which refuses what a training would
     return model, instantiate(cfg.trainer)
 
 

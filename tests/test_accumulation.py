@@ -244,17 +244,21 @@ def test_gradients_of_edgeconnect_keep_their_direction_in_bfloat16(built: Builde
         assert 0.95 < float(torch.cosine_similarity(*flat, dim=0)) < 0.99999
 
 
-def test_gradients_of_glcic_do_not(built: Builder) -> None:
-    """The reason why it refuses bfloat16; where this fails, the refusal can go."""
-    settings = lengths("glcic", completion=1)
+@pytest.mark.parametrize("phase", PHASES["glcic"])
+def test_gradients_of_glcic_keep_their_direction_in_bfloat16(built: Builder, phase: str) -> None:
+    settings = lengths("glcic", **{phase: 1})
     exact = steps_of(built("glcic", *settings), 2)
     rounded = steps_of(built("glcic", *settings), 2, precision="bf16-mixed")
-    flat = [torch.cat([value.flatten().double() for value in steps[0].values()]) for steps in (exact, rounded)]
-    assert float(torch.cosine_similarity(*flat, dim=0)) < 0.95
+    for index, (one, other) in enumerate(zip(exact, rounded, strict=True)):
+        flat = [torch.cat([gradients[name].flatten().double() for name in one]) for gradients in (one, other)]
+        # C's second: D's first step of ADADELTA has the same size in every parameter, so the least gradients count too
+        least = 0.999 if index == 0 else 0.95
+        assert least < float(torch.cosine_similarity(*flat, dim=0)) < 0.999999
 
 
-def test_a_run_in_bfloat16_has_finite_losses_and_float32_weights(tmp_path: Path) -> None:
-    done = run_here("train", *tiny("edgeconnect"), "trainer.precision=bf16-mixed", "name=a", cwd=tmp_path)
+@pytest.mark.parametrize("model", ["glcic", "edgeconnect"])
+def test_a_run_in_bfloat16_has_finite_losses_and_float32_weights(tmp_path: Path, model: str) -> None:
+    done = run_here("train", *tiny(model), "trainer.precision=bf16-mixed", "name=a", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     saved = checkpoint(tmp_path / "runs/a")["state_dict"].values()
     assert {value.dtype for value in saved if isinstance(value, Tensor) and value.is_floating_point()} == {
@@ -266,8 +270,7 @@ def test_a_run_in_bfloat16_has_finite_losses_and_float32_weights(tmp_path: Path)
 @pytest.mark.parametrize(
     ("model", "precision", "named"),
     [
-        ("glcic", "bf16-mixed", "gradients of GLCIC lose their direction"),
-        ("glcic", "16-mixed", "gradients of GLCIC lose their direction"),
+        ("glcic", "bf16-true", "it can be '32-true' or '64-true' or 'bf16-mixed' or '16-mixed'"),
         ("edgeconnect", "bf16-true", "it can be '32-true' or '64-true' or 'bf16-mixed' or '16-mixed'"),
     ],
 )

@@ -108,6 +108,12 @@ def test_the_discriminators_features_are_activated_and_its_last_are_logits() -> 
     torch.testing.assert_close(features[4], discriminator.layers[4](features[3]))
 
 
+def test_logits_are_in_float32_in_mixed_precision() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        features = PatchDiscriminator(2, 0.25)(torch.rand(1, 2, 32, 32))
+    assert [f.dtype for f in features] == [torch.bfloat16] * 4 + [torch.float32]
+
+
 @pytest.mark.parametrize("network", [EdgeGenerator, InpaintGenerator, lambda width: PatchDiscriminator(3, width)])
 def test_weights_start_from_a_normal_distribution_below_spectral_norm_too(network: Any) -> None:
     torch.manual_seed(0)

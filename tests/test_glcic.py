@@ -50,7 +50,7 @@ def test_the_completion_network_has_the_papers_layers() -> None:
 
 def test_convolutions_are_followed_by_norm_and_then_by_relu() -> None:
     kinds = [type(m) for m in CompletionNetwork(0.0625).modules() if not list(m.children())]
-    convolutions = [i for i, kind in enumerate(kinds) if kind in (nn.Conv2d, nn.ConvTranspose2d)]
+    convolutions = [i for i, kind in enumerate(kinds) if issubclass(kind, nn.Conv2d | nn.ConvTranspose2d)]
     assert len(convolutions) == 17
     assert all(kinds[i + 1 : i + 3] == [nn.BatchNorm2d, nn.ReLU] for i in convolutions[:-1])
     assert kinds[convolutions[-1] + 1 :] == []

@@ -1,10 +1,21 @@
 """Laws of the shared layers."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaintlab.layers import InstanceNorm, channels
+from inpaintlab.layers import (
+    InstanceNorm,
+    SteadyConv2d,
+    SteadyConvTranspose2d,
+    SteadyLinear,
+    ThinConv2d,
+    channels,
+    laid_out,
+)
 
 SHAPES = [(1, 8, 16, 16), (2, 8, 16, 16), (1, 64, 9, 13), (3, 4, 6, 5)]
 
@@ -47,6 +58,114 @@ def test_instance_norm_has_no_parameters_and_no_state() -> None:
     norm = InstanceNorm(8)
     assert list(norm.parameters()) == []
     assert norm.state_dict() == {}
+
+
+def test_instance_norm_keeps_the_layout() -> None:
+    x = torch.rand(2, 8, 6, 6).contiguous(memory_format=torch.channels_last)
+    assert InstanceNorm(8)(x).is_contiguous(memory_format=torch.channels_last)
+    assert InstanceNorm(8)(x.contiguous()).is_contiguous()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("outputs", "kernel"), [(3, (7, 7)), (1, (7, 7)), (2, (3, 5))])
+def test_a_thin_convolution_is_a_convolution(
+    outputs: int, kernel: tuple[int, int], bias: bool, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    thin = ThinConv2d(5, outputs, kernel, bias=bias).double()
+    plain = nn.Conv2d(5, outputs, kernel, bias=bias).double()
+    plain.load_state_dict(thin.state_dict())
+    image = torch.rand(2, 5, 11, 13).double()
+    seen = [image.clone(memory_format=layout) for _ in range(2)]
+    outputs_of = [layer(x.requires_grad_()) for layer, x in zip((thin, plain), seen, strict=True)]
+    upstream = torch.rand(outputs_of[0].shape).double()
+    for output in outputs_of:
+        output.backward(upstream)
+    torch.testing.assert_close(outputs_of[0], outputs_of[1], atol=1e-12, rtol=0)
+    torch.testing.assert_close(seen[0].grad, seen[1].grad, atol=1e-12, rtol=0)
+    for ours, theirs in zip(thin.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-11, rtol=0)
+
+
+def test_a_thin_convolution_rounds_no_worse_than_a_convolution() -> None:
+    torch.manual_seed(0)
+    thin, x = ThinConv2d(64, 3, 7), torch.rand(1, 64, 20, 20)
+    assert thin.bias is not None
+    exact = F.conv2d(x.double(), thin.weight.double(), thin.bias.double())
+    assert (thin(x).double() - exact).abs().max() < 2e-6
+
+
+STEADY: dict[str, Callable[[], nn.Module]] = {
+    "conv": lambda: SteadyConv2d(6, 4, 3, padding=2, dilation=2),
+    "strided": lambda: SteadyConv2d(6, 4, 5, 2, 2),
+    "without a bias": lambda: SteadyConv2d(6, 4, 3, bias=False),
+    "transposed": lambda: SteadyConvTranspose2d(6, 4, 4, 2, 1),
+}
+
+
+def gradients(layer: nn.Module, x: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    output = layer(x)
+    upstream = torch.rand(output.shape, generator=torch.Generator().manual_seed(1)) if upstream is None else upstream
+    return output, list(torch.autograd.grad(output, [x, *layer.parameters()], upstream))
+
+
+@pytest.mark.parametrize("kind", STEADY)
+def test_mixed_precision_rounds_the_gradients_of_a_steady_convolution_alone(kind: str) -> None:
+    torch.manual_seed(0)
+    layer, x = STEADY[kind](), torch.randn(2, 6, 9, 8, requires_grad=True)
+    output, exact = gradients(layer, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, rounded = gradients(layer, x)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, output)
+    assert not torch.equal(rounded[0], exact[0])
+    assert not torch.equal(rounded[1], exact[1])
+    for one, other in zip(rounded, exact, strict=True):
+        assert one.dtype == torch.float32
+        assert ((one - other).norm() / other.norm()).item() < 5e-3
+
+
+def test_a_steady_convolution_gives_no_gradient_that_nobody_asked_for() -> None:
+    layer, x = SteadyConv2d(2, 3, 3), torch.randn(1, 2, 6, 6)
+    layer.requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x.requires_grad_()).sum().backward()
+    assert x.grad is not None
+    assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize("channels", [16, 64])
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_a_kernel_that_sees_padding_alone_gets_the_gradient_0_there(channels: int, side: int) -> None:
+    """What torch 2.13 leaves unwritten on the CPU: memory that was NaN before shows it, more often than not."""
+    torch.manual_seed(0)
+    layer = SteadyConv2d(channels, 32, 5, 2, 2)
+    x = torch.randn(2, channels, side, side, requires_grad=True)
+    _, exact = gradients(layer, x)
+    for _ in range(5):
+        torch.full_like(layer.weight, torch.nan)
+        with torch.autocast("cpu", torch.bfloat16):
+            _, rounded = gradients(layer, x)
+        for one, other in zip(rounded, exact, strict=True):
+            torch.testing.assert_close(one, other, atol=0.02 * other.abs().max().item(), rtol=0.02)
+
+
+def test_a_steady_linear_layer_stays_in_float32() -> None:
+    layer, x = SteadyLinear(6, 4), torch.randn(3, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias).float()) is False
+        mixed = layer(x)
+    assert torch.equal(mixed, layer(x))
+
+
+def test_inputs_are_laid_out_for_mixed_precision_alone() -> None:
+    x = torch.rand(2, 3, 4, 4)
+    assert laid_out(x) is x
+    with torch.autocast("cpu", torch.bfloat16):
+        laid = laid_out(x)
+    assert laid.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(laid, x)
 
 
 @pytest.mark.parametrize(("base", "width", "count"), [(64, 1.0, 64), (64, 0.0625, 4), (64, 0.5, 32), (3, 0.01, 1)])

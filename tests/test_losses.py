@@ -389,3 +389,12 @@ def test_random_weights_may_be_narrow_and_published_ones_are_as_they_are(tmp_pat
     assert [narrow[name].shape[1] for name in PERCEPTUAL_LAYERS] == [4, 8, 16, 32, 32]
     torch.save(torchvision_state(0), tmp_path / "vgg19.pth")
     assert VGG19(str(tmp_path / "vgg19.pth"), 0.0625).layers["conv5_1"].out_channels == 512
+
+
+def test_gram_matrices_are_not_rounded_in_mixed_precision() -> None:
+    features = torch.rand(2, 5, 7, 7, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        matrix = gram(features)
+    assert matrix.dtype == torch.float32
+    torch.testing.assert_close(matrix, gram(features.float()), atol=0, rtol=1e-6)
+    assert gram(features.double()).dtype == torch.float64

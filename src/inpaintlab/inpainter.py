@@ -40,9 +40,6 @@ class Inpainter(LightningModule, ABC):
     adversaries: Mapping[str, str] = {}
     """Each discriminator's name and that of the generator that it judges."""
 
-    survives_half = True
-    """Whether the gradients of young networks keep their direction when convolutions have numbers of 16 bits."""
-
     oracle = False
     """Whether the method is shown ground truth inside the hole; tables mark it and never call it best."""
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inpaintlab.layers import channels
+from inpaintlab.layers import at_least_float32, channels
 from inpaintlab.published import catalogue, download
 from inpaintlab.shapes import Images, Planes, Scalar
 
@@ -137,6 +137,7 @@ _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation o
 class VGG19(nn.Module):
     """The convolutions of VGG-19 (Simonyan and Zisserman 2015), frozen, up to relu5_2, the last layer a loss uses.
 
+    It computes in channels_last, in which a CPU pools five times as fast, and rectifies in place.
     Takes RGB in [0, 1], by default without ImageNet normalisation: EdgeConnect's weights 0.1 and 250 were tuned so.
 
     Args:
@@ -164,7 +165,7 @@ class VGG19(nn.Module):
             outgoing = channels(full_width, width) if weights == "random" else full_width
             for layer in range(1, convolutions + 1):
                 layers[f"conv{block}_{layer}"] = nn.Conv2d(incoming, outgoing, 3, padding=1)
-                layers[f"relu{block}_{layer}"] = nn.ReLU()
+                layers[f"relu{block}_{layer}"] = nn.ReLU(inplace=True)
                 incoming = outgoing
             layers[f"pool{block}"] = nn.MaxPool2d(2)
         self._numbers = {name: number for number, name in enumerate(layers)}  # torchvision's indices
@@ -176,7 +177,7 @@ class VGG19(nn.Module):
     def forward(self, image: Images) -> dict[str, Float[Tensor, "batch features rows columns"]]:
         """All rectified feature maps by name, relu1_1 to relu5_2."""
         features = {}
-        x = (image - self.mean) / self.deviation
+        x = ((image - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
         for name, layer in self.layers.items():
             x = layer(x)
             if name.startswith("relu"):
@@ -246,6 +247,10 @@ def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
 
 
 def gram(features: Float[Tensor, "batch features rows columns"]) -> Float[Tensor, "batch features features"]:
-    """F F^T / (C H W), with F the features as C rows."""
-    rows = features.flatten(2)
-    return rows @ rows.mT / rows[0].numel()
+    """F F^T / (C H W), with F the features as C rows.
+
+    Not in bfloat16, which mixed precision would take: the loss is a small difference of such matrices.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        rows = at_least_float32(features).flatten(2)
+        return rows @ rows.mT / rows[0].numel()

@@ -18,25 +18,20 @@ def device_type(accelerator: str) -> str:
     return "cuda" if on_gpu else "cpu"
 
 
-def chosen_precision(model: Inpainter, precision: str | int | None, accelerator: str) -> str:
-    """The precision to train in; of None the fastest that the device has and the model's gradients survive.
+def chosen_precision(precision: str | int | None, accelerator: str) -> str:
+    """The precision to train in; of None the fastest that the device has.
 
     Raises:
-        ValueError: they do not survive the one that is asked for, or there is no such one.
+        ValueError: there is no such one.
     """
     if precision is None:
         bfloat16 = device_type(accelerator) == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16-mixed" if bfloat16 and model.survives_half else "32-true"
+        return "bf16-mixed" if bfloat16 else "32-true"
     name = _NAMES.get(str(precision), str(precision))
     if name not in PRECISIONS:
         raise ValueError(
             f"trainer.precision is '{precision}'; it can be {' or '.join(repr(name) for name in PRECISIONS)}, or null "
-            "to let device and model decide."
-        )
-    if name.endswith("-mixed") and not model.survives_half:
-        raise ValueError(
-            f"trainer.precision is '{name}', in which the gradients of {type(model).__name__} lose their direction "
-            "while it is young; give precision=32-true."
+            "to let the device decide."
         )
     return name
 
@@ -72,6 +67,11 @@ class LossScale(Callback):
 
     def __init__(self, scaler: StepScaler) -> None:
         self.scaler = scaler
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Divide gradients by the scale before their norms are noted and clipped, where a fused step would after."""
+        for optimizer in trainer.optimizers:
+            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -169,7 +169,7 @@ def build_and_fit(cfg: DictConfig, request: Request) -> None:
     if not isinstance(model, Inpainter) or model.schedule is None:
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
     model.recipe, model.seed = settings["model"], cfg.seed
-    precision = chosen_precision(model, cfg.trainer.precision, cfg.trainer.accelerator)
+    precision = chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     settings["trainer"]["precision"] = precision
     model.training_record = training_record(settings) | {"precision": precision}
     set_steps(model, settings)

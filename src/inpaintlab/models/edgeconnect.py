@@ -14,7 +14,7 @@ from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
-from inpaintlab.layers import InstanceNorm, channels
+from inpaintlab.layers import InstanceNorm, ThinConv2d, at_least_float32, channels, laid_out
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
@@ -36,7 +36,7 @@ class EdgeGenerator(nn.Module):
     def forward(self, gray: Planes, known_edges: Planes, mask: Planes) -> Planes:
         """The probability of an edge at every pixel. In the hole ``gray`` is filled, ``known_edges`` made 0."""
         filled = gray * (1 - mask) + self.fill * mask
-        return self.body(torch.cat([filled, known_edges * (1 - mask), mask], dim=1)).sigmoid()
+        return self.body(laid_out(torch.cat([filled, known_edges * (1 - mask), mask], dim=1))).sigmoid()
 
 
 class InpaintGenerator(nn.Module):
@@ -50,7 +50,7 @@ class InpaintGenerator(nn.Module):
     def forward(self, visible: Images, edges: Planes, mask: Planes) -> Images:
         """RGB in [0, 1]. The hole is filled; the mask itself is not an input."""
         filled = visible * (1 - mask) + self.fill * mask
-        return (self.body(torch.cat([filled, edges], dim=1)).tanh() + 1) / 2
+        return (self.body(laid_out(torch.cat([filled, edges], dim=1))).tanh() + 1) / 2
 
 
 class PatchDiscriminator(nn.Module):
@@ -64,15 +64,16 @@ class PatchDiscriminator(nn.Module):
             wrap(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=not spectral)))
             for i in range(5)
         )
-        self.activation = nn.LeakyReLU(0.2)
+        self.activation = nn.LeakyReLU(0.2, inplace=True)
 
     def forward(self, x: Float[Tensor, "batch planes height width"]) -> list[Tensor]:
-        """The outputs of the five layers, the last of them the logit of each patch being real."""
+        """The outputs of the five layers, the last of them the logit of each patch being real, never below float32."""
+        x = laid_out(x)
         features = []
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
             features.append(x)
-        return [*features, self.layers[-1](x)]
+        return [*features, at_least_float32(self.layers[-1](x))]
 
 
 class EdgeConnect(Inpainter):
@@ -336,7 +337,7 @@ class EdgeConnect(Inpainter):
             self.inpaint_discriminator: self.discriminator_ratio,
         }
         return [
-            Adam([{"params": net.parameters(), "lr_ratio": ratio}], self.learning_rate * ratio, self.betas)
+            Adam([{"params": net.parameters(), "lr_ratio": ratio}], self.learning_rate * ratio, self.betas, fused=True)
             for net, ratio in ratios.items()
         ]
 
@@ -404,7 +405,7 @@ def _generator(incoming: int, outgoing: int, width: float, spectral: bool) -> nn
         *_block(wrap(_initialised(nn.ConvTranspose2d(c256, c128, 4, 2, 1))), c128),
         *_block(wrap(_initialised(nn.ConvTranspose2d(c128, c64, 4, 2, 1))), c64),
         nn.ReflectionPad2d(3),
-        _initialised(nn.Conv2d(c64, outgoing, 7)),
+        _initialised(ThinConv2d(c64, outgoing, 7)),
     )
 
 
@@ -428,7 +429,7 @@ class ResidualBlock(nn.Module):
 
 
 def _block(convolution: nn.Module, width: int) -> list[nn.Module]:
-    return [convolution, InstanceNorm(width), nn.ReLU()]
+    return [convolution, InstanceNorm(width), nn.ReLU(inplace=True)]
 
 
 def _initialised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Conv2d | nn.ConvTranspose2d:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
-from inpaintlab.layers import channels
+from inpaintlab.layers import SteadyConv2d, SteadyConvTranspose2d, SteadyLinear, channels
 from inpaintlab.losses import REDUCTIONS, hole_l1, hole_mse, weigh
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
@@ -44,11 +44,11 @@ class CompletionNetwork(nn.Module):
 
         def layer(incoming: int, outgoing: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
             padding = dilation * (kernel - 1) // 2
-            convolution = nn.Conv2d(incoming, outgoing, kernel, stride, padding, dilation, bias=bias)
+            convolution = SteadyConv2d(incoming, outgoing, kernel, stride, padding, dilation, bias=bias)
             return _normalised(convolution, outgoing, norm_first)
 
         def upsampling(incoming: int, outgoing: int) -> nn.Sequential:
-            return _normalised(nn.ConvTranspose2d(incoming, outgoing, 4, 2, 1, bias=bias), outgoing, norm_first)
+            return _normalised(SteadyConvTranspose2d(incoming, outgoing, 4, 2, 1, bias=bias), outgoing, norm_first)
 
         self.layers = nn.Sequential(
             layer(4, c64, 5),
@@ -67,7 +67,7 @@ class CompletionNetwork(nn.Module):
             layer(c128, c128, 3),
             upsampling(c128, c64),
             layer(c64, c32, 3),
-            nn.Conv2d(c32, 3, 3, padding=1),
+            SteadyConv2d(c32, 3, 3, padding=1),
         )
 
     def forward(
@@ -113,14 +113,16 @@ class ContextDiscriminator(nn.Module):
             incoming = 3
             for index in range(convolutions):
                 outgoing = channels(min(64 * 2**index, 512), width)
-                layers.append(_normalised(nn.Conv2d(incoming, outgoing, 5, 2, 2, bias=bias), outgoing, norm_first))
+                layers.append(_normalised(SteadyConv2d(incoming, outgoing, 5, 2, 2, bias=bias), outgoing, norm_first))
                 incoming = outgoing
                 size = (size + 1) // 2
-            return nn.Sequential(*layers, nn.Flatten(), nn.Linear(incoming * size * size, features), nn.ReLU())
+            return nn.Sequential(
+                *layers, nn.Flatten(), SteadyLinear(incoming * size * size, features), nn.ReLU(inplace=True)
+            )
 
         self.whole = branch(image_size, global_convolutions)
         self.window = branch(patch_size, local_convolutions)
-        self.joint = nn.Linear(2 * features, 1)
+        self.joint = SteadyLinear(2 * features, 1)
 
     def forward(
         self,
@@ -162,7 +164,6 @@ class GLCIC(Inpainter):
 
     PHASES = ("completion", "discriminator", "joint")
     adversaries: Mapping[str, str] = {"discriminator": "completion"}
-    survives_half = False  # batch norm on batch norm: C's at initialisation have a cosine of 0.65 to 0.92 to float32's
     RECONSTRUCTIONS = {"mse": hole_mse, "l1": hole_l1}  # noqa: RUF012
     FROZEN_NORMS: Mapping[str, Callable[..., Any]] = {
         "batch": frozen,
@@ -334,5 +335,5 @@ def crop(image: Images, corners: Int[Tensor, "batch 2"], patch: int) -> Float[Te
 
 
 def _normalised(convolution: nn.Module, width: int, norm_first: bool) -> nn.Sequential:
-    norm, activation = nn.BatchNorm2d(width), nn.ReLU()
+    norm, activation = nn.BatchNorm2d(width), nn.ReLU(inplace=True)
     return nn.Sequential(convolution, *((norm, activation) if norm_first else (activation, norm)))
