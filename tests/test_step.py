@@ -222,3 +222,26 @@ def test_glcics_outputs_and_losses_stay_in_float32_in_mixed_precision(built: Bui
         mixed = joint_losses(model, batch)
     assert [loss.dtype for loss in mixed] == [torch.float32] * 2
     assert [loss.item() for loss in mixed] == [loss.item() for loss in exact]
+
+
+# --------------------------------------------------------------------------------------------------------------- Adam
+
+
+def test_the_fused_adam_steps_like_torchs_own_and_takes_its_state_over(built: Builder) -> None:
+    ours, theirs = (built("edgeconnect").edge_generator for _ in range(2))
+    (group,) = built("edgeconnect").configure_optimizers()[0].param_groups
+    assert group["fused"]
+    settings: dict[str, Any] = {"lr": 1e-2, "betas": group["betas"]}
+    unfused = torch.optim.Adam(theirs.parameters(), **settings)
+    fused = torch.optim.Adam(ours.parameters(), **settings, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(6):
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        unfused.step()
+        fused.step()
+        if step == 2:  # as in a checkpoint written before Adam was fused
+            fused.load_state_dict(copy.deepcopy(unfused.state_dict()))
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
