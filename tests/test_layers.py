@@ -1,6 +1,8 @@
 """Laws of the shared layers."""
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,9 @@ from inpaintlab.layers import (
     SteadyLinear,
     ThinConv2d,
     channels,
+    fuse_spectral_norm,
     laid_out,
+    spectrally_normalised,
 )
 
 SHAPES = [(1, 8, 16, 16), (2, 8, 16, 16), (1, 64, 9, 13), (3, 4, 6, 5)]
@@ -52,6 +56,24 @@ def test_the_gradient_of_instance_norm_is_right_in_every_layout(
     assert exact.grad is not None
     assert ours.grad is not None
     torch.testing.assert_close(ours.grad.double(), exact.grad, atol=2e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 3), nn.ConvTranspose2d(3, 5, 4, 2, 1)])
+def test_spectral_norm_is_torchs_and_stays_in_float32(monkeypatch: pytest.MonkeyPatch, layer: Any) -> None:
+    theirs, enabled = copy.deepcopy(layer), []
+    torch.manual_seed(3)
+    ours = spectrally_normalised(copy.deepcopy(layer))
+    torch.manual_seed(3)
+    nn.utils.parametrizations.spectral_norm(theirs)
+    for mode in (True, True, False):
+        assert torch.equal(ours.train(mode).weight, theirs.train(mode).weight)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+
+    product = torch.mv
+    monkeypatch.setattr(torch, "mv", lambda *a: (enabled.append(torch.is_autocast_enabled("cpu")), product(*a))[1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert ours.train().weight.dtype == torch.float32
+    assert enabled == [False, False, False]  # u, v, and the singular value
 
 
 def test_instance_norm_has_no_parameters_and_no_state() -> None:
@@ -177,3 +199,15 @@ def test_a_width_multiplies_the_channels_and_leaves_at_least_one(base: int, widt
 def test_a_width_that_is_not_positive_is_refused(width: float) -> None:
     with pytest.raises(ValueError, match="width multiplier"):
         channels(64, width)
+
+
+def test_fused_spectral_norm_computes_the_same_bits() -> None:
+    torch.manual_seed(4)
+    network = nn.Sequential(spectrally_normalised(nn.Conv2d(3, 5, 3)), nn.Conv2d(5, 2, 1))
+    x = torch.rand(2, 3, 8, 8)
+    network(x)  # one power iteration, far from converged
+    expected = network.eval()(x)
+    fuse_spectral_norm(network.train())
+    assert torch.equal(network(x), expected)
+    assert not [name for name in network.state_dict() if "parametrizations" in name]
+    assert not network.training

@@ -1,5 +1,6 @@
 """Blocks that at least two models use."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -7,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
 
 class InstanceNorm(nn.GroupNorm):
@@ -123,6 +126,38 @@ def _each_tap_sees_a_pixel(x: Tensor, weight: Tensor, settings: tuple[Any, ...])
         side > max(pad, step * (taps - 1) - pad)
         for side, taps, pad, step in zip(x.shape[2:], weight.shape[2:], padding, dilation, strict=True)
     )
+
+
+class SpectralNorm(_SpectralNorm):
+    """Torch's, and in float32 in mixed precision as well.
+
+    On a GPU autocast computes matrix times vector in 16 bits: power iterations would stall at its rounding, and torch's
+    product of the result with a float32 vector raises an error.
+    """
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight divided by its largest singular value; in training mode after one more power iteration."""
+        device = weight.device.type
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+            return super().forward(weight)
+
+
+def spectrally_normalised(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
+    """The layer with spectral norm on its weight (Miyato et al. 2018), as torch registers its own."""
+    outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0  # the dimension of the weight
+    register_parametrization(layer, "weight", SpectralNorm(layer.weight, dim=outputs))
+    return layer
+
+
+def fuse_spectral_norm(network: nn.Module) -> None:
+    """Divide the weights by their singular values once, for a network that completes and learns no more.
+
+    Its completions stay the same, bit for bit; it is left in evaluation mode.
+    """
+    network.eval()  # or reading a weight would move the power iteration
+    for layer in list(network.modules()):
+        if is_parametrized(layer, "weight"):
+            remove_parametrizations(layer, "weight", leave_parametrized=True)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from inpaintlab import provenance
 from inpaintlab.checkpoints import rebuild
 from inpaintlab.config import plain
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.layers import fuse_spectral_norm
 
 
 def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
@@ -48,6 +49,7 @@ def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:
     model, record = rebuild(Path(cfg.checkpoint), overrides)
     if chosen and cfg.model["_target_"] != model.recipe["_target_"]:
         raise ValueError(f"{cfg.checkpoint} holds a {type(model).__name__}, not what model={chosen} names.")
+    fuse_spectral_norm(model)
     path = Path(cfg.checkpoint)
     file = path / "last.ckpt" if path.is_dir() else path
     origin = {

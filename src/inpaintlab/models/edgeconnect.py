@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
-from inpaintlab.layers import InstanceNorm, ThinConv2d, at_least_float32, channels, laid_out
+from inpaintlab.layers import InstanceNorm, ThinConv2d, at_least_float32, channels, laid_out, spectrally_normalised
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
@@ -58,7 +57,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, incoming: int, width: float = 1.0, *, spectral: bool = True) -> None:
         super().__init__()
-        wrap = spectral_norm if spectral else _as_it_is
+        wrap = spectrally_normalised if spectral else _as_it_is
         sizes = [incoming, *(channels(base, width) for base in (64, 128, 256, 512)), 1]
         self.layers = nn.ModuleList(
             wrap(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=not spectral)))
@@ -394,7 +393,7 @@ def _named(prefix: str, losses: Losses) -> Losses:
 def _generator(incoming: int, outgoing: int, width: float, spectral: bool) -> nn.Sequential:
     """The body that G1 and G2 share: two downsamplings, eight residual blocks, two upsamplings."""
     c64, c128, c256 = (channels(base, width) for base in (64, 128, 256))
-    wrap = spectral_norm if spectral else _as_it_is
+    wrap = spectrally_normalised if spectral else _as_it_is
     middle = [ResidualBlock(c256, spectral) for _ in range(8)]
     return nn.Sequential(
         nn.ReflectionPad2d(3),
@@ -414,7 +413,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, spectral: bool) -> None:
         super().__init__()
-        wrap = spectral_norm if spectral else _as_it_is
+        wrap = spectrally_normalised if spectral else _as_it_is
         self.block = nn.Sequential(
             nn.ReflectionPad2d(2),
             *_block(wrap(_initialised(nn.Conv2d(width, width, 3, dilation=2, bias=not spectral))), width),
