@@ -49,6 +49,7 @@ ALLOWED = {
     "storage": set(),
     "signals": set(),
     "shard_lists": {"sources"},
+    "shard_recipe": {"pictures"},
     "shards": {"order", "pictures", "shard_lists", "sources", "storage"},
     "data": {"masks", "crops", "order", "sources", "pictures", "signals"},
 }

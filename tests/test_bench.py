@@ -14,7 +14,8 @@ from inpaintlab.bench import Cost, measure, report
 from inpaintlab.crops import RandomCrop
 from inpaintlab.data import TrainingSet
 from inpaintlab.masks import Rectangle
-from inpaintlab.shard import Recipe, plan, write
+from inpaintlab.shard import plan, write
+from inpaintlab.shard_recipe import Recipe
 from inpaintlab.shards import Shards
 from inpaintlab.sources import Folder, Source, Toy
 
