@@ -14,7 +14,8 @@ from inpaintlab.bench import Cost, measure, report
 from inpaintlab.crops import RandomCrop
 from inpaintlab.data import TrainingSet
 from inpaintlab.masks import Rectangle
-from inpaintlab.shard import Recipe, plan, write
+from inpaintlab.shard import plan, write
+from inpaintlab.shard_recipe import Recipe
 from inpaintlab.shards import Shards
 from inpaintlab.sources import Folder, Source, Toy
 
@@ -41,19 +42,29 @@ def test_cores_are_counted_up() -> None:
     cost = Cost(images=50, whole=2.0)
     assert cost.images_per_second == 25
     assert [cost.cores(pace) for pace in (1, 25, 26, 100)] == [1, 1, 2, 4]
+    cost.edges = 1.0  # 20 ms an image beside 40
+    assert [cost.cores(pace, edges=True) for pace in (1, 16, 17, 100)] == [1, 1, 2, 6]
 
 
 def test_the_report_says_what_a_training_needs() -> None:
     stream = StringIO()
-    cost = Cost(10, whole=0.1, stages={"decode": 0.03, "mask": 0.01})
-    report(cost, 250, Console(file=stream, width=100))
+    cost = Cost(10, whole=0.1, stages={"decode": 0.03, "mask": 0.01}, edges=0.01)
+    report(cost, 250, 1, Console(file=stream, width=100))
     lines = stream.getvalue().splitlines()
-    assert [line.split("│")[1:4] for line in lines if "decode" in line] == [
-        [" decode       ", " 3.00        ", " 75 %  "]
-    ]
-    assert [line.split("│")[2].strip() for line in lines if "whole" in line] == ["10.00"]
-    expected = "100 images per second on one core, from memory; a training at 250 images per second keeps 3 cores busy."
+    cells = [[cell.strip() for cell in line.split("│")[1:4]] for line in lines]
+    assert ["decode", "3.00", "75 %"] in cells
+    assert ["whole sample", "10.00", ""] in cells
+    assert ["Canny's edges, in the step", "1.00", ""] in cells
+    expected = (
+        "100 images per second on one core, from memory; a training at 250 images per second keeps 3 cores busy, with "
+        "Canny's edges on the CPU 3 cores."
+    )
     assert lines[-1] == expected
+    report(cost, 300, 8, Console(file=stream, width=100))
+    assert stream.getvalue().splitlines()[-2].endswith("keeps 3 cores busy, with Canny's edges on the CPU 4 cores.")
+    assert stream.getvalue().splitlines()[-1] == "On 8 GPUs, each at this pace: 24 cores, with the edges 32 cores."
+    with pytest.raises(ValueError, match="gpus=0 trains nothing"):
+        report(cost, 300, 0, Console(file=stream))
 
 
 @pytest.mark.parametrize("kind", ["folder", "shards", "toy"])
@@ -73,6 +84,7 @@ def test_the_stages_end_in_the_very_sample_that_training_gets(folder: Folder, tm
 def test_each_stage_and_the_whole_take_time(folder: Folder) -> None:
     cost = measure(training_set(folder), images=5, batch_size=2)
     assert cost.whole > 0
+    assert cost.edges > 0
     assert list(cost.stages) == ["read", "decode", "crop and resize", "mask", "tensor and flip", "collate"]
     assert min(cost.stages.values()) > 0
     with pytest.raises(ValueError, match="images=0 measures nothing"):

@@ -26,7 +26,8 @@ from inpaintlab.data import DataModule, TrainingSet
 from inpaintlab.masks import Mask, Rectangle, sample_generator
 from inpaintlab.order import Part, Positions
 from inpaintlab.pictures import edge_tensor, image_tensor, read_rgb
-from inpaintlab.shard import Recipe, plan, write
+from inpaintlab.shard import plan, write
+from inpaintlab.shard_recipe import Recipe
 from inpaintlab.sources import Folder, Photos, Source, Toy
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

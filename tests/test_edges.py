@@ -1,5 +1,6 @@
 """Canny on tensors: the laws it keeps, with scikit-image's own detector as the reference."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float
 from PIL import Image
+from scipy import ndimage
 from skimage import color, data, feature
 from torch import Tensor
 
-from inpaintlab import edges
+from inpaintlab import edges, edges_on_cpu
 from inpaintlab.edges import canny, rgb_to_gray
 
 PHOTOGRAPHS = ["astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina"]
@@ -71,6 +73,12 @@ def blobs(batch: int, height: int, width: int) -> Tensor:
     noise = torch.rand(batch, 1, height, width, generator=torch.Generator().manual_seed(5))
     smooth = torch.nn.functional.avg_pool2d(noise, 9, stride=1, padding=4)
     return ((smooth < 0.56) & (noise < 0.998)).float()
+
+
+def on_device(gray: Tensor, sigma: float | list[float], known: Tensor | None = None) -> Tensor:
+    """What `canny` computes of a batch that is not on the CPU, here on the CPU."""
+    sigmas = sigma if isinstance(sigma, list) else [sigma] * len(gray)
+    return edges._canny_on_device(gray[:, 0], None if known is None else known[:, 0] != 0, sigmas)[:, None]
 
 
 def assert_equal(found: Tensor, expected: Tensor) -> None:
@@ -135,7 +143,9 @@ def drawing(name: str) -> Tensor:
 def test_drawings_with_exact_ties_are_decided_as_scikit_image_decides_them(name):
     gray = drawing(name)
     for sigma in SIGMAS:
-        assert_equal(canny(gray, sigma), reference(gray, sigma))
+        expected = reference(gray, sigma)
+        assert_equal(canny(gray, sigma), expected)
+        assert_equal(on_device(gray, sigma), expected)
 
 
 @settings(max_examples=25, deadline=None)
@@ -151,7 +161,47 @@ def test_noise_of_any_size_and_sigma_gives_scikit_images_map(seed, height, width
     random = torch.Generator().manual_seed(seed)
     gray = torch.randint(levels, (2, 1, height, width), generator=random) / (levels - 1)
     known = (torch.rand(2, 1, height, width, generator=random) >= unknown).float()
-    assert_equal(canny(gray, sigma, known), reference(gray, sigma, known))
+    expected = reference(gray, sigma, known)
+    assert_equal(canny(gray, sigma, known), expected)
+    assert_equal(on_device(gray, sigma, known), expected)
+
+
+# --- in strips on a CPU, all at once on a device -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 254, 255])
+def test_strips_of_any_height_give_the_same_map(pair, rows, monkeypatch):
+    known = rectangles(*pair[:, 0].shape)
+    expected = reference(pair, 2.0), reference(pair, 2.0, known)
+    monkeypatch.setattr(edges_on_cpu, "PIXELS_PER_STRIP", rows * 256)
+    assert_equal(canny(pair, 2.0), expected[0])
+    assert_equal(canny(pair, 2.0, known), expected[1])
+
+
+@pytest.mark.parametrize("holes", [rectangles, blobs])
+def test_a_device_computes_the_same_map(photographs, holes):
+    known = holes(*photographs[:, 0].shape)
+    sigmas = [2.0, 1.0, 4.0, 2.0, 1.5, 3.0]
+    assert_equal(on_device(photographs, 2.0), reference(photographs, 2.0))
+    assert_equal(on_device(photographs, sigmas, known), reference(photographs, sigmas, known))
+
+
+@pytest.mark.parametrize("hole", [(0, 5, 0, 5), (20, 30, 17, 19), (35, 40, 44, 50), (0, 40, 25, 26)])
+def test_the_weight_of_the_smoothing_is_scipys_to_the_last_bit_all_round_a_hole(hole):
+    usable = np.ones((40, 50), bool)
+    usable[hole[0] : hole[1], hole[2] : hole[3]] = False
+    expected = ndimage.gaussian_filter(usable.astype(float), 1.5, mode="constant") + np.finfo(float).eps
+    taps, whole = edges_on_cpu.gaussian_taps(1.5), edges_on_cpu._whole_weight(40, 50, 1.5)
+    *scratch, result = edges_on_cpu._memory.arrays(4, 10_000)
+    found = edges_on_cpu._with_weight_near_unusable(whole[3:38], usable, 3, taps, tuple(scratch), result)
+    assert np.array_equal(found, expected[3:38])
+
+
+def test_threads_do_not_disturb_each_other(photographs):
+    expected = [canny(photographs, sigma) for sigma in SIGMAS]
+    with ThreadPoolExecutor(len(SIGMAS)) as threads:
+        found = list(threads.map(lambda sigma: canny(photographs, sigma), SIGMAS))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 # --- hysteresis --------------------------------------------------------------------------------------------------
@@ -167,7 +217,8 @@ def test_a_faint_line_is_kept_along_its_whole_length_only_where_a_strong_part_co
     assert found[1, 0, :, 2].sum() > 0
 
 
-def test_long_winding_lines_are_followed_to_their_end():
+@pytest.mark.parametrize("find", [canny, on_device])
+def test_long_winding_lines_are_followed_to_their_end(find):
     snake = torch.zeros(200, 200)
     for turn, column in enumerate(range(10, 190, 20)):
         snake[10:190, column : column + 8] = 1
@@ -177,24 +228,10 @@ def test_long_winding_lines_are_followed_to_their_end():
     strong_head = torch.exp(-((rows - 10) ** 2 + (columns - 10) ** 2) / 800)
     gray = (0.4 + snake * (0.06 + 0.1 * strong_head))[None, None]
 
-    found = canny(gray, 1.0)
+    found = find(gray, 1.0)
     assert_equal(found, reference(gray, 1.0))
     assert found[:, :, :, 165:].sum() > 100
-    assert canny(gray[:, :, :, 100:], 1.0).sum() == 0  # without its head it is too faint
-
-
-def test_groups_found_on_a_device_are_those_that_opencv_finds_on_the_cpu(photographs, monkeypatch):
-    known = blobs(*photographs[:, 0].shape)
-    expected = canny(photographs, 1.0), canny(photographs, 2.0, known)
-    assert_equal(expected[0], reference(photographs, 1.0))
-
-    def as_on_a_device(weak, shape):
-        return edges._groups(*edges._neighbours(weak, shape), len(weak))
-
-    monkeypatch.setattr(edges, "_labels", as_on_a_device)
-    assert torch.equal(canny(photographs, 1.0), expected[0])
-    assert torch.equal(canny(photographs, 2.0, known), expected[1])
-    test_long_winding_lines_are_followed_to_their_end()
+    assert find(gray[:, :, :, 100:], 1.0).sum() == 0  # without its head it is too faint
 
 
 def test_images_of_a_batch_do_not_touch_each_other(photographs):
@@ -244,10 +281,29 @@ def test_float64_images_are_read_in_full(pair):
     assert_equal(canny(gray, 2.0), reference(gray, 2.0))
 
 
-def test_autocast_changes_nothing(pair):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_images_of_16_bits_are_read_as_they_are(pair, dtype):
+    gray = pair.to(dtype)
+    assert_equal(canny(gray, 2.0), reference(gray, 2.0))
+
+
+@pytest.mark.parametrize("find", [canny, on_device])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_has_no_edge_near_it_and_is_decided_as_scikit_image_decides(pair, find, value):
+    gray = pair.clone()
+    gray[:, :, 100, 100] = value
+    with np.errstate(all="ignore"):  # scikit-image warns
+        expected = reference(gray, 1.0)
+    found = find(gray, 1.0)
+    assert_equal(found, expected)
+    assert found[:, :, 96:105, 96:105].sum() == 0
+
+
+@pytest.mark.parametrize("find", [canny, on_device])
+def test_autocast_changes_nothing(pair, find):
     expected = canny(pair, 2.0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(canny(pair, 2.0), expected)
+        assert torch.equal(find(pair, 2.0), expected)
 
 
 def test_layout_in_memory_changes_nothing(pair):

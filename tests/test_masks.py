@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from scipy import ndimage
 
+from inpaintlab.catmull_rom import catmull_rom
 from inpaintlab.masks import (
     Block,
     Center,
@@ -24,7 +25,6 @@ from inpaintlab.masks import (
     Rectangle,
     Strokes,
     WithHoleRatio,
-    _catmull_rom,
     sample_generator,
 )
 from inpaintlab.testset import Manifest, ManifestDataset
@@ -392,7 +392,7 @@ def test_the_pattern_is_computed_without_rounding():
     generator = sample_generator(0)
     noise = torch.rand(20, 20, generator=generator).double()
     for offset in torch.rand(20, generator=generator, dtype=torch.float64):
-        weights = _catmull_rom(offset[None].numpy(), 256, 16.6656, 1, 20)[0]
+        weights = catmull_rom(offset[None].numpy(), 256, 16.6656, 1, 20)[0]
         whole = [(2**12 * weights).long(), (2**24 * noise).long()]
         assert torch.equal(whole[0] / 2**12, weights)
         assert torch.equal(whole[1] / 2**24, noise)

@@ -13,11 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from commands import SCRIPT, run_here, start
-from inpaintlab.shard import Recipe
+from inpaintlab.crops import CentreSquare
+from inpaintlab.data import TrainingSet
+from inpaintlab.masks import Center
+from inpaintlab.pictures import read_rgb
+from inpaintlab.shard_recipe import Recipe
 from inpaintlab.shards import Shards
 from inpaintlab.sources import Folder
 
@@ -67,21 +72,21 @@ def test_every_picture_is_in_one_shard_and_small_ones_keep_their_bytes(root: Pat
 
 
 def test_a_large_picture_is_resized_with_lanczos_and_saved_in_the_quality_asked_for(root: Path) -> None:
-    ending, content = Recipe(longest_side=50, quality=70).pack(root / "val/large.JPG", 10**6)
+    (ending, content), _ = Recipe(longest_side=50, quality=70).pack(root / "val/large.JPG", None, 10**6)
     with Image.open(root / "val/large.JPG") as picture:
         expected = io.BytesIO()
         picture.resize((50, 40), Image.Resampling.LANCZOS).save(expected, "JPEG", quality=70)
     assert (ending, content) == (".jpg", expected.getvalue())
     whole = (root / "val/large.JPG").read_bytes()
-    assert Recipe(longest_side=100, quality=70).pack(root / "val/large.JPG", 10**6) == (".jpg", whole)
-    assert Recipe(longest_side=None, quality=70).pack(root / "val/large.JPG", 10**6) == (".jpg", whole)
+    for recipe in (Recipe(longest_side=100, quality=70), Recipe(longest_side=None, quality=70)):
+        assert recipe.pack(root / "val/large.JPG", None, 10**6) == ((".jpg", whole), None)
 
 
 def test_a_turned_picture_is_packed_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     Image.new("RGB", (100, 60)).save(tmp_path / "a.jpg", exif=exif)
-    _, content = Recipe(longest_side=50, quality=90).pack(tmp_path / "a.jpg", 10**6)
+    (_, content), _ = Recipe(longest_side=50, quality=90).pack(tmp_path / "a.jpg", None, 10**6)
     with Image.open(io.BytesIO(content)) as packed:
         assert packed.size == (30, 50)
         assert 0x0112 not in packed.getexif()
@@ -255,6 +260,91 @@ def test_what_cannot_be_packed_is_refused(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     told = run_here("shard", "data=photos", f"out={out}", cwd=root).stderr
     assert "Photos has no files to pack; give data=folder" in told
-    assert "Shards carry no edge maps" in pack(root, out, f"data.source.edges={root}").stderr
+    assert "The edge map of" in pack(root, out, f"data.source.edges={tmp_path}").stderr
     assert "packs nothing" in pack(root, out, "pictures_per_shard=0").stderr
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.fixture
+def edges(root: Path, tmp_path: Path) -> Path:
+    """An edge map for each picture: a white column, of one pixel in every ten."""
+    folder = tmp_path / "edges"
+    for path in root.rglob("*.*"):
+        if path.is_file():
+            file = (folder / path.relative_to(root)).with_suffix(".png")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            array = np.zeros((*read_rgb(path).size[::-1],), np.uint8)
+            array[:, ::10] = 255
+            Image.fromarray(array).save(file)
+    return folder
+
+
+def test_edge_maps_lie_beside_their_pictures_and_come_back_with_them(root: Path, edges: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = pack(root, out, f"data.source.edges={edges}", "longest_side=null", "verify=true")
+    assert done.returncode == 0, done.stderr
+    source, packed = Folder(str(root), edges=str(edges)), Shards(str(out))
+    for split, count in SPLITS.items():
+        for place in range(count):
+            name, picture = packed.at(split, place)
+            for found in (packed.edges_at(split, place), packed.edges(split, name)):
+                assert found is not None
+                assert np.array_equal(found, source.edges(split, name))
+            assert np.array_equal(picture, source.read(split, name))
+    with tarfile.open(out / "val-000000.tar") as tar:
+        assert tar.getnames()[:3] == ["000000000.jpg", "000000000.edges.png", "000000001.png"]
+    with (out / "val-000000.tar").open("rb") as file:
+        samples = list(group_by_keys(tar_file_expander([{"stream": file, "url": "val"}])))
+    assert all("edges.png" in sample for sample in samples)
+    assert len(samples) == 3
+
+
+def test_training_reads_the_edge_maps_of_shards_as_those_of_a_folder(root: Path, edges: Path, tmp_path: Path) -> None:
+    assert pack(root, tmp_path / "out", f"data.source.edges={edges}", "longest_side=null").returncode == 0
+    source, packed = Folder(str(root), edges=str(edges)), Shards(str(tmp_path / "out"))
+    samples = {}
+    for kind in (source, packed):
+        training = TrainingSet(kind, CentreSquare(16), Center(), seed=1, flip=0.0)
+        items = [training[0, place] for place in range(10)]
+        samples[kind] = {item["name"]: item["edges"] for item in items}
+    assert samples[source].keys() == samples[packed].keys()
+    assert all(torch.equal(samples[packed][name], map_) for name, map_ in samples[source].items())
+    assert 0 < samples[source]["large.JPG"].mean() < 1
+
+
+def test_the_edge_map_of_a_resized_picture_tells_the_share_of_edge(root: Path, edges: Path) -> None:
+    recipe = Recipe(longest_side=50, quality=70)  # half of the 100 pixels
+    (_, picture), content = recipe.pack(root / "val/large.JPG", edges / "val/large.png", 10**6)
+    small = np.asarray(Image.open(io.BytesIO(content or b"")))
+    assert small.shape == Image.open(io.BytesIO(picture)).size[::-1]
+    assert (small[:, ::5] == 128).all()  # one of two columns is white
+    assert np.delete(small, range(0, 50, 5), axis=1).max() == 0
+
+
+def test_an_edge_map_of_another_size_is_not_packed(root: Path, edges: Path, tmp_path: Path) -> None:
+    Image.new("L", (41, 30)).save(edges / "val/sub/0.v1.png")
+    told = pack(root, tmp_path / "out", f"data.source.edges={edges}").stderr
+    assert "edges/val/sub/0.v1.png is 41 x 30 pixels, its picture 40 x 30; make the edge map from the picture" in told
+
+
+def test_shards_without_edge_maps_say_so_and_those_with_them_are_others(
+    root: Path, edges: Path, tmp_path: Path
+) -> None:
+    assert pack(root, tmp_path / "out").returncode == 0
+    packed = Shards(str(tmp_path / "out"))
+    assert packed.edges_at("val", 0) is None
+    assert "edges" not in (tmp_path / "out/val-000000.json").read_text()
+    assert "belongs to a shard of other pictures" in pack(root, tmp_path / "out", f"data.source.edges={edges}").stderr
+
+
+def test_a_changed_byte_in_an_edge_map_is_found_with_its_name(root: Path, edges: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert pack(root, out, f"data.source.edges={edges}").returncode == 0
+    item = json.loads((out / "val-000000.json").read_text())["items"][1]
+    tar = bytearray((out / "val-000000.tar").read_bytes())
+    tar[item["edges_offset"] + 20] ^= 1
+    (out / "val-000000.tar").write_bytes(tar)
+    told = pack(root, out, "verify=true")
+    assert told.returncode == 1
+    assert f"holds a changed edge map: {item['name']}." in told.stdout
+    assert "changed picture" not in told.stdout

@@ -31,8 +31,9 @@ from inpaintlab.crops import RandomCrop
 from inpaintlab.data import DataModule
 from inpaintlab.masks import Rectangle
 from inpaintlab.order import Part, ShardPositions
-from inpaintlab.shard import Recipe, plan, write
+from inpaintlab.shard import plan, write
 from inpaintlab.shard_lists import parse_index, parse_list
+from inpaintlab.shard_recipe import Recipe
 from inpaintlab.shards import Shards
 from inpaintlab.sources import Folder
 from inpaintlab.storage import Storage

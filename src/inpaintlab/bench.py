@@ -18,10 +18,14 @@ from torch.utils.data import default_collate
 
 from inpaintlab.config import command
 from inpaintlab.data import TrainingSet
+from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.masks import Number, sample_generator
 from inpaintlab.pictures import image_tensor, read_rgb
 from inpaintlab.shards import Shards
 from inpaintlab.sources import Folder, Source
+
+SIGMA = 2.0
+"""EdgeConnect's, of Canny's edges."""
 
 
 @final
@@ -34,15 +38,17 @@ class Cost:
     """Of whole samples, as training asks for them, and of putting them together to batches."""
     stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Of each stage, measured apart from the whole on the same pictures."""
+    edges: float = 0.0
+    """Of Canny's edges of these batches, which a model that needs them finds in its step."""
 
     @property
     def images_per_second(self) -> float:
         """Samples that one core prepares in a second."""
         return self.images / self.whole
 
-    def cores(self, images_per_second: Number) -> int:
-        """Cores that a training at this pace needs for its samples alone."""
-        return math.ceil(images_per_second / self.images_per_second)
+    def cores(self, images_per_second: Number, edges: bool = False) -> int:
+        """Cores that a training at this pace needs for its samples alone, or for their edges as well."""
+        return math.ceil(images_per_second * (self.whole + self.edges * edges) / self.images)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -64,10 +70,13 @@ def measure(samples: TrainingSet, images: int, batch_size: int) -> Cost:
     for position in positions:
         samples[position]
     cost = Cost(images)
-    start = time.perf_counter()
     for first in range(0, images, batch_size):
-        default_collate([samples[position] for position in positions[first : first + batch_size]])
-    cost.whole = time.perf_counter() - start
+        start = time.perf_counter()
+        batch = default_collate([samples[position] for position in positions[first : first + batch_size]])
+        prepared = time.perf_counter()
+        canny(rgb_to_gray(batch["image"]), SIGMA)
+        cost.whole += prepared - start
+        cost.edges += time.perf_counter() - prepared
 
     waiting, content = [], _contents(samples.source)
     for epoch, index in positions:
@@ -114,21 +123,30 @@ def _by_stages(
     return {"image": image, "mask": mask}
 
 
-def report(cost: Cost, images_per_second: Number, console: Console) -> None:
-    """Print the stages and what follows for a training."""
+def report(cost: Cost, images_per_second: Number, gpus: int, console: Console) -> None:
+    """Print the stages and what follows for a training on ``gpus`` GPUs at ``images_per_second`` each."""
+    if gpus < 1:
+        raise ValueError(f"gpus={gpus} trains nothing; give a positive number.")
     total = sum(cost.stages.values())
     table = Table("stage", "ms an image", "share")
     for name, seconds in cost.stages.items():
         table.add_row(name, f"{1000 * seconds / cost.images:.2f}", f"{100 * seconds / total:.0f} %")
     table.add_row("whole sample", f"{1000 * cost.whole / cost.images:.2f}", "")
+    table.add_row("Canny's edges, in the step", f"{1000 * cost.edges / cost.images:.2f}", "")
     console.print(table)
-    cores = cost.cores(images_per_second)
-    console.print(
-        f"{cost.images_per_second:.0f} images per second on one core, from memory; a training at "
-        f"{images_per_second:g} images per second keeps {cores} core{'s' * (cores > 1)} busy.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    training = f"a training at {images_per_second:g} images per second"
+    alone, together = (cost.cores(images_per_second, edges) for edges in (False, True))
+    lines = [
+        f"{cost.images_per_second:.0f} images per second on one core, from memory; {training} keeps "
+        f"{_cores(alone)} busy, with Canny's edges on the CPU {_cores(together)}.",
+        f"On {gpus} GPUs, each at this pace: {_cores(gpus * alone)}, with the edges {_cores(gpus * together)}.",
+    ]
+    for line in lines[: 1 + (gpus > 1)]:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _cores(count: int) -> str:
+    return f"{count} core{'s' * (count > 1)}"
 
 
 @command("bench")
@@ -139,7 +157,7 @@ def data(cfg: DictConfig) -> None:
     samples = TrainingSet(
         source, crop, instantiate(cfg.mask, _convert_="all"), cfg.seed, cfg.data.flip, cfg.data.decode
     )
-    report(measure(samples, cfg.images, cfg.data.batch_size), cfg.images_per_second, Console())
+    report(measure(samples, cfg.images, cfg.data.batch_size), cfg.images_per_second, cfg.gpus, Console())
 
 
 def main() -> None:

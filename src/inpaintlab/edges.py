@@ -11,23 +11,15 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from kornia.color import rgb_to_grayscale
-from scipy import ndimage
 from torch import Tensor
 
+from inpaintlab.edges_on_cpu import HIGH_THRESHOLD, LOW_THRESHOLD, edge_map, gaussian_taps
 from inpaintlab.shapes import Images, Planes
-
-# scikit-image's defaults for images in [0, 1], as magnitudes of the unnormalised Sobel gradient.
-LOW_THRESHOLD = 0.1
-HIGH_THRESHOLD = 0.2
-
-# SciPy cuts the Gaussian after this many standard deviations.
-GAUSSIAN_TRUNCATE = 4.0
 
 # Rounds of joining groups between two looks at whether any changed: a look makes the host wait for the device.
 ROUNDS_PER_CHECK = 2
@@ -65,12 +57,11 @@ def canny(gray: Planes, sigma: int | float | Sequence[int | float], known: Plane
         raise ValueError(f"Canny needs images of at least 3 x 3 pixels, got {height} x {width}: pass larger images.")
     sigmas = _one_sigma_per_image(sigma, batch)
 
+    usable = None if known is None else known[:, 0] != 0
+    if gray.device.type == "cpu":
+        return _canny_on_cpu(gray[:, 0], usable, sigmas).unsqueeze(1)
     with torch.autocast(gray.device.type, enabled=False):
-        usable = None if known is None else known[:, 0] != 0
-        smooth = _smooth_each(gray[:, 0].double(), usable, sigmas)
-        down, right = _sobel(smooth)
-        weak, strong = _thin(down, right, _inside(height, width, gray.device) if usable is None else _erode(usable))
-        return _link(weak, strong, (batch, height, width)).float().unsqueeze(1)
+        return _canny_on_device(gray[:, 0], usable, sigmas).unsqueeze(1)
 
 
 def _one_sigma_per_image(sigma: int | float | Sequence[int | float], batch: int) -> list[float]:
@@ -83,6 +74,26 @@ def _one_sigma_per_image(sigma: int | float | Sequence[int | float], batch: int)
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"Canny's sigma must be a positive finite number of pixels, got {value}: 2 is usual.")
     return sigmas
+
+
+def _canny_on_cpu(
+    gray: Float[Tensor, "batch height width"], usable: Bool[Tensor, "batch height width"] | None, sigmas: list[float]
+) -> Float[Tensor, "batch height width"]:
+    images = (gray.float() if gray.dtype == torch.bfloat16 else gray).numpy(force=True)  # NumPy has no bfloat16
+    masks = [None] * len(images) if usable is None else usable.numpy()
+    maps = [edge_map(*one) for one in zip(images, masks, sigmas, strict=True)]
+    return torch.from_numpy(np.stack(maps)).float()
+
+
+def _canny_on_device(
+    gray: Float[Tensor, "batch height width"], usable: Bool[Tensor, "batch height width"] | None, sigmas: list[float]
+) -> Float[Tensor, "batch height width"]:
+    """All images at once, as every call into torch costs a launch."""
+    batch, height, width = gray.shape
+    smooth = _smooth_each(gray.double(), usable, sigmas)
+    down, right = _sobel(smooth)
+    weak, strong = _thin(down, right, _inside(height, width, gray.device) if usable is None else _erode(usable))
+    return _link(weak, strong, (batch, height, width)).float()
 
 
 def _smooth_each(
@@ -123,7 +134,7 @@ def _gaussian(image: Float[Tensor, "batch height width"], sigma: float) -> Float
     The batch lies in one flat row with a kernel's radius of zeros behind each line and that many lines of zeros behind
     each image, so that both directions are filters of contiguous numbers.
     """
-    taps = _gaussian_taps(sigma)
+    taps = gaussian_taps(sigma)
     radius, (batch, height, width) = len(taps) - 1, image.shape
     line = width + radius
     shape = (batch, height + radius, line)
@@ -151,16 +162,6 @@ def _symmetric_filter(
         torch.add(numbers.narrow(0, start, length), numbers.narrow(0, 2 * reach - start, length), out=pair)
         result.add_(pair.mul_(tap))  # two roundings, never torch.add's alpha: that may fuse them into one
     return result
-
-
-@lru_cache(maxsize=32)
-def _gaussian_taps(sigma: float) -> tuple[float, ...]:
-    """SciPy's own Gaussian weights, from the outermost to the central one: its answer to a unit impulse."""
-    radius = int(GAUSSIAN_TRUNCATE * sigma + 0.5)
-    impulse = np.zeros(2 * radius + 1)
-    impulse[radius] = 1.0
-    response = ndimage.gaussian_filter1d(impulse, sigma, mode="constant", truncate=GAUSSIAN_TRUNCATE)
-    return tuple(response[: radius + 1].tolist())
 
 
 def _sobel(
@@ -202,7 +203,7 @@ def _thin(
     shape, width = down.shape, down.shape[2]
     down, right = down.flatten(), right.flatten()
     size = (down * down).add_(right * right).sqrt_()
-    candidates = _positions((size >= LOW_THRESHOLD) & inside.expand(shape).flatten())
+    candidates = ((size >= LOW_THRESHOLD) & inside.expand(shape).flatten()).nonzero().squeeze(1)
     here = size.index_select(0, candidates)
     down, right = down.index_select(0, candidates), right.index_select(0, candidates)
 
@@ -220,39 +221,20 @@ def _thin(
         corner = size.index_select(0, candidates.add(diagonal, alpha=side)).mul_(slant)
         edge = size.index_select(0, candidates.add(straight, alpha=side)).mul_(upright)
         peak &= corner.add_(edge) <= here
-    peaks = _positions(peak)
+    peaks = peak.nonzero().squeeze(1)
     return candidates.index_select(0, peaks), here.index_select(0, peaks) >= HIGH_THRESHOLD
-
-
-def _positions(marked: Bool[Tensor, " length"]) -> Int[Tensor, " marked"]:
-    """Where a flat tensor is True, ascending. On the CPU NumPy looks, several times as fast as torch."""
-    if marked.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(marked.numpy()))
-    return marked.nonzero().squeeze(1)
 
 
 def _link(
     weak: Int[Tensor, " weak"], strong: Bool[Tensor, " weak"], shape: tuple[int, int, int]
 ) -> Bool[Tensor, "batch height width"]:
     """Hysteresis: the 8-connected groups of weak pixels that hold a strong one."""
-    group = _labels(weak, shape) if weak.device.type == "cpu" else _groups(*_neighbours(weak, shape), len(weak))
-    kept = torch.zeros(len(weak) + 1, dtype=torch.uint8, device=weak.device)
+    group = _groups(*_neighbours(weak, shape), len(weak))
+    kept = torch.zeros(len(weak), dtype=torch.uint8, device=weak.device)
     kept.scatter_reduce_(0, group, strong.byte(), "amax")
     edges = torch.zeros(math.prod(shape), dtype=torch.bool, device=weak.device)
     edges[weak] = kept.index_select(0, group).bool()
     return edges.view(shape)
-
-
-def _labels(weak: Int[Tensor, " weak"], shape: tuple[int, int, int]) -> Int[Tensor, " weak"]:
-    """The number of each pixel's group, from 1, for tensors on the CPU.
-
-    OpenCV takes the batch as one tall image: no pixel on a border is weak, so no group reaches into another image.
-    """
-    batch, height, width = shape
-    marked = np.zeros(batch * height * width, np.uint8)
-    marked[weak.numpy()] = 1
-    _, labels = cv2.connectedComponents(marked.reshape(-1, width), connectivity=8, ltype=cv2.CV_32S)
-    return torch.from_numpy(labels.reshape(-1)).index_select(0, weak).long()
 
 
 def _neighbours(

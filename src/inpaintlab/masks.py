@@ -21,7 +21,9 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
-Number = int | float
+from inpaintlab.catmull_rom import catmull_rom
+from inpaintlab.mask_settings import Number, checked_counts, checked_fractions, checked_ratios, checked_share
+
 # True inside the hole; height and width are the arguments of the function that draws it.
 Hole = Bool[np.ndarray, "{height} {width}"]
 
@@ -77,8 +79,8 @@ class Rectangle(Mask):
     """
 
     def __init__(self, height: Sequence[Number], width: Sequence[Number]) -> None:
-        self.height = _fractions("Rectangle", "height", height)
-        self.width = _fractions("Rectangle", "width", width)
+        self.height = checked_fractions("Rectangle", "height", height)
+        self.width = checked_fractions("Rectangle", "width", width)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """A rectangle with random sides at a random place."""
@@ -95,7 +97,7 @@ class Block(Mask):
     """
 
     def __init__(self, fraction: Number = 0.5) -> None:
-        self.fraction = _part("Block", "fraction", fraction)
+        self.fraction = checked_share("Block", "fraction", fraction)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The block at a random place."""
@@ -111,7 +113,7 @@ class Center(Mask):
     """
 
     def __init__(self, fraction: Number = 0.5) -> None:
-        self.fraction = _part("Center", "fraction", fraction)
+        self.fraction = checked_share("Center", "fraction", fraction)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The block in the middle."""
@@ -162,13 +164,13 @@ class Strokes(Mask):
         length_spread: Number,
         width: Sequence[Number],
     ) -> None:
-        self.strokes = _counts("Strokes", "strokes", strokes)
-        self.vertices = _counts("Strokes", "vertices", vertices)
+        self.strokes = checked_counts("Strokes", "strokes", strokes)
+        self.vertices = checked_counts("Strokes", "vertices", vertices)
         self.angle = math.radians(angle)
         self.angle_spread = math.radians(angle_spread)
-        self.length = _part("Strokes", "length", length)
+        self.length = checked_share("Strokes", "length", length)
         self.length_spread = float(length_spread)
-        self.width = _fractions("Strokes", "width", width)
+        self.width = checked_fractions("Strokes", "width", width)
         for name, value in (("angle_spread", angle_spread), ("length_spread", length_spread)):
             if value < 0:
                 raise ValueError(f"Strokes: {name} must not be negative, but is {value}.")
@@ -236,11 +238,11 @@ class RandomRegion(Mask):
     margin = 0.01
 
     def __init__(self, cell: Number, level: Number, coverage: Sequence[Number]) -> None:
-        self.cell = _part("RandomRegion", "cell", cell)
+        self.cell = checked_share("RandomRegion", "cell", cell)
         if not 0 < level < 1:
             raise ValueError(f"RandomRegion: level must lie strictly between 0 and 1, as the noise, but is {level}.")
         self.level = float(level)
-        self.coverage = _ratios("RandomRegion", coverage)
+        self.coverage = checked_ratios("RandomRegion", coverage)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The first window that is covered as asked; raises ``ValueError`` when a thousand are not."""
@@ -277,8 +279,8 @@ class RandomRegion(Mask):
         step: int,
     ) -> Bool[Tensor, "windows down right"]:
         """Where the interpolated noise is below the level, at every ``step``-th pixel of each window."""
-        down = _catmull_rom(offset[:, 0], height, cell, step, noise.shape[1])
-        right = _catmull_rom(offset[:, 1], width, cell, step, noise.shape[2])
+        down = catmull_rom(offset[:, 0], height, cell, step, noise.shape[1])
+        right = catmull_rom(offset[:, 1], width, cell, step, noise.shape[2])
         return down @ noise @ right.mT < self.level
 
 
@@ -315,7 +317,7 @@ class WithHoleRatio(Mask):
 
     def __init__(self, mask: Mask, low: Number, high: Number) -> None:
         self.mask = mask
-        self.low, self.high = _ratios("WithHoleRatio", (low, high))
+        self.low, self.high = checked_ratios("WithHoleRatio", (low, high))
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The first hole of the other generator whose ratio lies in the range."""
@@ -371,63 +373,6 @@ def _rectangle_anywhere(height: int, width: int, rows: int, columns: int, genera
     return _rectangle(height, width, top, left, rows, columns)
 
 
-def _catmull_rom(
-    offset: Float[np.ndarray, " windows"], side: int, cell: float, step: int, cells: int
-) -> Float[Tensor, "windows pixels {cells}"]:
-    """The weight of each cell at every ``step``-th pixel of a side that begins ``offset`` cells behind the second one.
-
-    Weights are multiples of 2^-12 and numbers of float32 noise of 2^-24. Weighted in both directions these take 49
-    bits, so a product of float64 matrices is exact, and thus the same on every machine in whatever order it is summed.
-    """
-    place = offset[:, None] + np.arange(step // 2, side, step) / cell
-    distance = np.rint(1024 * (place[..., None] + 1 - np.arange(cells))).astype(np.int64)
-    return torch.from_numpy(_CUBIC.take(distance + 2048, mode="clip"))
-
-
-def _cubic_weights() -> Float[np.ndarray, "4097"]:
-    """The kernel of Catmull and Rom, Keys' with a = -1/2, from -2 to 2 cells in steps of 1/1024, to 2^-12."""
-    x = np.abs(np.arange(-2048, 2049) / 1024)
-    near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
-    return np.rint(4096 * np.where(x < 1, near, far)) / 4096
-
-
-_CUBIC = _cubic_weights()
-
-
 def _hole(mask: Float[Tensor, "1 height width"]) -> Bool[np.ndarray, "height width"]:
     """A finished mask back as an array, for the generators that wrap others."""
     return mask[0].bool().numpy()
-
-
-def _part(owner: str, name: str, value: Number) -> float:
-    """A checked fraction that leaves something over."""
-    if not 0 < value < 1:
-        raise ValueError(f"{owner}: {name} must lie strictly between 0 and 1, a share of the image, but is {value}.")
-    return float(value)
-
-
-def _fractions(owner: str, name: str, pair: Sequence[Number]) -> tuple[float, float]:
-    """A checked (low, high) range of fractions."""
-    if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= 1:
-        raise ValueError(
-            f"{owner}: {name} must be two fractions of a side with 0 < low <= high <= 1 (96 of 256 px is 0.375), "
-            f"but is {list(pair)}."
-        )
-    return float(pair[0]), float(pair[1])
-
-
-def _ratios(owner: str, pair: Sequence[Number]) -> tuple[float, float]:
-    """A checked range (low, high] of hole ratios."""
-    if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
-        raise ValueError(
-            f"{owner}: the range (low, high] must satisfy 0 <= low < high <= 1, but its ends are {list(pair)}."
-        )
-    return float(pair[0]), float(pair[1])
-
-
-def _counts(owner: str, name: str, pair: Sequence[int]) -> tuple[int, int]:
-    """A checked (low, high) range of counts."""
-    whole = all(isinstance(count, int) for count in pair)
-    if len(pair) != 2 or not whole or not 1 <= pair[0] <= pair[1]:
-        raise ValueError(f"{owner}: {name} must be two whole numbers with 1 <= low <= high, but is {list(pair)}.")
-    return pair[0], pair[1]

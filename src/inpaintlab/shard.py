@@ -9,20 +9,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import IO, final
+from typing import IO, NamedTuple, final
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
 from inpaintlab.config import command
 from inpaintlab.masks import sample_generator
-from inpaintlab.pictures import read_rgb
 from inpaintlab.results import write_json
 from inpaintlab.shard_lists import FORMAT, LIST, Packed, Shard, parse_index
+from inpaintlab.shard_recipe import Recipe
 from inpaintlab.shards import Shards
 from inpaintlab.sources import Folder
 
@@ -34,46 +33,23 @@ def _unwatched(done: int, total: int) -> None:
     pass
 
 
-@final
-@dataclass(frozen=True)
-class Recipe:
-    """How pictures are packed.
+class Original(NamedTuple):
+    """A picture to pack: its name, its file and that of its edge map, if it has one."""
 
-    A picture whose longest side is at most ``longest_side`` keeps its file, byte for byte. A larger one is read as
-    training would read it, resized with Lanczos' filter, and saved as JPEG of ``quality``. None packs every file as it
-    is.
-    """
-
-    longest_side: int | None
-    quality: int
-
-    def __post_init__(self) -> None:
-        if self.longest_side is not None and self.longest_side < 1:
-            raise ValueError(f"longest_side={self.longest_side} leaves no pixel; give a positive number, or null.")
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality={self.quality} is not a JPEG quality; give a number from 1 to 100.")
-
-    def pack(self, path: Path, max_pixels: int) -> tuple[str, bytes]:
-        """Ending and bytes of one picture. Raises a ValueError when it cannot be read."""
-        picture = read_rgb(path, max_pixels)  # decoded even if its bytes stay: what is packed can be trained on
-        longest = max(picture.size)
-        if self.longest_side is None or longest <= self.longest_side:
-            return path.suffix.lower(), path.read_bytes()
-        width, height = (max(1, round(side * self.longest_side / longest)) for side in picture.size)
-        file = io.BytesIO()
-        picture.resize((width, height), Image.Resampling.LANCZOS).save(file, "JPEG", quality=self.quality)
-        return ".jpg", file.getvalue()
+    name: str
+    path: Path
+    edges: Path | None
 
 
 @final
 @dataclass(frozen=True)
 class Job:
-    """One shard to write: its tar file and what goes into it, as names and files."""
+    """One shard to write: its tar file and what goes into it."""
 
     tar: Path
     first: int
     """The number of its first picture in the split, from which the members are named."""
-    pictures: tuple[tuple[str, Path], ...]
+    pictures: tuple[Original, ...]
     recipe: Recipe
     max_pixels: int
 
@@ -84,7 +60,9 @@ class Job:
 
     def origin(self) -> str:
         """A hash over the names and sizes of the files and the recipe: what a finished shard was written from."""
-        sizes = [(name, path.stat().st_size if path.is_file() else None) for name, path in self.pictures]
+        sizes = [
+            (name, *map(_bytes_of, (path,) if edges is None else (path, edges))) for name, path, edges in self.pictures
+        ]
         content = [sizes, self.first, self.recipe.longest_side, self.recipe.quality]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -113,25 +91,22 @@ class Job:
             part.unlink(missing_ok=True)
         facts = {"format": FORMAT, "file": self.tar.name, "bytes": size, "sha256": sha256, "origin": origin}
         skipped = [{"name": name, "reason": reason} for name, reason in broken]
-        write_json(self.index, {**facts, "skipped": skipped, "items": [item._asdict() for item in packed]})
+        write_json(self.index, {**facts, "skipped": skipped, "items": [item.fields() for item in packed]})
 
     def _fill(self, file: IO[bytes]) -> tuple[list[Packed], list[tuple[str, str]]]:
         """Write all members; where each lies, and the name and reason of each picture that cannot be read."""
         packed, broken = [], []
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for number, (name, path) in enumerate(self.pictures, start=self.first):
+            for number, (name, path, edges) in enumerate(self.pictures, start=self.first):
                 try:
-                    ending, content = self.recipe.pack(path, self.max_pixels)
+                    (ending, content), edge_map = self.recipe.pack(path, edges, self.max_pixels)
                 except ValueError as error:
                     broken.append((name, str(error)))
                     continue
-                # Numbers, because webdataset takes what follows the first dot of a name for the ending. Nothing of the
-                # moment or the machine goes in, so that the same pictures give the same bytes.
-                member = tarfile.TarInfo(f"{number:09d}{ending}")
-                member.size = len(content)
-                offset = tar.offset + tarfile.BLOCKSIZE  # after a header of one block
-                tar.addfile(member, io.BytesIO(content))
-                packed.append(Packed(name, offset, len(content), hashlib.sha256(content).hexdigest()))
+                # Numbers, because webdataset takes what follows the first dot of a name for the ending.
+                place = _add(tar, f"{number:09d}{ending}", content)
+                of_edges = (0, 0, "") if edge_map is None else _add(tar, f"{number:09d}.edges.png", edge_map)
+                packed.append(Packed(name, *place, *of_edges))
         return packed, broken
 
     def _require_same(self, origin: str) -> None:
@@ -153,6 +128,22 @@ class Job:
         return Shard(self.tar.name, pictures, facts["bytes"], facts["sha256"], hashlib.sha256(content).hexdigest())
 
 
+def _bytes_of(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int, str]:
+    """Append a member; where its bytes begin, how many they are, and their hash.
+
+    Nothing of the moment or the machine goes in, so that the same pictures give the same bytes.
+    """
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    offset = tar.offset + tarfile.BLOCKSIZE  # after a header of one block
+    tar.addfile(member, io.BytesIO(content))
+    return offset, len(content), hashlib.sha256(content).hexdigest()
+
+
 class UnreadableError(ValueError):
     """Pictures of one shard that cannot be read, each with its reason."""
 
@@ -165,14 +156,13 @@ def plan(source: Folder, split: str, out: Path, recipe: Recipe, pictures_per_sha
     """The shards of one split. Training pictures are shuffled over them, the others keep the order of their names.
 
     Raises:
-        ValueError: a split without pictures, or pictures with edge maps, which shards do not carry.
+        ValueError: a split without pictures, or a picture without an edge map where the source has them.
     """
     if pictures_per_shard < 1:
         raise ValueError(f"pictures_per_shard={pictures_per_shard} packs nothing; give a positive number.")
-    if source.edge_root is not None:
-        raise ValueError("Shards carry no edge maps; leave data.source.edges out, or train from the folder.")
     names = source.names(split)
-    pictures = list(zip(names, source.files(split), strict=True))
+    files = zip(names, source.files(split), strict=True)
+    pictures = [Original(name, path, source.edges_path(split, name)) for name, path in files]
     if split == "train":
         generator = sample_generator("packing", seed)
         pictures = [pictures[place] for place in torch.randperm(len(pictures), generator=generator).tolist()]
@@ -254,9 +244,12 @@ def _faults_of(source: Shards, shard: Shard) -> Iterator[str]:
             return
         yield f"{storage.place(shard.file)} was changed: its hash differs from the one in {LIST}."
         for item in parse_index(index, storage.place(shard.index_file)):
-            file.seek(item.offset)
-            if hashlib.sha256(file.read(item.bytes)).hexdigest() != item.sha256:
-                yield f"{storage.place(shard.file)} holds a changed picture: {item.name}."
+            for what, part in (("picture", item), ("edge map", item.edges)):
+                if part is None:
+                    continue
+                file.seek(part.offset)
+                if hashlib.sha256(file.read(part.bytes)).hexdigest() != part.sha256:
+                    yield f"{storage.place(shard.file)} holds a changed {what}: {item.name}."
 
 
 @command("shard")

@@ -30,12 +30,29 @@ class Shard(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """One picture in a shard: its name in the data set it came from, and its bytes in the tar file."""
+    """One picture in a shard: its name in the data set it came from, and its bytes in the tar file.
+
+    The last three are 0 and empty where it has no edge map.
+    """
 
     name: str
     offset: int
     bytes: int
     sha256: str
+    edges_offset: int = 0
+    edges_bytes: int = 0
+    edges_sha256: str = ""
+
+    @property
+    def edges(self) -> "Packed | None":
+        """Its edge map, under the picture's name."""
+        if not self.edges_bytes:
+            return None
+        return Packed(self.name, self.edges_offset, self.edges_bytes, self.edges_sha256)
+
+    def fields(self) -> dict[str, Any]:
+        """What the index says of it."""
+        return {field: value for field, value in self._asdict().items() if self.edges_bytes or "edges" not in field}
 
 
 _Entry = TypeVar("_Entry", Shard, Packed)

@@ -89,8 +89,8 @@ class Shards(Source):
         return packed.name, self._decode(shard, packed, shortest_edge)
 
     def edges_at(self, split: str, index: int) -> Image.Image | None:
-        """None: shards carry no edge maps."""
-        return None
+        """The edge map of the picture at a place (mode L), or None where it was packed without one."""
+        return self._edges(*self._locate(split, index))
 
     def order(self, split: str, part: Part) -> Order:
         """Few shards at a time."""
@@ -111,6 +111,10 @@ class Shards(Source):
     def read(self, split: str, name: str) -> Image.Image:
         """The picture, converted as `read_rgb` says."""
         return self._decode(*self._locate(split, self._place(split, name)))
+
+    def edges(self, split: str, name: str) -> Image.Image | None:
+        """The picture's edge map (mode L), or None where it was packed without one."""
+        return self._edges(*self._locate(split, self._place(split, name)))
 
     def sha256(self, split: str, name: str) -> str:
         """Hash over the bytes of the picture as they lie in the shard."""
@@ -173,6 +177,9 @@ class Shards(Source):
     def _decode(self, shard: Shard, packed: Packed, shortest_edge: int | None = None) -> Image.Image:
         place = f"{self.storage.place(shard.file)}:{packed.name}"
         return read_rgb(place, self.max_pixels, self._bytes(shard, packed), shortest_edge)
+
+    def _edges(self, shard: Shard, packed: Packed) -> Image.Image | None:
+        return None if packed.edges is None else self._decode(shard, packed.edges).convert("L")
 
     def _bytes(self, shard: Shard, packed: Packed) -> bytes:
         for last in (False, True):

@@ -211,6 +211,11 @@ class Folder(Source):
 
     def edges(self, split: str, name: str) -> Image.Image | None:
         """The edge map under ``edges``. Raises a ValueError when there should be one and it is not there."""
+        path = self.edges_path(split, name)
+        return None if path is None else read_rgb(path, self.max_pixels).convert("L")
+
+    def edges_path(self, split: str, name: str) -> Path | None:
+        """The file of `edges`; None where this folder has no edge maps. Raises a ValueError as `edges` does."""
         if self.edge_root is None:
             return None
         path = self._path(split, name)
@@ -225,7 +230,7 @@ class Folder(Source):
                 f"The edge map of {path} was looked for at {map_path}, which does not exist; make it, or leave "
                 "data.source.edges out."
             )
-        return read_rgb(map_path, self.max_pixels).convert("L")
+        return map_path
 
     def _path(self, split: str, name: str) -> Path:
         place = self._place(split)
