@@ -842,7 +842,7 @@ def test_a_training_whose_loss_is_no_number_does_not_end_the_search(tmp_path: Pa
     assert done.returncode == 1
     assert states(study_of(tmp_path / "runs/a")) == ["FAIL"], done.stdout
     (reason,) = tmp_path.glob("runs/a/*/failed.txt")
-    assert "not a finite number" in reason.read_text()
+    assert "losses that are not finite" in reason.read_text()
 
 
 SBATCH = """#!/bin/sh
