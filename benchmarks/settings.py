@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 VARIANTS = {
     "float32": "trainer.precision=32-true",
     "bf16": "trainer.precision=bf16-mixed",
+    "compile": "compile=true",
 }
 """Words of a variant, joined by +, and the setting of `inpaintlab train` that each stands for."""
 

@@ -9,15 +9,17 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from lightning import Callback, LightningDataModule, Trainer
+from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from benchmarks.plain import edgeconnect, glcic
 from benchmarks.settings import VARIANTS, Settings
+from inpaintlab.compiling import Compiling, require_compiler
 from inpaintlab.config import CONF
 from inpaintlab.config import plain as plain_values
 from inpaintlab.inpainter import Inpainter
-from inpaintlab.precision import chosen_precision
+from inpaintlab.precision import chosen_precision, device_type
 from inpaintlab.run_settings import set_steps
 
 PHASES = {"edgeconnect": edgeconnect.STAGES, "glcic": glcic.PHASES}
@@ -48,7 +50,7 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     VGG-19 has random weights: the time of a step does not depend on them.
 
     Raises:
-        ValueError: the model does not train in this precision.
+        ValueError: the model does not train in this precision, or there is nothing to compile it with.
     """
     lengths = {phase: batches if phase == case.phase else 0 for phase in PHASES[case.model]}
     own = {"edgeconnect": "model.vgg=random", "glcic": f"model.mean_pixel={MEAN_PIXEL}"}[case.model]
@@ -72,12 +74,17 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     model = instantiate(cfg.model)
     set_steps(model, plain_values(cfg))
     chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # which refuses what a training would
+    if model.compiled:
+        require_compiler(device_type(cfg.trainer.accelerator))
     return model, instantiate(cfg.trainer)
 
 
 def fit(model: Inpainter, build_trainer: Callable[..., Trainer], batch: Batch, size: int, *callbacks: Callback) -> None:
     """Train to the end of the schedule on one batch, without logs, files and validation."""
-    trainer = build_trainer(callbacks=list(callbacks), logger=False, limit_val_batches=0, num_sanity_val_steps=0)
+    compiling = [Compiling(Console(quiet=True))] if model.compiled else []
+    trainer = build_trainer(
+        callbacks=[*compiling, *callbacks], logger=False, limit_val_batches=0, num_sanity_val_steps=0
+    )
     with product_switches():
         trainer.fit(model, datamodule=Repeated(batch, model.schedule.total, size))  # type: ignore[union-attr]
 

@@ -25,7 +25,7 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 FREE_TO_CHANGE = (
     *("trainer", "logger", "runs", "name", "every", "panel_images"),
-    *("datamodule", "health", "notes", "skip_broken"),
+    *("datamodule", "health", "notes", "skip_broken", "compile"),
 )
 """Settings of a training that may differ between a run and its continuation; any other makes another run."""
 

@@ -61,6 +61,8 @@ class Inpainter(LightningModule, ABC):
         """The decay of the moving average that the generators which complete images are; None where it is them."""
         self.averages: nn.ModuleDict | None = None
         """That average while the generators learn, by their names."""
+        self.compiled = False
+        """Whether the networks are compiled for learning; they complete images uncompiled."""
         self.noting = False
         """Whether this batch keeps ``notes`` for the log: gradient norms and verdicts, tensors that are not read."""
         self.notes: dict[str, Tensor] = {}
@@ -93,6 +95,10 @@ class Inpainter(LightningModule, ABC):
     def true_edges(self, image: Images) -> Planes | None:
         """What an oracle is given as ``edges``, taken from the hidden pixels as well; nothing by default."""
         return None
+
+    def networks(self) -> list[nn.Module]:
+        """The networks that a training step runs, each once: what ``compile=true`` compiles."""
+        return [self.get_submodule(name) for pair in self.adversaries.items() for name in pair]
 
     def switches(self) -> dict[str, Any]:
         """Where implementations of the same paper differ: what this model does, for plans, results and reports.
@@ -135,10 +141,14 @@ class Inpainter(LightningModule, ABC):
 
     @contextmanager
     def completing(self) -> Iterator[None]:
-        """Evaluation mode for a while, with the averaged generators, if there are any, in place of those that learn."""
+        """Evaluation mode for a while, with the averaged generators, if there are any, in place of those that learn.
+
+        Uncompiled: images of any size and number are completed, each of which would be compiled for.
+        """
         averages = dict(self.averages or {})
         learning = {name: self.get_submodule(name) for name in averages}
-        with evaluating(self):
+        uncompiled = torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
+        with evaluating(self), uncompiled:
             try:
                 for name, network in averages.items():
                     self.register_module(name, network)

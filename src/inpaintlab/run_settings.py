@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inpaintlab.config import FREE_TO_CHANGE
-from inpaintlab.inpainter import Inpainter
+from inpaintlab.inpainter import Inpainter, require_flag
 
 
 def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_steps(model: Inpainter, cfg: dict[str, Any]) -> None:
-    """Tell the model how its batches become steps, and whether its generators are averaged.
+    """Tell the model how its batches become steps, whether its generators are averaged, and its networks compiled.
 
     No phase, saving or validation may cut the batches of a step apart. So a checkpoint always stands between two steps
     and needs no gradients, which differ from process to process.
@@ -54,6 +54,7 @@ def set_steps(model: Inpainter, cfg: dict[str, Any]) -> None:
                 f"Phase '{phase.name}' has {phase.batches} batches, which is no multiple of accumulate={group}; give "
                 "one, because a step belongs to one phase."
             )
+    model.compiled = require_flag("compile", cfg["compile"])
     model.accumulate, model.gradient_limit, model.average = group, limit, average
 
 

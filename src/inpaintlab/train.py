@@ -22,6 +22,7 @@ from torchmetrics import MetricCollection
 from inpaintlab.averaging import Averaging
 from inpaintlab.broken import Broken
 from inpaintlab.checkpoints import load_checkpoint, load_weights
+from inpaintlab.compiling import Compiling, require_compiler
 from inpaintlab.config import command, plain
 from inpaintlab.data import DataModule
 from inpaintlab.health import Health
@@ -31,7 +32,7 @@ from inpaintlab.journal import Journal, note_finished
 from inpaintlab.logbook import Logbook, Rest
 from inpaintlab.metrics import require_fitting
 from inpaintlab.panels import Panels
-from inpaintlab.precision import chosen_precision, training_precision
+from inpaintlab.precision import chosen_precision, device_type, training_precision
 from inpaintlab.preemption import Preemption
 from inpaintlab.processes import end_with_first, ending_together, require_processes
 from inpaintlab.progress import Progress, print_plan
@@ -88,6 +89,7 @@ def train(
         *scaling,
         Broken(console, run_dir, every.values(), cfg["skip_broken"]),  # before all that keeps or shows what a step left
         Averaging(),  # before all that looks at the averages
+        *([Compiling(console)] if model.compiled else []),
         logbook := Logbook(run_dir),  # before all that takes time of its own
         Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
         checkpoints,
@@ -158,6 +160,8 @@ def build_and_fit(cfg: DictConfig, request: Request) -> None:
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
+    # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces.
+    warnings.filterwarnings("ignore", message=".*grad attribute of a Tensor that is not a leaf.*")
     settings = plain(cfg)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         raise ValueError("A sweep trains each job in a process of its own; use hydra/sweeper=grid, list or optuna.")
@@ -174,6 +178,8 @@ def build_and_fit(cfg: DictConfig, request: Request) -> None:
     model.training_record = training_record(settings) | {"precision": precision}
     set_steps(model, settings)
     require_processes(model, settings["trainer"])
+    if model.compiled:
+        require_compiler(device_type(cfg.trainer.accelerator))
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)

@@ -327,6 +327,10 @@ class EdgeConnect(Inpainter):
         """The feature maps of a target, which no gradient passes."""
         return self.features(image)
 
+    def networks(self) -> list[nn.Module]:
+        """Generators, discriminators and, once it is fetched, VGG-19."""
+        return [*super().networks(), *self.vgg]
+
     def configure_optimizers(self) -> list[Optimizer]:
         """Adam for each of G1, D1, G2, D2."""
         ratios = {
