@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 SHORTEST = 0.1  # seconds that one measurement of short work lasts at least: it is repeated until then
+TOLD_FROM = 1.0  # seconds that a measurement lasts at least for the load of others to mean something beside a tick
 TICKS = 100  # of /proc/stat in a second, as Linux shows them to programs
 
 
@@ -80,7 +81,7 @@ def synchronise(device: torch.device | None) -> None:
 
 @dataclass
 class Load:
-    """The cores that others kept busy while something was measured; None where the system does not tell."""
+    """The cores that others kept busy meanwhile; None where the system does not tell, or the time was short for it."""
 
     cores: float | None = None
 
@@ -91,7 +92,7 @@ class Load:
         start, own = time.perf_counter(), time.process_time()
         yield
         after, wall = _busy(), time.perf_counter() - start
-        if before is not None and after is not None:
+        if before is not None and after is not None and wall >= TOLD_FROM:
             others = (after - before - (time.process_time() - own)) / wall
             self.cores = min(max(0.0, others), float(os.cpu_count() or 1))  # the system counts in ticks, at times late
 
