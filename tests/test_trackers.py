@@ -278,6 +278,30 @@ def test_a_training_that_fails_is_a_failed_run(tmp_path: Path, inits: list[Any])
     assert tracker.run.ended == [1]
 
 
+def test_a_training_that_was_asked_to_end_is_a_preempted_run(tmp_path: Path) -> None:
+    settings = [*tiny("glcic"), "logger=wandb", "name=a", "every.validation=100"]
+    script = (
+        "import signal, sys\n"
+        "import wandb.sdk.wandb_run as runs\n"
+        "from inpaintlab import train\n"
+        "from inpaintlab.inpainter import Inpainter\n"
+        "step, mark = Inpainter.training_step, runs.Run.mark_preempting\n"
+        "def ask(*given):\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    return step(*given)\n"
+        "def told(run):\n"
+        "    print('preempting', run.name)\n"
+        "    mark(run)\n"
+        "Inpainter.training_step, runs.Run.mark_preempting = ask, told\n"
+        "sys.argv[0] = 'inpaintlab train'\n"
+        "train.main()\n"
+    )
+    done = run(sys.executable, "-c", script, *settings, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
+    assert done.returncode == 75, done.stderr
+    assert "asked to end: saved after 1 batches" in done.stdout
+    assert done.stdout.splitlines().count("preempting a") == 1
+
+
 def test_a_run_keeps_its_identity_in_its_folder(tmp_path: Path, inits: list[dict[str, Any]]) -> None:
     for name in ("a", "a", "b"):
         (tmp_path / name).mkdir(exist_ok=True)

@@ -13,6 +13,7 @@ from inpaintlab.inpainter import Inpainter
 from inpaintlab.journal import Journal
 from inpaintlab.saving import Checkpoints
 from inpaintlab.signals import Request
+from inpaintlab.tracking import Tracker
 
 
 @final
@@ -114,6 +115,9 @@ class Preemption(Callback):
         if trainer.is_global_zero:
             told = f"asked to end: saved after {self.checkpoints.saved:,} batches; the same command goes on from there"
             self.console.print(told, highlight=False, soft_wrap=True)
+            for tracker in trainer.loggers:
+                if isinstance(tracker, Tracker):
+                    tracker.pause()
         sys.exit(code if trainer.local_rank == 0 else 0)
 
 

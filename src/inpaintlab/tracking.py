@@ -65,6 +65,9 @@ class Tracker(Logger, ABC):
     def _keep_checkpoints(self, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]]) -> None:
         """Keep files by what they are called, each with facts about it; a tracker that cannot does nothing."""
 
+    def _pause(self) -> None:
+        """Note that the run ends because it was asked to and goes on later; a tracker that cannot does nothing."""
+
     # --- what a run calls -----------------------------------------------------------------------------------------
 
     def start(self, iteration: int = 0) -> None:
@@ -96,6 +99,10 @@ class Tracker(Logger, ABC):
     def keep_checkpoints(self, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]]) -> None:
         """Keep checkpoints by what they are called (``best``, ``last``), where files are kept."""
         self._try(lambda: self._keep_checkpoints(files, facts))
+
+    def pause(self) -> None:
+        """Note that the run is about to end because it was asked to, and goes on later."""
+        self._try(self._pause)
 
     def finalize(self, status: str) -> None:
         """Close at the end of a training: ``success`` or ``failed``."""

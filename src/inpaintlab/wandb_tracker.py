@@ -168,6 +168,9 @@ class WandbTracker(Tracker):
         for name, file in files.items():
             self.keep("model", "model", [file], [name], facts[name])
 
+    def _pause(self) -> None:
+        self.run.mark_preempting()
+
     def _finish(self, succeeded: bool) -> None:
         self.run.finish(exit_code=0 if succeeded else 1)
 
