@@ -747,8 +747,8 @@ def logged_scores(folder: Path, version: int) -> list[tuple[int, float]]:
     return [(int(row[step]) + 1, float(row[column])) for row in rows if row[column]]
 
 
-def run_sweep(folder: Path, *settings: str) -> subprocess.CompletedProcess[str]:
-    return run(SCRIPT, "train", "-m", *SHORT, *settings, cwd=folder, home=folder / "home")
+def run_sweep(folder: Path, *settings: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run(SCRIPT, "train", "-m", *SHORT, *settings, cwd=folder, home=folder / "home", **variables)
 
 
 @pytest.mark.slow
@@ -819,7 +819,8 @@ def test_submitit_runs_the_jobs(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_each_job_starts_its_own_processes_and_no_child_repeats_the_sweep(tmp_path: Path) -> None:
     parallel = ["trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true"]
-    done = run_sweep(tmp_path, "name=a", "seed=1,2", *parallel)
+    slurm = {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1", "SLURM_JOB_NAME": "a"}  # as submitit's jobs have them
+    done = run_sweep(tmp_path, "name=a", "seed=1,2", *parallel, **slurm)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]  # no folder of a child's own sweep
     assert {path.name for path in (tmp_path / "runs/a").iterdir()} == {"seed-1", "seed-2", "sweep.json"}

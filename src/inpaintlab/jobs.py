@@ -187,6 +187,7 @@ def run(cfg: DictConfig) -> None:
     command = [sys.executable, "-m", "inpaintlab.train", *_flags(hydra), *hydra.overrides.task]
     variables = os.environ | {PARENT: str(os.getpid())}
     variables.setdefault("WANDB_RUN_GROUP", folder.parent.name)
+    variables.pop("SLURM_NTASKS", None)  # or Lightning would wait for SLURM to start a process a device
     with (folder / _OUTPUT).open("ab") as output:
         begin = output.tell()
         process = subprocess.Popen(
