@@ -13,6 +13,7 @@ from benchmarks.timing import summary
 
 matplotlib.use("agg")
 from matplotlib import pyplot
+from matplotlib.ticker import LogLocator, NullFormatter
 
 PHASES = (("edgeconnect", "inpaint"), ("glcic", "joint"))
 STEPS = 3  # the first does not count
@@ -60,6 +61,10 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
         low, high = axis.get_xlim()
         bottom = axis.get_ylim()[0]
         axis.plot([low, high], [bottom, bottom * high / low], ":", color="gray", label="linear")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            side.set_major_formatter("{x:g}")
+            side.set_minor_formatter(NullFormatter())
     axes[0].legend(fontsize=7)
     figure.savefig(file, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
