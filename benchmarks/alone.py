@@ -1,7 +1,5 @@
 """One side of a step in a process of its own: its peak memory, and its time where nothing is compared."""
 
-import ctypes
-import gc
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -16,10 +14,7 @@ from benchmarks.process import quieten
 from benchmarks.settings import Settings
 from benchmarks.sides import Batch, Case, build_ours, build_plain, fit, torch_defaults
 from benchmarks.timing import seconds, synchronise
-
-_CLEAR_REFS = Path("/proc/self/clear_refs")
-_STATUS = Path("/proc/self/status")
-_FORGET_PEAK = "5"  # proc(5): sets the high-water mark of the resident memory back to what is resident now
+from inpaintlab.peak_memory import peak, reset_peak
 
 
 def measure(case: Case, variant: str | None, steps: int, root: Path, settings: Settings) -> dict[str, Any]:
@@ -56,7 +51,7 @@ def _run(case: Case, variant: str | None, steps: int, root: Path, settings: Sett
     torch.set_num_threads(settings.threads)
     device = settings.torch_device
     batch = photographs.to(device, photographs.batch(root, case.size, case.batch))
-    before = _forget_peak(device)
+    before = reset_peak(device)
     if variant is None:
         plain = build_plain(case, settings.width).to(device)
         plain.prepare()
@@ -67,28 +62,4 @@ def _run(case: Case, variant: str | None, steps: int, root: Path, settings: Sett
         ours, build_trainer = build_ours(case, settings, variant, steps)
         fit(ours, build_trainer, batch, case.size, clock)
         times = clock.seconds
-    return {"seconds": times, "peak_bytes": None if before is None else _peak(device) - before}
-
-
-def _forget_peak(device: torch.device) -> int | None:
-    """Bytes in use now, from which the peak counts."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    try:
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed would be used again without the process growing
-        _CLEAR_REFS.write_text(_FORGET_PEAK)
-        return _kilobytes("VmRSS") * 1024
-    except (AttributeError, LookupError, OSError):
-        return None
-
-
-def _peak(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _kilobytes("VmHWM") * 1024
-
-
-def _kilobytes(line: str) -> int:
-    told = dict(entry.split(":", 1) for entry in _STATUS.read_text(encoding="ascii").splitlines())
-    return int(told[line].split()[0])
+    return {"seconds": times, "peak_bytes": None if before is None else peak(device) - before}

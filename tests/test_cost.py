@@ -1,12 +1,14 @@
 """What a completion costs, against convolutions and tensors that are counted by hand."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from conftest import Builder, state_of
-from inpaintlab import cost
+from inpaintlab import cost, peak_memory
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.shapes import Images, Planes
 
@@ -88,14 +90,14 @@ def test_a_classical_method_has_a_time_but_no_parameters(built: Builder, name: s
     assert found["milliseconds"] > 0
 
 
-@pytest.mark.skipif(not cost._CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
+@pytest.mark.skipif(not peak_memory.CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
 @pytest.mark.parametrize("outside_torch", [False, True])
 def test_peak_memory_is_what_a_batch_holds_at_most(outside_torch: bool) -> None:
     found = cost.measure(Hoarder(200, outside_torch=outside_torch), 16, 1, CPU)
     assert found["peak_memory_bytes"] == pytest.approx(200 * MEBIBYTE, rel=0.05)
 
 
-@pytest.mark.skipif(not cost._CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
+@pytest.mark.skipif(not peak_memory.CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
 def test_what_was_held_before_does_not_count() -> None:
     before = torch.ones(400 * MEBIBYTE, dtype=torch.uint8)
     del before
@@ -103,7 +105,7 @@ def test_what_was_held_before_does_not_count() -> None:
     assert found["peak_memory_bytes"] < 50 * MEBIBYTE
 
 
-@pytest.mark.skipif(not cost._CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
+@pytest.mark.skipif(not peak_memory.CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
 def test_memory_that_was_freed_before_is_counted_when_it_is_used_again() -> None:
     large = torch.ones(30 * MEBIBYTE, dtype=torch.uint8)
     del large  # from now on the C library keeps freed blocks up to this size
@@ -114,7 +116,7 @@ def test_memory_that_was_freed_before_is_counted_when_it_is_used_again() -> None
 
 
 def test_a_system_that_does_not_tell_the_peak_gives_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cost, "_CLEAR_REFS", cost.Path("/nowhere/clear_refs"))
+    monkeypatch.setattr(peak_memory, "CLEAR_REFS", Path("/nowhere/clear_refs"))
     assert cost.measure(Hoarder(1), 16, 1, CPU)["peak_memory_bytes"] is None
 
 

@@ -1,10 +1,7 @@
 """What a completion costs: parameters, multiply-accumulates, time and memory, measured on the machine at hand."""
 
-import ctypes
-import gc
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,16 +11,13 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.peak_memory import peak, reset_peak
 from inpaintlab.pictures import image_tensor
 from inpaintlab.shapes import Images, Planes
 from inpaintlab.sources import Toy
 
 FEWEST, MOST = 3, 20  # how often a batch is completed for the median time
 SECONDS = 2.0  # no further repeat starts after this, once there are FEWEST
-
-_CLEAR_REFS = Path("/proc/self/clear_refs")
-_STATUS = Path("/proc/self/status")
-_FORGET_PEAK = "5"  # what sets the high-water mark of a process back to its present size: proc(5), clear_refs
 
 
 def measure(
@@ -108,7 +102,7 @@ class _Parameters(TorchDispatchMode):
 
 def _time(model: Inpainter, image: Images, mask: Planes, blended: bool) -> tuple[float, int | None]:
     """The median of the seconds that a batch takes, and the most memory that a batch took."""
-    before = _reset_peak(image.device)
+    before = reset_peak(image.device)
     took: list[float] = []
     while len(took) < FEWEST or (sum(took) < SECONDS and len(took) < MOST):
         started = time.perf_counter()
@@ -116,33 +110,4 @@ def _time(model: Inpainter, image: Images, mask: Planes, blended: bool) -> tuple
         if image.is_cuda:
             torch.cuda.synchronize(image.device)
         took.append(time.perf_counter() - started)
-    return statistics.median(took), None if before is None else max(0, _peak(image.device) - before)
-
-
-def _reset_peak(device: torch.device) -> int | None:
-    """Forget the highest use of memory so far; the bytes in use now, or None where the system keeps no such mark."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    if not _CLEAR_REFS.exists():
-        return None
-    try:
-        # freed memory that the C library keeps would be used again without the process growing
-        ctypes.CDLL(None).malloc_trim(0)
-        _CLEAR_REFS.write_text(_FORGET_PEAK)
-        return _kilobytes("VmRSS") * 1024
-    except (AttributeError, LookupError, OSError):
-        return None
-
-
-def _peak(device: torch.device) -> int:
-    """The most bytes in use since ``_reset_peak``."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _kilobytes("VmHWM") * 1024
-
-
-def _kilobytes(line: str) -> int:
-    """A number of this process's status. Raises a LookupError where the system does not tell it."""
-    told = dict(entry.split(":", 1) for entry in _STATUS.read_text().splitlines())
-    return int(told[line].split()[0])
+    return statistics.median(took), None if before is None else max(0, peak(image.device) - before)
