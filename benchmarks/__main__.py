@@ -32,6 +32,11 @@ def main(arguments: list[str]) -> None:
         document(json.loads(Path(chosen.render).read_text(encoding="utf-8")))
         return
     results = measure(chosen, arguments)
+    if not any(results[part] for part in ("steps", "left_out", "work", "growth")):
+        raise SystemExit(
+            f"benchmarks: no case's name holds one of {', '.join(chosen.cases)}; give parts of names such as "
+            "steps/edgeconnect/inpaint/256x1, edges, masks, loader, metrics, completion or growth."
+        )
     kind = "" if chosen.whole else "-quick" if chosen.quick else "-partial"
     file = Path(chosen.out) / f"{chosen.device}{kind}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -204,6 +204,12 @@ def test_a_process_of_its_own_tells_the_memory_of_a_side(pictures: Path) -> None
 # ---------------------------------------------------------------------------------------------------- settings
 
 
+def test_a_name_that_no_case_holds_is_told_and_writes_nothing(here: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no case's name holds one of edgs; give parts of names such as"):
+        main_module.main(["cases=[edgs]", "quick=true", "device=cpu", f"out={here}"])
+    assert not list(here.glob("*.json"))
+
+
 def test_settings_name_what_they_do_not_understand() -> None:
     with pytest.raises(ValueError, match=r"speed=1 is not understood .* there are quick, cases"):
         settings.read(["speed=1"])
