@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from inpaintlab.layers import (
     InstanceNorm,
+    ReflectionPad2d,
     SteadyConv2d,
     SteadyConvTranspose2d,
     SteadyLinear,
@@ -74,6 +75,43 @@ def test_spectral_norm_is_torchs_and_stays_in_float32(monkeypatch: pytest.Monkey
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert ours.train().weight.dtype == torch.float32
     assert enabled == [False, False, False]  # u, v, and the singular value
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 3), nn.ConvTranspose2d(3, 5, 4, 2, 1)])
+def test_spectral_norms_gradient_is_torchs_in_every_layout(layer: Any, layout: torch.memory_format) -> None:
+    theirs, ours = copy.deepcopy(layer).double(), copy.deepcopy(layer).double()
+    torch.manual_seed(3)
+    spectrally_normalised(ours).to(memory_format=layout)
+    torch.manual_seed(3)
+    nn.utils.parametrizations.spectral_norm(theirs)
+    image, upstream = torch.rand(2, 3, 9, 9).double(), None
+    for mode in (True, True, False):  # gradients add up over three passes with other vectors each
+        outputs = [norm.train(mode)(image) for norm in (ours, theirs)]
+        upstream = torch.randn_like(outputs[0])
+        torch.testing.assert_close(outputs[0], outputs[1], atol=1e-12, rtol=0)
+        (outputs[0] * upstream).sum().backward()
+        (outputs[1] * upstream).sum().backward()
+    one, other = (norm.parametrizations.weight.original for norm in (ours, theirs))
+    assert float(other.grad.norm()) > 1
+    torch.testing.assert_close(one.grad, other.grad, atol=1e-11, rtol=0)
+    assert one.grad.stride() == one.stride()
+    for name, buffer in theirs.named_buffers():
+        torch.testing.assert_close(ours.get_buffer(name), buffer, atol=1e-12, rtol=0)
+
+
+def test_a_mirrored_border_is_not_widened_by_mixed_precision() -> None:
+    image = torch.randn(2, 3, 8, 9).bfloat16().contiguous(memory_format=torch.channels_last)
+    ours, theirs = image.clone().requires_grad_(), image.float().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        padded = ReflectionPad2d(3)(ours)
+    expected = nn.ReflectionPad2d(3)(theirs)
+    assert padded.dtype == torch.bfloat16
+    assert padded.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(padded.float(), expected)
+    padded.backward(torch.ones_like(padded))
+    expected.backward(torch.ones_like(expected))
+    assert torch.equal(ours.grad.float(), theirs.grad)  # whole numbers from 1 to 4
 
 
 def test_instance_norm_has_no_parameters_and_no_state() -> None:

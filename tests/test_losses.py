@@ -25,6 +25,7 @@ from inpaintlab.losses import (
     hole_l1,
     hole_mse,
     l1_per_hole,
+    mean_absolute_difference,
     perceptual,
     style,
     weigh,
@@ -360,6 +361,35 @@ def test_perceptual_sums_the_mean_differences_of_its_five_layers() -> None:
     output = {name: torch.full((1, 2, 2, 2), 2.0**i) for i, name in enumerate(PERCEPTUAL_LAYERS)}
     output |= {name: torch.full((1, 2, 2, 2), 1e3) for name in STYLE_LAYERS}
     assert perceptual(output, image).item() == pytest.approx(1 + 2 + 4 + 8 + 16)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_grams_gradient_is_the_one_that_autograd_finds(layout: torch.memory_format) -> None:
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(2, 4, 3, 5, generator=generator).double()
+    upstream = torch.randn(2, 4, 4, generator=generator).double()  # not symmetric
+    ours, plain = features.clone(memory_format=layout).requires_grad_(), features.clone().requires_grad_()
+    (gram(ours) * upstream).sum().backward()
+    (torch.einsum("bchw,bdhw->bcd", plain, plain) / 60 * upstream).sum().backward()
+    torch.testing.assert_close(ours.grad, plain.grad, atol=1e-14, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_mean_absolute_differences_and_their_gradients_are_torchs(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(3)
+    features, target = (torch.randn(2, 8, 16, 16, generator=generator).to(dtype) for _ in range(2))
+    target[0, 0] = features[0, 0]  # where nothing differs, no gradient flows
+    wide = torch.promote_types(dtype, torch.float32)
+    ours, plain = features.clone().requires_grad_(), features.to(wide).requires_grad_()
+    loss, expected = mean_absolute_difference(ours, target), F.l1_loss(plain, target.to(wide))
+    assert loss.dtype == wide
+    rounding = 2e-4 if dtype == torch.bfloat16 else 1e-6  # of each difference by 2^-9 at most, and these cancel
+    torch.testing.assert_close(loss, expected, atol=0, rtol=rounding)
+    (3 * loss).backward()
+    (3 * expected).backward()
+    assert torch.equal(ours.grad, plain.grad.to(dtype))
+    assert torch.equal(ours.grad == 0, features == target)
+    assert int((ours.grad == 0).sum()) >= 256
 
 
 def test_style_sums_the_mean_gram_differences_of_its_four_layers() -> None:

@@ -1,5 +1,6 @@
 """Which precision a run trains in, and the one loss scale that the optimizers of a step share in float16."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,61 @@ def test_a_run_and_its_checkpoint_say_what_was_chosen(tmp_path: Path) -> None:
     assert checkpoint(tmp_path / "runs/a")["inpaintlab"]["training"]["precision"] == "32-true"
 
 
+# --- what mixed precision lays out and rounds ------------------------------------------------------------------------
+
+
+class Layouts(Callback):
+    """How the weights of convolutions and what Adam keeps of them lie in memory when the first batch begins."""
+
+    def __init__(self, kept_before: torch.memory_format | None = None) -> None:
+        self.kept_before = kept_before
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Put states of an older run into the optimizers, each element another number."""
+        for optimizer in trainer.optimizers if self.kept_before else ():
+            for parameter in optimizer.param_groups[0]["params"]:
+                kept = torch.arange(parameter.numel(), dtype=torch.float32).view(parameter.shape) / parameter.numel()
+                if kept.dim() == 4:
+                    kept = kept.contiguous(memory_format=self.kept_before)
+                optimizer.state[parameter] = {"step": torch.tensor(1.0), "exp_avg": kept, "exp_avg_sq": kept.clone()}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        kept = {p: state for optimizer in trainer.optimizers for p, state in optimizer.state.items()}
+        strides = [p.stride() for p in kept]
+        assert [state[name].stride() for state in kept.values() for name in ("exp_avg", "exp_avg_sq")] == [
+            stride for stride in strides for _ in range(2)
+        ]
+        self.turned = [
+            p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous()
+            for p in pl_module.parameters()
+            if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1
+        ]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_mixed_precision_alone_turns_edgeconnects_weights_and_rounds_its_vgg_once(
+    built: Builder, precision: str, dtype: torch.dtype
+) -> None:
+    model, layouts = built("edgeconnect", *lengths(inpaint=1)), Layouts()
+    fit(model, precision, more=[layouts])
+    assert len(layouts.turned) > 50
+    assert set(layouts.turned) == {precision != "32-true"}
+    assert {p.dtype for p in model.vgg[0].parameters()} == {dtype}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_adams_memory_of_a_run_is_turned_with_the_weights(built: Builder) -> None:
+    """Its fused step walks through memory: laid out otherwise, elements would be taken for each other, unasked."""
+    ends = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        model = built("edgeconnect", *lengths(inpaint=1), "model.learning_rate=1e-2")
+        fit(model, "bf16-mixed", more=[Layouts(kept_before=layout)])
+        ends.append(state_of(model))
+    assert ends[0].keys() == ends[1].keys()
+    for name, value in ends[0].items():
+        assert torch.equal(value, ends[1][name]), name
+
+
 # --- float16 ---------------------------------------------------------------------------------------------------------
 
 
@@ -93,7 +149,9 @@ class Gradients(Callback):
         self.scales.append(float(trainer.precision_plugin.state_dict().get("scale", 1.0)))
 
 
-def fit(model: Inpainter, precision: str, start: float | None = None, grow: int = 2000) -> Gradients:
+def fit(
+    model: Inpainter, precision: str, start: float | None = None, grow: int = 2000, more: Sequence[Callback] = ()
+) -> Gradients:
     """Train to the end; ``start`` and ``grow`` set the loss scale and the steps after which it doubles."""
     arguments, callbacks = training_precision(precision, "cpu")
     if start is not None:
@@ -101,7 +159,7 @@ def fit(model: Inpainter, precision: str, start: float | None = None, grow: int 
         arguments["plugins"][0].load_state_dict(state)
     seen = Gradients()
     trainer = instantiate(compose_train("trainer=cpu").trainer)(
-        callbacks=[*callbacks, seen], logger=False, limit_val_batches=0, **arguments
+        callbacks=[*callbacks, *more, seen], logger=False, limit_val_batches=0, **arguments
     )
     trainer.fit(model, datamodule=toy_data(), weights_only=True)
     return seen

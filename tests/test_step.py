@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning import Trainer
 from torch import Tensor, nn
 
 from conftest import Builder
@@ -140,6 +141,10 @@ def of_edgeconnect(model: EdgeConnect, stage: str, precision: torch.dtype) -> tu
     expected = plain(exact, {name: value.double() for name, value in batch.items()})
     if precision == torch.float64:
         return expected, ours(exact, {name: value.double() for name, value in batch.items()})
+    if precision == torch.bfloat16:
+        model.trainer = Trainer(precision="bf16-mixed", accelerator="cpu", logger=False, enable_checkpointing=False)
+        model.configure_model()
+        model.on_fit_start()
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16, cache_enabled=False):
         return expected, ours(model, batch)
 

@@ -184,6 +184,17 @@ class Inpainter(LightningModule, ABC):
 
     # --- Lightning -------------------------------------------------------------------------------------------------
 
+    def on_train_start(self) -> None:
+        """Lay restored states of the optimizers out as their parameters, which fused steps take for granted.
+
+        They differ after a run that began in another precision; torch's Adam would then mix up the elements unasked.
+        """
+        for optimizer in self.trainer.optimizers:
+            for parameter, state in optimizer.state.items():
+                for name, value in state.items():
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        state[name] = torch.empty_like(parameter).copy_(value)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Losses:
         """Run ``learn`` at the schedule's position, count the batch and log it when its time has come.
 

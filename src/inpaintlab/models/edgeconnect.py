@@ -13,8 +13,17 @@ from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
-from inpaintlab.layers import InstanceNorm, ThinConv2d, at_least_float32, channels, laid_out, spectrally_normalised
+from inpaintlab.layers import (
+    InstanceNorm,
+    ReflectionPad2d,
+    ThinConv2d,
+    at_least_float32,
+    channels,
+    laid_out,
+    spectrally_normalised,
+)
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
+from inpaintlab.precision import ROUNDED
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
 
@@ -372,10 +381,20 @@ class EdgeConnect(Inpainter):
         if stage == "fit" and painting and looking and not self.vgg:
             self.vgg = (VGG19(self.vgg_weights, self.width, self.vgg_normalised),)
 
+    def configure_model(self) -> None:
+        """In mixed precision, lay the weights out as ``laid_out`` does the pictures.
+
+        So convolutions need not turn them around, nor their gradients.
+        """
+        if self.trainer.precision in ROUNDED:
+            self.to(memory_format=torch.channels_last)
+
     def on_fit_start(self) -> None:
-        """Move the VGG-19, which Lightning does not see, to where the networks are."""
+        """Move the VGG-19, which Lightning does not see, to where the networks are, and round it once for all steps."""
         for network in self.vgg:
             network.to(self.device)
+            if self.trainer.precision in ROUNDED:
+                network.layers.to(ROUNDED[self.trainer.precision]).to(memory_format=torch.channels_last)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete the batch, and score G1's edges in the hole against the whole image's, at threshold 0.5."""
@@ -400,14 +419,14 @@ def _generator(incoming: int, outgoing: int, width: float, spectral: bool) -> nn
     wrap = spectrally_normalised if spectral else _as_it_is
     middle = [ResidualBlock(c256, spectral) for _ in range(8)]
     return nn.Sequential(
-        nn.ReflectionPad2d(3),
+        ReflectionPad2d(3),
         *_block(wrap(_initialised(nn.Conv2d(incoming, c64, 7))), c64),
         *_block(wrap(_initialised(nn.Conv2d(c64, c128, 4, 2, 1))), c128),
         *_block(wrap(_initialised(nn.Conv2d(c128, c256, 4, 2, 1))), c256),
         *middle,
         *_block(wrap(_initialised(nn.ConvTranspose2d(c256, c128, 4, 2, 1))), c128),
         *_block(wrap(_initialised(nn.ConvTranspose2d(c128, c64, 4, 2, 1))), c64),
-        nn.ReflectionPad2d(3),
+        ReflectionPad2d(3),
         _initialised(ThinConv2d(c64, outgoing, 7)),
     )
 
@@ -419,9 +438,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         wrap = spectrally_normalised if spectral else _as_it_is
         self.block = nn.Sequential(
-            nn.ReflectionPad2d(2),
+            ReflectionPad2d(2),
             *_block(wrap(_initialised(nn.Conv2d(width, width, 3, dilation=2, bias=not spectral))), width),
-            nn.ReflectionPad2d(1),
+            ReflectionPad2d(1),
             wrap(_initialised(nn.Conv2d(width, width, 3, bias=not spectral))),
             InstanceNorm(width),
         )
