@@ -14,6 +14,7 @@ from benchmarks.process import quieten
 from benchmarks.settings import Settings
 from benchmarks.sides import Batch, Case, build_ours, build_plain, fit, torch_defaults
 from benchmarks.timing import seconds, synchronise
+from inpaintlab.freed_memory import keep_freed_memory
 from inpaintlab.peak_memory import peak, reset_peak
 
 
@@ -58,6 +59,8 @@ def _run(case: Case, variant: str | None, steps: int, root: Path, settings: Sett
         with torch_defaults():
             times = [seconds(lambda: plain.step(case.phase, batch), device) for _ in range(steps)]
     else:
+        if settings.keep_freed and device.type == "cpu":
+            keep_freed_memory()
         clock = _Clock(device)
         ours, build_trainer = build_ours(case, settings, variant, steps)
         fit(ours, build_trainer, batch, case.size, clock)

@@ -28,6 +28,8 @@ class Settings:
     variants: of our steps, each measured against the plain step in float32.
     shapes: of training batches, side x batch; by default 256x1 and 128x4, on a GPU 256x8, 256x32 and 256x96.
     width: of all networks; 1 is the papers'.
+    keep_freed: let our step, where it has a process of its own (memory, growth), keep freed memory on a CPU as
+        `inpaintlab train` does. Both sides of a pair have what the system's C library does by itself.
     images: a folder of JPEG files; by default the photographs inside scikit-image, saved as such.
     side: the shorter side of those, in pixels.
     out: the folder of the results in JSON.
@@ -44,6 +46,7 @@ class Settings:
     variants: list[str] = field(default_factory=lambda: ["float32", "bf16"])
     shapes: list[str] = field(default_factory=list)
     width: float = 1.0
+    keep_freed: bool = True
     images: str | None = None
     side: int = 512
     out: str = "benchmarks/results"
@@ -59,7 +62,7 @@ class Settings:
     @property
     def whole(self) -> bool:
         """Whether everything is measured as the papers have it, so that the tables may go into the documentation."""
-        return not self.quick and not self.cases and self.width == 1
+        return not self.quick and not self.cases and self.keep_freed and self.width == 1
 
     @property
     def training_shapes(self) -> list[tuple[int, int]]:

@@ -10,8 +10,6 @@ from inpaintlab.inpainter import Inpainter
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
 _NAMES = {"32": "32-true", "64": "64-true"}
-ROUNDED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""The numbers in which a mixed precision convolves."""
 
 
 def device_type(accelerator: str) -> str:

@@ -25,6 +25,7 @@ from inpaintlab.checkpoints import load_checkpoint, load_weights
 from inpaintlab.compiling import Compiling, require_compiler
 from inpaintlab.config import command, plain
 from inpaintlab.data import DataModule
+from inpaintlab.freed_memory import keep_freed_memory
 from inpaintlab.health import Health
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.jobs import PARENT, end_with_parent, held
@@ -184,6 +185,8 @@ def build_and_fit(cfg: DictConfig, request: Request) -> None:
     data.check()  # before anything is written
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
     torch.set_float32_matmul_precision("high")
+    if device_type(cfg.trainer.accelerator) == "cpu":
+        keep_freed_memory()
     with full_disk_named(run_dir):
         train(settings, model, data, instantiate(cfg.trainer), run_dir, request)
 

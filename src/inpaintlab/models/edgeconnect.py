@@ -14,6 +14,7 @@ from torchmetrics.classification import BinaryPrecision, BinaryRecall
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
 from inpaintlab.layers import (
+    ROUNDED,
     InstanceNorm,
     ReflectionPad2d,
     ThinConv2d,
@@ -23,7 +24,6 @@ from inpaintlab.layers import (
     spectrally_normalised,
 )
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
-from inpaintlab.precision import ROUNDED
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
 
@@ -387,14 +387,14 @@ class EdgeConnect(Inpainter):
         So convolutions need not turn them around, nor their gradients.
         """
         if self.trainer.precision in ROUNDED:
-            self.to(memory_format=torch.channels_last)
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def on_fit_start(self) -> None:
         """Move the VGG-19, which Lightning does not see, to where the networks are, and round it once for all steps."""
         for network in self.vgg:
             network.to(self.device)
             if self.trainer.precision in ROUNDED:
-                network.layers.to(ROUNDED[self.trainer.precision]).to(memory_format=torch.channels_last)
+                network.layers.to(ROUNDED[self.trainer.precision]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete the batch, and score G1's edges in the hole against the whole image's, at threshold 0.5."""
