@@ -191,10 +191,13 @@ def test_the_weight_of_the_smoothing_is_scipys_to_the_last_bit_all_round_a_hole(
     usable = np.ones((40, 50), bool)
     usable[hole[0] : hole[1], hole[2] : hole[3]] = False
     expected = ndimage.gaussian_filter(usable.astype(float), 1.5, mode="constant") + np.finfo(float).eps
-    taps, whole = edges_on_cpu.gaussian_taps(1.5), edges_on_cpu._whole_weight(40, 50, 1.5)
-    *scratch, result = edges_on_cpu._memory.arrays(4, 10_000)
-    found = edges_on_cpu._with_weight_near_unusable(whole[3:38], usable, 3, taps, tuple(scratch), result)
-    assert np.array_equal(found, expected[3:38])
+    whole = edges_on_cpu._whole_weight(40, 50, 1.5)
+    exact, nearly = (
+        edges_on_cpu._with_weight_near_unusable(whole[3:38], usable, 3, 1.5, gaussian)
+        for gaussian in (edges_on_cpu._gaussian_by_scipy, edges_on_cpu._gaussian_by_opencv)
+    )
+    assert np.array_equal(exact, expected[3:38])
+    np.testing.assert_allclose(nearly, expected[3:38], rtol=1e-14, atol=0)
 
 
 def test_threads_do_not_disturb_each_other(photographs):
