@@ -136,7 +136,7 @@ def _peaks_and_gap(
     down, right = _sobel(a, line, b, c, d, e)
     size, square = a[: len(down)], b[: len(down)]
     if doubt:  # in a quarter of the time, rounded otherwise
-        cv2.magnitude(down, right, magnitude=size)
+        cv2.magnitude(*(numbers.reshape(-1, line) for numbers in (down, right, size)))
     else:
         np.add(np.multiply(down, down, out=size), np.multiply(right, right, out=square), out=size)
         np.sqrt(size, out=size)
