@@ -27,6 +27,7 @@ from inpaintlab.config import CONF
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.gray_metrics import PSNRGray, SSIMUniform51Gray
 from inpaintlab.masks import Mask, sample_generator
+from inpaintlab.metrics import score
 
 TOGETHER = 8  # pictures of a batch
 ROUNDS = 7  # of short work; more than of steps
@@ -188,17 +189,17 @@ def _published_batches(files: list[Path], mask_paths: list[Path] | None, size: i
 
 
 def metrics(image: Tensor, mask: Tensor) -> Iterator[Work]:
-    """PSNR and SSIM with a window of 51, both in gray."""
+    """PSNR and SSIM with a window of 51, both in gray, as an evaluation takes them."""
     if image.shape[-1] < SSIMUniform51Gray.smallest:
         return
     generator = torch.Generator().manual_seed(1)
     output = torch.where(mask > 0.5, torch.rand(image.shape, generator=generator), image)
     pairs = [[picture.permute(1, 2, 0).double().numpy() for picture in side] for side in (output, image)]
-    kinds = [PSNRGray(), SSIMUniform51Gray()]
+    kinds = {kind.name: kind for kind in (PSNRGray(), SSIMUniform51Gray())}
     yield Work(
         "metrics/psnr and ssim51",
         len(image),
-        lambda: [kind.measure(output, image, mask) for kind in kinds],
+        lambda: score(kinds, output, image, mask),
         lambda: [loader.scores(ours, truth) for ours, truth in zip(*pairs, strict=True)],
         "scikit-image",
     )
