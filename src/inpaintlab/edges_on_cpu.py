@@ -1,4 +1,4 @@
-"""Canny's detector on one image in NumPy: what `inpaintlab.edges.canny` runs on a CPU.
+"""Canny's detector on one image in NumPy and OpenCV: what `inpaintlab.edges.canny` runs on a CPU.
 
 Torch needs about twice the time for the same sums, more where each takes fresh memory. So an image is worked through
 in strips of rows, in memory that a thread keeps and that about fits a core's cache. Arrays are flat, with repeated
