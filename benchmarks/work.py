@@ -1,6 +1,6 @@
 """What surrounds a training step, each beside what the published code takes for it: a case a name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from jaxtyping import Float
 from PIL import Image
 from skimage.feature import canny as canny_of_scikit_image
 from torch import Tensor
@@ -26,6 +27,7 @@ from inpaintlab.config import CONF
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.gray_metrics import PSNRGray, SSIMUniform51Gray
 from inpaintlab.masks import Mask, sample_generator
+from inpaintlab.metrics import score
 
 TOGETHER = 8  # pictures of a batch
 ROUNDS = 7  # of short work; more than of steps
@@ -48,7 +50,7 @@ def cases(root: Path, folder: Path, settings: Settings) -> Iterator[Work]:
     """All of them; what is wanted of the generator alone is built. ``folder`` is for files that some need."""
     size = 64 if settings.quick else 256
     batch = photographs.batch(root, size, TOGETHER)
-    yield from edges(batch["gray"], settings.torch_device)
+    yield from edges(batch["gray"], strokes(size, TOGETHER), settings.torch_device)
     yield from masks(folder, size)
     yield from loading(root, folder, size)
     yield from metrics(batch["image"], batch["mask"])
@@ -95,24 +97,25 @@ def threads(count: int) -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
-def edges(gray: Tensor, device: torch.device) -> Iterator[Work]:
-    """Canny's edges at sigma 2."""
+def edges(gray: Tensor, holes: Tensor, device: torch.device) -> Iterator[Work]:
+    """Canny's edges at sigma 2, of whole pictures and of what is known beside irregular holes."""
     arrays = [picture[0].double().numpy() for picture in gray]
-    for count in (1, TOGETHER):
-        some = gray[:count].to(device)
-        yield Work(
-            f"edges/{gray.shape[-1]}x{count}",
-            count,
-            partial(canny, some, 2.0),
-            partial(_each_edges, arrays[:count]),
-            "scikit-image",
-            on_device=True,
-        )
+    for ending, known in (("", None), ("/masked", 1 - holes)):
+        for count in (1, TOGETHER):
+            usable = None if known is None else [one[0].numpy() > 0.5 for one in known[:count]]
+            yield Work(
+                f"edges/{gray.shape[-1]}x{count}{ending}",
+                count,
+                partial(canny, gray[:count].to(device), 2.0, None if known is None else known[:count].to(device)),
+                partial(_each_edges, arrays[:count], usable or [None] * count),
+                "scikit-image",
+                on_device=True,
+            )
 
 
-def _each_edges(pictures: list[np.ndarray]) -> None:
-    for picture in pictures:
-        canny_of_scikit_image(picture, sigma=2.0)
+def _each_edges(pictures: list[np.ndarray], usable: Sequence[np.ndarray | None]) -> None:
+    for picture, mask in zip(pictures, usable, strict=True):
+        canny_of_scikit_image(picture, sigma=2.0, mask=mask)
 
 
 def masks(folder: Path, size: int) -> Iterator[Work]:
@@ -136,12 +139,16 @@ def mask_files(folder: Path) -> Path:
     kept = folder / "masks"
     if not kept.is_dir():
         kept.mkdir()
-        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-            strokes = instantiate(compose("train", overrides=["mask=strokes"]).mask)
-        for number in range(16):
-            hole = strokes(512, 512, sample_generator("benchmark's files", number))
+        for number, hole in enumerate(strokes(512, 16)):
             Image.fromarray((hole[0] * 255).byte().numpy()).save(kept / f"{number:02d}.png")
     return kept
+
+
+def strokes(size: int, count: int) -> Float[Tensor, "{count} 1 {size} {size}"]:
+    """Irregular holes, always the same."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        mask = instantiate(compose("train", overrides=["mask=strokes"]).mask)
+    return torch.stack([mask(size, size, sample_generator("benchmark's files", number)) for number in range(count)])
 
 
 def loading(root: Path, folder: Path, size: int) -> Iterator[Work]:
@@ -182,17 +189,17 @@ def _published_batches(files: list[Path], mask_paths: list[Path] | None, size: i
 
 
 def metrics(image: Tensor, mask: Tensor) -> Iterator[Work]:
-    """PSNR and SSIM with a window of 51, both in gray."""
+    """PSNR and SSIM with a window of 51, both in gray, as an evaluation takes them."""
     if image.shape[-1] < SSIMUniform51Gray.smallest:
         return
     generator = torch.Generator().manual_seed(1)
     output = torch.where(mask > 0.5, torch.rand(image.shape, generator=generator), image)
     pairs = [[picture.permute(1, 2, 0).double().numpy() for picture in side] for side in (output, image)]
-    kinds = [PSNRGray(), SSIMUniform51Gray()]
+    kinds = {kind.name: kind for kind in (PSNRGray(), SSIMUniform51Gray())}
     yield Work(
         "metrics/psnr and ssim51",
         len(image),
-        lambda: [kind.measure(output, image, mask) for kind in kinds],
+        lambda: score(kinds, output, image, mask),
         lambda: [loader.scores(ours, truth) for ours, truth in zip(*pairs, strict=True)],
         "scikit-image",
     )

@@ -75,6 +75,22 @@ def blobs(batch: int, height: int, width: int) -> Tensor:
     return ((smooth < 0.56) & (noise < 0.998)).float()
 
 
+def bars(batch: int, height: int, width: int) -> Tensor:
+    """Known regions without a strip from one side to the other, across and down in turns."""
+    known = torch.ones(batch, 1, height, width)
+    known[::2, :, height // 3 : height // 2] = 0
+    known[1::2, :, :, width // 3 : width // 2] = 0
+    return known
+
+
+def islands(batch: int, height: int, width: int) -> Tensor:
+    """A small known region each, almost everything hidden."""
+    known = torch.zeros(batch, 1, height, width)
+    for index in range(batch):
+        known[index, :, 40 + index : 90, 100 : 150 + index] = 1
+    return known
+
+
 def on_device(gray: Tensor, sigma: float | list[float], known: Tensor | None = None) -> Tensor:
     """What `canny` computes of a batch that is not on the CPU, here on the CPU."""
     sigmas = sigma if isinstance(sigma, list) else [sigma] * len(gray)
@@ -104,11 +120,13 @@ def test_every_size_gives_scikit_images_map(height, width):
     assert_equal(canny(gray, 1.0), reference(gray, 1.0))
 
 
-@pytest.mark.parametrize("holes", [rectangles, blobs])
+@pytest.mark.parametrize("holes", [rectangles, blobs, bars, islands])
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 4.0])
 def test_maps_with_unknown_pixels_are_scikit_images(pair, sigma, holes):
     known = holes(*pair[:, 0].shape)
-    assert_equal(canny(pair, sigma, known), reference(pair, sigma, known))
+    expected = reference(pair, sigma, known)
+    assert expected.sum() > 100
+    assert_equal(canny(pair, sigma, known), expected)
 
 
 def test_each_image_may_have_its_own_sigma(photographs):
@@ -148,6 +166,23 @@ def test_drawings_with_exact_ties_are_decided_as_scikit_image_decides_them(name)
         assert_equal(on_device(gray, sigma), expected)
 
 
+@pytest.mark.parametrize("holes", [rectangles, blobs, bars, islands])
+def test_drawings_around_holes_are_decided_as_scikit_image_decides_them(holes):
+    drawings = torch.cat([torch.nn.functional.pad(drawing(name), (40, 40, 20, 20)) for name in ("square", "spiral")])
+    known = holes(*drawings[:, 0].shape)
+    expected = reference(drawings, 1.5, known)
+    assert expected.sum() > 100
+    assert_equal(canny(drawings, 1.5, known), expected)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1e-2, 255.0, 1e6])
+def test_images_beyond_the_usual_range_are_decided_as_scikit_image_decides_them(photographs, factor):
+    wide = torch.cat([photographs[:2, :, 80:176, 80:176], drawing("spiral")]).double() * factor
+    known = rectangles(*wide[:, 0].shape)
+    assert_equal(canny(wide, 1.0), reference(wide, 1.0))
+    assert_equal(canny(wide, 1.0, known), reference(wide, 1.0, known))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
@@ -164,6 +199,65 @@ def test_noise_of_any_size_and_sigma_gives_scikit_images_map(seed, height, width
     expected = reference(gray, sigma, known)
     assert_equal(canny(gray, sigma, known), expected)
     assert_equal(on_device(gray, sigma, known), expected)
+
+
+# --- OpenCV's sums where they decide alike, SciPy's elsewhere ---------------------------------------------------------
+
+
+def forbid(monkeypatch, name: str) -> None:
+    def fail(*_):
+        raise AssertionError(f"{name} was called")
+
+    monkeypatch.setattr(edges_on_cpu, name, fail)
+
+
+@pytest.mark.parametrize("holes", [None, rectangles, blobs])
+def test_photographs_are_smoothed_once(photographs, holes, monkeypatch):
+    known = None if holes is None else holes(*photographs[:, 0].shape)
+    expected = reference(photographs, 2.0, known)
+    forbid(monkeypatch, "_gaussian_by_scipy")
+    assert_equal(canny(photographs, 2.0, known), expected)
+
+
+@pytest.mark.parametrize("name", ["step", "square", "disc", "checkerboard", "spiral"])
+def test_ties_are_left_to_scipys_sums(name, monkeypatch):
+    forbid(monkeypatch, "_gaussian_by_scipy")
+    with pytest.raises(AssertionError, match="_gaussian_by_scipy was called"):
+        canny(drawing(name), 1.0)
+
+
+@pytest.mark.parametrize("value", [-2.1, 2.1, float("nan"), float("inf")])
+def test_values_that_no_bound_is_known_for_are_left_to_scipys_sums(pair, value, monkeypatch):
+    gray = pair.clone()
+    gray[:, :, 3, 5] = value
+    expected = canny(gray, 2.0)
+    forbid(monkeypatch, "_gaussian_by_opencv")
+    assert torch.equal(canny(gray, 2.0), expected)
+
+
+@pytest.mark.parametrize("threshold", ["LOW_THRESHOLD", "HIGH_THRESHOLD"])
+@pytest.mark.parametrize("shift", [-1e-10, 1e-10])
+def test_thresholds_that_a_magnitude_nearly_meets_are_left_to_scipys_sums(pair, threshold, shift, monkeypatch):
+    smooth = ndimage.gaussian_filter(pair[0, 0].double().numpy(), 1.0, mode="constant")
+    steepest = float(np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1))[10:-10, 10:-10].max())
+    forbid(monkeypatch, "_gaussian_by_scipy")
+    monkeypatch.setattr(edges_on_cpu, threshold, steepest + 1e-6)
+    canny(pair[:1], 1.0)
+    monkeypatch.setattr(edges_on_cpu, threshold, steepest + shift)
+    with pytest.raises(AssertionError, match="_gaussian_by_scipy was called"):
+        canny(pair[:1], 1.0)
+
+
+@pytest.mark.parametrize("sigma", [0.05, *SIGMAS, 12.0])
+def test_both_smoothings_differ_by_less_than_what_is_taken_for_doubt(sigma):
+    image = 4 * torch.rand(70, 90, dtype=torch.float64, generator=torch.Generator().manual_seed(6)).numpy() - 2
+    nearly, exact = (
+        gaussian(image, 10, 60, sigma)
+        for gaussian in (edges_on_cpu._gaussian_by_opencv, edges_on_cpu._gaussian_by_scipy)
+    )
+    taps = len(edges_on_cpu.gaussian_taps(sigma))
+    assert np.array_equal(exact, ndimage.gaussian_filter(image, sigma, mode="constant")[10:60])
+    assert abs(nearly - exact).max() < 1e-6 * edges_on_cpu.DOUBT_PER_TAP * taps
 
 
 # --- in strips on a CPU, all at once on a device -------------------------------------------------------------------
@@ -191,10 +285,13 @@ def test_the_weight_of_the_smoothing_is_scipys_to_the_last_bit_all_round_a_hole(
     usable = np.ones((40, 50), bool)
     usable[hole[0] : hole[1], hole[2] : hole[3]] = False
     expected = ndimage.gaussian_filter(usable.astype(float), 1.5, mode="constant") + np.finfo(float).eps
-    taps, whole = edges_on_cpu.gaussian_taps(1.5), edges_on_cpu._whole_weight(40, 50, 1.5)
-    *scratch, result = edges_on_cpu._memory.arrays(4, 10_000)
-    found = edges_on_cpu._with_weight_near_unusable(whole[3:38], usable, 3, taps, tuple(scratch), result)
-    assert np.array_equal(found, expected[3:38])
+    whole = edges_on_cpu._whole_weight(40, 50, 1.5)
+    exact, nearly = (
+        edges_on_cpu._with_weight_near_unusable(whole[3:38], usable, 3, 1.5, gaussian)
+        for gaussian in (edges_on_cpu._gaussian_by_scipy, edges_on_cpu._gaussian_by_opencv)
+    )
+    assert np.array_equal(exact, expected[3:38])
+    np.testing.assert_allclose(nearly, expected[3:38], rtol=1e-14, atol=0)
 
 
 def test_threads_do_not_disturb_each_other(photographs):

@@ -93,6 +93,16 @@ def test_a_jpeg_mask_warns_once_and_stays_binary(tmp_path):
         masks(64, 64, sample_generator(1))
 
 
+def test_sixteen_greys_are_a_clean_mask_and_one_more_is_not(tmp_path):
+    few, many = [0, 255, 1, 254, *range(20, 34)], [0, 255, 1, 254, *range(20, 35)]
+    for name, greys in (("few", few), ("many", many)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.array([greys], np.uint8)).save(tmp_path / name / "m.png")
+    MaskFolder(tmp_path / "few")(1, len(few), sample_generator(0))
+    with pytest.warns(UserWarning, match="m.png has many grey values"):
+        MaskFolder(tmp_path / "many")(1, len(many), sample_generator(0))
+
+
 def test_every_file_is_picked_and_the_order_is_by_name(folder):
     (folder / "notes.txt").write_text("not a mask")
     (folder / "._0.png").write_bytes(b"left by a file manager")

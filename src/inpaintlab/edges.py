@@ -79,7 +79,7 @@ def _one_sigma_per_image(sigma: int | float | Sequence[int | float], batch: int)
 def _canny_on_cpu(
     gray: Float[Tensor, "batch height width"], usable: Bool[Tensor, "batch height width"] | None, sigmas: list[float]
 ) -> Float[Tensor, "batch height width"]:
-    images = (gray.float() if gray.dtype == torch.bfloat16 else gray).numpy(force=True)  # NumPy has no bfloat16
+    images = (gray.float() if gray.dtype.itemsize == 2 else gray).numpy(force=True)  # OpenCV does not read 16 bits
     masks = [None] * len(images) if usable is None else usable.numpy()
     maps = [edge_map(*one) for one in zip(images, masks, sigmas, strict=True)]
     return torch.from_numpy(np.stack(maps)).float()

@@ -71,12 +71,12 @@ class SSIMUniform51Gray(PerImageMetric):
 def _window_mean(
     plane: Float[Tensor, "batch planes height width"],
 ) -> Float[Tensor, "batch planes height-50 width-50"]:
-    """Mean of each 51 x 51 window that lies inside the image, rows first: differences of sums up to each pixel.
+    """Mean of each 51 x 51 window that lies inside the image: differences of sums up to each pixel.
 
-    The planes are float64, so what the sums of a whole row round away is a billionth of what the metric keeps.
+    The planes are float64, so what the sums of a whole row round away is a billionth of what the metric keeps. Lines
+    are summed, then columns as the lines of the transposed plane: down columns, torch takes ten times as long on a CPU.
     """
-    for axis in (-2, -1):
-        before = F.pad(plane, (0, 0, 1, 0) if axis == -2 else (1, 0)).cumsum(axis)
-        windows = before.shape[axis] - 51
-        plane = (before.narrow(axis, 51, windows) - before.narrow(axis, 0, windows)) / 51
+    for _ in range(2):
+        before = F.pad(plane, (1, 0)).cumsum_(-1)
+        plane = (before[..., 51:] - before[..., :-51]).div_(51).mT
     return plane
