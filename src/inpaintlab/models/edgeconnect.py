@@ -387,14 +387,15 @@ class EdgeConnect(Inpainter):
         So convolutions need not turn them around, nor their gradients.
         """
         if self.trainer.precision in ROUNDED:
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch has forgotten
 
     def on_fit_start(self) -> None:
         """Move the VGG-19, which Lightning does not see, to where the networks are, and round it once for all steps."""
         for network in self.vgg:
             network.to(self.device)
             if self.trainer.precision in ROUNDED:
-                network.layers.to(ROUNDED[self.trainer.precision]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                layers: Any = network.layers.to(ROUNDED[self.trainer.precision])
+                layers.to(memory_format=torch.channels_last)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete the batch, and score G1's edges in the hole against the whole image's, at threshold 0.5."""
