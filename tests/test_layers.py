@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaintlab.layers import (
+    FEW_PIXELS,
     InstanceNorm,
     ReflectionPad2d,
     SteadyConv2d,
@@ -154,6 +155,43 @@ def test_a_thin_convolution_rounds_no_worse_than_a_convolution() -> None:
     assert thin.bias is not None
     exact = F.conv2d(x.double(), thin.weight.double(), thin.bias.double())
     assert (thin(x).double() - exact).abs().max() < 2e-6
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("sides", [(4, 4), (8, 7), (3, 9)])
+def test_an_output_of_few_pixels_is_a_convolution(monkeypatch: Any, sides: tuple[int, int], bias: bool) -> None:
+    torch.manual_seed(0)
+    layer = SteadyConv2d(6, 5, (5, 3), 2, (2, 1), dilation=(1, 2), bias=bias).double()
+    upstream = torch.rand_like(layer(torch.rand(2, 6, *sides).double()))
+    assert upstream[:, 0].numel() <= FEW_PIXELS
+    x = torch.rand(2, 6, *sides).double().requires_grad_()
+    output, ours = gradients(layer, x, upstream)
+    monkeypatch.setattr(F, "unfold", None)
+    monkeypatch.setattr("inpaintlab.layers.FEW_PIXELS", 0)
+    expected, theirs = gradients(layer, x, upstream)
+    torch.testing.assert_close(output, expected, atol=1e-12, rtol=0)
+    assert output.is_contiguous()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
+
+
+def test_a_linear_layers_gradients_are_torchs() -> None:
+    torch.manual_seed(0)
+    layer, x = SteadyLinear(7, 5).double(), torch.rand(3, 7).double().requires_grad_()
+    plain = nn.Linear(7, 5).double()
+    plain.load_state_dict(layer.state_dict())
+    upstream = torch.rand(3, 5).double()
+    output, ours = gradients(layer, x, upstream)
+    expected, theirs = gradients(plain, x, upstream)
+    assert torch.equal(output, expected)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-13, rtol=0)
+    layer(x).sum().backward()
+    assert layer.weight.grad.is_contiguous()
+    with torch.no_grad():
+        assert layer(x).requires_grad is False
+    (gradient,) = torch.autograd.grad(layer.requires_grad_(False)(x).sum(), [x])
+    torch.testing.assert_close(gradient, layer.weight.sum(dim=0).expand(3, 7), atol=1e-13, rtol=0)
 
 
 STEADY: dict[str, Callable[[], nn.Module]] = {
