@@ -224,6 +224,22 @@ def test_mixed_precision_rounds_the_gradients_of_a_steady_convolution_alone(kind
         assert ((one - other).norm() / other.norm()).item() < 5e-3
 
 
+@pytest.mark.parametrize("kind", STEADY)
+def test_a_steady_convolution_is_rounded_where_it_learns_no_more(kind: str) -> None:
+    torch.manual_seed(0)
+    layer, x = STEADY[kind](), torch.randn(2, 6, 9, 8)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad():
+            assert torch.equal(layer(x), exact)  # in training mode a frozen network's output has to be exact as well
+        layer.eval()
+        assert torch.equal(layer(x), exact)
+        with torch.no_grad():
+            rounded = layer(x)
+    assert rounded.dtype == torch.bfloat16
+    assert 0 < (rounded - exact).norm() < 5e-3 * exact.norm()
+
+
 def test_a_steady_convolution_gives_no_gradient_that_nobody_asked_for() -> None:
     layer, x = SteadyConv2d(2, 3, 3), torch.randn(1, 2, 6, 6)
     layer.requires_grad_(False)

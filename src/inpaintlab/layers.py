@@ -69,10 +69,11 @@ class ThinConv2d(nn.Conv2d):
 
 
 class SteadyConv2d(nn.Conv2d):
-    """A convolution whose output mixed precision leaves in float32; its gradients alone are computed in 16 bits.
+    """A convolution whose output mixed precision leaves in float32 while it learns; its gradients alone have 16 bits.
 
     Where batch norm follows batch norm, a rounded output turns the gradients of all earlier layers: GLCIC's had a
-    cosine of 0.65 to 0.96 to float64's. Rounding in the backward pass passes through linear maps only: 0.9999.
+    cosine of 0.65 to 0.96 to float64's. Rounding in the backward pass passes through linear maps only: 0.9999. In
+    evaluation mode without gradients there is nothing to turn, and the output is rounded like any convolution's.
 
     On a CPU an output of very few pixels is one matrix product, which takes a quarter of the time of oneDNN's kernels.
     """
@@ -82,7 +83,7 @@ class SteadyConv2d(nn.Conv2d):
         rows, columns = self._sides(x)
         if x.device.type == "cpu" and len(x) * rows * columns <= FEW_PIXELS:
             return self._as_product(x).unflatten(1, (len(x), rows, columns)).transpose(0, 1).contiguous()
-        if not torch.is_autocast_enabled(x.device.type):
+        if not _rounds_gradients_alone(self, x):
             return super().forward(x)
         settings = ((*self.stride,), (*self.padding,), (*self.dilation,), False, (0, 0), self.groups)
         dtype = torch.get_autocast_dtype(x.device.type)
@@ -112,7 +113,7 @@ class SteadyConvTranspose2d(nn.ConvTranspose2d):
         self, x: Float[Tensor, "batch features height width"]
     ) -> Float[Tensor, "batch outputs rows columns"]:
         """The transposed convolution of the input."""
-        if not torch.is_autocast_enabled(x.device.type):
+        if not _rounds_gradients_alone(self, x):
             return super().forward(x)
         settings = ((*self.stride,), (*self.padding,), (*self.dilation,), True, (*self.output_padding,), self.groups)
         dtype = torch.get_autocast_dtype(x.device.type)
@@ -173,6 +174,11 @@ class _ConvolutionWithRoundedGradients(torch.autograd.Function):
         gradients = torch.ops.aten.convolution_backward(*operands, None, *ctx.settings, [for_x, for_weight, False])
         of_x, of_weight = (None if g is None else g.to(gradient.dtype) for g in gradients[:2])
         return of_x, of_weight, gradient.sum(dim=(0, 2, 3)) if for_bias else None, None, None
+
+
+def _rounds_gradients_alone(layer: nn.Module, x: Tensor) -> bool:
+    """Whether mixed precision is on, and the layer takes part in learning."""
+    return torch.is_autocast_enabled(x.device.type) and (layer.training or torch.is_grad_enabled())
 
 
 def _each_tap_sees_a_pixel(x: Tensor, weight: Tensor, settings: tuple[Any, ...]) -> bool:

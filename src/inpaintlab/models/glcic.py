@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
-from inpaintlab.layers import SteadyConv2d, SteadyConvTranspose2d, SteadyLinear, channels
+from inpaintlab.layers import SteadyConv2d, SteadyConvTranspose2d, SteadyLinear, at_least_float32, channels
 from inpaintlab.losses import REDUCTIONS, hole_l1, hole_mse, weigh
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
@@ -79,9 +79,10 @@ class CompletionNetwork(nn.Module):
         """RGB in [0, 1], not centred, from the visible pixels and the mask; planes are R, G, B, mask."""
         known, mean = 1 - mask, mean_pixel.view(1, 3, 1, 1)
         if self.pixels == "signed":
-            return (self.layers(torch.cat([(2 * visible - 1) * known, mask], dim=1)).clamp(-1, 1) + 1) / 2
+            output = at_least_float32(self.layers(torch.cat([(2 * visible - 1) * known, mask], dim=1)))
+            return (output.clamp(-1, 1) + 1) / 2
         rgb = (visible - mean) * known if self.pixels == "centred" else visible * known + mean * mask
-        return self.layers(torch.cat([rgb, mask], dim=1)).sigmoid()
+        return at_least_float32(self.layers(torch.cat([rgb, mask], dim=1))).sigmoid()
 
 
 class ContextDiscriminator(nn.Module):
