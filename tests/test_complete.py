@@ -65,6 +65,16 @@ def test_known_pixels_are_the_photographs_and_the_hole_is_filled(here: Path, run
     assert "16.8% filled" in told
 
 
+def test_bfloat16_rounds_what_is_filled_in(here: Path, run: Path) -> None:
+    for precision in ("32-true", "bf16-mixed"):
+        settings = (f"checkpoint={run}", "image=photo.png", "holes=hole.png", f"precision={precision}")
+        succeeded(complete(here, *settings, f"out={precision}.png"))
+    exact, rounded = (read(here / f"{name}.png").astype(int) for name in ("32-true", "bf16-mixed"))
+    known = read(here / "hole.png") == 0
+    assert (rounded[known] == exact[known]).all()
+    assert 0 < np.abs(rounded - exact).max() <= 5
+
+
 def test_blending_changes_the_hole(here: Path) -> None:
     for blend in ("false", "true"):
         succeeded(
@@ -129,6 +139,10 @@ def test_folders_are_paired_by_name_whatever_the_order_and_suffix(here: Path) ->
         (["holes=hole.png", "out=done.jpg"], "ends in .png"),
         (["holes=hole.png", "hole_colour=red"], "'white' or 'black'"),
         (["holes=hole.png", "threshold=1"], "threshold is 1"),
+        (["holes=hole.png", "precision=16-mixed"], "'32-true' or 'bf16-mixed'"),
+        (["holes=hole.png", "precision=bf16-mixed"], "telea has no network, so precision=bf16-mixed would be ignored"),
+        (["holes=hole.png", "compile=true"], "telea has no network, so compile=true would be ignored"),
+        (["holes=hole.png", "compile=yes"], "compile is 'yes'; it can be true or false."),
         (["holes=."], "holes is a folder"),
         (["holes=hole.png", "out=photo.png"], "photo.png exists"),
     ],

@@ -9,6 +9,7 @@ from torch import Tensor
 from conftest import Builder, Composer
 from inpaintlab.config import CONF
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.precision import computing
 from inpaintlab.schedule import Phase
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -46,6 +47,22 @@ def test_known_pixels_come_back_untouched(model: Inpainter) -> None:
     known = (mask == 0).expand_as(image)
     assert torch.equal(completed[known], image[known])
     assert not torch.equal(completed[~known], image[~known])
+
+
+@pytest.mark.parametrize("model", LEARNING, indirect=True, scope="module")
+def test_bfloat16_rounds_the_hole_and_nothing_else(model: Inpainter) -> None:
+    image, mask = sample()
+    exact = model.complete(image, mask)
+    with computing("bf16-mixed", torch.device("cpu")):
+        rounded = model.complete(image, mask)
+    known = (mask == 0).expand_as(image)
+    assert torch.equal(rounded[known], image[known])
+    assert rounded.dtype == torch.float32
+    assert (rounded >= 0).all()
+    assert (rounded <= 1).all()
+    off = (rounded - exact).abs()[~known]
+    assert 0 < off.mean() < 2e-3
+    assert off.max() < 5e-2
 
 
 @each_model

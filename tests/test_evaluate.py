@@ -268,11 +268,21 @@ def test_weights_are_known_by_their_hash_wherever_they_lie(here: Path) -> None:
 
 def test_numbers_of_another_precision_are_another_result(here: Path) -> None:
     succeeded(evaluate(here, "checkpoint=runs/glcic", "label=a"))
-    half = ["checkpoint=runs/glcic", "trainer.precision=bf16-mixed"]
+    half = ["checkpoint=runs/glcic", "precision=bf16-mixed"]
     assert "of another switches" in refused(evaluate(here, *half, "label=a"))
     succeeded(evaluate(here, *half, "label=b"))
     assert Result.load(here / "results/b").switches["precision"] == "bf16-mixed"
     assert "precision" not in Result.load(here / "results/a").switches
+    assert "there already" in succeeded(evaluate(here, *half[:1], "trainer.precision=bf16-mixed", "label=b")).stdout
+    for other in ("precision=16-mixed", "trainer.precision=64-true"):
+        assert "'32-true' or 'bf16-mixed'" in refused(evaluate(here, half[0], other, "label=c"))
+    assert not (here / "results/c").exists()
+
+
+def test_precision_and_compilation_are_nothing_to_a_classical_method(here: Path) -> None:
+    succeeded(evaluate(here, "model=mean_colour", "label=a"))
+    same = succeeded(evaluate(here, "model=mean_colour", "precision=bf16-mixed", "compile=true", "label=a"))
+    assert "there already" in same.stdout
 
 
 def lose_a_picture(folder: Path) -> None:

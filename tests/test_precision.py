@@ -13,7 +13,7 @@ from torch import Tensor
 from commands import PHASES, checkpoint, run_here, same_weights, tiny
 from conftest import Builder, compose_train, state_of, toy_data
 from inpaintlab.inpainter import Inpainter
-from inpaintlab.precision import StepScaler, chosen_precision, training_precision
+from inpaintlab.precision import StepScaler, chosen_precision, completing_precision, training_precision
 
 EDGE, PAINT = "edge_generator", "inpaint_generator"
 
@@ -74,6 +74,26 @@ def test_a_run_and_its_checkpoint_say_what_was_chosen(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "CPUAccelerator x 1, 32-true" in done.stdout
     assert checkpoint(tmp_path / "runs/a")["inpaintlab"]["training"]["precision"] == "32-true"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("32-true", "32-true"), (32, "32-true"), ("bf16-mixed", "bf16-mixed"), (None, "32-true")],
+)
+def test_images_are_completed_in_float32_or_bfloat16(given: str | int | None, name: str) -> None:
+    assert completing_precision(given, "cpu") == name
+    for other in ("16-mixed", "64-true", "bf16-true", "fast"):
+        with pytest.raises(ValueError, match=f"'{other}'; images are completed in '32-true' or 'bf16-mixed'"):
+            completing_precision(other, "cpu")
+
+
+def test_a_gpu_without_bfloat16_completes_in_float32_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    with pytest.raises(ValueError, match="this GPU has no bfloat16"):
+        completing_precision("bf16-mixed", "auto")
+    assert completing_precision("bf16-mixed", "cpu") == "bf16-mixed"
+    assert completing_precision(None, "auto") == completing_precision("32-true", "auto") == "32-true"
 
 
 # --- what mixed precision lays out and rounds ------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The command ``inpaintlab complete``: fill the holes of a user's own photographs."""
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -11,11 +12,13 @@ from omegaconf import DictConfig
 from PIL import Image
 from rich.console import Console
 
+from inpaintlab.compiling import Stopwatch, compile_generators
 from inpaintlab.config import command
-from inpaintlab.inpainter import Inpainter, require_one_of
+from inpaintlab.inpainter import Inpainter, require_flag, require_one_of
 from inpaintlab.mask_files import read_grey
 from inpaintlab.method import build_method
 from inpaintlab.pictures import edge_tensor, image_tensor, read_rgb
+from inpaintlab.precision import WHOLE, completing_precision, computing, device_type
 from inpaintlab.shapes import Images, Planes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -111,7 +114,8 @@ def complete(model: Inpainter, job: Job, cfg: DictConfig) -> str:
     else:
         device = model.device
         drawing = None if edges is None else edges.to(device)
-        completed = model.complete(image.to(device), mask.to(device), drawing, blended=cfg.blend)
+        with computing(cfg.trainer.precision, device):
+            completed = model.complete(image.to(device), mask.to(device), drawing, blended=cfg.blend)
         note = f"{share:.1%} filled" if share < 1 else "all hole: nothing of the image is left"
     job.out.parent.mkdir(parents=True, exist_ok=True)
     partial = job.out.with_name(f".{job.out.name}.{os.getpid()}.partial")
@@ -127,6 +131,7 @@ def complete(model: Inpainter, job: Job, cfg: DictConfig) -> str:
 def _checked(cfg: DictConfig) -> list[Job]:
     """The jobs, if nothing that can be known before the first of them stands in the way."""
     require_one_of("hole_colour", cfg.hole_colour, ("white", "black"))
+    require_flag("compile", cfg.compile)
     if not 0 <= cfg.threshold < 1:
         raise ValueError(f"threshold is {cfg.threshold}; it must lie in [0, 1).")
     edges = None if cfg.edges is None else Path(cfg.edges)
@@ -144,11 +149,25 @@ def main(cfg: DictConfig) -> None:
     """Build the method, complete each photograph, say what was done."""
     todo = _checked(cfg)
     torch.manual_seed(cfg.seed)
-    model, _ = build_method(cfg)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model, identity = build_method(cfg)
+    device = device_type("auto")
+    cfg.trainer.precision = completing_precision(cfg.trainer.precision, device)
+    _require_networks(model, identity["label"], cfg)
+    model.to(device)
+    if cfg.compile:
+        compile_generators(model, device)
     console = Console()
-    for job in todo:
-        console.print(complete(model, job, cfg), markup=False, highlight=False, soft_wrap=True)
+    with Stopwatch() if cfg.compile else nullcontext() as watch:
+        for job in todo:
+            console.print(complete(model, job, cfg), markup=False, highlight=False, soft_wrap=True)
+            if watch and (seconds := watch.taken()):
+                console.print(f"compiled for it: {seconds:.1f} s", highlight=False)
+
+
+def _require_networks(model: Inpainter, label: str, cfg: DictConfig) -> None:
+    if not model.generators() and (cfg.compile or cfg.trainer.precision != WHOLE):
+        setting = "compile=true" if cfg.compile else f"precision={cfg.trainer.precision}"
+        raise ValueError(f"{label} has no network, so {setting} would be ignored; leave it out.")
 
 
 if __name__ == "__main__":

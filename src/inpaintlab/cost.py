@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from inpaintlab.compiling import uncompiled
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.peak_memory import peak, reset_peak
 from inpaintlab.pictures import image_tensor
@@ -76,7 +77,7 @@ def scene(size: int, batch_size: int) -> tuple[Images, Planes]:
 
 def _count(model: Inpainter, image: Images, mask: Planes) -> tuple[int | None, float | None]:
     """The parameters that complete one image, and its 1e9 multiply-accumulates."""
-    with FlopCounterMode(display=False) as operations, _Parameters(model) as seen:
+    with uncompiled(model), FlopCounterMode(display=False) as operations, _Parameters(model) as seen:
         model.complete(image, mask)
     parameters = seen.used()
     return (parameters, operations.get_total_flops() / 2e9) if parameters else (None, None)

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from torch import distributed
 from torch.utils.data import DataLoader, Sampler
 
 from inpaintlab import cost, provenance
+from inpaintlab.compiling import Stopwatch, compile_generators
 from inpaintlab.config import command
 from inpaintlab.features import real_features
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.plan import networks_of, planned
+from inpaintlab.precision import computing, device_type
 from inpaintlab.results import Result
 from inpaintlab.scoring import Scores
 from inpaintlab.set_metrics import SetMetric, scores
@@ -110,7 +113,8 @@ class Recorder(Callback):
         """Score the batch beside the next one; two wait at most."""
         assert isinstance(pl_module, Inpainter)
         wanted = any(result.raw for result in self.results)
-        inside = pl_module.seen_inside(batch["image"], batch["mask"]) if wanted else {}
+        with computing(trainer.precision, pl_module.device):
+            inside = pl_module.seen_inside(batch["image"], batch["mask"]) if wanted else {}
         self.pending.append(self.thread.submit(self._record, batch, outputs, inside))
         while len(self.pending) > 2:
             self.pending.pop(0).result()
@@ -185,13 +189,15 @@ def evaluate(
     for result in results:
         per_image, completed = result.tables(manifest)
         means, replicates = _of_sets(set_metrics, real, completed, manifest, resamples)
+        with torch.inference_mode(), computing(engine.precision, device):  # as in the test loop
+            costs = cost.measure(model, manifest.size, together, device, blended=result.blended)
         facts = {
             **result.identity,
             "method": f"{type(model).__module__}.{type(model).__qualname__}",
             "oracle": model.oracle,
             "manifest": {"sha256": manifest.sha256, "items": len(manifest.items), "size": manifest.size},
             "replicates": replicates,
-            "cost": cost.measure(model, manifest.size, together, device, blended=result.blended),
+            "cost": costs,
             "code": result.inputs["code"],
             "machine": provenance.machine(device),
             "versions": result.inputs["versions"],
@@ -237,20 +243,25 @@ def main(cfg: DictConfig) -> None:
         console.print(told, markup=False, highlight=False)
     if not plan.missing:
         return
+    if plan.compiled:
+        compile_generators(plan.model, device_type(cfg.trainer.accelerator))
     Path(cfg.results).mkdir(parents=True, exist_ok=True)
-    wrote = evaluate(
-        plan.model,
-        plan.manifest,
-        plan.set_metrics,
-        instantiate(cfg.trainer),
-        plan.missing,
-        root=cfg.root,
-        mask_root=cfg.mask_root,
-        batch_size=cfg.batch_size,
-        workers=cfg.workers,
-        cache=Path(cfg.cache).expanduser(),
-        resamples=cfg.resamples,
-    )
+    with Stopwatch() if plan.compiled else nullcontext() as watch:
+        wrote = evaluate(
+            plan.model,
+            plan.manifest,
+            plan.set_metrics,
+            instantiate(cfg.trainer, precision=plan.precision),
+            plan.missing,
+            root=cfg.root,
+            mask_root=cfg.mask_root,
+            batch_size=cfg.batch_size,
+            workers=cfg.workers,
+            cache=Path(cfg.cache).expanduser(),
+            resamples=cfg.resamples,
+        )
+    if watch and wrote:
+        console.print(f"compiled the networks: {watch.taken():.1f} s", highlight=False)
     for result in plan.missing if wrote else []:
         told = f"{result.folder.name}: {len(plan.manifest.items)} images -> {result.folder}"
         console.print(told, markup=False, highlight=False)

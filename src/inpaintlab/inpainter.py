@@ -63,6 +63,8 @@ class Inpainter(LightningModule, ABC):
         """That average while the generators learn, by their names."""
         self.compiled = False
         """Whether the networks are compiled for learning; they complete images uncompiled."""
+        self.completes_compiled = False
+        """Whether the generators of a model that learns no more are compiled."""
         self.noting = False
         """Whether this batch keeps ``notes`` for the log: gradient norms and verdicts, tensors that are not read."""
         self.notes: dict[str, Tensor] = {}
@@ -99,6 +101,10 @@ class Inpainter(LightningModule, ABC):
     def networks(self) -> list[nn.Module]:
         """The networks that a training step runs, each once: what ``compile=true`` compiles."""
         return [self.get_submodule(name) for pair in self.adversaries.items() for name in pair]
+
+    def generators(self) -> list[nn.Module]:
+        """The networks that complete images; none of a classical method."""
+        return [self.get_submodule(name) for name in self.adversaries.values()]
 
     def switches(self) -> dict[str, Any]:
         """Where implementations of the same paper differ: what this model does, for plans, results and reports.
@@ -143,7 +149,7 @@ class Inpainter(LightningModule, ABC):
     def completing(self) -> Iterator[None]:
         """Evaluation mode for a while, with the averaged generators, if there are any, in place of those that learn.
 
-        Uncompiled: images of any size and number are completed, each of which would be compiled for.
+        Uncompiled while it learns: images of any size and number are completed, each of which would be compiled for.
         """
         averages = dict(self.averages or {})
         learning = {name: self.get_submodule(name) for name in averages}

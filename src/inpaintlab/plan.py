@@ -12,9 +12,10 @@ from omegaconf import DictConfig
 
 from inpaintlab import blending, provenance
 from inpaintlab.features import FeatureNetwork
-from inpaintlab.inpainter import Inpainter
+from inpaintlab.inpainter import Inpainter, require_flag
 from inpaintlab.method import build_method
 from inpaintlab.metrics import PerImageMetric, require_called_by_its_name, require_fitting
+from inpaintlab.precision import WHOLE, completing_precision
 from inpaintlab.results import ALL, Metric, Result, picture_name
 from inpaintlab.scoring import Scores, before_of
 from inpaintlab.set_metrics import SetMetric
@@ -27,7 +28,6 @@ LABEL_RULE = (
 )
 _SCORING = {f"inpaintlab.{name}" for name in ("scoring", "gray_metrics", "edge_metrics", "set_metrics", "perceptual")}
 """What makes numbers of pictures, whatever made these: tables tell where it differs between methods."""
-_WHOLE = "32-true"  # the precision that is not worth a word
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Plan:
     model: Inpainter
     manifest: Manifest
     set_metrics: dict[str, SetMetric]
+    precision: str
+    compiled: bool
     there: list[Path]
     missing: list[Scores]
 
@@ -52,8 +54,11 @@ def planned(cfg: DictConfig) -> Plan:
         raise ValueError(f"resamples={cfg.resamples} is negative: give the number of draws, or 0 for no intervals.")
     manifest = Manifest.load(Path(cfg.manifest))
     model, identity = build_method(cfg)
-    if (precision := str(cfg.trainer.get("precision", _WHOLE))) != _WHOLE:
+    precision, compiled = _kernels(cfg, model)
+    if precision != WHOLE:
         identity["switches"] = {**identity["switches"], "precision": precision}
+    if compiled:
+        identity["switches"] = {**identity["switches"], "compile": True}
     metrics, set_metrics = _metrics(cfg, manifest)
     modules = {type(part).__module__ for part in (model, *metrics.values(), *set_metrics.values())}
     code = provenance.code({*modules, "inpaintlab.scoring", "inpaintlab.testset"})
@@ -75,7 +80,20 @@ def planned(cfg: DictConfig) -> Plan:
             continue
         networks = networks_of(set_metrics)
         missing.append(Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
-    return Plan(model, manifest, set_metrics, there, missing)
+    return Plan(model, manifest, set_metrics, precision, compiled, there, missing)
+
+
+def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
+    """In which precision the networks compute, and whether they are compiled.
+
+    Of a classical method, which has none, neither: a study may set both for all its methods.
+
+    Raises:
+        ValueError: a precision that images are not completed in, or a ``compile`` that is neither true nor false.
+    """
+    precision = completing_precision(cfg.trainer.get("precision", WHOLE), cfg.trainer.accelerator)
+    compiled = require_flag("compile", cfg.compile)
+    return (precision, compiled) if model.generators() else (WHOLE, False)
 
 
 def is_label(label: object) -> bool:

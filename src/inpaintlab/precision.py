@@ -1,5 +1,6 @@
-"""The numbers that networks are trained in: which ones fit a model and a device, and the loss scale of float16."""
+"""The numbers that networks compute in: which ones fit a model and a device, and the loss scale of float16."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
 
 import torch
@@ -9,6 +10,8 @@ from lightning.pytorch.plugins import MixedPrecision
 from inpaintlab.inpainter import Inpainter
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+WHOLE = "32-true"
+COMPLETING = ("32-true", "bf16-mixed")
 _NAMES = {"32": "32-true", "64": "64-true"}
 
 
@@ -34,6 +37,37 @@ def chosen_precision(precision: str | int | None, accelerator: str) -> str:
             "to let the device decide."
         )
     return name
+
+
+def completing_precision(precision: str | int | None, accelerator: str) -> str:
+    """The precision to complete images in; of None the fastest that the device has.
+
+    A CPU computes in bfloat16 whether or not it has instructions for it.
+
+    Raises:
+        ValueError: images are not completed in this one, or the GPU lacks bfloat16.
+    """
+    if precision is None:
+        return chosen_precision(None, accelerator)
+    name = _NAMES.get(str(precision), str(precision))
+    if name not in COMPLETING:
+        raise ValueError(
+            f"precision is '{precision}'; images are completed in {' or '.join(repr(name) for name in COMPLETING)}."
+        )
+    on_gpu = device_type(accelerator) == "cuda"
+    if name == "bf16-mixed" and on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ValueError("precision is 'bf16-mixed', but this GPU has no bfloat16; give '32-true'.")
+    return name
+
+
+def computing(precision: str, device: torch.device) -> AbstractContextManager[None]:
+    """A while in which networks compute in ``precision``, one of ``COMPLETING``.
+
+    As Lightning lets them, which keeps no rounded weights; compiled networks would be compiled again for another state.
+    """
+    if precision != "bf16-mixed":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
 def training_precision(precision: str, accelerator: str) -> tuple[dict[str, Any], list[Callback]]:
