@@ -1,10 +1,11 @@
-"""What ``test_compile.py`` runs in a process whose signatures are not checked: compiled networks learn like others.
+"""What ``test_compile.py`` runs in a process whose signatures are not checked.
 
-torch's compiler mostly runs with the backend aot_eager, which traces alike and takes seconds. What the default one,
-Inductor, generates is seen in one discriminator.
+Compiled networks learn and complete like others. torch's compiler mostly runs with the backend aot_eager, which traces
+alike and takes seconds. What the default one, Inductor, generates is seen in one discriminator and one generator.
 """
 
 import io
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,17 +14,21 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback
+from PIL import Image
 from rich.console import Console
 from torch import Tensor
 from torch._dynamo.utils import counters
 
 from commands import checkpoint, run_here, tiny
 from conftest import Builder, fit, state_of
-from inpaintlab import train
-from inpaintlab.compiling import COMPARED, Compiling
+from inpaintlab import complete, cost, evaluate, train
+from inpaintlab.compiling import COMPARED, Compiling, Stopwatch, compile_generators
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.losses import VGG19
 from inpaintlab.models.edgeconnect import PatchDiscriminator
+from inpaintlab.precision import computing
+from inpaintlab.results import Result
+from test_contracts import LEARNING
 
 QUIET = Console(quiet=True)
 
@@ -150,6 +155,115 @@ def test_images_of_any_size_are_completed_by_the_uncompiled_networks(built: Buil
     assert not counters["frames"]
     model(image, mask)
     assert counters["frames"]["ok"] == 1  # and learning is compiled again
+
+
+# --- completion ------------------------------------------------------------------------------------------------------
+
+
+def hole(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """A random image with a hole."""
+    mask = torch.zeros(1, 1, height, width)
+    mask[..., 8:20, 8:20] = 1
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height)), mask
+
+
+SIZES = [(36, 40), (32, 32), (29, 51), (40, 40), (64, 28), (33, 33), (48, 32)]
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, "bf16-mixed") for name in LEARNING), ("glcic", "32-true"), ("edgeconnect", "32-true")],
+)
+def test_compiled_generators_complete_like_uncompiled_ones_at_every_size(
+    built: Builder, name: str, precision: str
+) -> None:
+    """The graph that the compiler captures, run as it is: kernels generated from it are seen below."""
+    plain, model = built(name), built(name)
+    compile_generators(model, "cpu", "eager")
+    for size in SIZES:
+        image, mask = hole(*size)
+        with computing(precision, model.device):
+            expected, completed = plain.complete(image, mask), model.complete(image, mask)
+        known = (mask == 0).expand_as(image)
+        assert torch.equal(completed[known], image[known])
+        assert completed.dtype == torch.float32
+        assert 0 <= completed.min() <= completed.max() <= 1
+        assert torch.allclose(completed, expected, rtol=0, atol=1e-5)
+    assert not counters["graph_break"]
+    # for any size, and for squares where these came first; a generator each, whatever the number of sizes
+    assert counters["stats"]["unique_graphs"] <= 2 * len(model.generators())
+    assert counters["frames"]["ok"] == counters["frames"]["total"] >= len(model.generators())
+
+
+def test_generated_kernels_complete_like_the_network(built: Builder) -> None:
+    plain, model = built("glcic"), built("glcic")
+    with Stopwatch() as watch:
+        compile_generators(model, "cpu")
+        watch.taken()
+        for size in SIZES[:3]:
+            image, mask = hole(*size)
+            expected, completed = plain.complete(image, mask), model.complete(image, mask)
+            assert (completed - expected).abs().max() < 1e-5
+            known = (mask == 0).expand_as(image)
+            assert torch.equal(completed[known], image[known])
+            assert (watch.taken() > 0.1) is (size == SIZES[0])
+    assert counters["frames"]["ok"] == counters["frames"]["total"]
+
+
+def test_the_cost_of_a_compiled_completion_has_its_operations_and_leaves_it_compiled(
+    built: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "SECONDS", 0.0)
+    plain, model = built("glcic"), built("glcic")
+    compile_generators(model, "cpu", "aot_eager")
+    counters.clear()
+    told = [cost.measure(m, 32, 1, torch.device("cpu")) for m in (plain, model)]
+    assert told[0]["gmac"] == told[1]["gmac"]
+    assert told[0]["parameters"] == told[1]["parameters"]
+    assert counters["frames"]["ok"] == counters["frames"]["total"] == 1
+
+
+def test_a_folder_is_completed_compiled_and_the_time_is_told_where_it_was_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(complete, "compile_generators", partial(compile_generators, backend="aot_eager"))
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    for number, size in enumerate(SIZES[:4]):
+        for folder, plane in zip(("photos", "masks"), hole(*size), strict=True):
+            pixels = (plane[0] * 255).byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
+            Image.fromarray(pixels.copy()).save(tmp_path / folder / f"{number}.png")
+    settings = ("model=glcic", "model.width=0.0625", "untrained=true", "image=photos", "holes=masks", "compile=true")
+    done = run_here("complete", *settings, "out=done", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5
+    assert re.fullmatch(r"compiled for it: \d+\.\d s", lines[1])
+    assert len(list((tmp_path / "done").iterdir())) == 4
+
+
+def test_numbers_of_compiled_networks_are_another_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "compile_generators", partial(compile_generators, backend="aot_eager"))
+    test = ("data=toy", "data.size=32", "images=2", "out=test.json")
+    assert run_here("manifest", *test, cwd=tmp_path).returncode == 0
+    settings = ("manifest=test.json", "trainer=cpu", "workers=0", "label=a")
+    settings += ("model=glcic", "model.width=0.0625", "model.patch_size=16", "untrained=true", "data.size=32")
+    assert run_here("evaluate", *settings, cwd=tmp_path).returncode == 0
+    assert not counters["frames"]
+    refused = run_here("evaluate", *settings, "compile=true", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "holds a result of another switches" in refused.stderr
+    done = run_here("evaluate", *settings, "compile=true", "precision=bf16-mixed", "overwrite=true", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"compiled the networks: \d+\.\d s", done.stdout)
+    assert counters["frames"]["ok"] == counters["frames"]["total"] == 1  # its cost is taken of what is compiled already
+    switches = Result.load(tmp_path / "results/a").switches
+    assert switches["compile"] is True
+    assert switches["precision"] == "bf16-mixed"
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_time_of_compilation_is_told_once_a_phase(built: Builder) -> None:
