@@ -25,7 +25,7 @@ class Settings:
     device: cpu, cuda, or auto.
     threads: of torch and OpenCV; the cores of the machine by default. Edges, masks, loader and metrics take one.
     rounds: pairs of each case; by default 5 on a CPU, 20 on a GPU.
-    variants: of our steps, each measured against the plain step in float32.
+    variants: of our steps, each measured against the plain step in float32, and of our completions.
     shapes: of training batches, side x batch; by default 256x1 and 128x4, on a GPU 256x8, 256x32 and 256x96.
     width: of all networks; 1 is the papers'.
     keep_freed: let our step, where it has a process of its own (memory, growth), keep freed memory on a CPU as

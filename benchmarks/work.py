@@ -1,5 +1,7 @@
 """What surrounds a training step, each beside what the published code takes for it: a case a name."""
 
+import itertools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,11 +25,14 @@ from benchmarks.plain import loader
 from benchmarks.settings import Settings
 from benchmarks.sides import Case, build_ours
 from benchmarks.timing import Load, Pairs, seconds, summary, take_turns
+from inpaintlab.compiling import compile_generators
 from inpaintlab.config import CONF
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.gray_metrics import PSNRGray, SSIMUniform51Gray
+from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.masks import Mask, sample_generator
 from inpaintlab.metrics import score
+from inpaintlab.precision import computing
 
 TOGETHER = 8  # pictures of a batch
 ROUNDS = 7  # of short work; more than of steps
@@ -206,26 +211,54 @@ def metrics(image: Tensor, mask: Tensor) -> Iterator[Work]:
 
 
 def completion(image: Tensor, mask: Tensor, settings: Settings) -> Iterator[Work]:
-    """Finished pictures, beside OpenCV's fast marching, with all threads."""
+    """Finished pictures in each variant, beside OpenCV's fast marching, with all threads.
+
+    A variant that this machine has no compiler for is told and left out.
+    """
     size, device = image.shape[-1], settings.torch_device
     pictures = [np.ascontiguousarray((picture * 255).round().byte().permute(1, 2, 0).numpy()) for picture in image]
     holes = [hole[0].byte().numpy() for hole in mask]
-    for name, phase in (("edgeconnect", "joint"), ("glcic", "joint")):
-        if not settings.wants(f"completion/{name}"):
+    for model_name, variant in itertools.product(("edgeconnect", "glcic"), settings.variants):
+        suffix = "" if variant == "float32" else f"/{variant}"
+        names = {count: f"completion/{model_name}/{size}x{count}{suffix}" for count in (1, TOGETHER)}
+        if not any(settings.wants(name) for name in names.values()):
             continue
-        model, _ = build_ours(Case(name, phase, size, 1), settings, "float32", 1)
-        model.to(device)
-        for count in (1, TOGETHER):
-            given = image[:count].to(device), mask[:count].to(device)
+        try:
+            complete = completer(Case(model_name, "joint", size, 1), settings, variant)
+        except ValueError as error:
+            print(f"completion/{model_name} in {variant} left out: {error}", file=sys.stderr)
+            continue
+        for count, name in names.items():
             yield Work(
-                f"completion/{name}/{size}x{count}",
+                name,
                 count,
-                partial(model.complete, *given),
+                partial(complete, image[:count].to(device), mask[:count].to(device)),
                 partial(_each_telea, pictures[:count], holes[:count]),
                 "Telea, OpenCV",
                 one_core=False,
                 on_device=True,
             )
+
+
+def completer(case: Case, settings: Settings, variant: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """What completes images as `inpaintlab complete` does, with fused spectral norm, as a variant says.
+
+    Raises:
+        ValueError: there is nothing to compile with.
+    """
+    model, _ = build_ours(case, settings, "float32", 1)
+    fuse_spectral_norm(model)
+    model.to(settings.torch_device)
+    words = variant.split("+")
+    if "compile" in words:
+        compile_generators(model, settings.device)
+    precision = "bf16-mixed" if "bf16" in words else "32-true"
+
+    def complete(image: Tensor, mask: Tensor) -> Tensor:
+        with computing(precision, settings.torch_device):
+            return model.complete(image, mask)
+
+    return complete
 
 
 def _each_telea(pictures: list[np.ndarray], holes: list[np.ndarray]) -> None:

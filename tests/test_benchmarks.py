@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from benchmarks import __main__ as main_module
-from benchmarks import alone, photographs, settings, sides, steps, tables, timing
+from benchmarks import alone, photographs, settings, sides, steps, tables, timing, work
 from benchmarks.sides import Batch, Case
 from inpaintlab.inpainter import Inpainter
 
@@ -234,6 +234,30 @@ def test_a_case_is_wanted_by_any_part_of_its_name() -> None:
     assert chosen.wants("steps/glcic/joint/256x1")
     assert chosen.wants("edges/256x8")
     assert not chosen.wants("steps/glcic/completion/256x1")
+
+
+def test_completions_are_measured_in_every_variant_and_wanted_one_by_one(batch: Batch) -> None:
+    given = batch["image"][:1], batch["mask"][:1]
+    arguments = ["device=cpu", f"width={WIDTH}"]
+    chosen = settings.read([*arguments, "cases=[completion/glcic]"])
+    names = [f"completion/glcic/{SIZE}x{count}" for count in (1, work.TOGETHER)]
+    made = {item.name: item for item in work.completion(*given, chosen)}
+    assert list(made) == [*names, *(f"{name}/bf16" for name in names)]
+    exact, rounded = made[names[0]].ours(), made[f"{names[0]}/bf16"].ours()
+    assert isinstance(exact, torch.Tensor)
+    assert isinstance(rounded, torch.Tensor)
+    assert 0 < (exact - rounded).abs().max() < 1e-2
+    single = settings.read([*arguments, f"cases=[{names[0]}/bf16]"])
+    assert names[0] in [item.name.removesuffix("/bf16") for item in work.completion(*given, single)]
+    assert not list(work.completion(*given, settings.read([*arguments, "cases=[edges]"])))
+
+
+def test_completions_that_cannot_be_compiled_here_are_told_and_left_out(batch: Batch, capsys: Any) -> None:
+    chosen = settings.read(["device=cpu", f"width={WIDTH}", "cases=[completion/glcic]", "variants=[compile,float32]"])
+    with torch._inductor.config.patch({"cpp.cxx": (None, "no-such-compiler")}):
+        made = [item.name for item in work.completion(batch["image"], batch["mask"], chosen)]
+    assert made == [f"completion/glcic/{SIZE}x{count}" for count in (1, work.TOGETHER)]
+    assert "completion/glcic in compile left out: compile=true finds nothing" in capsys.readouterr().err
 
 
 def test_photographs_are_ordinary_jpeg_files_of_the_side(pictures: Path) -> None:
