@@ -56,6 +56,7 @@ def run_here(verb: str, *settings: str, cwd: Path, **variables: str) -> subproce
             patch.setenv(name, value)
         patch.setattr(sys, "argv", [f"inpaintlab {verb}", *settings])
         patch.chdir(cwd)
+        patch.setattr("inpaintlab.train.keep_freed_memory", lambda: True)  # of all that runs here later
         torch.set_num_threads(1)
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
