@@ -218,11 +218,15 @@ class SpectralNorm(_SpectralNorm):
         u, v = self._u.clone(), self._v.view(sides).permute([others.index(dim) for dim in in_memory]).clone().flatten()
         if self.training:
             u = F.normalize(torch.mv(matrix, v), dim=0, eps=self.eps)
-            v = F.normalize(torch.mv(matrix.mT, u), dim=0, eps=self.eps)
+            v = torch.mv(matrix.mT, u)
+            singular = torch.linalg.vector_norm(v)  # u^T W v, with v this vector at length 1
+            v = v / singular.clamp_min(self.eps)
             turned = v.view([weight.shape[dim] for dim in in_memory]).permute([in_memory.index(dim) for dim in others])
             self._u.copy_(u)
             self._v.copy_(turned.flatten())
-        return _DividedBySingularValue.apply(weight, u, v, torch.vdot(u, torch.mv(matrix, v)), order)
+        else:
+            singular = torch.vdot(u, torch.mv(matrix, v))
+        return _DividedBySingularValue.apply(weight, u, v, singular, order)
 
 
 class _DividedBySingularValue(torch.autograd.Function):

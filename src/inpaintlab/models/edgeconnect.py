@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
@@ -304,7 +305,7 @@ class EdgeConnect(Inpainter):
 
         The drawn edges are G1's raw output over the whole image, not a composite.
         """
-        with frozen(self.edge_discriminator):
+        with frozen(self.edge_discriminator), cached():  # the same weights for both passes
             fake_features = self.edge_discriminator(fake)
             with torch.no_grad():
                 real_features = self.edge_discriminator(real)
