@@ -230,7 +230,7 @@ class SpectralNorm(_SpectralNorm):
 
 
 class _DividedBySingularValue(torch.autograd.Function):
-    """W / s with s = u^T W v, u and v constant: the gradient is g / s - (sum(g W) / s^2) u v^T."""
+    """W / s with s = u^T W v, u and v constant: the gradient is (g - (sum(g W) / s) u v^T) / s."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor, singular: Tensor, order: tuple[int, ...]) -> Tensor:
@@ -243,8 +243,8 @@ class _DividedBySingularValue(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         weight, u, v, singular = ctx.saved_tensors
         along, matrix = (tensor.permute(ctx.order).flatten(1) for tensor in (gradient, weight))
-        share = torch.vdot(along.flatten(), matrix.flatten()) / singular.square()
-        turned = (along / singular).addr_(u, v * -share)
+        share = torch.vdot(along.flatten(), matrix.flatten()) / singular
+        turned = torch.addr(along, u, v * -share).div_(singular)
         sides = [weight.shape[dim] for dim in ctx.order]
         return turned.view(sides).permute([ctx.order.index(dim) for dim in range(weight.dim())]), None, None, None, None
 
