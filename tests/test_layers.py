@@ -175,6 +175,15 @@ def test_an_output_of_few_pixels_is_a_convolution(monkeypatch: Any, sides: tuple
         torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
 
 
+def test_few_pixels_may_come_rounded() -> None:
+    torch.manual_seed(0)
+    layer, x = SteadyConv2d(6, 5, 3, padding=1).eval(), torch.rand(1, 6, 4, 4).bfloat16()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        output = layer(x)
+    assert output.dtype == torch.float32
+    torch.testing.assert_close(output, F.conv2d(x.float(), layer.weight, layer.bias, padding=1), atol=1e-6, rtol=0)
+
+
 def test_a_linear_layers_gradients_are_torchs() -> None:
     torch.manual_seed(0)
     layer, x = SteadyLinear(7, 5).double(), torch.rand(3, 7).double().requires_grad_()
