@@ -75,6 +75,15 @@ def test_a_papers_discriminator_costs_nothing_when_images_are_completed(
     assert found["gmac"] > 0
 
 
+def test_an_untrained_network_under_spectral_norm_is_counted_in_inference_mode(built: Builder) -> None:
+    """Which an evaluation is in; a trained one has its weights divided before."""
+    model = built("edgeconnect")
+    expected = cost.measure(model, 32, 1, CPU)
+    with torch.inference_mode():
+        found = cost.measure(model, 32, 1, CPU)
+    assert (found["parameters"], found["gmac"]) == (expected["parameters"], expected["gmac"])
+
+
 def test_the_batch_size_changes_neither_parameters_nor_multiply_accumulates() -> None:
     one, three = (cost.measure(Convolutions(), 16, batch_size, CPU) for batch_size in (1, 3))
     assert (one["parameters"], one["gmac"]) == (three["parameters"], three["gmac"])

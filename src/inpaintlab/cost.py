@@ -76,8 +76,16 @@ def scene(size: int, batch_size: int) -> tuple[Images, Planes]:
 
 
 def _count(model: Inpainter, image: Images, mask: Planes) -> tuple[int | None, float | None]:
-    """The parameters that complete one image, and its 1e9 multiply-accumulates."""
-    with uncompiled(model), FlopCounterMode(display=False) as operations, _Parameters(model) as seen:
+    """The parameters that complete one image, and its 1e9 multiply-accumulates.
+
+    Out of inference mode, in which torch's counter cannot follow weights that spectral norm computes.
+    """
+    with (
+        torch.inference_mode(False),
+        uncompiled(model),
+        FlopCounterMode(display=False) as operations,
+        _Parameters(model) as seen,
+    ):
         model.complete(image, mask)
     parameters = seen.used()
     return (parameters, operations.get_total_flops() / 2e9) if parameters else (None, None)
