@@ -257,3 +257,29 @@ def test_gradients_of_glcic_keep_their_direction_in_bfloat16(built: Builder, pha
     for one, other in zip(exact, rounded, strict=True):
         flat = [torch.cat([gradients[name].flatten().double() for name in one]) for gradients in (one, other)]
         assert 0.999 < float(torch.cosine_similarity(*flat, dim=0)) < 0.999999
+
+
+@pytest.mark.parametrize("model", ["glcic", "edgeconnect"])
+def test_a_run_in_bfloat16_has_finite_losses_and_float32_weights(tmp_path: Path, model: str) -> None:
+    done = run_here("train", *tiny(model), "trainer.precision=bf16-mixed", "name=a", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    saved = checkpoint(tmp_path / "runs/a")["state_dict"].values()
+    assert {value.dtype for value in saved if isinstance(value, Tensor) and value.is_floating_point()} == {
+        torch.float32
+    }
+    assert "nan" not in (tmp_path / "runs/a/log/version_0/metrics.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "named"),
+    [
+        ("glcic", "bf16-true", "it can be '32-true' or '64-true' or 'bf16-mixed' or '16-mixed'"),
+        ("edgeconnect", "bf16-true", "it can be '32-true' or '64-true' or 'bf16-mixed' or '16-mixed'"),
+    ],
+)
+def test_a_precision_that_does_not_fit_is_refused(tmp_path: Path, model: str, precision: str, named: str) -> None:
+    done = run_here("train", *tiny(model), f"trainer.precision={precision}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert named in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
