@@ -14,6 +14,7 @@ import torch
 from benchmarks import alone, ceilings, growth, photographs, settings, sides, steps, tables, work
 from benchmarks.process import quieten
 from benchmarks.settings import Settings
+from inpaintlab.load import QUIET
 from inpaintlab.provenance import commit, machine, versions
 from inpaintlab.results import write_json
 
@@ -43,10 +44,10 @@ def main(arguments: list[str]) -> None:
     write_json(file, results)
     say(f"{file} holds the numbers.")
     busy = tables.load_of_others(results)
-    if busy > tables.QUIET:
+    if busy > QUIET:
         say(f"Others kept up to {busy:.1f} cores busy meanwhile: these times are not the machine's own.")
     if chosen.whole if chosen.docs is None else chosen.docs:
-        if busy > tables.QUIET and not chosen.force:
+        if busy > QUIET and not chosen.force:
             raise SystemExit("docs/performance.md stays as it is; run again on a quiet machine, or say force=true.")
         document(results)
     else:

@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.settings import Settings
 from benchmarks.sides import Batch, Case, build_ours, build_plain, copy_weights, fit, torch_defaults
-from benchmarks.timing import Load, Pairs, seconds, summary, synchronise
+from benchmarks.timing import Pairs, seconds, summary, synchronise
+from inpaintlab.load import Load
 
 WARM_UP = {"cpu": 1, "cuda": 5}  # steps that do not count: the first makes the optimizers' state
 
@@ -83,7 +84,7 @@ def measure(case: Case, variant: str, batch: Batch, settings: Settings) -> dict[
     load = Load()
     with load.watched():
         fit(ours, build_trainer, batch, case.size, turns)
-    row = asdict(case) | {"variant": variant, "first_step_seconds": turns.first_step, "load_of_others": load.cores}
+    row = asdict(case) | {"variant": variant, "first_step_seconds": turns.first_step, "load_of_others": load.others}
     sides = {"ours": turns.times.ours, "plain": turns.times.plain}
     for side, times in sides.items():
         row[side] = asdict(summary(times)) | {"gflop": turns.operations[side] / 1e9, "seconds": times}

@@ -7,8 +7,6 @@ from typing import Any
 from benchmarks.growth import MEGA, pixels
 from inpaintlab.results import write_texts
 
-QUIET = 0.25  # cores of others beyond which times say as much about them as about us
-
 
 def render(results: dict[str, Any], plot: str | None) -> str:
     """All tables of a run. ``plot``: the path of the picture of growth, seen from the document."""

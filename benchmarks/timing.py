@@ -1,18 +1,13 @@
 """Times of two sides taken in turns, and what they say: medians, quartiles, the ratio pair by pair."""
 
-import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 SHORTEST = 0.1  # seconds that one measurement of short work lasts at least: it is repeated until then
-TOLD_FROM = 1.0  # seconds that a measurement lasts at least for the load of others to mean something beside a tick
-TICKS = 100  # of /proc/stat in a second, as Linux shows them to programs
 
 
 @dataclass(frozen=True)
@@ -77,31 +72,3 @@ def synchronise(device: torch.device | None) -> None:
     """Wait until a GPU has done what it was given; the CPU has."""
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@dataclass
-class Load:
-    """The cores that others kept busy meanwhile; None where the system does not tell, or the time was short for it."""
-
-    cores: float | None = None
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """What runs inside is this process's own work; what else the machine does is others'."""
-        before = _busy()
-        start, own = time.perf_counter(), time.process_time()
-        yield
-        after, wall = _busy(), time.perf_counter() - start
-        if before is not None and after is not None and wall >= TOLD_FROM:
-            others = (after - before - (time.process_time() - own)) / wall
-            self.cores = min(max(0.0, others), float(os.cpu_count() or 1))  # the system counts in ticks, at times late
-
-
-def _busy() -> float | None:
-    """Seconds that all cores of this machine have worked since it started."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
-    except OSError:
-        return None
-    user, nice, system, _idle, _waiting, interrupts, soft, steal = (int(field) for field in fields[:8])
-    return (user + nice + system + interrupts + soft + steal) / TICKS

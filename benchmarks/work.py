@@ -24,12 +24,13 @@ from benchmarks import photographs
 from benchmarks.plain import loader
 from benchmarks.settings import Settings
 from benchmarks.sides import Case, build_ours
-from benchmarks.timing import Load, Pairs, seconds, summary, take_turns
+from benchmarks.timing import Pairs, seconds, summary, take_turns
 from inpaintlab.compiling import compile_generators
 from inpaintlab.config import CONF
 from inpaintlab.edges import canny, rgb_to_gray
 from inpaintlab.gray_metrics import PSNRGray, SSIMUniform51Gray
 from inpaintlab.layers import fuse_spectral_norm
+from inpaintlab.load import Load
 from inpaintlab.masks import Mask, sample_generator
 from inpaintlab.metrics import score
 from inpaintlab.precision import computing
@@ -79,7 +80,7 @@ def measure(work: Work, settings: Settings) -> dict[str, Any]:
         "name": work.name,
         "against": work.against,
         "threads": 1 if work.one_core else settings.threads,
-        "load_of_others": load.cores,
+        "load_of_others": load.others,
         "ours": None,
         "reference": None,
         "ratio": asdict(times.ratio) if times.plain else None,

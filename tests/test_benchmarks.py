@@ -166,20 +166,6 @@ def test_work_that_is_too_short_to_time_is_repeated(monkeypatch: pytest.MonkeyPa
     assert runs > 100
 
 
-@pytest.mark.parametrize(("seconds", "cores"), [(2.0, 1.0), (0.5, None)])  # a tick of 0.01 s is much of half a second
-def test_the_work_of_others_is_what_the_machine_did_and_this_process_did_not(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, cores: float | None
-) -> None:
-    busy, wall, own = iter([100.0, 103.0]), iter([0.0, seconds]), iter([10.0, 11.0])
-    monkeypatch.setattr(timing, "_busy", lambda: next(busy))
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(wall))
-    monkeypatch.setattr(timing.time, "process_time", lambda: next(own))
-    load = timing.Load()
-    with load.watched():
-        pass
-    assert load.cores == cores  # 3 seconds of cores in 2, of which 1 second was ours
-
-
 def test_our_step_and_the_plain_one_take_turns_in_one_training(batch: Batch) -> None:
     chosen = settings.read(["device=cpu", "threads=1", f"width={WIDTH}", "rounds=3"])
     row = steps.measure(Case("glcic", "completion", SIZE, COUNT), "float32", batch, chosen)

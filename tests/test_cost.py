@@ -10,10 +10,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 from conftest import Builder, state_of
 from inpaintlab import cost, peak_memory
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.load import Clocks, Work
 from inpaintlab.shapes import Images, Planes
 
 CPU = torch.device("cpu")
 KEYS = {"parameters", "gmac", "milliseconds", "peak_memory_bytes", "batch_size", "size"}
+KEYS |= {"rounds", "load_of_others", "cores"}
 MEBIBYTE = 2**20
 
 
@@ -30,6 +32,25 @@ class Convolutions(Inpainter):
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         return self.out(self.norm(self.up(self.down(visible)))).sigmoid()
+
+
+class Scripted(Inpainter):
+    """Takes so many seconds of a clock of its own for one completion after the other, and two seconds of work each."""
+
+    def __init__(self, *rounds: float) -> None:
+        super().__init__()
+        self.rounds = [100.0, *rounds]  # the first is that of the count
+        self.now = self.worked = 0.0
+
+    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
+        self.now += self.rounds.pop(0)
+        self.worked += 2
+        return visible
+
+    def clocks(self, others: float | None = 0.0, cores: int = 4) -> Clocks:
+        """Of a machine on which others keep so many cores busy; None: that does not tell."""
+        told = (lambda: None) if others is None else (lambda: Work(self.worked + others * self.now, cores))
+        return Clocks(wall=lambda: self.now, own=lambda: self.worked, machine=told)
 
 
 class Hoarder(Inpainter):
@@ -97,6 +118,44 @@ def test_a_classical_method_has_a_time_but_no_parameters(built: Builder, name: s
     assert found["parameters"] is None
     assert found["gmac"] is None
     assert found["milliseconds"] > 0
+
+
+def test_the_time_is_the_least_of_the_rounds_and_an_images_share_of_it() -> None:
+    model = Scripted(0.9, 0.25, 0.9, 0.8)
+    found = cost.measure(model, 16, 2, CPU, clocks=model.clocks())
+    assert found["milliseconds"] == pytest.approx(125)
+    assert found["rounds"] == 3  # in which the 2 s are over
+
+
+def test_rounds_are_few_where_they_are_long_and_many_where_they_are_short() -> None:
+    rounds = {}
+    for seconds in (0.005, 0.01, 0.02, 0.05, 0.5, 30.0):
+        model = Scripted(*[seconds] * 60)
+        rounds[seconds] = cost.measure(model, 16, 1, CPU, clocks=model.clocks())["rounds"]
+    # the quickest: a quarter second, below which no load is told; the last: three, however long they take
+    assert rounds == {
+        0.005: pytest.approx(50, abs=1),
+        0.01: pytest.approx(25, abs=1),
+        0.02: 20,
+        0.05: 20,
+        0.5: 4,
+        30.0: 3,
+    }
+
+
+@pytest.mark.parametrize("others", [0.0, 1.3])
+def test_the_load_of_others_stands_beside_the_time(others: float) -> None:
+    model = Scripted(*[0.5] * 4)
+    found = cost.measure(model, 16, 1, CPU, clocks=model.clocks(others))
+    assert found["load_of_others"] == pytest.approx(others)
+    assert found["cores"] == 4
+
+
+def test_where_the_system_does_not_tell_its_load_none_is_told() -> None:
+    model = Scripted(*[0.5] * 4)
+    found = cost.measure(model, 16, 1, CPU, clocks=model.clocks(None))
+    assert found["load_of_others"] is found["cores"] is None
+    assert found["milliseconds"] == pytest.approx(500)
 
 
 @pytest.mark.skipif(not peak_memory.CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")

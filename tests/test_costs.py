@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from inpaintlab.compare import compare
-from inpaintlab.report import costs
+from inpaintlab.report import costs, page
+from inpaintlab.report.table import tabulate
 from inpaintlab.results import Result
 from test_compare import write_result
 
@@ -22,6 +23,7 @@ COST = {
     "size": 16,
     "images_seen": 19200,
 }
+LOAD = {"rounds": 8, "load_of_others": 1.26, "cores": 2}
 NETWORK = ["6.07", "12.3", "250", "300", "19,200"]
 CLASSICAL = {"parameters": None, "gmac": None, "milliseconds": 0.94, "peak_memory_bytes": None, "images_seen": None}
 
@@ -56,8 +58,43 @@ def test_every_format_holds_the_same_numbers(results: list[Result]) -> None:
 
 def test_the_csv_holds_what_was_measured_and_nothing_where_nothing_was(results: list[Result]) -> None:
     network, classical = pl.read_csv(io.StringIO(costs.csv(results))).iter_rows(named=True)
-    assert network == {"label": "a_net", **COST, "machine": "two cores"}
-    assert classical == {"label": "telea", **COST, **CLASSICAL, "machine": "two cores"}
+    untold = dict.fromkeys(LOAD)  # of an earlier version
+    assert network == {"label": "a_net", **COST, **untold, "machine": "two cores"}
+    assert classical == {"label": "telea", **COST, **CLASSICAL, **untold, "machine": "two cores"}
+
+
+def test_a_time_taken_while_others_kept_the_machine_busy_has_a_mark_in_every_format(
+    results: list[Result], tmp_path: Path
+) -> None:
+    busy = changed(tmp_path, cost=COST | LOAD, label="third")
+    both = [results[1], busy]
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(*costs.terminal(both))
+    said = "‡ Measured while other processes kept cores busy (third: 1.3 of 2)"
+    assert [note for note in costs.notes(both) if note.startswith(said)]
+    assert " 250‡ " in console.export_text()
+    assert "| third | 6.07 | 12.3 | 250‡ | 300 | 19,200 |" in costs.markdown(both)
+    assert said in costs.markdown(both)
+    assert r"third & 6.07 & 12.3 & 250\textdaggerdbl{} & 300 & 19,200 \\" in costs.latex(both)
+    assert r"\textdaggerdbl{} Measured while other" in costs.latex(both)
+    html = page(tabulate(both), 0)
+    assert 'data-value="250.04">250‡</td>' in html
+    assert f"<li>{said}" in html
+    row = pl.read_csv(io.StringIO(costs.csv(both))).row(1, named=True)
+    assert {key: row[key] for key in LOAD} == LOAD
+
+
+@pytest.mark.parametrize("load", [{"load_of_others": None, "cores": None}, {"load_of_others": 0.2, "cores": 2}])
+def test_a_quiet_machine_and_one_that_does_not_tell_leave_no_mark(tmp_path: Path, load: dict[str, Any]) -> None:
+    result = changed(tmp_path, cost=COST | {"rounds": 8} | load)
+    assert "‡" not in costs.markdown([result]) + costs.latex([result]) + "".join(costs.notes([result]))
+
+
+def test_medians_of_earlier_results_are_told_from_the_least_of_the_rounds(
+    results: list[Result], tmp_path: Path
+) -> None:
+    assert any("ms of a_net, telea are medians" in note for note in costs.notes(results))
+    assert not any("medians" in note for note in costs.notes([changed(tmp_path, cost=COST | LOAD)]))
 
 
 def test_results_without_a_cost_have_no_table_of_costs(tmp_path: Path) -> None:

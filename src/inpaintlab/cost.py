@@ -1,7 +1,6 @@
 """What a completion costs: parameters, multiply-accumulates, time and memory, measured on the machine at hand."""
 
-import statistics
-import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,17 +11,24 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from inpaintlab.compiling import uncompiled
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.load import SHORTEST, Clocks, Load
 from inpaintlab.peak_memory import peak, reset_peak
 from inpaintlab.pictures import image_tensor
 from inpaintlab.shapes import Images, Planes
 from inpaintlab.sources import Toy
 
-FEWEST, MOST = 3, 20  # how often a batch is completed for the median time
-SECONDS = 2.0  # no further repeat starts after this, once there are FEWEST
+FEWEST, ENOUGH = 3, 20  # rounds of a batch, of whose times the least counts
+SECONDS = 2.0  # no further round starts after this, once there are FEWEST
 
 
 def measure(
-    model: Inpainter, size: int, batch_size: int, device: torch.device, *, blended: bool = False
+    model: Inpainter,
+    size: int,
+    batch_size: int,
+    device: torch.device,
+    *,
+    blended: bool = False,
+    clocks: Clocks | None = None,
 ) -> dict[str, Any]:
     """What ``model.complete`` costs on ``device``, for a batch of one generated scene with a square hole of 25 %.
 
@@ -34,12 +40,18 @@ def measure(
         batch_size: pictures that are completed together.
         device: where; a classical method that leaves torch computes on the host all the same.
         blended: also count the time and memory of GLCIC's post-processing.
+        clocks: what tells the time and the load of the machine; its own if none are given.
 
     Returns:
         ``parameters``: those that take part in a completion; a discriminator's do not. None where there are none.
         ``gmac``: 1e9 multiply-accumulates an image, of convolutions and matrix products, as torch's own counter has
         them (two operations each). None for a method without parameters, whose work that counter does not see.
-        ``milliseconds``: an image, the median over several batches, the method's own time and ``complete`` around it.
+        ``milliseconds``: an image, the method's own time and ``complete`` around it. The least of several rounds of a
+        batch: whatever else the machine does makes a round longer, and never shorter.
+        ``rounds``: how many there were.
+        ``load_of_others``: cores that other processes kept busy during the rounds; a time is too long if they took
+        what the method could have used. ``cores``: that the machine has. Both None where the system does not tell, and
+        on a GPU, of whose load it tells nothing.
         ``peak_memory_bytes``: of one batch, beyond the model and its input: on a GPU what torch allocated there, on the
         CPU what the process grew by, so that other libraries' memory counts. None where the system does not tell.
         ``batch_size``, ``size``: as they were given.
@@ -54,13 +66,17 @@ def measure(
     try:
         image, mask = (plane.to(device) for plane in scene(size, batch_size))
         parameters, gmac = _count(model, image[:1], mask[:1])  # also loads what libraries load at their first use
-        seconds, peak = _time(model, image, mask, blended)
+        load = Load(clocks or Clocks())
+        times, peak = _rounds(model, image, mask, blended, load)
     finally:
         model.to(home)
     return {
         "parameters": parameters,
         "gmac": gmac,
-        "milliseconds": 1000 * seconds / batch_size,
+        "milliseconds": 1000 * min(times) / batch_size,
+        "rounds": len(times),
+        "load_of_others": load.others,
+        "cores": load.cores,
         "peak_memory_bytes": peak,
         "batch_size": batch_size,
         "size": size,
@@ -109,14 +125,16 @@ class _Parameters(TorchDispatchMode):
         return sum(self.sizes[parameter] for parameter in self.seen)
 
 
-def _time(model: Inpainter, image: Images, mask: Planes, blended: bool) -> tuple[float, int | None]:
-    """The median of the seconds that a batch takes, and the most memory that a batch took."""
+def _rounds(model: Inpainter, image: Images, mask: Planes, blended: bool, load: Load) -> tuple[list[float], int | None]:
+    """The seconds that a batch took in each round, and the most memory that one took."""
     before = reset_peak(image.device)
+    wall = load.clocks.wall
     took: list[float] = []
-    while len(took) < FEWEST or (sum(took) < SECONDS and len(took) < MOST):
-        started = time.perf_counter()
-        model.complete(image, mask, blended=blended)
-        if image.is_cuda:
-            torch.cuda.synchronize(image.device)
-        took.append(time.perf_counter() - started)
-    return statistics.median(took), None if before is None else max(0, peak(image.device) - before)
+    with load.watched() if image.device.type == "cpu" else nullcontext():
+        while len(took) < FEWEST or (sum(took) < SECONDS and (len(took) < ENOUGH or sum(took) < SHORTEST)):
+            started = wall()
+            model.complete(image, mask, blended=blended)
+            if image.is_cuda:
+                torch.cuda.synchronize(image.device)
+            took.append(wall() - started)
+    return took, None if before is None else max(0, peak(image.device) - before)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from inpaintlab.report.formats import grid
 from inpaintlab.report.latex import escaped
-from inpaintlab.report.methods import costs, images_seen
+from inpaintlab.report.methods import DISTURBED, costs, disturbed, images_seen
 from inpaintlab.report.table import marked
 from inpaintlab.results import Result
 
@@ -21,6 +21,9 @@ _CSV = {
     "images_seen": pl.Int64(),
     "batch_size": pl.Int64(),
     "size": pl.Int64(),
+    "rounds": pl.Int64(),
+    "load_of_others": pl.Float64(),
+    "cores": pl.Int64(),
     "machine": pl.String(),
 }
 
@@ -40,7 +43,10 @@ def notes(results: list[Result]) -> list[str]:
         return []
     told = [
         "Parameters are those that take part in a completion; GMAC are 1e9 multiply-accumulates of convolutions and "
-        "matrix products; ms is the median time of an image, peak memory that of a batch beyond the model itself."
+        "matrix products; ms is the time of an image, the least of several rounds; peak memory is that of a batch "
+        "beyond the model itself.",
+        *_medians(results),
+        *_disturbed(results),
     ]
     measured: dict[str, list[str]] = {}
     for result in results:
@@ -52,6 +58,21 @@ def notes(results: list[Result]) -> list[str]:
         return [*told, f"Measured with {next(iter(measured))}."]
     differing = "; ".join(f"{', '.join(labels)}: {how}" for how, labels in measured.items())
     return [*told, f"Times and memory were measured differently, so compare them with care ({differing})."]
+
+
+def _medians(results: list[Result]) -> list[str]:
+    """Whose times are medians, as they were before results told their rounds."""
+    labels = ", ".join(result.label for result in results if result.cost and "rounds" not in result.cost)
+    return [f"The ms of {labels} are medians, from an earlier version."] if labels else []
+
+
+def _disturbed(results: list[Result]) -> list[str]:
+    """How busy others kept the machine, where a time has the mark of it."""
+    loads = [f"{r.label}: {r.cost['load_of_others']:.1f} of {r.cost['cores']}" for r in results if disturbed(r)]
+    if not loads:
+        return []
+    told = f"Measured while other processes kept cores busy ({'; '.join(loads)})"
+    return [f"{DISTURBED} {told}, so the method may take less time on a quiet machine."]
 
 
 def terminal(results: list[Result]) -> list[RichTable]:
@@ -95,7 +116,7 @@ def csv(results: list[Result]) -> str:
             result.label,
             *(result.cost.get(column) for column in columns),
             images_seen(result),
-            *(result.cost.get(column) for column in ("batch_size", "size")),
+            *(result.cost.get(column) for column in ("batch_size", "size", "rounds", "load_of_others", "cores")),
             result.machine,
         )
         for result in results

@@ -9,7 +9,7 @@ from inpaintlab.results import ALL
 _CHARACTERS = {character: f"\\{character}" for character in "&%$#_{}"}
 _CHARACTERS |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 _CHARACTERS |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}"}
-_CHARACTERS |= {"†": r"\textdagger{}", NO_MEAN: "--", "“": "``", "”": "''"}
+_CHARACTERS |= {"†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", NO_MEAN: "--", "“": "``", "”": "''"}
 
 
 def latex(table: Table, intervals: bool = True) -> str:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from inpaintlab.load import QUIET
 from inpaintlab.report.table import NO_MEAN
 from inpaintlab.results import Result
 
 NOT_RECORDED = "not recorded"
+DISTURBED = "‡"  # stands beside a time that was taken while other processes kept the machine busy
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,16 @@ def costs(results: list[Result]) -> list[Cost]:
     columns = [
         _cost("parameters, M", [_scaled(result.cost.get("parameters"), 1e-6) for result in results]),
         _cost("GMAC", [_scaled(result.cost.get("gmac"), 1) for result in results]),
-        _cost("ms", [_scaled(result.cost.get("milliseconds"), 1) for result in results]),
+        _times(results),
         _cost("peak MiB", [_scaled(result.cost.get("peak_memory_bytes"), mega) for result in results]),
         _cost("images seen", [_scaled(images_seen(result), 1) for result in results]),
     ]
     return [column for column in columns if any(value is not None for value in column.values)]
+
+
+def disturbed(result: Result) -> bool:
+    """Whether other processes kept the machine busy while the time was taken; False where that is not known."""
+    return (result.cost.get("load_of_others") or 0.0) > QUIET
 
 
 def images_seen(result: Result) -> int | None:
@@ -42,6 +49,12 @@ def _scaled(value: float | int | None, factor: float | int) -> float | int | Non
 
 def _cost(heading: str, values: list[float | int | None]) -> Cost:
     return Cost(heading, values, [NO_MEAN if value is None else _three_digits(value) for value in values])
+
+
+def _times(results: list[Result]) -> Cost:
+    column = _cost("ms", [_scaled(result.cost.get("milliseconds"), 1) for result in results])
+    marks = [DISTURBED if disturbed(result) else "" for result in results]
+    return Cost(column.heading, column.values, [text + mark for text, mark in zip(column.texts, marks, strict=True)])
 
 
 def _three_digits(value: float | int) -> str:
