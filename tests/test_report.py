@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from inpaintlab.config import in_words
 from inpaintlab.report import cases, methods, page, pictures, plots
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.table import Table, tabulate
@@ -393,8 +394,8 @@ def test_each_method_says_whose_weights_it_has_and_what_they_were_trained_on(tmp
 def test_nested_recipes_are_told_in_one_line():
     strokes = {"_target_": "inpaintlab.masks.Strokes", "strokes": [1, 8], "length": 0.125}
     recipe = {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": strokes, "low": 0.1}
-    assert methods.in_words(recipe) == "WithHoleRatio(mask=Strokes(strokes=[1, 8], length=0.125), low=0.1)"
-    assert methods.in_words({"a": 1, "b": None}) == "{a=1, b=None}"
+    assert in_words(recipe) == "WithHoleRatio(mask=Strokes(strokes=[1, 8], length=0.125), low=0.1)"
+    assert in_words({"a": 1, "b": None}) == "{a=1, b=None}"
 
 
 def test_costs_stand_beside_the_means_and_unknown_ones_are_a_dash(tmp_path):
