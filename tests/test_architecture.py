@@ -43,7 +43,7 @@ ALLOWED = {
     "paired_tests": {"bootstrap", "resampling"},
     "results": set(),
     "extra": set(),
-    "features": {"extra", "provenance", "testset"},
+    "features": {"extra", "pictures", "provenance", "testset"},
     "set_metrics": {"extra", "features", "resampling", "results"},
     "perceptual": {"extra", "metrics", "provenance"},
     "scoring": {"blending", "features", "metrics", "results", "testset"},
