@@ -95,6 +95,13 @@ def test_the_lower_layers_import_only_what_lies_below(module: str) -> None:
     assert imports(module) <= ALLOWED[module]
 
 
+def test_only_what_hydra_calls_reads_hydras_global_state() -> None:
+    """A command, the decorator around it, and what a launcher runs; they hand down what others need."""
+    state = ("hydra.core.hydra_config", "hydra.core.global_hydra")
+    reading = {module for module, path in MODULES.items() if any(name in path.read_text() for name in state)}
+    assert reading <= COMMANDS | {"config", "jobs"}
+
+
 def test_no_module_imports_in_a_circle() -> None:
     edges = {module: imports(module) & MODULES.keys() for module in MODULES}
     while edges:
