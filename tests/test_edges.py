@@ -14,8 +14,8 @@ from scipy import ndimage
 from skimage import color, data, feature
 from torch import Tensor
 
-from inpaintlab import edges, edges_on_cpu
-from inpaintlab.edges import canny, rgb_to_gray
+from inpaintlab import edges_on_cpu
+from inpaintlab.edges import _canny_on_device, canny, rgb_to_gray
 
 PHOTOGRAPHS = ["astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina"]
 SIGMAS = [1.0, 1.5, 2.0, 3.0, 4.0]
@@ -94,7 +94,7 @@ def islands(batch: int, height: int, width: int) -> Tensor:
 def on_device(gray: Tensor, sigma: float | list[float], known: Tensor | None = None) -> Tensor:
     """What `canny` computes of a batch that is not on the CPU, here on the CPU."""
     sigmas = sigma if isinstance(sigma, list) else [sigma] * len(gray)
-    return edges._canny_on_device(gray[:, 0], None if known is None else known[:, 0] != 0, sigmas)[:, None]
+    return _canny_on_device(gray[:, 0], None if known is None else known[:, 0] != 0, sigmas)[:, None]
 
 
 def assert_equal(found: Tensor, expected: Tensor) -> None:

@@ -18,7 +18,9 @@ import torch
 from PIL import Image
 
 from inpaintlab.config import in_words
-from inpaintlab.report import cases, methods, page, pictures, plots
+from inpaintlab.report import page, pictures, plots
+from inpaintlab.report.cases import pick, worst_first
+from inpaintlab.report.methods import costs, trained_on, weights
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.table import Table, tabulate
 from inpaintlab.results import Result, picture_name
@@ -87,7 +89,7 @@ def photographs(monkeypatch):
     def found(folder: Path, names: list[str], root: str | None):
         return dict.fromkeys(names, original)
 
-    monkeypatch.setattr(pictures, "originals", found)
+    monkeypatch.setattr("inpaintlab.report.cases.originals", found)
 
 
 def test_the_page_is_well_formed_and_asks_nothing_of_the_network(table, photographs):
@@ -193,7 +195,7 @@ def test_without_the_photographs_the_page_says_so_and_shows_the_completions(tabl
     def lost(folder: Path, names: list[str], root: str | None):
         raise ValueError("photos/cat.png is missing.")
 
-    monkeypatch.setattr(pictures, "originals", lost)
+    monkeypatch.setattr("inpaintlab.report.cases.originals", lost)
     parsed = Page(page(table, 6))
     assert "The photographs cannot be read on this machine (photos/cat.png is missing), so only" in parsed.text
     assert len([tag for tag, _ in parsed.tags if tag == "img"]) == 6 * 2
@@ -282,14 +284,14 @@ def many(tmp_path: Path, count: int) -> Table:
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 24, 30, 60, 100])
 def test_no_image_is_chosen_twice_and_as_many_as_asked_are(tmp_path, count):
     table = many(tmp_path, 60)
-    chosen = cases.pick(table, Numbers.of(table), count)
+    chosen = pick(table, Numbers.of(table), count)
     positions = [position for group in chosen.values() for position in group]
     assert len(positions) == len(set(positions)) == min(count, 60)
 
 
 def test_the_worst_the_best_and_the_most_different_are_a_quarter_each(tmp_path):
     table = many(tmp_path, 60)
-    chosen = cases.pick(table, Numbers.of(table), 24)
+    chosen = pick(table, Numbers.of(table), 24)
     assert chosen["worst"] == [0, 1, 2, 3, 4, 5]
     assert chosen["best"] == [59, 58, 57, 56, 55, 54]
     assert chosen["different"] == [53, 52, 51, 50, 49, 48]
@@ -302,7 +304,7 @@ def test_more_pictures_are_first_those_that_the_galleries_of_other_methods_show(
     wave = [10 + 5 * math.sin(i) for i in range(60)]
     third = write_result(tmp_path / "wave", wave, bins=[BINS[i % 6] for i in range(60)], names=names)
     table = tabulate([*table.results, Result.load(third)])
-    chosen = cases.pick(table, Numbers.of(table), 50)
+    chosen = pick(table, Numbers.of(table), 50)
     shown = {position for group in chosen.values() for position in group}
     by_wave = sorted(range(60), key=wave.__getitem__)
     assert {*by_wave[:6], *by_wave[-6:]} <= shown
@@ -317,12 +319,12 @@ def test_random_images_are_the_same_every_time_and_not_the_first_of_the_list(tmp
 
 def test_the_worst_is_the_highest_where_lower_is_better(tmp_path):
     numbers = Numbers.of(many(tmp_path, 8))
-    assert cases.worst_first(numbers, "mae", 0)[0] == 0  # mae falls with the number of the image
+    assert worst_first(numbers, "mae", 0)[0] == 0  # mae falls with the number of the image
 
 
 def test_a_value_that_is_no_number_is_the_worst_and_an_infinite_psnr_the_best(tmp_path):
     result = Result.load(write_result(tmp_path / "a", [1.0, math.nan, math.inf, 2.0, -math.inf, 4.0]))
-    assert cases.worst_first(Numbers.of(tabulate([result])), "psnr_rgb", 0) == [1, 4, 0, 3, 5, 2]
+    assert worst_first(Numbers.of(tabulate([result])), "psnr_rgb", 0) == [1, 4, 0, 3, 5, 2]
 
 
 # Numbers
@@ -381,11 +383,11 @@ def test_each_method_says_whose_weights_it_has_and_what_they_were_trained_on(tmp
     old = result_of(tmp_path / "old", checkpoint=ours)
     classical = result_of(tmp_path / "telea", checkpoint=None)
     floor = result_of(tmp_path / "floor", checkpoint=None, trained=False)
-    told = [methods.weights(result) for result in (here, theirs, old, classical, floor)]
+    told = [weights(result) for result in (here, theirs, old, classical, floor)]
     assert told == ["trained here", "published weights", "trained here", "learns nothing", "untrained"]
-    on = [methods.trained_on(result, "data") for result in (here, theirs, old, classical, floor)]
+    on = [trained_on(result, "data") for result in (here, theirs, old, classical, floor)]
     assert on == ["Folder(root=photos)", "not recorded", "not recorded", "–", "–"]  # noqa: RUF001
-    assert methods.trained_on(here, "mask") == "Block(fraction=0.5)"
+    assert trained_on(here, "mask") == "Block(fraction=0.5)"
     text = Page(page(tabulate([here, theirs, classical]), 0)).text
     for words in (*told[:2], "Folder(root=photos)", "Block(fraction=0.5)", "learns nothing"):
         assert words in text
@@ -400,7 +402,7 @@ def test_nested_recipes_are_told_in_one_line():
 
 def test_costs_stand_beside_the_means_and_unknown_ones_are_a_dash(tmp_path):
     known, unknown = result_of(tmp_path / "known"), result_of(tmp_path / "unknown", cost={}, checkpoint=None)
-    columns = {column.heading: column.texts for column in methods.costs([known, unknown])}
+    columns = {column.heading: column.texts for column in costs([known, unknown])}
     assert columns == {
         "parameters, M": ["6.06", "–"],  # noqa: RUF001
         "GMAC": ["31.2", "–"],  # noqa: RUF001
@@ -408,7 +410,7 @@ def test_costs_stand_beside_the_means_and_unknown_ones_are_a_dash(tmp_path):
         "peak MiB": ["256", "–"],  # noqa: RUF001
         "images seen": ["19,200", "–"],  # noqa: RUF001
     }
-    assert methods.costs([unknown]) == []
+    assert costs([unknown]) == []
     (head,) = re.findall("<thead><tr>.*?</tr>", page(tabulate([known, unknown]), 0))[:1]
     assert head.index(">all<") < head.index(">parameters, M<") < head.index(">images seen<")
 
