@@ -63,20 +63,7 @@ def planned(cfg: DictConfig, named: str | None, overrides: Sequence[str]) -> Pla
     if cfg.resamples < 0:
         raise ValueError(f"resamples={cfg.resamples} is negative: give the number of draws, or 0 for no intervals.")
     manifest = Manifest.load(Path(cfg.manifest))
-    model, identity = build_method(
-        cfg.get("model"),
-        cfg.checkpoint,
-        named=named,
-        overrides=overrides,
-        label=cfg.label,
-        seed=cfg.seed,
-        untrained=cfg.untrained,
-    )
-    precision, compiled = _kernels(cfg, model)
-    if precision != WHOLE:
-        identity["switches"] = {**identity["switches"], "precision": precision}
-    if compiled:
-        identity["switches"] = {**identity["switches"], "compile": True}
+    model, identity, precision, compiled = _method(cfg, named, overrides)
     metrics, set_metrics = _metrics(cfg, manifest)
     meanings = {name: metric.meaning for name, metric in (metrics | set_metrics).items()}
     parts = {type(part) for part in (model, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
@@ -100,6 +87,27 @@ def planned(cfg: DictConfig, named: str | None, overrides: Sequence[str]) -> Pla
         networks = networks_of(set_metrics)
         missing.append(Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
     return Plan(model, manifest, set_metrics, precision, compiled, there, missing)
+
+
+def _method(
+    cfg: DictConfig, named: str | None, overrides: Sequence[str]
+) -> tuple[Inpainter, dict[str, Any], str, bool]:
+    """The method and what results say of it, in which precision its networks compute, and whether compiled."""
+    model, identity = build_method(
+        cfg.get("model"),
+        cfg.checkpoint,
+        named=named,
+        overrides=overrides,
+        label=cfg.label,
+        seed=cfg.seed,
+        untrained=cfg.untrained,
+    )
+    precision, compiled = _kernels(cfg, model)
+    if precision != WHOLE:
+        identity["switches"] = {**identity["switches"], "precision": precision}
+    if compiled:
+        identity["switches"] = {**identity["switches"], "compile": True}
+    return model, identity, precision, compiled
 
 
 def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
