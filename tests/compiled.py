@@ -21,8 +21,8 @@ from torch._dynamo.utils import counters
 
 from commands import checkpoint, run_here, tiny
 from conftest import Builder, fit, state_of
-from inpaintlab import complete, cost, evaluate, train
 from inpaintlab.compiling import COMPARED, Compiling, Stopwatch, compile_generators
+from inpaintlab.cost import measure
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.losses import VGG19
 from inpaintlab.models.edgeconnect import PatchDiscriminator
@@ -121,8 +121,8 @@ def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
 def test_a_run_goes_on_compiled_or_not_from_the_others_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "require_compiler", lambda device: None)
-    monkeypatch.setattr(train, "Compiling", partial(Compiling, backend="aot_eager"))
+    monkeypatch.setattr("inpaintlab.train.require_compiler", lambda device: None)
+    monkeypatch.setattr("inpaintlab.train.Compiling", partial(Compiling, backend="aot_eager"))
 
     def trained(folder: str, batches: int, compiled: bool) -> dict[str, Any]:
         settings = [*tiny("glcic", 0), f"model.schedule.phases.completion.batches={batches}", f"name={folder}"]
@@ -213,11 +213,11 @@ def test_generated_kernels_complete_like_the_network(built: Builder) -> None:
 def test_the_cost_of_a_compiled_completion_has_its_operations_and_leaves_it_compiled(
     built: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cost, "SECONDS", 0.0)
+    monkeypatch.setattr("inpaintlab.cost.SECONDS", 0.0)
     plain, model = built("glcic"), built("glcic")
     compile_generators(model, "cpu", "aot_eager")
     counters.clear()
-    told = [cost.measure(m, 32, 1, torch.device("cpu")) for m in (plain, model)]
+    told = [measure(m, 32, 1, torch.device("cpu")) for m in (plain, model)]
     assert told[0]["gmac"] == told[1]["gmac"]
     assert told[0]["parameters"] == told[1]["parameters"]
     assert counters["frames"]["ok"] == counters["frames"]["total"] == 1
@@ -226,7 +226,7 @@ def test_the_cost_of_a_compiled_completion_has_its_operations_and_leaves_it_comp
 def test_a_folder_is_completed_compiled_and_the_time_is_told_where_it_was_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(complete, "compile_generators", partial(compile_generators, backend="aot_eager"))
+    monkeypatch.setattr("inpaintlab.complete.compile_generators", partial(compile_generators, backend="aot_eager"))
     for folder in ("photos", "masks"):
         (tmp_path / folder).mkdir()
     for number, size in enumerate(SIZES[:4]):
@@ -244,7 +244,7 @@ def test_a_folder_is_completed_compiled_and_the_time_is_told_where_it_was_spent(
 
 
 def test_numbers_of_compiled_networks_are_another_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "compile_generators", partial(compile_generators, backend="aot_eager"))
+    monkeypatch.setattr("inpaintlab.evaluate.compile_generators", partial(compile_generators, backend="aot_eager"))
     test = ("data=toy", "data.size=32", "images=2", "out=test.json")
     assert run_here("manifest", *test, cwd=tmp_path).returncode == 0
     settings = ("manifest=test.json", "trainer=cpu", "workers=0", "label=a")

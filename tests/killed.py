@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 
-from inpaintlab import train
 from inpaintlab.checkpoints import load_checkpoint
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.journal import Journal
 from inpaintlab.saving import WholeFile
+from inpaintlab.train import main as train
 from inpaintlab.validation import Validation
 
 STAGES = ("start", "training", "checkpoint", "best checkpoint", "progress", "validation", "end")
@@ -85,7 +85,7 @@ def start(folder: Path, settings: list[str]) -> int:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
         sys.argv = ["inpaintlab train", *settings]
-        train.main()
+        train()
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
-from inpaintlab import adadelta
 from inpaintlab.adadelta import Adadelta
 
 
@@ -32,7 +31,7 @@ SHAPES = [(7,), (5, 3, 2, 2), (11, 13), ()]
 def test_the_steps_are_torchs_bit_for_bit(
     block: int, settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adadelta, "_BLOCK", block)
+    monkeypatch.setattr("inpaintlab.adadelta._BLOCK", block)
     ours, theirs = parameters(SHAPES), parameters(SHAPES)
     stepped = descend(Adadelta(ours, **settings), ours, 5)
     expected = descend(optim.Adadelta(theirs, **settings), theirs, 5)

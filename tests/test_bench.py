@@ -9,8 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from commands import run_here
-from inpaintlab import bench
-from inpaintlab.bench import Cost, measure, report
+from inpaintlab.bench import Cost, _by_stages, _contents, measure, report
 from inpaintlab.crops import RandomCrop
 from inpaintlab.data import TrainingSet
 from inpaintlab.masks import Rectangle
@@ -73,7 +72,7 @@ def test_the_stages_end_in_the_very_sample_that_training_gets(folder: Folder, tm
     samples, cost = training_set(source), Cost(8)
     for place in range(8):
         epoch, index = divmod(place, 3)
-        made = bench._by_stages(samples, epoch, index, bench._contents(source), cost)
+        made = _by_stages(samples, epoch, index, _contents(source), cost)
         expected = samples[epoch, index]
         assert torch.equal(made["image"], expected["image"])
         assert torch.equal(made["mask"], expected["mask"])

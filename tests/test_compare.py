@@ -26,8 +26,7 @@ from skimage.feature import canny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from commands import run_here
-from inpaintlab import compare as command
-from inpaintlab.compare import compare, folders_as_override
+from inpaintlab.compare import compare, folders_as_override, main
 from inpaintlab.report.formats import csv, markdown, terminal_tables
 from inpaintlab.report.latex import escaped, latex
 from inpaintlab.report.published import load
@@ -917,7 +916,7 @@ def test_the_command_line_compares_folders_with_awkward_names(pair, tmp_path, mo
     pair[0].rename(awkward)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["inpaintlab", awkward.name, "strong", "out=my table", "pictures=1"])
-    command.main()
+    main()
     assert (tmp_path / "my table" / "report.html").is_file()
     printed = capsys.readouterr().out
     assert "psnr_rgb (dB), higher is better" in printed

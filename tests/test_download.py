@@ -21,7 +21,6 @@ import pytest
 from rich.console import Console
 
 from commands import environment
-from inpaintlab.published import download
 from inpaintlab.published.catalogue import CATALOGUE, File, Published
 from inpaintlab.published.download import fetch, folder, local_files, wrong_hash
 
@@ -120,7 +119,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the entry under test; no proxy, no waiting between tries."""
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("inpaintlab.published.download.PAUSES", (0.0, 0.0))
     return tmp_path / "weights" / "entry"
 
 
@@ -275,7 +274,7 @@ def test_a_server_that_is_busy_is_asked_again(site: Site, place: Path) -> None:
 
 def test_each_new_try_waits_longer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(download, "PAUSES", (1.0, 3.0))
+    monkeypatch.setattr("inpaintlab.published.download.PAUSES", (1.0, 3.0))
     monkeypatch.setattr(time, "sleep", waited.append)
     site.faults = [503, 503]
     fetch(entry(site.address))
@@ -283,7 +282,7 @@ def test_each_new_try_waits_longer(site: Site, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_silent_server_is_given_up(site: Site, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "TIMEOUT", 0.1)
+    monkeypatch.setattr("inpaintlab.published.download.TIMEOUT", 0.1)
     site.faults = ["pause", "pause", "pause"]
     assert "timed out" in refused(entry(site.address))
     assert "weights.pth" not in left(place)

@@ -14,8 +14,15 @@ from scipy import ndimage
 from skimage import color, data, feature
 from torch import Tensor
 
-from inpaintlab import edges, edges_on_cpu
-from inpaintlab.edges import canny, rgb_to_gray
+from inpaintlab.edges import _canny_on_device, canny, rgb_to_gray
+from inpaintlab.edges_on_cpu import (
+    DOUBT_PER_TAP,
+    _gaussian_by_opencv,
+    _gaussian_by_scipy,
+    _whole_weight,
+    _with_weight_near_unusable,
+    gaussian_taps,
+)
 
 PHOTOGRAPHS = ["astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina"]
 SIGMAS = [1.0, 1.5, 2.0, 3.0, 4.0]
@@ -94,7 +101,7 @@ def islands(batch: int, height: int, width: int) -> Tensor:
 def on_device(gray: Tensor, sigma: float | list[float], known: Tensor | None = None) -> Tensor:
     """What `canny` computes of a batch that is not on the CPU, here on the CPU."""
     sigmas = sigma if isinstance(sigma, list) else [sigma] * len(gray)
-    return edges._canny_on_device(gray[:, 0], None if known is None else known[:, 0] != 0, sigmas)[:, None]
+    return _canny_on_device(gray[:, 0], None if known is None else known[:, 0] != 0, sigmas)[:, None]
 
 
 def assert_equal(found: Tensor, expected: Tensor) -> None:
@@ -208,7 +215,7 @@ def forbid(monkeypatch, name: str) -> None:
     def fail(*_):
         raise AssertionError(f"{name} was called")
 
-    monkeypatch.setattr(edges_on_cpu, name, fail)
+    monkeypatch.setattr(f"inpaintlab.edges_on_cpu.{name}", fail)
 
 
 @pytest.mark.parametrize("holes", [None, rectangles, blobs])
@@ -241,9 +248,9 @@ def test_thresholds_that_a_magnitude_nearly_meets_are_left_to_scipys_sums(pair, 
     smooth = ndimage.gaussian_filter(pair[0, 0].double().numpy(), 1.0, mode="constant")
     steepest = float(np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1))[10:-10, 10:-10].max())
     forbid(monkeypatch, "_gaussian_by_scipy")
-    monkeypatch.setattr(edges_on_cpu, threshold, steepest + 1e-6)
+    monkeypatch.setattr(f"inpaintlab.edges_on_cpu.{threshold}", steepest + 1e-6)
     canny(pair[:1], 1.0)
-    monkeypatch.setattr(edges_on_cpu, threshold, steepest + shift)
+    monkeypatch.setattr(f"inpaintlab.edges_on_cpu.{threshold}", steepest + shift)
     with pytest.raises(AssertionError, match="_gaussian_by_scipy was called"):
         canny(pair[:1], 1.0)
 
@@ -251,13 +258,10 @@ def test_thresholds_that_a_magnitude_nearly_meets_are_left_to_scipys_sums(pair, 
 @pytest.mark.parametrize("sigma", [0.05, *SIGMAS, 12.0])
 def test_both_smoothings_differ_by_less_than_what_is_taken_for_doubt(sigma):
     image = 4 * torch.rand(70, 90, dtype=torch.float64, generator=torch.Generator().manual_seed(6)).numpy() - 2
-    nearly, exact = (
-        gaussian(image, 10, 60, sigma)
-        for gaussian in (edges_on_cpu._gaussian_by_opencv, edges_on_cpu._gaussian_by_scipy)
-    )
-    taps = len(edges_on_cpu.gaussian_taps(sigma))
+    nearly, exact = (gaussian(image, 10, 60, sigma) for gaussian in (_gaussian_by_opencv, _gaussian_by_scipy))
+    taps = len(gaussian_taps(sigma))
     assert np.array_equal(exact, ndimage.gaussian_filter(image, sigma, mode="constant")[10:60])
-    assert abs(nearly - exact).max() < 1e-6 * edges_on_cpu.DOUBT_PER_TAP * taps
+    assert abs(nearly - exact).max() < 1e-6 * DOUBT_PER_TAP * taps
 
 
 # --- in strips on a CPU, all at once on a device -------------------------------------------------------------------
@@ -267,7 +271,7 @@ def test_both_smoothings_differ_by_less_than_what_is_taken_for_doubt(sigma):
 def test_strips_of_any_height_give_the_same_map(pair, rows, monkeypatch):
     known = rectangles(*pair[:, 0].shape)
     expected = reference(pair, 2.0), reference(pair, 2.0, known)
-    monkeypatch.setattr(edges_on_cpu, "PIXELS_PER_STRIP", rows * 256)
+    monkeypatch.setattr("inpaintlab.edges_on_cpu.PIXELS_PER_STRIP", rows * 256)
     assert_equal(canny(pair, 2.0), expected[0])
     assert_equal(canny(pair, 2.0, known), expected[1])
 
@@ -285,10 +289,10 @@ def test_the_weight_of_the_smoothing_is_scipys_to_the_last_bit_all_round_a_hole(
     usable = np.ones((40, 50), bool)
     usable[hole[0] : hole[1], hole[2] : hole[3]] = False
     expected = ndimage.gaussian_filter(usable.astype(float), 1.5, mode="constant") + np.finfo(float).eps
-    whole = edges_on_cpu._whole_weight(40, 50, 1.5)
+    whole = _whole_weight(40, 50, 1.5)
     exact, nearly = (
-        edges_on_cpu._with_weight_near_unusable(whole[3:38], usable, 3, 1.5, gaussian)
-        for gaussian in (edges_on_cpu._gaussian_by_scipy, edges_on_cpu._gaussian_by_opencv)
+        _with_weight_near_unusable(whole[3:38], usable, 3, 1.5, gaussian)
+        for gaussian in (_gaussian_by_scipy, _gaussian_by_opencv)
     )
     assert np.array_equal(exact, expected[3:38])
     np.testing.assert_allclose(nearly, expected[3:38], rtol=1e-14, atol=0)

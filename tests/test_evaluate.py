@@ -17,7 +17,6 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from commands import SCRIPT, checkpoint, run, run_here, start, tiny
-from inpaintlab import provenance
 from inpaintlab.blending import blend
 from inpaintlab.losses import VGG19
 from inpaintlab.pictures import image_tensor, read_rgb
@@ -234,7 +233,7 @@ def test_methods_that_one_code_scored_tell_the_same_versions_and_those_of_anothe
 ) -> None:
     for method in ("model=mean_colour", "checkpoint=runs/glcic"):
         succeeded(evaluate(here, method))
-    monkeypatch.setattr(provenance, "code", lambda modules: "another hash")
+    monkeypatch.setattr("inpaintlab.plan.code", lambda modules: "another hash")
     succeeded(evaluate(here, "model=telea"))
     one, two, other = (Result.load(here / "results" / name) for name in ("mean_colour", "glcic", "telea"))
     assert one.versions == two.versions
@@ -244,7 +243,7 @@ def test_methods_that_one_code_scored_tell_the_same_versions_and_those_of_anothe
 
 def test_a_result_of_other_code_is_not_taken_for_one_of_this_code(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     succeeded(evaluate(here, "model=mean_colour"))
-    monkeypatch.setattr(provenance, "code", lambda modules: "other")
+    monkeypatch.setattr("inpaintlab.plan.code", lambda modules: "other")
     assert "of another version of the code" in refused(evaluate(here, "model=mean_colour"))
 
 

@@ -140,7 +140,7 @@ def test_the_code_and_the_library_that_read_pictures_are_part_of_the_key(
     with monkeypatch.context() as patch:
         patch.setattr("inpaintlab.features.version", lambda package: "another")
         assert computed(dataset, tmp_path)[1] != []
-    monkeypatch.setattr("inpaintlab.features.provenance.code", lambda modules: "other code")
+    monkeypatch.setattr("inpaintlab.features.code", lambda modules: "other code")
     assert computed(dataset, tmp_path)[1] != []
 
 

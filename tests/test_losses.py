@@ -30,7 +30,6 @@ from inpaintlab.losses import (
     style,
     weigh,
 )
-from inpaintlab.published import catalogue
 from inpaintlab.published.catalogue import File, Published
 
 # relu1_1, relu2_1, relu2_2, relu3_1, relu3_4, relu4_1, relu4_4, relu5_1, relu5_2 in torchvision's vgg19().features
@@ -291,7 +290,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.save(torchvision_state(3), tmp_path / "vgg19-published.pth")
     digest = hashlib.sha256((tmp_path / "vgg19-published.pth").read_bytes()).hexdigest()
     file = File("vgg19-published.pth", (tmp_path / "vgg19-published.pth").as_uri(), sha256=digest[:8])
-    monkeypatch.setattr(catalogue, "VGG19", Published("vgg19", "", None, "", "", (file,)))
+    monkeypatch.setattr("inpaintlab.losses.VGG19_WEIGHTS", Published("vgg19", "", None, "", "", (file,)))
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path / "vgg19-published.pth"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from inpaintlab import provenance
+from inpaintlab.models import edgeconnect, glcic
+from inpaintlab.provenance import _source_file, code, machine
 
 
 @pytest.fixture
@@ -31,27 +32,27 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_code_behind_a_method_is_what_it_imports_and_nothing_else(
     package: Path, module: str, changes: bool
 ) -> None:
-    before = provenance.code(["toolbox.method"])
-    assert provenance.code(["toolbox.method"]) == before
+    before = code(["toolbox.method"])
+    assert code(["toolbox.method"]) == before
     with (package / f"{module}.py").open("a") as file:
         file.write("# another line\n")
-    assert (provenance.code(["toolbox.method"]) != before) == changes
+    assert (code(["toolbox.method"]) != before) == changes
 
 
 def test_imports_relative_to_a_package_are_followed(package: Path) -> None:
     (package / "method.py").write_text("from .layers import Layer\n")
-    before = provenance.code(["toolbox.method"])
+    before = code(["toolbox.method"])
     (package / "layers.py").write_text("class Layer: width = 2\n")
-    assert provenance.code(["toolbox.method"]) != before
+    assert code(["toolbox.method"]) != before
 
 
 def test_the_code_of_a_method_elsewhere_covers_what_it_builds_on(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (package / "method.py").write_text("from inpaintlab.layers import Swish\nimport json\n")
-    found, seen = provenance._source_file, []
-    monkeypatch.setattr(provenance, "_source_file", lambda name: seen.append(name) or found(name))
-    provenance.code(["toolbox.method"])
+    found, seen = _source_file, []
+    monkeypatch.setattr("inpaintlab.provenance._source_file", lambda name: seen.append(name) or found(name))
+    code(["toolbox.method"])
     assert "inpaintlab.layers" in seen
     assert "json" not in seen
 
@@ -59,12 +60,18 @@ def test_the_code_of_a_method_elsewhere_covers_what_it_builds_on(
 def test_the_machine_is_the_device_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a GPU called {device}")
-    assert provenance.machine(torch.device("cuda:1")) == "a GPU called cuda:1"
-    told = provenance.machine(torch.device("cpu"))
+    assert machine(torch.device("cuda:1")) == "a GPU called cuda:1"
+    told = machine(torch.device("cpu"))
     assert told.endswith(f"{torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}")
     assert "GPU" not in told
 
 
 def test_the_code_of_a_model_covers_what_completes_an_image() -> None:
-    one, other = (provenance.code([f"inpaintlab.models.{name}"]) for name in ("glcic", "edgeconnect"))
+    one, other = (code([module]) for module in (glcic, edgeconnect))
     assert one != other
+
+
+@pytest.mark.parametrize("name", ["toolbox.methods", "toolbox.method.build", "no_such_package", "sys"])
+def test_a_name_that_is_no_module_of_python_is_refused(package: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is no module"):
+        code(["toolbox.method", name])

@@ -17,8 +17,13 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaintlab.report import cases, methods, page, pictures, plots
+from inpaintlab.config import in_words
+from inpaintlab.report import page
+from inpaintlab.report.cases import pick, worst_first
+from inpaintlab.report.methods import costs, trained_on, weights
 from inpaintlab.report.numbers import Numbers, as_json
+from inpaintlab.report.pictures import HOLE_COLOUR, Original, data_uri, originals, painted, rim
+from inpaintlab.report.plots import colour, key_dashes, plot, running_mean
 from inpaintlab.report.table import Table, tabulate
 from inpaintlab.results import Result, picture_name
 from inpaintlab.testset import Manifest, ManifestDataset
@@ -81,12 +86,12 @@ def photographs(monkeypatch):
 
     hole = Image.new("L", (16, 16))
     hole.paste(255, (4, 4, 12, 12))
-    original = pictures.Original(Image.new("RGB", (16, 16), "green"), Image.new("RGB", (16, 16), "red"), hole)
+    original = Original(Image.new("RGB", (16, 16), "green"), Image.new("RGB", (16, 16), "red"), hole)
 
     def found(folder: Path, names: list[str], root: str | None):
         return dict.fromkeys(names, original)
 
-    monkeypatch.setattr(pictures, "originals", found)
+    monkeypatch.setattr("inpaintlab.report.cases.originals", found)
 
 
 def test_the_page_is_well_formed_and_asks_nothing_of_the_network(table, photographs):
@@ -192,7 +197,7 @@ def test_without_the_photographs_the_page_says_so_and_shows_the_completions(tabl
     def lost(folder: Path, names: list[str], root: str | None):
         raise ValueError("photos/cat.png is missing.")
 
-    monkeypatch.setattr(pictures, "originals", lost)
+    monkeypatch.setattr("inpaintlab.report.cases.originals", lost)
     parsed = Page(page(table, 6))
     assert "The photographs cannot be read on this machine (photos/cat.png is missing), so only" in parsed.text
     assert len([tag for tag, _ in parsed.tags if tag == "img"]) == 6 * 2
@@ -206,10 +211,10 @@ def test_no_pictures_means_no_galleries(table):
 
 def test_raw_output_and_inner_pictures_are_shown_where_the_result_folder_has_them(table, photographs):
     raw, inside = table.results[0].folder / "raw", table.results[0].folder / "inside" / "edges"
-    for folder, colour in ((raw, "blue"), (inside, "white")):
+    for folder, paint in ((raw, "blue"), (inside, "white")):
         folder.mkdir(parents=True)
         for name in NAMES:
-            Image.new("RGB", (16, 16), colour).save(folder / picture_name(name))
+            Image.new("RGB", (16, 16), paint).save(folder / picture_name(name))
     parsed = Page(page(table, 6))
     kinds = [attributes["class"] for tag, attributes in parsed.tags if tag == "figure" and "class" in attributes]
     first_case = kinds[: kinds.index("original", 1)]
@@ -247,7 +252,7 @@ def test_originals_are_those_of_the_manifest_even_when_the_photographs_moved(tmp
     manifest = frozen(tmp_path)
     item = ManifestDataset(manifest)[0]
     (tmp_path / "photos").rename(tmp_path / "moved")
-    original = pictures.originals(tmp_path, [item["name"]], str(tmp_path / "moved"))[item["name"]]
+    original = originals(tmp_path, [item["name"]], str(tmp_path / "moved"))[item["name"]]
     image, hole = original.image, original.painted
     assert np.array_equal(np.asarray(image), (item["image"] * 255).round().byte().permute(1, 2, 0).numpy())
     known = item["mask"][0].numpy() == 0
@@ -259,11 +264,11 @@ def test_originals_are_those_of_the_manifest_even_when_the_photographs_moved(tmp
 def test_photographs_that_are_gone_and_images_that_are_not_listed_are_told(tmp_path):
     name = frozen(tmp_path).items[0].name
     with pytest.raises(ValueError, match="does not list the image elsewhere"):
-        pictures.originals(tmp_path, ["elsewhere"], None)
+        originals(tmp_path, ["elsewhere"], None)
     with pytest.raises((ValueError, OSError), match="nowhere"):
-        pictures.originals(tmp_path, [name], str(tmp_path / "nowhere"))
+        originals(tmp_path, [name], str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="no manifest"):
-        pictures.originals(tmp_path / "photos", [name], None)
+        originals(tmp_path / "photos", [name], None)
 
 
 # Which images
@@ -281,14 +286,14 @@ def many(tmp_path: Path, count: int) -> Table:
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 24, 30, 60, 100])
 def test_no_image_is_chosen_twice_and_as_many_as_asked_are(tmp_path, count):
     table = many(tmp_path, 60)
-    chosen = cases.pick(table, Numbers.of(table), count)
+    chosen = pick(table, Numbers.of(table), count)
     positions = [position for group in chosen.values() for position in group]
     assert len(positions) == len(set(positions)) == min(count, 60)
 
 
 def test_the_worst_the_best_and_the_most_different_are_a_quarter_each(tmp_path):
     table = many(tmp_path, 60)
-    chosen = cases.pick(table, Numbers.of(table), 24)
+    chosen = pick(table, Numbers.of(table), 24)
     assert chosen["worst"] == [0, 1, 2, 3, 4, 5]
     assert chosen["best"] == [59, 58, 57, 56, 55, 54]
     assert chosen["different"] == [53, 52, 51, 50, 49, 48]
@@ -301,7 +306,7 @@ def test_more_pictures_are_first_those_that_the_galleries_of_other_methods_show(
     wave = [10 + 5 * math.sin(i) for i in range(60)]
     third = write_result(tmp_path / "wave", wave, bins=[BINS[i % 6] for i in range(60)], names=names)
     table = tabulate([*table.results, Result.load(third)])
-    chosen = cases.pick(table, Numbers.of(table), 50)
+    chosen = pick(table, Numbers.of(table), 50)
     shown = {position for group in chosen.values() for position in group}
     by_wave = sorted(range(60), key=wave.__getitem__)
     assert {*by_wave[:6], *by_wave[-6:]} <= shown
@@ -316,12 +321,12 @@ def test_random_images_are_the_same_every_time_and_not_the_first_of_the_list(tmp
 
 def test_the_worst_is_the_highest_where_lower_is_better(tmp_path):
     numbers = Numbers.of(many(tmp_path, 8))
-    assert cases.worst_first(numbers, "mae", 0)[0] == 0  # mae falls with the number of the image
+    assert worst_first(numbers, "mae", 0)[0] == 0  # mae falls with the number of the image
 
 
 def test_a_value_that_is_no_number_is_the_worst_and_an_infinite_psnr_the_best(tmp_path):
     result = Result.load(write_result(tmp_path / "a", [1.0, math.nan, math.inf, 2.0, -math.inf, 4.0]))
-    assert cases.worst_first(Numbers.of(tabulate([result])), "psnr_rgb", 0) == [1, 4, 0, 3, 5, 2]
+    assert worst_first(Numbers.of(tabulate([result])), "psnr_rgb", 0) == [1, 4, 0, 3, 5, 2]
 
 
 # Numbers
@@ -380,11 +385,11 @@ def test_each_method_says_whose_weights_it_has_and_what_they_were_trained_on(tmp
     old = result_of(tmp_path / "old", checkpoint=ours)
     classical = result_of(tmp_path / "telea", checkpoint=None)
     floor = result_of(tmp_path / "floor", checkpoint=None, trained=False)
-    told = [methods.weights(result) for result in (here, theirs, old, classical, floor)]
+    told = [weights(result) for result in (here, theirs, old, classical, floor)]
     assert told == ["trained here", "published weights", "trained here", "learns nothing", "untrained"]
-    on = [methods.trained_on(result, "data") for result in (here, theirs, old, classical, floor)]
+    on = [trained_on(result, "data") for result in (here, theirs, old, classical, floor)]
     assert on == ["Folder(root=photos)", "not recorded", "not recorded", "–", "–"]  # noqa: RUF001
-    assert methods.trained_on(here, "mask") == "Block(fraction=0.5)"
+    assert trained_on(here, "mask") == "Block(fraction=0.5)"
     text = Page(page(tabulate([here, theirs, classical]), 0)).text
     for words in (*told[:2], "Folder(root=photos)", "Block(fraction=0.5)", "learns nothing"):
         assert words in text
@@ -393,13 +398,13 @@ def test_each_method_says_whose_weights_it_has_and_what_they_were_trained_on(tmp
 def test_nested_recipes_are_told_in_one_line():
     strokes = {"_target_": "inpaintlab.masks.Strokes", "strokes": [1, 8], "length": 0.125}
     recipe = {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": strokes, "low": 0.1}
-    assert methods.in_words(recipe) == "WithHoleRatio(mask=Strokes(strokes=[1, 8], length=0.125), low=0.1)"
-    assert methods.in_words({"a": 1, "b": None}) == "{a=1, b=None}"
+    assert in_words(recipe) == "WithHoleRatio(mask=Strokes(strokes=[1, 8], length=0.125), low=0.1)"
+    assert in_words({"a": 1, "b": None}) == "{a=1, b=None}"
 
 
 def test_costs_stand_beside_the_means_and_unknown_ones_are_a_dash(tmp_path):
     known, unknown = result_of(tmp_path / "known"), result_of(tmp_path / "unknown", cost={}, checkpoint=None)
-    columns = {column.heading: column.texts for column in methods.costs([known, unknown])}
+    columns = {column.heading: column.texts for column in costs([known, unknown])}
     assert columns == {
         "parameters, M": ["6.06", "–"],  # noqa: RUF001
         "GMAC": ["31.2", "–"],  # noqa: RUF001
@@ -407,7 +412,7 @@ def test_costs_stand_beside_the_means_and_unknown_ones_are_a_dash(tmp_path):
         "peak MiB": ["256", "–"],  # noqa: RUF001
         "images seen": ["19,200", "–"],  # noqa: RUF001
     }
-    assert methods.costs([unknown]) == []
+    assert costs([unknown]) == []
     (head,) = re.findall("<thead><tr>.*?</tr>", page(tabulate([known, unknown]), 0))[:1]
     assert head.index(">all<") < head.index(">parameters, M<") < head.index(">images seen<")
 
@@ -426,69 +431,69 @@ def noise(side: int) -> Image.Image:
 
 
 def test_small_pictures_are_kept_to_the_bit():
-    assert np.array_equal(decoded(pictures.data_uri(noise(64), 100_000)), noise(64))
+    assert np.array_equal(decoded(data_uri(noise(64), 100_000)), noise(64))
 
 
 def test_drawings_are_kept_to_the_bit_and_stay_gray():
     edges = Image.new("L", (256, 256))
     edges.paste(255, (20, 30, 22, 200))
-    kept = decoded(pictures.data_uri(edges, 2_500))
+    kept = decoded(data_uri(edges, 2_500))
     assert kept.mode == "L"
     assert np.array_equal(np.asarray(kept), np.asarray(edges))
 
 
 def test_large_pictures_are_reduced():
-    assert decoded(pictures.data_uri(Image.new("RGB", (1024, 512)), 100_000)).size == (256, 128)
+    assert decoded(data_uri(Image.new("RGB", (1024, 512)), 100_000)).size == (256, 128)
 
 
 @pytest.mark.parametrize("most_bytes", [100_000, 40_000, 10_000, 4_000, 2_500, 1_500])
 def test_pictures_keep_to_their_share_of_the_page(most_bytes):
-    uri = pictures.data_uri(noise(256), most_bytes)
+    uri = data_uri(noise(256), most_bytes)
     assert len(base64.b64decode(uri.split(",")[1])) <= most_bytes
 
 
 def test_the_rim_is_the_hole_without_its_inside():
     hole = Image.new("L", (16, 16))
     hole.paste(255, (4, 5, 9, 12))
-    outline = np.asarray(decoded(pictures.rim(hole)).convert("RGBA"))
+    outline = np.asarray(decoded(rim(hole)).convert("RGBA"))
     expected = np.zeros((16, 16), dtype=bool)
     expected[5:12, 4:9] = True
     expected[6:11, 5:8] = False
     assert np.array_equal(outline[..., 3] == 255, expected)
     assert np.array_equal(outline[..., 3] == 0, ~expected)
-    assert outline[5, 4, :3].tolist() == [round(255 * part) for part in pictures.HOLE_COLOUR]
+    assert outline[5, 4, :3].tolist() == [round(255 * part) for part in HOLE_COLOUR]
 
 
 def test_the_hole_is_painted_and_the_known_pixels_are_untouched():
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0))
     mask = torch.zeros(1, 4, 4)
     mask[:, :2] = 1
-    painted = pictures.painted(image, mask)
-    assert torch.equal(painted[:, 2:], image[:, 2:])
-    assert torch.allclose(painted[:, 0, 0], torch.tensor(pictures.HOLE_COLOUR))
+    shown = painted(image, mask)
+    assert torch.equal(shown[:, 2:], image[:, 2:])
+    assert torch.allclose(shown[:, 0, 0], torch.tensor(HOLE_COLOUR))
 
 
 def test_a_running_mean_is_the_mean_of_neighbours():
-    x, y = plots.running_mean(np.array([3.0, 1.0, 2.0, 4.0]), np.array([30.0, 10.0, 20.0, 70.0]), 2)
+    x, y = running_mean(np.array([3.0, 1.0, 2.0, 4.0]), np.array([30.0, 10.0, 20.0, 70.0]), 2)
     assert x == pytest.approx([1.5, 2.5, 3.5])
     assert y == pytest.approx([15, 25, 50])
 
 
 def test_a_plot_is_one_svg_with_a_colour_for_each_method_and_the_ink_of_the_page(table):
-    text = plots.plot(table, "psnr_rgb")
+    text = plot(table, "psnr_rgb")
     assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
     for position in range(2):
-        assert plots.colour(position).lower() in text.lower()
+        assert colour(position).lower() in text.lower()
     assert "currentColor" in text
     assert "<style" not in text
 
 
 def test_the_same_numbers_give_the_same_plot(table):
-    assert plots.plot(table, "mae") == plots.plot(table, "mae")
+    assert plot(table, "mae") == plot(table, "mae")
 
 
 def test_more_methods_than_colours_differ_in_their_dashes():
-    looks = {(plots.colour(position), plots.key_dashes(position)) for position in range(20)}
+    looks = {(colour(position), key_dashes(position)) for position in range(20)}
     assert len(looks) == 20
 
 
@@ -498,7 +503,7 @@ def test_a_method_without_a_metric_and_without_finite_values_is_left_out_of_the_
     broken = write_result(tmp_path / "broken", [math.nan] * 30, bins=bins, names=names)
     whole = write_result(tmp_path / "whole", [20.0 + i for i in range(30)], bins=bins, names=names)
     table = tabulate([Result.load(broken), Result.load(whole)])
-    assert plots.colour(0).lower() in plots.plot(table, "psnr_rgb").lower()
+    assert colour(0).lower() in plot(table, "psnr_rgb").lower()
     rewrite(whole, metrics={"psnr_rgb": {"definition": "x", "unit": "dB", "higher_is_better": True}})
     table = tabulate([Result.load(broken), Result.load(whole)])
     assert Page(page(table, 4)).open == []

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inpaintlab.report import page, pictures
+from inpaintlab.report import page
+from inpaintlab.report.pictures import Original
 from inpaintlab.report.table import tabulate
 from inpaintlab.results import Result, picture_name
 from test_report import write_result
@@ -122,7 +123,7 @@ def text(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("results")
     hole = Image.new("L", (16, 16))
     hole.paste(255, (4, 4, 12, 12))
-    original = pictures.Original(Image.new("RGB", (16, 16), "green"), Image.new("RGB", (16, 16), "red"), hole)
+    original = Original(Image.new("RGB", (16, 16), "green"), Image.new("RGB", (16, 16), "red"), hole)
     results = []
     for label, psnr in (("strong", STRONG), ("weak", WEAK), ("broken", BROKEN)):
         mae = [100 / (10 + value) if math.isfinite(value) else 1.0 for value in psnr]
@@ -133,7 +134,7 @@ def text(tmp_path_factory) -> str:
                 Image.new("RGB", (16, 16), "blue").save(folder / label / "raw" / picture_name(name))
         results.append(Result.load(folder / label))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "originals", lambda folder, names, root: dict.fromkeys(names, original))
+        patch.setattr("inpaintlab.report.cases.originals", lambda folder, names, root: dict.fromkeys(names, original))
         return page(tabulate(results), 30)
 
 

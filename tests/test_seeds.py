@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from inpaintlab.compare import compare
-from inpaintlab.report import seeds
+from inpaintlab.report.seeds import groups, terminal
+from inpaintlab.report.seeds import rows as rows_of
 from inpaintlab.report.table import Table, tabulate
 from inpaintlab.results import Result
 from test_compare import write_result
@@ -38,23 +39,23 @@ def table(folders: list[Path]) -> Table:
 
 
 def test_runs_that_differ_by_their_seed_alone_belong_together(table: Table) -> None:
-    (group,) = seeds.groups(table.results)
+    (group,) = groups(table.results)
     assert group.name == "glcic (3 seeds)"
     assert sorted(result.label for result in group.results) == ["glcic_1", "glcic_2", "glcic_3"]
 
 
 def test_a_group_has_the_mean_and_the_deviation_of_its_runs(table: Table) -> None:
-    (group,) = seeds.groups(table.results)
+    (group,) = groups(table.results)
     spread = group.spread("psnr_rgb", "all")
     assert spread == pytest.approx((statistics.mean([20, 21, 24]), statistics.stdev([20, 21, 24])))
-    assert seeds.rows(table, "psnr_rgb")[1][-1] == "21.67 ± 2.08"
+    assert rows_of(table, "psnr_rgb")[1][-1] == "21.67 ± 2.08"
 
 
 def test_a_run_without_the_metric_leaves_its_group_without_a_number(folders: list[Path]) -> None:
     lacking = Result.load(folders[0])
     lacking.means["all"]["psnr_rgb"] = None
     table = tabulate([lacking, *(Result.load(folder) for folder in folders[1:])])
-    assert seeds.rows(table, "psnr_rgb")[1][-1] == "–"  # noqa: RUF001
+    assert rows_of(table, "psnr_rgb")[1][-1] == "–"  # noqa: RUF001
 
 
 def test_every_format_tells_the_spread_and_how_it_differs_from_the_intervals(
@@ -62,7 +63,7 @@ def test_every_format_tells_the_spread_and_how_it_differs_from_the_intervals(
 ) -> None:
     compare(folders, tmp_path / "out", pictures=0)
     console = Console(width=80, file=io.StringIO(), record=True)
-    for view in seeds.terminal(table, ["psnr_rgb"]):
+    for view in terminal(table, ["psnr_rgb"]):
         console.print(view)
     printed = console.export_text()
     assert all(part in printed for part in ("glcic (3 seeds)", "21.67", "± 2.08"))

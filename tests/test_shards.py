@@ -25,7 +25,6 @@ from PIL import Image
 
 from commands import PHASES, SCRIPT, checkpoint, run_here, same_weights, start, tiny
 from conftest import build_model, compose_train
-from inpaintlab import storage
 from inpaintlab.config import CONF
 from inpaintlab.crops import RandomCrop
 from inpaintlab.data import DataModule
@@ -36,7 +35,7 @@ from inpaintlab.shard_lists import parse_index, parse_list
 from inpaintlab.shard_recipe import Recipe
 from inpaintlab.shards import Shards
 from inpaintlab.sources import Folder
-from inpaintlab.storage import Storage
+from inpaintlab.storage import Storage, cache_limit
 from test_resume import kill_in_phase
 
 SIZES = [4, 4, 4, 4, 4, 2]  # 22 training pictures
@@ -66,7 +65,7 @@ def packed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for what is fetched, and no waiting between tries."""
     monkeypatch.setenv("INPAINTLAB_SHARDS", str(tmp_path / "cache"))
-    monkeypatch.setattr(storage, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("inpaintlab.storage.PAUSES", (0.0, 0.0))
     return tmp_path / "cache"
 
 
@@ -403,7 +402,7 @@ def test_what_was_fetched_makes_room_when_the_cache_is_full(
     assert (cache / "thesis.tar").read_bytes() == b"mine"
     monkeypatch.setenv("INPAINTLAB_SHARDS_GB", "many")
     with pytest.raises(ValueError, match="INPAINTLAB_SHARDS_GB=many is not a number"):
-        storage.cache_limit()
+        cache_limit()
 
 
 def test_a_shard_that_is_not_the_promised_one_is_refused(packed: Path, tmp_path: Path, cache: Path) -> None:

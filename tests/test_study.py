@@ -11,7 +11,6 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from commands import SCRIPT, run, run_here, tiny
-from inpaintlab import study as subject
 from inpaintlab.results import Result
 from inpaintlab.study import Study, overrides
 
@@ -72,7 +71,7 @@ def started(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         shutil.copytree(prepared / "finished" / label, Path("results", label), dirs_exist_ok=True)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(subject.subprocess, "run", evaluated)
+    monkeypatch.setattr("inpaintlab.study.subprocess.run", evaluated)
     return commands
 
 
@@ -123,14 +122,14 @@ def test_a_study_goes_on_with_the_one_method_that_was_deleted(here: Path, starte
 def test_a_method_that_fails_leaves_the_others_to_be_done_and_is_told_by_its_label(
     here: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluated = subject.subprocess.run
+    evaluated = subprocess.run
 
     def failing(command: list[str], **options: Any) -> Done:
         if "label='telea'" in command:
             return subprocess.CompletedProcess(command, 1, "", "a warning\ninpaintlab evaluate: The disk is full.\n")
         return evaluated(command, **options)
 
-    monkeypatch.setattr(subject.subprocess, "run", failing)
+    monkeypatch.setattr("inpaintlab.study.subprocess.run", failing)
     write(here)
     sentence = refused(compare(here))
     assert "1 of 2 evaluations failed (method 'telea': The disk is full.); the others are done" in sentence
@@ -140,7 +139,7 @@ def test_a_method_that_fails_leaves_the_others_to_be_done_and_is_told_by_its_lab
 
 def test_a_killed_evaluation_is_told_by_its_signal(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        subject.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, -9, "", "")
+        "inpaintlab.study.subprocess.run", lambda command, **_: subprocess.CompletedProcess(command, -9, "", "")
     )
     write(here)
     assert "method 'telea': its process was ended by signal 9" in refused(compare(here))

@@ -16,8 +16,7 @@ from omegaconf import DictConfig
 from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
 from commands import SCRIPT, checkpoint, environment, run, run_here, same_weights, start
-from inpaintlab import jobs
-from inpaintlab.jobs import Progress
+from inpaintlab.jobs import SWEEP, Progress, held, is_held, planned, reason_of, state_of, stop
 from inpaintlab.search import combinations
 from inpaintlab.sweep_folder import SweepFolder, job_name, sweep_name
 
@@ -31,7 +30,7 @@ SHORT = [
 
 def finish(cfg: DictConfig, folder: Path, *scores: float | None) -> None:
     """Leave what a training to the end leaves for those who look on."""
-    total = jobs.planned(cfg)
+    total = planned(cfg)
     assert total is not None
     progress(total, *scores, total=total).save(folder)
 
@@ -58,7 +57,7 @@ class Trainings:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     stand_in = Trainings()
     monkeypatch.setattr("inpaintlab.jobs.run", stand_in)
-    monkeypatch.setenv(jobs.SWEEP, "")  # put back afterwards: a sweep in this process sets it
+    monkeypatch.setenv(SWEEP, "")  # put back afterwards: a sweep in this process sets it
     return stand_in
 
 
@@ -303,20 +302,20 @@ def test_the_best_score_is_the_best_number(
 
 
 def test_a_job_stands_as_its_files_say(tmp_path: Path) -> None:
-    assert jobs.state_of(tmp_path / "nothing") == "waiting"
+    assert state_of(tmp_path / "nothing") == "waiting"
     (tmp_path / "output.log").touch()
-    assert jobs.state_of(tmp_path) == "unfinished"
+    assert state_of(tmp_path) == "unfinished"
     progress(3).save(tmp_path)
-    assert jobs.state_of(tmp_path) == "unfinished"
+    assert state_of(tmp_path) == "unfinished"
     (tmp_path / "failed.txt").write_text("It broke.\n")
-    assert (jobs.state_of(tmp_path), jobs.reason_of(tmp_path)) == ("failed", "It broke.")
-    jobs.stop(tmp_path, "Pruned.")
-    assert (jobs.state_of(tmp_path), jobs.reason_of(tmp_path)) == ("stopped", "Pruned.")
+    assert (state_of(tmp_path), reason_of(tmp_path)) == ("failed", "It broke.")
+    stop(tmp_path, "Pruned.")
+    assert (state_of(tmp_path), reason_of(tmp_path)) == ("stopped", "Pruned.")
     progress(4).save(tmp_path)
-    assert jobs.state_of(tmp_path) == "done"
+    assert state_of(tmp_path) == "done"
     (tmp_path / "progress.json").write_text("{")
     with pytest.raises(ValueError, match=r"progress\.json cannot be read"):
-        jobs.state_of(tmp_path)
+        state_of(tmp_path)
 
 
 HOLD = """
@@ -343,13 +342,13 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_folder_is_trained_by_one_process_at_a_time(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     progress(4).save(tmp_path)
-    assert jobs.state_of(tmp_path) == "running"
-    with pytest.raises(ValueError, match="being trained by another process"), jobs.held(tmp_path):
+    assert state_of(tmp_path) == "running"
+    with pytest.raises(ValueError, match="being trained by another process"), held(tmp_path):
         pass
     holder.kill()  # with no chance to let go by itself
     holder.wait()
-    assert jobs.state_of(tmp_path) == "done"
-    with jobs.held(tmp_path):
+    assert state_of(tmp_path) == "done"
+    with held(tmp_path):
         pass
 
 
@@ -390,7 +389,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, *sett
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
     monkeypatch.setattr("inpaintlab.jobs.sys.executable", str(python))
-    monkeypatch.setenv(jobs.SWEEP, "")
+    monkeypatch.setenv(SWEEP, "")
     monkeypatch.delenv("WANDB_RUN_GROUP", raising=False)
     sweep(tmp_path, *settings, "seed=choice(3)", "name=a", "data.flip=0.25")
     return tmp_path / "runs/a/seed-3"
@@ -427,7 +426,7 @@ def test_why_a_job_failed_stands_in_its_folder(
 ) -> None:
     folder = launched(tmp_path, monkeypatch, script)
     assert (folder / "failed.txt").read_text() == reason + "\n"
-    assert jobs.state_of(folder) == "failed"
+    assert state_of(folder) == "failed"
     # the next start forgets the reason, and what was printed stays
     launched(tmp_path, monkeypatch, "echo again")
     assert not (folder / "failed.txt").exists()
@@ -439,7 +438,7 @@ def test_a_job_that_was_asked_to_end_is_unfinished_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     folder = launched(tmp_path, monkeypatch, ending)
-    assert jobs.state_of(folder) == "unfinished"
+    assert state_of(folder) == "unfinished"
     assert not (folder / "failed.txt").exists()
     launched(tmp_path, monkeypatch, "echo again")
     assert "again" in (folder / "output.log").read_text()
@@ -449,7 +448,7 @@ def test_a_job_that_is_given_up_is_ended_and_not_started_again(tmp_path: Path, m
     begin = time.monotonic()
     folder = launched(tmp_path, monkeypatch, 'echo "Worse than others." > runs/a/seed-3/stopped.txt; exec sleep 60')
     assert time.monotonic() - begin < 30
-    assert jobs.state_of(folder) == "stopped"
+    assert state_of(folder) == "stopped"
     assert not (folder / "failed.txt").exists()
     launched(tmp_path, monkeypatch, "echo again")
     assert "again" not in (folder / "output.log").read_text()
@@ -623,7 +622,7 @@ def test_a_trial_that_is_worse_than_the_median_is_stopped(tmp_path: Path, traini
             process.stdout.readline()
             progress(2, score).save(folder)
             deadline = time.monotonic() + 30
-            while jobs.state_of(folder) == "running" and not (folder / "stopped.txt").exists():
+            while state_of(folder) == "running" and not (folder / "stopped.txt").exists():
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
         finally:
@@ -637,7 +636,7 @@ def test_a_trial_that_is_worse_than_the_median_is_stopped(tmp_path: Path, traini
     assert states(study) == ["COMPLETE", "COMPLETE", "PRUNED"], done.stderr
     assert study.trials[2].intermediate_values == {2: 10.0}
     assert done.returncode == 0  # given up is not failed
-    assert "Pruned after 2 batches" in jobs.reason_of(tmp_path / "runs/a" / trainings.started[2])
+    assert "Pruned after 2 batches" in reason_of(tmp_path / "runs/a" / trainings.started[2])
 
 
 # --- W&B -------------------------------------------------------------------------------------------------------------
@@ -724,7 +723,7 @@ def test_a_training_notes_how_far_it_is(tmp_path: Path) -> None:
     assert [at for at, _ in noted.validations] == [2, 4]
     assert noted.best == checkpoint(tmp_path / "runs/a", "best.ckpt")["callbacks"]["Checkpoints"]["best"]
     assert noted.seconds > 0
-    assert jobs.state_of(tmp_path / "runs/a") == "done"
+    assert state_of(tmp_path / "runs/a") == "done"
 
 
 @pytest.mark.parametrize("noted", [None, progress(3, 20.0)])
@@ -734,7 +733,7 @@ def test_a_run_killed_before_it_noted_its_end_counts_as_done(tmp_path: Path, not
     if noted is not None:
         noted.save(tmp_path / "runs/a")
     assert "is finished" in run_here("train", *SHORT, "name=a", "every.validation=3", cwd=tmp_path).stdout
-    assert jobs.state_of(tmp_path / "runs/a", total=4) == "done"
+    assert state_of(tmp_path / "runs/a", total=4) == "done"
     kept = Progress.load(tmp_path / "runs/a")
     assert kept is not None
     assert kept.best == (None if noted is None else 20.0)
@@ -777,7 +776,7 @@ def test_a_killed_sweep_leaves_no_process_and_ends_like_an_unbroken_one(tmp_path
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    wait_until(lambda: not any(jobs.is_held(folder) for folder in folders), tmp_path / "output.txt")
+    wait_until(lambda: not any(is_held(folder) for folder in folders), tmp_path / "output.txt")
     stood = [int(checkpoint(folder)["inpaintlab"]["iterations"]) for folder in folders]
     assert all(number < 200 for number in stood), "the jobs ended before they could be killed: make them longer"
     status = run_here("sweep", "status", "runs/a", cwd=tmp_path)

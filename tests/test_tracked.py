@@ -10,7 +10,6 @@ import wandb
 
 import wandb_reader
 from commands import SCRIPT, run, run_here
-from inpaintlab.report import tracked
 from test_compare import write_result
 
 PSNR = [10.0, 12.0, 14.0, 19.0, 20.0, 21.0]
@@ -100,8 +99,11 @@ def test_the_configuration_names_the_test_set_and_the_methods(logged: tuple[Path
 
 
 def test_no_tracker_is_the_default_and_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: object) -> None:
+        pytest.fail("nobody asked for a tracker")
+
     write_result(tmp_path / "weak", PSNR)
-    monkeypatch.setattr(tracked, "track_comparison", lambda *_: pytest.fail("nobody asked for a tracker"))
+    monkeypatch.setattr("inpaintlab.report.tracked.track_comparison", asked)
     done = run_here("compare", "results=[weak]", "pictures=0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "comparison/wandb").exists()

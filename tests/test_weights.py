@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from commands import SCRIPT, run, run_here
-from inpaintlab import weights
 from inpaintlab.published.catalogue import CATALOGUE, File, Published
 
 ONE = Published("one-file", "a network", "layout-a", "CC0", "https://example.org/one", (File("one.pth", megabytes=3),))
@@ -20,7 +19,7 @@ TWO = Published("two-files", "two networks", "layout-b", "CC0", "https://example
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of published weights; the catalogue holds two entries."""
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr(weights, "CATALOGUE", (ONE, TWO))
+    monkeypatch.setattr("inpaintlab.weights.CATALOGUE", (ONE, TWO))
     return tmp_path / "weights"
 
 
@@ -106,7 +105,7 @@ def test_fetch_prints_where_the_files_are_and_nothing_else(
 ) -> None:
     url = put(tmp_path / "site/one.pth", b"weights").as_uri()
     (file,) = ONE.files
-    monkeypatch.setattr(weights, "CATALOGUE", (Published("one", "", None, "", "", (File(file.name, url),)),))
+    monkeypatch.setattr("inpaintlab.weights.CATALOGUE", (Published("one", "", None, "", "", (File(file.name, url),)),))
     code, out, _ = asked_for(tmp_path, "fetch", "one")
     assert (code, out) == (0, f"{folder}/one/one.pth\n")
     assert (folder / "one/one.pth").read_bytes() == b"weights"
@@ -131,7 +130,7 @@ def test_a_download_that_is_stopped_ends_without_a_trace(
     def stopped(entry: Published) -> list[Path]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(weights, "fetch", stopped)
+    monkeypatch.setattr("inpaintlab.weights.fetch", stopped)
     code, _, err = asked_for(tmp_path, "fetch", "one-file")
     assert code == 130
     assert len(err.splitlines()) == 1
@@ -175,7 +174,7 @@ def test_a_local_file_with_a_wrong_hash_is_not_imported(
     tmp_path: Path, folder: Path, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = Published("known", "", "layout-a", "", "", (File("one.pth", sha256="0123abcd"),))
-    monkeypatch.setattr(weights, "CATALOGUE", (known,))
+    monkeypatch.setattr("inpaintlab.weights.CATALOGUE", (known,))
     put(folder / "known/one.pth")
     assert "is not the published file" in refused(tmp_path, "import", "known", "--as", "layout-a", "--out", "c.ckpt")
     assert imported == []

@@ -50,16 +50,17 @@ class JobSweeper(Sweeper):
 
     def _run(self, arguments: list[str]) -> bool:
         """Run the sweep; whether something is left to do."""
-        from inpaintlab import jobs, sweep_folder  # not in each of Hydra's scans for plugins
+        from inpaintlab.jobs import SWEEP, run  # not in each of Hydra's scans for plugins
+        from inpaintlab.sweep_folder import SweepFolder, sweep_name
 
         fixed, swept = self._divided(arguments)
         keys = [override.get_key_element() for override in swept]
-        name = self.settings.name or sweep_folder.sweep_name(keys, fixed)
-        sweep = sweep_folder.SweepFolder.opened(Path(self.settings.runs) / name, fixed)
+        name = self.settings.name or sweep_name(keys, fixed)
+        sweep = SweepFolder.opened(Path(self.settings.runs) / name, fixed)
         with open_dict(self.settings):
             self.settings.name = name  # where a launcher keeps its own files
-        os.environ[jobs.SWEEP] = str(os.getpid())
-        launcher = self._launcher(jobs.run)
+        os.environ[SWEEP] = str(os.getpid())
+        launcher = self._launcher(run)
         asked: list[str] = []
         for batch in self.search.batches(sweep, fixed, swept):
             todo = self._new(sweep, batch)
@@ -72,18 +73,19 @@ class JobSweeper(Sweeper):
 
     def _new(self, sweep: "SweepFolder", batch: "list[Job]") -> list[list[str]]:
         """The overrides of those jobs that have something left to do, once all of them are found to be sound."""
-        from inpaintlab import jobs, sweep_folder
+        from inpaintlab.jobs import planned, state_of
+        from inpaintlab.sweep_folder import summary
 
         if len({job.name for job in batch}) < len(batch):
             raise ValueError("Two jobs of the sweep have one name; call them differently.")
         commands = {job.name: [*job.overrides, f"name='{sweep.path.name}/{job.name}'"] for job in batch}
         states = {}
         for job, command in commands.items():
-            planned = jobs.planned(self.context.config_loader.load_sweep_config(self.settings, command))
-            states[job] = jobs.state_of(sweep.path / job, planned)
+            cfg = self.context.config_loader.load_sweep_config(self.settings, command)
+            states[job] = state_of(sweep.path / job, planned(cfg))
         sweep.add(batch)
         todo = [command for job, command in commands.items() if states[job] not in _LEFT_ALONE]
-        print(f"{sweep.path}: {sweep_folder.summary(states)}; {len(todo)} to start, each tells in its output.log")
+        print(f"{sweep.path}: {summary(states)}; {len(todo)} to start, each tells in its output.log")
         return todo
 
     def _divided(self, arguments: list[str]) -> tuple[list[str], list[Override]]:
@@ -110,13 +112,13 @@ def _closed(sweep: "SweepFolder", asked: list[str]) -> bool:
     """Print how the jobs that were asked for stand; whether one of them is neither done nor given up."""
     from rich.console import Console
 
-    from inpaintlab import sweep_folder
+    from inpaintlab.sweep_folder import by_seed, overview, summary
 
     console = Console()
-    for table in filter(None, [sweep_folder.overview(sweep), sweep_folder.by_seed(sweep)]):
+    for table in filter(None, [overview(sweep), by_seed(sweep)]):
         console.print(table)
     states = {job: state for job, state in sweep.states().items() if job in asked}
-    print(f"{sweep.path}: {sweep_folder.summary(states)}")
+    print(f"{sweep.path}: {summary(states)}")
     return any(state not in ("done", "stopped") for state in states.values())
 
 

@@ -9,15 +9,15 @@ values, cover the true mean about as often, and they have no ends where all imag
 photographs both are too narrow.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from inpaintlab.resampling import drawn
+
 DRAWS = 4999
-BLOCK = 2**20  # numbers held in memory at a time: few enough for the processor's cache
 _TAILS = (0.025, 0.975)
 
 Row = Float[np.ndarray, " images"]
@@ -46,14 +46,7 @@ def bootstrap(quantities: Sequence[Quantity], photographs: Numbering, seed: str)
     if not quantities:
         return []
     sums, place = by_photograph([row for ratios in quantities for ratio in ratios for row in ratio], photographs)
-    n = sums.shape[1]
-    # RandomState because its stream is frozen for good, whole numbers because they are the same on every processor.
-    random = np.random.RandomState(np.frombuffer(hashlib.sha256(seed.encode()).digest(), dtype="<u4"))
-    totals = np.empty((len(sums), DRAWS))
-    for start, draws in blocks(DRAWS, n):
-        drawn = random.randint(n, size=(draws, n), dtype=np.int64) + n * np.arange(draws)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
-        totals[:, start : start + draws] = sums @ times.T
+    totals = np.concatenate([sums @ times.T for times in drawn(sums.shape[1], DRAWS, seed)], axis=1)
     places = iter(place)
     found = []
     for ratios in quantities:
@@ -94,9 +87,3 @@ def by_photograph(
             sums.append(np.bincount(photographs, row))
         place.append(distinct[content])
     return np.stack(sums), place
-
-
-def blocks(draws: int, photographs: int) -> list[tuple[int, int]]:
-    """Start and size of the blocks in which draws of so many photographs are made."""
-    size = max(1, BLOCK // photographs)
-    return [(start, min(size, draws - start)) for start in range(0, draws, size)]

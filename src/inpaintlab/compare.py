@@ -9,12 +9,20 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 from rich.console import Console
 
-from inpaintlab import report
 from inpaintlab.config import command
-from inpaintlab.report import costs, seeds
+from inpaintlab.report import page
+from inpaintlab.report.costs import csv as costs_csv
+from inpaintlab.report.costs import latex as costs_latex
+from inpaintlab.report.costs import markdown as costs_markdown
+from inpaintlab.report.costs import notes as costs_notes
+from inpaintlab.report.costs import terminal as costs_tables
 from inpaintlab.report.formats import csv, markdown, terminal_tables
 from inpaintlab.report.latex import latex
 from inpaintlab.report.published import Published, load
+from inpaintlab.report.seeds import NOTE, groups
+from inpaintlab.report.seeds import csv as seeds_csv
+from inpaintlab.report.seeds import markdown as seeds_markdown
+from inpaintlab.report.seeds import terminal as seeds_tables
 from inpaintlab.report.table import Table, tabulate
 from inpaintlab.results import Metric, Result, write_texts
 
@@ -38,7 +46,7 @@ def compare(
     The report holds the pictures of at most `pictures` test images; `root` is where their photographs lie on this
     machine, if not where they lay when the manifest was frozen. Differences are taken from the method called
     `reference`, without one from the best of each column; `published` names tables of papers to set beside the measured
-    numbers (see `report.published`); table.md and table.tex print each mean's interval unless `intervals` is False.
+    numbers (see `load`); table.md and table.tex print each mean's interval unless `intervals` is False.
 
     Raises ValueError, in one sentence, when a folder is not a whole result, when the results do not belong together
     (`check`), when there is no such reference or published table, or when a completed picture is missing; then nothing
@@ -53,12 +61,12 @@ def compare(
     check_settings([result.label for result in loaded], out, pictures, reference, published)
     table = tabulate(loaded, reference, _comparable(load(published), loaded))
     texts = {
-        "table.md": markdown(table, intervals) + seeds.markdown(table) + costs.markdown(table.results),
+        "table.md": markdown(table, intervals) + seeds_markdown(table) + costs_markdown(table.results),
         "table.csv": csv(table),
-        "costs.csv": costs.csv(table.results),
-        "seeds.csv": seeds.csv(table),
-        "table.tex": latex(table, intervals) + costs.latex(table.results),
-        "report.html": report.page(table, pictures, root),
+        "costs.csv": costs_csv(table.results),
+        "seeds.csv": seeds_csv(table),
+        "table.tex": latex(table, intervals) + costs_latex(table.results),
+        "report.html": page(table, pictures, root),
     }
     out.mkdir(parents=True, exist_ok=True)
     write_texts(out, texts)
@@ -147,11 +155,11 @@ def run(cfg: DictConfig) -> None:
     console = Console()
     build = None
     if cfg.get("logger"):
-        from inpaintlab.report import tracked  # W&B takes a second to import
+        from inpaintlab.report.tracked import asked_for, track_comparison  # W&B takes a second to import
 
-        build = tracked.asked_for(cfg.logger, "a comparison")
+        build = asked_for(cfg.logger, "a comparison")
     if cfg.study is not None:
-        cfg = _studied(cfg, console)
+        cfg = _studied(cfg, HydraConfig.get().overrides.task, console)
     out = Path(cfg.out)
     table = compare(
         [Path(folder) for folder in cfg.results],
@@ -163,31 +171,31 @@ def run(cfg: DictConfig) -> None:
         intervals=cfg.intervals,
     )
     shown = list(table.metrics)[: cfg.printed]
-    for view in [*terminal_tables(table, shown), *seeds.terminal(table, shown), *costs.terminal(table.results)]:
+    for view in [*terminal_tables(table, shown), *seeds_tables(table, shown), *costs_tables(table.results)]:
         console.print(view)
-    notes = [table.caption("*", "~"), *table.notes(), *table.left_out(shown), *costs.notes(table.results)]
-    if seeds.groups(table.results):
-        notes.append(seeds.NOTE)
+    notes = [table.caption("*", "~"), *table.notes(), *table.left_out(shown), *costs_notes(table.results)]
+    if groups(table.results):
+        notes.append(NOTE)
     if more := len(table.metrics) - len(shown):
         notes.append(f"{more} more metrics stand in the files.")
     files = "table.md, table.csv, table.tex, costs.csv and seeds.csv"
     for note in [*notes, f"Wrote {out / 'report.html'}, {files}."]:
         console.print(note, markup=False, highlight=False)
     if build is not None:
-        tracked.track_comparison(build, table, out, cfg.log_per_image)
+        track_comparison(build, table, out, cfg.log_per_image)
 
 
-def _studied(cfg: DictConfig, console: Console) -> DictConfig:
-    """The settings of a study's comparison, once every result that it names is there."""
-    from inpaintlab import study  # brings every method and metric, which tables do without
+def _studied(cfg: DictConfig, given: Sequence[str], console: Console) -> DictConfig:
+    """The settings of a study's comparison, with ``given`` on top, once every result that it names is there."""
+    from inpaintlab.study import Study, evaluate, look  # brings every method and metric, which tables do without
 
     if cfg.results:
         raise ValueError("study=... names its own results: give a study or result folders, not both.")
-    found = study.Study.load(Path(cfg.study))
-    cfg = found.comparison(HydraConfig.get().overrides.task)
-    folders, missing = study.look(found)
+    found = Study.load(Path(cfg.study))
+    cfg = found.comparison(given)
+    folders, missing = look(found)
     check_settings([folder.name for folder in folders], Path(cfg.out), cfg.pictures, cfg.reference, cfg.published)
-    study.evaluate(found, missing, console)
+    evaluate(found, missing, console)
     cfg.results = [str(folder) for folder in folders]
     return cfg
 

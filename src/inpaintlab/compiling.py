@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from inpaintlab.inpainter import Inpainter
-from inpaintlab.tracking import Tracker
+from inpaintlab.tracking import trackers_of
 
 COMPARED = 5
 """Batches after a phase's first one whose median is what a batch takes without compilation."""
@@ -161,9 +161,8 @@ class Compiling(Callback):
         assert schedule is not None
         seconds = max(0.0, self.spent[0] - statistics.median(self.spent[1:]))
         self.console.print(f"compiled for phase '{self.phase}': {seconds:.1f} s")
-        for tracker in trainer.loggers:
-            if isinstance(tracker, Tracker):
-                tracker.log_metrics({"speed/compiling_seconds": seconds}, step=schedule.iteration - 1)
+        for tracker in trackers_of(trainer):
+            tracker.log_metrics({"speed/compiling_seconds": seconds}, step=schedule.iteration - 1)
 
 
 def _inpainter(module: LightningModule) -> Inpainter:

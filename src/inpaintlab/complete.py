@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from PIL import Image
 from rich.console import Console
@@ -149,7 +150,16 @@ def main(cfg: DictConfig) -> None:
     """Build the method, complete each photograph, say what was done."""
     todo = _checked(cfg)
     torch.manual_seed(cfg.seed)
-    model, identity = build_method(cfg)
+    hydra = HydraConfig.get()
+    model, identity = build_method(
+        cfg.get("model"),
+        cfg.checkpoint,
+        named=hydra.runtime.choices.get("model"),
+        overrides=hydra.overrides.task,
+        label=cfg.label,
+        seed=cfg.seed,
+        untrained=cfg.untrained,
+    )
     device = device_type("auto")
     cfg.trainer.precision = completing_precision(cfg.trainer.precision, device)
     _require_networks(model, identity["label"], cfg)

@@ -96,6 +96,17 @@ def plain(cfg: Any) -> Any:
     return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True) if OmegaConf.is_config(cfg) else cfg
 
 
+def in_words(recipe: Any) -> str:
+    """A recipe of the configuration in one line: `Folder(root=photos)` for one whose target is a class."""
+    if isinstance(recipe, dict):
+        settings = ", ".join(f"{key}={in_words(value)}" for key, value in recipe.items() if not key.startswith("_"))
+        target = str(recipe.get("_target_", "")).rpartition(".")[2]
+        return f"{target}({settings})" if target else f"{{{settings}}}"
+    if isinstance(recipe, (list, tuple)):
+        return f"[{', '.join(map(in_words, recipe))}]"
+    return f"{recipe:g}" if isinstance(recipe, float) else str(recipe)
+
+
 def only_ours(recipe: Any, origin: str) -> Any:
     """Return a recipe read from a foreign file if each ``_target_`` in it is a class of this package or an optimizer.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer, seed_everything
@@ -21,13 +22,14 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from torch import distributed
 from torch.utils.data import DataLoader, Sampler
 
-from inpaintlab import cost, provenance
 from inpaintlab.compiling import Stopwatch, compile_generators
 from inpaintlab.config import command
+from inpaintlab.cost import measure
 from inpaintlab.features import real_features
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.plan import networks_of, planned
 from inpaintlab.precision import computing, device_type
+from inpaintlab.provenance import commit, machine
 from inpaintlab.results import Result
 from inpaintlab.scoring import Scores
 from inpaintlab.set_metrics import SetMetric, scores
@@ -190,7 +192,7 @@ def evaluate(
         per_image, completed = result.tables(manifest)
         means, replicates = _of_sets(set_metrics, real, completed, manifest, resamples)
         with torch.inference_mode(), computing(engine.precision, device):  # as in the test loop
-            costs = cost.measure(model, manifest.size, together, device, blended=result.blended)
+            costs = measure(model, manifest.size, together, device, blended=result.blended)
         facts = {
             **result.identity,
             "method": f"{type(model).__module__}.{type(model).__qualname__}",
@@ -199,9 +201,9 @@ def evaluate(
             "replicates": replicates,
             "cost": costs,
             "code": result.inputs["code"],
-            "machine": provenance.machine(device),
+            "machine": machine(device),
             "versions": result.inputs["versions"],
-            "commit": provenance.commit(),
+            "commit": commit(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         result.finish(manifest, per_image, {name: metric.meaning for name, metric in set_metrics.items()}, means, facts)
@@ -233,10 +235,11 @@ def main(cfg: DictConfig) -> None:
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):
-        from inpaintlab.report import tracked  # W&B takes a second to import
+        from inpaintlab.report.tracked import asked_for, track_result  # W&B takes a second to import
 
-        build = tracked.asked_for(cfg.logger, "an evaluation")
-    plan = planned(cfg)
+        build = asked_for(cfg.logger, "an evaluation")
+    hydra = HydraConfig.get()
+    plan = planned(cfg, hydra.runtime.choices.get("model"), hydra.overrides.task)
     console = Console()
     for folder in plan.there:
         told = f"{folder.name}: {folder} is there already and is of the same inputs"
@@ -266,7 +269,7 @@ def main(cfg: DictConfig) -> None:
         told = f"{result.folder.name}: {len(plan.manifest.items)} images -> {result.folder}"
         console.print(told, markup=False, highlight=False)
         if build is not None:
-            tracked.track_result(build, Result.load(result.folder))
+            track_result(build, Result.load(result.folder))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from jaxtyping import Float, Float32, UInt8
 from rich.console import Console
 from torch import Tensor, nn
 
-from inpaintlab import provenance
 from inpaintlab.extra import WeightFile, require_packages
+from inpaintlab.pictures import read_rgb
+from inpaintlab.provenance import code, file_sha256
 from inpaintlab.shapes import Images
 from inpaintlab.testset import ManifestDataset
 
@@ -89,7 +90,7 @@ class PublishedNetwork(FeatureNetwork):
     @cached_property
     def sha256(self) -> str:
         """Hash of the weight file."""
-        return provenance.file_sha256(self.file.path(self.weights))
+        return file_sha256(self.file.path(self.weights))
 
     @property
     def definition(self) -> str:
@@ -228,13 +229,13 @@ def real_features(
 
 def _key(network: FeatureNetwork, dataset: ManifestDataset, hashes: list[str], device: torch.device) -> str:
     """JSON text of everything that changes the features of these photographs."""
-    modules = {type(dataset.source).__module__, type(dataset.crop).__module__, "inpaintlab.pictures"}
+    modules = {type(dataset.source).__module__, type(dataset.crop).__module__, read_rgb.__module__}
     content = {
         "network": network.key,
         "crop": dataset.manifest.crop,
         "size": dataset.manifest.size,
         "images": hashes,
-        "code": provenance.code(modules),
+        "code": code(modules),
         "pillow": version("pillow"),  # decodes and resizes
         "device": [torch.cuda.get_device_name(device), torch.backends.cudnn.allow_tf32]
         if device.type == "cuda"

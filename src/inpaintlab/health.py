@@ -7,7 +7,7 @@ from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
 from inpaintlab.inpainter import Inpainter
-from inpaintlab.tracking import Tracker
+from inpaintlab.tracking import trackers_of
 
 _MEANINGS = {
     "wins": "its generator gets little to learn from; a smaller rate for the discriminator gives it room",
@@ -79,9 +79,8 @@ class Health(Callback):
                 f"on {mean:.1%} of what it sees, so {_MEANINGS[state]}."
             )
             self.console.print(f"[bold]health:[/bold] {sentence}", highlight=False, soft_wrap=True)
-            for logger in trainer.loggers:
-                if isinstance(logger, Tracker):
-                    logger.alert(f"{discriminator} {state}", sentence, step=done - 1)
+            for tracker in trackers_of(trainer):
+                tracker.alert(f"{discriminator} {state}", sentence, step=done - 1)
 
     def state_dict(self) -> dict[str, Any]:
         """What was seen of the stretch so far, and what was told of it."""

@@ -88,6 +88,12 @@ class Progress:
         _write(folder / _PROGRESS, json.dumps(self.__dict__, indent=1, allow_nan=False) + "\n")
 
 
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds, such as 100:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 def state_of(folder: Path, total: int | None = None) -> str:
     """'done', 'running', 'failed', 'stopped', 'unfinished' or 'waiting'.
 

@@ -11,7 +11,7 @@ from lightning import Callback, LightningModule, Trainer
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.jobs import Progress
 from inpaintlab.provenance import commit
-from inpaintlab.tracking import Tracker
+from inpaintlab.tracking import trackers_of
 
 
 @final
@@ -78,7 +78,7 @@ class Logbook(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the trackers where the run stands."""
-        for tracker in _trackers(trainer):
+        for tracker in trackers_of(trainer):
             tracker.start(_iteration(pl_module))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -94,7 +94,7 @@ class Logbook(Callback):
         if not pl_module.logged:
             return
         line = pl_module.logged | learning_rates(pl_module) | self.stopwatch.take() | gpu_memory(pl_module.device)
-        for tracker in _trackers(trainer):
+        for tracker in trackers_of(trainer):
             tracker.log_metrics(line, step=_iteration(pl_module) - 1)
             tracker.save()
 
@@ -106,7 +106,7 @@ class Logbook(Callback):
             files = {name: self.folder / f"{name}.ckpt" for name in ("best", "last")}  # W&B's `latest` is the last
             there = {name: file for name, file in files.items() if file.is_file()}
             facts = checkpoint_facts(self.folder)
-            for tracker in _trackers(trainer):
+            for tracker in trackers_of(trainer):
                 tracker.keep_checkpoints(there, facts)
 
 
@@ -155,10 +155,6 @@ def checkpoint_facts(folder: Path) -> dict[str, dict[str, Any]]:
         "last": shared | {"iterations": progress.iterations, "score": last},
         "best": shared | {"iterations": best[0], "score": best[1]},
     }
-
-
-def _trackers(trainer: Trainer) -> list[Tracker]:
-    return [logger for logger in trainer.loggers if isinstance(logger, Tracker)]
 
 
 def _iteration(module: LightningModule) -> int:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from inpaintlab.layers import at_least_float32, channels
-from inpaintlab.published import catalogue, download
+from inpaintlab.published.catalogue import VGG19 as VGG19_WEIGHTS
+from inpaintlab.published.download import fetch, wrong_hash
 from inpaintlab.shapes import Images, Planes, Scalar
 
 
@@ -230,13 +231,13 @@ class VGG19(nn.Module):
 
 
 def _imagenet_weights() -> Mapping[str, Tensor]:
-    (file,) = catalogue.VGG19.files
+    (file,) = VGG19_WEIGHTS.files
     kept_by_torch = Path(torch.hub.get_dir()) / "checkpoints" / file.name  # a torch.hub or torchvision of this user
     try:
-        if kept_by_torch.is_file() and not download.wrong_hash(kept_by_torch, file):
+        if kept_by_torch.is_file() and not wrong_hash(kept_by_torch, file):
             path = kept_by_torch
         else:
-            (path,) = download.fetch(catalogue.VGG19)
+            (path,) = fetch(VGG19_WEIGHTS)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"The VGG-19 weights of the perceptual and style loss are missing: {str(error).rstrip('.')}; or give a "

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from inpaintlab.config import command, plain, take_verb
+from inpaintlab.config import command, in_words, plain, take_verb
 from inpaintlab.holes import ratio_ranges
 from inpaintlab.mask_files import MaskFolder
 from inpaintlab.pairs import LAYOUTS, Pairs, freeze_pairs, freeze_ratio_folders, lama_folder, paired_lists, same_names
@@ -56,8 +56,8 @@ def show(cfg: DictConfig) -> None:
     images = len({item.image for item in manifest.items})
     lines = {
         "images": f"{images}, {manifest.size} x {manifest.size} pixels, split '{manifest.split}'",
-        "source": _recipe(manifest.source),
-        "crop": _recipe(manifest.crop),
+        "source": in_words(manifest.source),
+        "crop": in_words(manifest.crop),
         "seed": manifest.seed,
         "sha256": manifest.sha256,
     }
@@ -73,16 +73,8 @@ def show(cfg: DictConfig) -> None:
         files = {item.mask_file for item in items if item.mask_file}
         numbers = (min(ratios), sum(ratios) / len(ratios), max(ratios)) if ratios else ()
         cells = [f"{number:.4f}" for number in numbers] or ["-"] * 3
-        table.add_row(label, str(len(items)), *cells, str(len(files) or "-"), _recipe(recipe))
+        table.add_row(label, str(len(items)), *cells, str(len(files) or "-"), in_words(recipe))
     console.print(table, markup=False, highlight=False)
-
-
-def _recipe(recipe: Any) -> str:
-    """A recipe in a few words: the class and its arguments."""
-    if not isinstance(recipe, dict):
-        return str(recipe)
-    arguments = [f"{key}={_recipe(value)}" for key, value in recipe.items() if not key.startswith("_")]
-    return f"{str(recipe.get('_target_', '')).rpartition('.')[2]}({', '.join(arguments)})"
 
 
 @command("manifest_verify")

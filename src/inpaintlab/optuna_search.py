@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, final
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-from inpaintlab import jobs
-from inpaintlab.jobs import Progress
+from inpaintlab.jobs import Progress, is_held, state_of, stop
 from inpaintlab.search import Search
 from inpaintlab.sweep_folder import Job, SweepFolder, job_name
 
@@ -141,7 +140,7 @@ class _Trial:
         from optuna.trial import TrialState
 
         self.report()
-        state, progress = jobs.state_of(self.folder), Progress.load(self.folder)
+        state, progress = state_of(self.folder), Progress.load(self.folder)
         if state == "stopped":
             study.tell(self.trial, state=TrialState.PRUNED)
         elif state == "done" and progress is not None and progress.best is not None:
@@ -158,9 +157,9 @@ def _watched(trials: list[_Trial]) -> Iterator[None]:
     def look() -> None:
         while not over.wait(_SECONDS_BETWEEN_LOOKS):
             for trial in trials:
-                if jobs.is_held(trial.folder) and trial.report() and trial.trial.should_prune():
+                if is_held(trial.folder) and trial.report() and trial.trial.should_prune():
                     at = max(trial.reported)
-                    jobs.stop(trial.folder, f"Pruned after {at} batches: worse than the median of the other trials.")
+                    stop(trial.folder, f"Pruned after {at} batches: worse than the median of the other trials.")
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()

@@ -11,7 +11,6 @@ Pairing removes how hard each photograph is. All are two-sided; the unit is the 
   such numbers cost too much to be computed for thousands of swaps.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +19,8 @@ from jaxtyping import Float
 from scipy.stats import t as student
 from scipy.stats import wilcoxon
 
-from inpaintlab.bootstrap import Ends, Numbering, Quantity, blocks, by_photograph, harmonic
+from inpaintlab.bootstrap import Ends, Numbering, Quantity, by_photograph, harmonic
+from inpaintlab.resampling import block_sizes, frozen_random
 
 _SWAPS = 2**16  # random ones; up to 16 photographs have no more, and every one is tried
 _TIE = 1e-9  # equal differences are not always equal after rounding
@@ -125,8 +125,8 @@ def _signs(photographs: int, seed: str) -> Iterator[Float[np.ndarray, "swaps pho
         numbers = np.arange(2**photographs, dtype="<u2")
         yield of_byte[numbers.view(np.uint8)].reshape(-1, 16)[:, :photographs]
         return
-    random = np.random.RandomState(np.frombuffer(hashlib.sha256(f"swap/{seed}".encode()).digest(), dtype="<u4"))
+    random = frozen_random(f"swap/{seed}")
     width = -(-photographs // 8)
-    for _, swaps in blocks(_SWAPS - 1, photographs):
+    for swaps in block_sizes(_SWAPS - 1, photographs):
         drawn = np.frombuffer(random.bytes(swaps * width), dtype=np.uint8)
         yield of_byte[drawn].reshape(swaps, -1)[:, :photographs]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from inpaintlab.inpainter import Inpainter, hide
 from inpaintlab.shapes import Images, Planes
-from inpaintlab.tracking import Tracker
+from inpaintlab.tracking import trackers_of
 
 
 @final
@@ -52,9 +52,8 @@ class Panels(Callback):
             os.replace(partial, self.folder / f"{iteration:07d}.png")
         finally:
             partial.unlink(missing_ok=True)
-        for logger in trainer.loggers:
-            if isinstance(logger, Tracker):
-                logger.picture("panels", panel, step=iteration - 1, caption=f"after {iteration} batches")
+        for tracker in trackers_of(trainer):
+            tracker.picture("panels", panel, step=iteration - 1, caption=f"after {iteration} batches")
 
 
 def panel_columns(model: Inpainter, image: Images, mask: Planes) -> dict[str, Images]:

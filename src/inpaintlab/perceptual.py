@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inpaintlab import provenance
 from inpaintlab.extra import WeightFile, require_packages
 from inpaintlab.metrics import PerImageMetric
+from inpaintlab.provenance import file_sha256
 from inpaintlab.shapes import Images, Planes
 
 _BACKBONES = {
@@ -49,7 +49,7 @@ class LPIPS(PerImageMetric):
     @cached_property
     def sha256(self) -> str:
         """Hash of the weight file."""
-        return provenance.file_sha256(self._file.path(self.weights))
+        return file_sha256(self._file.path(self.weights))
 
     @property
     def definition(self) -> str:  # type: ignore[override]  # a variable of other metrics, known only with the weights

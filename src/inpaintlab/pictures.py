@@ -41,7 +41,7 @@ def read_rgb(
     try:
         with image:
             if shortest_edge is not None and image.format == "JPEG":
-                image.draft(None, _with_shortest_edge(image.size, shortest_edge))
+                image.draft(None, (shortest_edge, shortest_edge))  # at least so much each way
             return _to_rgb(ImageOps.exif_transpose(image))
     except Exception as error:  # every decoder of Pillow has its own kinds of error
         raise ValueError(f"{path} cannot be decoded ({error}); copy it again from its source or remove it.") from error
@@ -71,11 +71,6 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | 
             "make it smaller, remove it, or raise max_pixels."
         )
     return image
-
-
-def _with_shortest_edge(size: tuple[int, int], edge: int) -> tuple[int, int]:
-    scale = edge / min(size)
-    return max(edge, int(size[0] * scale)), max(edge, int(size[1] * scale))
 
 
 def image_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from inpaintlab import blending, provenance
+from inpaintlab.blending import NAME as BLENDING
+from inpaintlab.edge_metrics import EdgeMetric
 from inpaintlab.features import FeatureNetwork
+from inpaintlab.gray_metrics import MAERelativeGray
 from inpaintlab.inpainter import Inpainter, require_flag
 from inpaintlab.method import build_method
 from inpaintlab.metrics import PerImageMetric, require_called_by_its_name, require_fitting
+from inpaintlab.perceptual import LPIPS
 from inpaintlab.precision import WHOLE, completing_precision
+from inpaintlab.provenance import code, versions
 from inpaintlab.results import ALL, Metric, Result, picture_name
 from inpaintlab.scoring import Scores, before_of
 from inpaintlab.set_metrics import SetMetric
@@ -26,7 +31,7 @@ _LONGEST_LABEL = 200  # bytes; files beside the result folder have longer names
 LABEL_RULE = (
     "a label is text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
 )
-_SCORING = {f"inpaintlab.{name}" for name in ("scoring", "gray_metrics", "edge_metrics", "set_metrics", "perceptual")}
+_SCORING = {part.__module__ for part in (Scores, MAERelativeGray, EdgeMetric, SetMetric, LPIPS)}
 """What makes numbers of pictures, whatever made these: tables tell where it differs between methods."""
 
 
@@ -43,8 +48,13 @@ class Plan:
     missing: list[Scores]
 
 
-def planned(cfg: DictConfig) -> Plan:
+def planned(cfg: DictConfig, named: str | None, overrides: Sequence[str]) -> Plan:
     """Build the method and the metrics of ``conf/evaluate.yaml``, and see which of the wanted results are there.
+
+    Args:
+        cfg: the configuration.
+        named: which of conf/model it holds, see `build_method`.
+        overrides: what was given on the command line.
 
     Raises:
         ValueError: a method, checkpoint, manifest or metric that cannot be had, a label that cannot name a folder, or a
@@ -53,18 +63,16 @@ def planned(cfg: DictConfig) -> Plan:
     if cfg.resamples < 0:
         raise ValueError(f"resamples={cfg.resamples} is negative: give the number of draws, or 0 for no intervals.")
     manifest = Manifest.load(Path(cfg.manifest))
-    model, identity = build_method(cfg)
-    precision, compiled = _kernels(cfg, model)
-    if precision != WHOLE:
-        identity["switches"] = {**identity["switches"], "precision": precision}
-    if compiled:
-        identity["switches"] = {**identity["switches"], "compile": True}
+    model, identity, precision, compiled = _method(cfg, named, overrides)
     metrics, set_metrics = _metrics(cfg, manifest)
-    modules = {type(part).__module__ for part in (model, *metrics.values(), *set_metrics.values())}
-    code = provenance.code({*modules, "inpaintlab.scoring", "inpaintlab.testset"})
-    versions = provenance.versions() | {"scoring code": provenance.code(_SCORING)[:12]}
-    meanings = {name: metric.meaning for name, metric in metrics.items()}
-    meanings |= {name: metric.meaning for name, metric in set_metrics.items()}
+    meanings = {name: metric.meaning for name, metric in (metrics | set_metrics).items()}
+    parts = {type(part) for part in (model, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
+    common = {
+        "manifest": manifest.sha256,
+        "code": code({part.__module__ for part in parts}),
+        "metrics": {name: asdict(meaning) for name, meaning in meanings.items()},
+        "versions": versions() | {"scoring code": code(_SCORING)[:12]},
+    }
     there, missing = [], []
     for wanted in _wanted(cfg, identity):
         if not is_label(wanted["label"]):
@@ -72,15 +80,34 @@ def planned(cfg: DictConfig) -> Plan:
         folder = Path(cfg.results, wanted["label"])
         blended = wanted["post_processing"] is not None
         raw = cfg.raw and not blended
-        inputs = {"identity": deciding(wanted), "manifest": manifest.sha256, "code": code, "raw": raw}
-        inputs |= {"metrics": {n: asdict(m) for n, m in meanings.items()}, "versions": versions}
-        inputs = json.loads(json.dumps(inputs))
+        inputs = json.loads(json.dumps({"identity": deciding(wanted), "raw": raw, **common}))
         if _is_there(folder, inputs, meanings, cfg.resamples, overwrite=cfg.overwrite):
             there.append(folder)
             continue
         networks = networks_of(set_metrics)
         missing.append(Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
     return Plan(model, manifest, set_metrics, precision, compiled, there, missing)
+
+
+def _method(
+    cfg: DictConfig, named: str | None, overrides: Sequence[str]
+) -> tuple[Inpainter, dict[str, Any], str, bool]:
+    """The method and what results say of it, in which precision its networks compute, and whether compiled."""
+    model, identity = build_method(
+        cfg.get("model"),
+        cfg.checkpoint,
+        named=named,
+        overrides=overrides,
+        label=cfg.label,
+        seed=cfg.seed,
+        untrained=cfg.untrained,
+    )
+    precision, compiled = _kernels(cfg, model)
+    if precision != WHOLE:
+        identity["switches"] = {**identity["switches"], "precision": precision}
+    if compiled:
+        identity["switches"] = {**identity["switches"], "compile": True}
+    return model, identity, precision, compiled
 
 
 def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
@@ -112,7 +139,7 @@ def _wanted(cfg: DictConfig, identity: dict[str, Any]) -> list[dict[str, Any]]:
     """The identities of the results that are asked for."""
     if not cfg.blend:
         return [identity]
-    return [identity, identity | {"label": f"{identity['label']}_blended", "post_processing": blending.NAME}]
+    return [identity, identity | {"label": f"{identity['label']}_blended", "post_processing": BLENDING}]
 
 
 def deciding(identity: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from inpaintlab.inpainter import Inpainter
 from inpaintlab.journal import Journal
 from inpaintlab.saving import Checkpoints
 from inpaintlab.signals import Request
-from inpaintlab.tracking import Tracker
+from inpaintlab.tracking import trackers_of
 
 
 @final
@@ -115,9 +115,8 @@ class Preemption(Callback):
         if trainer.is_global_zero:
             told = f"asked to end: saved after {self.checkpoints.saved:,} batches; the same command goes on from there"
             self.console.print(told, highlight=False, soft_wrap=True)
-            for tracker in trainer.loggers:
-                if isinstance(tracker, Tracker):
-                    tracker.pause()
+            for tracker in trackers_of(trainer):
+                tracker.pause()
         sys.exit(code if trainer.local_rank == 0 else 0)
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from torch import Tensor
 
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.jobs import duration
 
 
 def print_plan(console: Console, model: Inpainter, facts: dict[str, str], images_per_batch: int) -> None:
@@ -72,7 +73,7 @@ class Progress(Callback):
         per_second = (schedule.iteration - self.shown_iteration) / max(now - self.shown_at, 1e-9)
         images = per_second * len(batch["name"]) * trainer.world_size
         left = (schedule.total - schedule.iteration) / per_second
-        news = f"{_losses(outputs)}  {images:.1f} images/s  {_duration(left)} left  {self.scores}"
+        news = f"{_losses(outputs)}  {images:.1f} images/s  {duration(left)} left  {self.scores}"
         if self.bar is not None:
             self.bar.update(self.task, completed=schedule.iteration, description=schedule.phase.name, news=news)
         else:
@@ -99,12 +100,6 @@ class Progress(Callback):
 
 def _losses(outputs: dict[str, Tensor]) -> str:
     return "  ".join(f"{name} {float(loss):.4g}" for name, loss in outputs.items())
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
 
 
 def _schedule(module: LightningModule) -> Any:

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -74,13 +75,22 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code(modules: Iterable[str]) -> str:
+def code(modules: Iterable[ModuleType | str]) -> str:
     """Hash of the source of these modules and of all that they import from their own packages and from this one.
 
     A result whose method and metrics have this hash need not be made again, whatever changed elsewhere.
+
+    Args:
+        modules: modules, or their dotted names as in ``__module__`` of a class.
+
+    Raises:
+        ValueError: one of them is no module, or has no source in Python.
     """
     sources: dict[str, bytes] = {}
-    waiting = list(modules)
+    waiting = [module if isinstance(module, str) else module.__name__ for module in modules]
+    for name in waiting:  # of what these import, a name that is no module is that of a class or a function in one
+        if _source_file(name) is None:
+            raise ValueError(f"{name} is no module with a source in Python, so its code cannot be hashed.")
     while waiting:
         name = waiting.pop()
         path = _source_file(name) if name not in sources else None

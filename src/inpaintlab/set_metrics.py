@@ -4,7 +4,6 @@ FID (Heusel et al. 2017), KID (Binkowski et al. 2018), P-IDS and U-IDS (Zhao et 
 from kept features in float64, because a set is scored many times: in every mask bin and on every resample.
 """
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from inpaintlab.extra import require_packages
 from inpaintlab.features import FeatureNetwork
+from inpaintlab.resampling import drawn
 from inpaintlab.results import ALL, Metric
 
 Features = Float64[np.ndarray, "images width"]
@@ -225,11 +225,10 @@ def scores(
     KID.
 
     A replicate is the value of as many photographs as the bin has, drawn with replacement, each with all its images in
-    the bin. The draws follow from `seed` and the bin's name alone, and are the first of those that
-    `bootstrap.bootstrap` makes from the two, so the k-th replicates of two methods on one test set are of the same
-    photographs, and their difference is paired. Use the replicates' spread, not where they lie: drawing with
-    replacement repeats photographs, which raises FID and KID. P-IDS and U-IDS draw the images but keep the SVM,
-    because one trained on repeated images separates them far better.
+    the bin. The draws follow from `seed` and the bin's name alone (`drawn`), so the k-th replicates of two methods on
+    one test set are of the same photographs, and their difference is paired. Use the replicates' spread, not where they
+    lie: drawing with replacement repeats photographs, which raises FID and KID. P-IDS and U-IDS draw the images but
+    keep the SVM, because one trained on repeated images separates them far better.
     """
     values: dict[str, dict[str, float | None]] = {}
     replicates: dict[str, dict[str, list[float]]] = {metric.name: {} for metric in metrics}
@@ -264,11 +263,7 @@ def _times(photographs: np.ndarray, seed: str, resamples: int) -> Times:
     ones = np.ones((1, len(photographs)))
     if n < 2 or resamples == 0:
         return ones
-    # RandomState because its stream is frozen for good, whole numbers because they are the same on every processor.
-    random = np.random.RandomState(np.frombuffer(hashlib.sha256(seed.encode()).digest(), dtype="<u4"))
-    drawn = random.randint(n, size=(resamples, n), dtype=np.int64) + n * np.arange(resamples)[:, None]
-    times = np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n)
-    return np.concatenate([ones, times[:, number].astype(np.float64)])
+    return np.concatenate([ones, *(times[:, number] for times in drawn(n, resamples, seed))])
 
 
 def _distinct(rows: Features) -> tuple[Float64[np.ndarray, "distinct width"], Int[np.ndarray, " images"]]:

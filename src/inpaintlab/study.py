@@ -3,15 +3,13 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
@@ -211,11 +209,12 @@ def look(study: Study) -> tuple[list[Path], list[str]]:
     missing, faults = [], []
     for label in study.methods:
         try:
-            with _composed(study.of_method(label)) as cfg:
-                plan = planned(cfg)
-                if plan.missing:
-                    ManifestDataset(plan.manifest, cfg.root, cfg.mask_root)[0]  # are the photographs here at all?
-                    missing.append(label)
+            settings = study.of_method(label)
+            cfg = compose("evaluate", settings, return_hydra_config=True)
+            plan = planned(cfg, cfg.hydra.runtime.choices.get("model"), settings)
+            if plan.missing:
+                ManifestDataset(plan.manifest, cfg.root, cfg.mask_root)[0]  # are the photographs here at all?
+                missing.append(label)
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
             inner = error.__cause__ if isinstance(error, InstantiationException) else None
             faults.append(f"method '{label}': {_in_one_line(inner or error)}")
@@ -227,19 +226,6 @@ def look(study: Study) -> tuple[list[Path], list[str]]:
     if faults:
         raise ValueError(f"{study.path}, {'; '.join(faults)}")
     return folders, missing
-
-
-@contextmanager
-def _composed(settings: list[str]) -> Iterator[DictConfig]:
-    """The configuration that ``inpaintlab evaluate`` would run with, as the one that Hydra knows of for the while."""
-    cfg = compose("evaluate", settings, return_hydra_config=True)
-    hydra = HydraConfig.instance()
-    before, hydra.cfg = hydra.cfg, None
-    try:
-        hydra.set_config(cfg)
-        yield cfg
-    finally:
-        hydra.cfg = before
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:

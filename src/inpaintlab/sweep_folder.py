@@ -12,7 +12,7 @@ from typing import final
 from rich.table import Column, Table
 
 from inpaintlab.config import FREE_TO_CHANGE
-from inpaintlab.jobs import Progress, reason_of, state_of
+from inpaintlab.jobs import Progress, duration, reason_of, state_of
 from inpaintlab.results import write_json
 
 RECORD = "sweep.json"
@@ -154,7 +154,7 @@ def overview(sweep: SweepFolder) -> Table:
         numbers = ("", "", "")
         if entry is not None:
             best = "-" if entry.best is None else f"{entry.best:.4g}"
-            numbers = (f"{entry.iterations:,}/{entry.total:,}", best, _duration(entry.seconds))
+            numbers = (f"{entry.iterations:,}/{entry.total:,}", best, duration(entry.seconds))
         table.add_row(name, state, *numbers, reason_of(sweep.path / name) if state in ("failed", "stopped") else "")
     return table
 
@@ -184,8 +184,3 @@ def _progress(folder: Path) -> Progress | None:
         return Progress.load(folder)
     except ValueError:
         return None
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

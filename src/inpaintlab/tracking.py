@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 import yaml
+from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
@@ -140,6 +141,11 @@ class Tracker(Logger, ABC):
             self.tell(f"it failed ({reason}) and gets nothing more of this run, which goes on without it.")
             return False
         return True
+
+
+def trackers_of(trainer: Trainer) -> list[Tracker]:
+    """The trackers among a trainer's loggers, in their order."""
+    return [logger for logger in trainer.loggers if isinstance(logger, Tracker)]
 
 
 @final

@@ -154,8 +154,8 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
     )
 
 
-def build_and_fit(cfg: DictConfig, request: Request) -> None:
-    """Build everything from the configuration and fit."""
+def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Request) -> None:
+    """Build everything from the configuration and fit; ``choices`` names what was chosen of each group of it."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Our sampler resumes by itself, and one worker can be right, whatever Lightning advises.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
@@ -164,11 +164,9 @@ def build_and_fit(cfg: DictConfig, request: Request) -> None:
     # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces.
     warnings.filterwarnings("ignore", message=".*grad attribute of a Tensor that is not a leaf.*")
     settings = plain(cfg)
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise ValueError("A sweep trains each job in a process of its own; use hydra/sweeper=grid, list or optuna.")
     if PARENT in os.environ:
         end_with_parent()
-    run_dir = run_folder(settings, dict(HydraConfig.get().runtime.choices))
+    run_dir = run_folder(settings, choices)
     seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
     model = instantiate(cfg.model)
     if not isinstance(model, Inpainter) or model.schedule is None:
@@ -194,8 +192,11 @@ def build_and_fit(cfg: DictConfig, request: Request) -> None:
 @command("train")
 def main(cfg: DictConfig) -> None:
     """Train until the end, or until a signal asks this process to save and leave."""
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        raise ValueError("A sweep trains each job in a process of its own; use hydra/sweeper=grid, list or optuna.")
     with heard() as request:
-        build_and_fit(cfg, request)
+        build_and_fit(cfg, dict(hydra.runtime.choices), request)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
-from inpaintlab.published import pickles
 from inpaintlab.published.layout import Found, Network, width_of
+from inpaintlab.published.pickles import read as unpickled
+from inpaintlab.published.pickles import table, tensors
 
 # Their convolutions by ours: encoder, residual blocks and decoder are one sequence here.
 GENERATOR = {
@@ -73,14 +74,14 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
 
 def _state(path: Path) -> tuple[str, dict[str, Tensor], int | None]:
     """'generator' or 'discriminator', its state dict, and the iteration that the file tells."""
-    content = pickles.table(pickles.read(path)) or {}
+    content = table(unpickled(path)) or {}
     kinds = [kind for kind in ("generator", "discriminator") if kind in content]
     if len(kinds) != 1:
         raise ValueError(f"{path} is not one of EdgeConnect's files: each has an entry 'generator' or 'discriminator'.")
     iteration = content.get("iteration")
     if type(iteration) is not int or not 0 <= iteration < 2**53:  # the largest number that JSON keeps everywhere
         iteration = None
-    return kinds[0], pickles.tensors(content[kinds[0]], path, kinds[0]), iteration
+    return kinds[0], tensors(content[kinds[0]], path, kinds[0]), iteration
 
 
 def _network(path: Path, kind: str, theirs: dict[str, Tensor]) -> Network:

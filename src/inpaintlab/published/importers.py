@@ -12,14 +12,17 @@ from hydra.utils import instantiate
 from inpaintlab.config import CONF, plain
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.provenance import file_sha256
-from inpaintlab.published import edgeconnect, mmagic, official, otenim
+from inpaintlab.published.edgeconnect import read as edgeconnect
 from inpaintlab.published.layout import Found
+from inpaintlab.published.mmagic import read as mmagic
+from inpaintlab.published.official import read as official
+from inpaintlab.published.otenim import read as otenim
 
 LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]] = {
-    "edgeconnect": edgeconnect.read,
-    "glcic-otenim": otenim.read,
-    "glcic-mmagic": mmagic.read,
-    "glcic-official": official.read,
+    "edgeconnect": edgeconnect,
+    "glcic-otenim": otenim,
+    "glcic-mmagic": mmagic,
+    "glcic-official": official,
 }
 
 

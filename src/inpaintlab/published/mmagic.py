@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inpaintlab.published import pickles
 from inpaintlab.published.glcic import branch_names, branch_settings, completion_names, side_of
 from inpaintlab.published.layout import Found, Network, width_of
+from inpaintlab.published.pickles import read as unpickled
+from inpaintlab.published.pickles import table, tensors
 
 
 def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Found:
@@ -23,10 +24,10 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
     if mean_pixel is not None:
         raise ValueError("mmagic's network fills the hole with mid-gray; leave the mean pixel out.")
     path = paths[0]
-    content = pickles.table(pickles.read(path))
+    content = table(unpickled(path))
     if content is None or "state_dict" not in content:
         raise ValueError(f"{path} is not a checkpoint of mmagic: it has no entry 'state_dict'.")
-    theirs = pickles.tensors(content["state_dict"], path, "state_dict")
+    theirs = tensors(content["state_dict"], path, "state_dict")
     judge = {key: tensor for key, tensor in theirs.items() if key.startswith("disc.")}
     painter = {key: tensor for key, tensor in theirs.items() if key not in judge}
     settings: dict[str, Any] = {"width": width_of(painter, "generator.encoder.enc1.conv.weight", path)}

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inpaintlab.published import pickles
 from inpaintlab.published.glcic import (
     LAYERS,
     TRANSPOSED,
@@ -19,6 +18,8 @@ from inpaintlab.published.glcic import (
     side_of,
 )
 from inpaintlab.published.layout import Found, Network, width_of
+from inpaintlab.published.pickles import read as unpickled
+from inpaintlab.published.pickles import tensors
 
 LARGEST_CONFIG = 1_000_000  # bytes
 
@@ -30,7 +31,7 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
         ValueError: files of another kind, no completion network, or no mean pixel.
     """
     configs = [path for path in paths if path.suffix == ".json"]
-    states = [(path, pickles.tensors(pickles.read(path), path, "it")) for path in paths if path not in configs]
+    states = [(path, tensors(unpickled(path), path, "it")) for path in paths if path not in configs]
     completions = [(path, state) for path, state in states if "conv1.weight" in state]
     discriminators = [(path, state) for path, state in states if "model_ld.conv1.weight" in state]
     if (

@@ -10,10 +10,13 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from inpaintlab.report import costs, methods, plots, seeds
 from inpaintlab.report.cases import GALLERY, gallery, pair
+from inpaintlab.report.costs import notes
 from inpaintlab.report.formats import DIFFERENCE_HEADINGS
+from inpaintlab.report.methods import costs, trained_on, weights
 from inpaintlab.report.numbers import Numbers, as_json
+from inpaintlab.report.plots import colour, key_dashes, plot, window
+from inpaintlab.report.seeds import NOTE, groups, rows
 from inpaintlab.report.table import Table, marked
 from inpaintlab.results import FIXED
 
@@ -35,13 +38,14 @@ def page(table: Table, count: int, root: str | None = None) -> str:
         table=table,
         marked=marked,
         breakable=_breakable,
-        methods=methods,
-        costs=methods.costs(table.results),
+        trained_on=trained_on,
+        weights=weights,
+        costs=costs(table.results),
         difference_headings=DIFFERENCE_HEADINGS,
-        colour=plots.colour,
-        key_dashes=plots.key_dashes,
-        plots={metric: Markup(plots.plot(table, metric)) for metric in table.metrics},
-        window=plots.window(first.per_image.filter(pl.col("bin") != FIXED).height),
+        colour=colour,
+        key_dashes=key_dashes,
+        plots={metric: Markup(plot(table, metric)) for metric in table.metrics},
+        window=window(first.per_image.filter(pl.col("bin") != FIXED).height),
         fixed=FIXED,
         gallery=gallery(table, numbers, count, root),
         numbers=numbers,
@@ -52,8 +56,8 @@ def page(table: Table, count: int, root: str | None = None) -> str:
         manifest=first.manifest,
         commits=sorted({result.commit for result in table.results if result.commit}),
         evaluated=sorted({result.created[:10] for result in table.results}),
-        cost_notes=costs.notes(table.results) + ([seeds.NOTE] if seeds.groups(table.results) else []),
-        seed_rows=seeds.rows,
+        cost_notes=notes(table.results) + ([NOTE] if groups(table.results) else []),
+        seed_rows=rows,
         today=datetime.now(UTC).date().isoformat(),
         as_yaml=lambda config: yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     )

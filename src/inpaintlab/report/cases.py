@@ -5,8 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, zip_longest
 
-from inpaintlab.report import pictures
 from inpaintlab.report.numbers import Numbers
+from inpaintlab.report.pictures import (
+    BYTES_PER_PIXEL,
+    LARGEST_SIDE,
+    Original,
+    completion,
+    data_uri,
+    kinds,
+    originals,
+    rim,
+)
+from inpaintlab.report.pictures import read as read_picture
 from inpaintlab.report.table import Table, marked
 from inpaintlab.results import Result
 from inpaintlab.statistics import competes
@@ -78,7 +88,7 @@ def gallery(table: Table, numbers: Numbers, count: int, root: str | None) -> Gal
     chosen = pick(table, numbers, count)
     names = [numbers.names[position] for group in chosen.values() for position in group]
     found, apology = _originals(table, names, root)
-    each = 2 + sum(1 + len(pictures.kinds(result)) for result in table.results)
+    each = 2 + sum(1 + len(kinds(result)) for result in table.results)
     share = max(LEAST_BYTES, PICTURE_BYTES // (len(names) * each))
     sides: list[int] = []
     cases = {
@@ -93,7 +103,7 @@ def gallery(table: Table, numbers: Numbers, count: int, root: str | None) -> Gal
         runner_up="" if runner_up is None else table.results[runner_up].label,
         apology=apology,
         small=max(sides) < 128,
-        reduced=max(sides) > pictures.LARGEST_SIDE or share < pictures.BYTES_PER_PIXEL * max(sides) ** 2,
+        reduced=max(sides) > LARGEST_SIDE or share < BYTES_PER_PIXEL * max(sides) ** 2,
     )
 
 
@@ -164,10 +174,10 @@ def _reachable(numbers: Numbers) -> Iterator[int]:
             yield from (position for position in turn if position is not None)
 
 
-def _originals(table: Table, names: Sequence[str], root: str | None) -> tuple[dict[str, pictures.Original], str]:
+def _originals(table: Table, names: Sequence[str], root: str | None) -> tuple[dict[str, Original], str]:
     """The photographs, or the sentence that says why there are none: the rest of the page does not need them."""
     try:
-        return pictures.originals(table.results[0].folder, list(names), root), ""
+        return originals(table.results[0].folder, list(names), root), ""
     except (ValueError, OSError) as error:
         reason = str(error).rstrip(".")
         return {}, f"The photographs cannot be read on this machine ({reason}), so only the completions are shown."
@@ -177,7 +187,7 @@ def _case(
     table: Table,
     numbers: Numbers,
     position: int,
-    found: dict[str, pictures.Original],
+    found: dict[str, Original],
     share: int,
     sides: list[int],
 ) -> Case:
@@ -185,13 +195,13 @@ def _case(
     shown = []
     original = found.get(name)
     if original is not None:
-        source = pictures.data_uri(original.image, share)
+        source = data_uri(original.image, share)
         shown.append(Shown("original", source, f"original of {name}", "original"))
-        source = pictures.data_uri(original.painted, share)
+        source = data_uri(original.painted, share)
         shown.append(Shown("input", source, f"{name} with its hole painted over", "input"))
     for row, result in enumerate(table.results):
         shown += _drawn(table, numbers, position, row, result, share, sides)
-    outline = "" if original is None else pictures.rim(original.hole)
+    outline = "" if original is None else rim(original.hole)
     return Case(position, name, numbers.bins[position], numbers.holes[position], shown, outline)
 
 
@@ -200,13 +210,13 @@ def _drawn(
 ) -> Iterator[Shown]:
     """What one method drew of a case: its completion, then the raw output and inner pictures that its folder has."""
     name, metric, label = numbers.names[position], numbers.headline, marked(result)
-    picture = pictures.completion(result, name)
+    picture = completion(result, name)
     sides.append(max(picture.size))
     value = numbers.words(metric, row, position)
     alt = f"{name} completed by {result.label}"
-    yield Shown("completed", pictures.data_uri(picture, share), alt, label, value, row)
-    for what, folder in pictures.kinds(result).items():
-        source = pictures.data_uri(pictures.read(result, name, folder), share)
+    yield Shown("completed", data_uri(picture, share), alt, label, value, row)
+    for what, folder in kinds(result).items():
+        source = data_uri(read_picture(result, name, folder), share)
         if what == "raw":
             value = numbers.words(f"{metric}_raw", row, position)
             yield Shown("raw", source, f"raw output of {result.label} for {name}", f"{label}, raw output", value, row)

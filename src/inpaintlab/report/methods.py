@@ -1,8 +1,8 @@
 """What the page says of a method beside its scores: whose weights it has, what they were trained on, what it costs."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from inpaintlab.config import in_words
 from inpaintlab.load import QUIET
 from inpaintlab.report.table import NO_MEAN
 from inpaintlab.results import Result
@@ -76,14 +76,3 @@ def trained_on(result: Result, what: str) -> str:
         return NO_MEAN
     training = (result.checkpoint or {}).get("training") or {}
     return in_words(training[what]) if training.get(what) is not None else NOT_RECORDED
-
-
-def in_words(recipe: Any) -> str:
-    """A recipe of the configuration in one line: `Folder(root=photos)` for one whose target is a class."""
-    if isinstance(recipe, dict):
-        settings = ", ".join(f"{key}={in_words(value)}" for key, value in recipe.items() if not key.startswith("_"))
-        target = str(recipe.get("_target_", "")).rpartition(".")[2]
-        return f"{target}({settings})" if target else f"{{{settings}}}"
-    if isinstance(recipe, (list, tuple)):
-        return f"[{', '.join(map(in_words, recipe))}]"
-    return f"{recipe:g}" if isinstance(recipe, float) else str(recipe)
