@@ -1,9 +1,7 @@
 """Where the configuration lives, and how a command meets its user."""
 
-import difflib
 import errno
 import functools
-import importlib
 import os
 import sys
 from collections.abc import Callable, Collection
@@ -16,18 +14,14 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
+from inpaintlab.recipes import nearest
+
 _PACKAGED = Path(__file__).parent / "conf"
 CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The folder of all YAML: inside an installed wheel, or at the top of the repository."""
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says when a file finds no place: a full disk, a user's share of it, the largest file allowed."""
-
-FREE_TO_CHANGE = (
-    *("trainer", "logger", "runs", "name", "every", "panel_images"),
-    *("datamodule", "health", "notes", "skip_broken", "compile"),
-)
-"""Settings of a training that may differ between a run and its continuation; any other makes another run."""
 
 # In YAML: a side in pixels that is half of another, such as GLCIC's window.
 OmegaConf.register_new_resolver("half", lambda side: side // 2, replace=True)
@@ -66,8 +60,7 @@ def take_verb(name: str, verbs: Collection[str]) -> str | None:
         return None
     verb = sys.argv.pop(1)
     if verb not in verbs:
-        near = difflib.get_close_matches(verb, verbs, 1)
-        guess = f" Did you mean '{near[0]}'?" if near else ""
+        guess = nearest(verb, verbs)
         print(f"inpaintlab {name}: there is no '{verb}'.{guess} There are: {', '.join(verbs)}.", file=sys.stderr)
         raise SystemExit(2)
     return verb
@@ -89,45 +82,3 @@ def _sentence(error: BaseException) -> str:
     if "\nOriginal Traceback" in told:  # of a loader's worker, whose error comes as the text of its whole trace
         return told.strip().splitlines()[-1].partition(": ")[2]
     return told
-
-
-def plain(cfg: Any) -> Any:
-    """Resolve interpolations and return dicts, lists and scalars only, as checkpoints and JSON need them."""
-    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True) if OmegaConf.is_config(cfg) else cfg
-
-
-def only_ours(recipe: Any, origin: str) -> Any:
-    """Return a recipe read from a foreign file if each ``_target_`` in it is a class of this package or an optimizer.
-
-    Raises:
-        ValueError: any other target, which building the recipe would import and run.
-    """
-    if isinstance(recipe, dict):
-        target = recipe.get("_target_")
-        if target is not None and target not in _OPTIMIZERS and not _is_our_class(target):
-            raise ValueError(
-                f"{origin} asks to run '{target}', which is not part of inpaintlab; if you trust it, name the model "
-                "on the command line instead (model=...)."
-            )
-        for value in recipe.values():
-            only_ours(value, origin)
-    elif isinstance(recipe, list):
-        for value in recipe:
-            only_ours(value, origin)
-    return recipe
-
-
-# of torch, for a recipe: what they are given they keep, they run nothing
-_OPTIMIZERS = ("torch.optim.Adadelta", "torch.optim.Adam")
-
-
-def _is_our_class(target: Any) -> bool:
-    """Whether a dotted name is that of a class defined here, not of something that a module of ours imports."""
-    module, _, name = str(target).rpartition(".")
-    if module.partition(".")[0] != "inpaintlab" or "$" in str(target):
-        return False
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError:
-        return False
-    return isinstance(found, type) and found.__module__ == module

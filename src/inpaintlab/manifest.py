@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from inpaintlab.config import command, plain, take_verb
+from inpaintlab.config import command, take_verb
 from inpaintlab.holes import ratio_ranges
 from inpaintlab.mask_files import MaskFolder
 from inpaintlab.pairs import LAYOUTS, Pairs, freeze_pairs, freeze_ratio_folders, lama_folder, paired_lists, same_names
+from inpaintlab.recipes import plain
 from inpaintlab.testset import Manifest, ManifestDataset
 
 

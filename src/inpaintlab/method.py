@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab import provenance
 from inpaintlab.checkpoints import rebuild
-from inpaintlab.config import plain
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.layers import fuse_spectral_norm
+from inpaintlab.recipes import plain
 
 
 def build_method(cfg: DictConfig) -> tuple[Inpainter, dict[str, Any]]:

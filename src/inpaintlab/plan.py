@@ -12,10 +12,11 @@ from omegaconf import DictConfig
 
 from inpaintlab import blending, provenance
 from inpaintlab.features import FeatureNetwork
-from inpaintlab.inpainter import Inpainter, require_flag
+from inpaintlab.inpainter import Inpainter
 from inpaintlab.method import build_method
 from inpaintlab.metrics import PerImageMetric, require_called_by_its_name, require_fitting
 from inpaintlab.precision import WHOLE, completing_precision
+from inpaintlab.recipes import require_flag
 from inpaintlab.results import ALL, Metric, Result, picture_name
 from inpaintlab.scoring import Scores, before_of
 from inpaintlab.set_metrics import SetMetric

@@ -9,11 +9,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from inpaintlab.config import CONF, plain
+from inpaintlab.config import CONF
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.provenance import file_sha256
 from inpaintlab.published import edgeconnect, mmagic, official, otenim
 from inpaintlab.published.layout import Found
+from inpaintlab.recipes import plain
 
 LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]] = {
     "edgeconnect": edgeconnect.read,
