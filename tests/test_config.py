@@ -6,7 +6,7 @@ from inpaintlab.config import CONF
 
 
 def test_the_folder_of_all_yaml_is_found() -> None:
-    assert {path.name for path in CONF.glob("*.yaml")} >= {"train.yaml", "evaluate.yaml", "manifest.yaml"}
+    assert {path.name for path in CONF.glob("*.yaml")} >= {"train.yaml", "evaluate.yaml", "complete.yaml"}
 
 
 def test_half_a_side_is_a_whole_number_of_pixels() -> None:

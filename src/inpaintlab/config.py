@@ -4,7 +4,7 @@ import errno
 import functools
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
-from inpaintlab.recipes import nearest
+from inpaintlab.arguments import COMMANDS
 
 _PACKAGED = Path(__file__).parent / "conf"
 CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
@@ -27,15 +27,15 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OmegaConf.register_new_resolver("half", lambda side: side // 2, replace=True)
 
 
-def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Make ``main(cfg)`` a Hydra command that reads ``conf/<name>.yaml``.
+def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Make ``main(cfg)`` the Hydra command that is called by these ``words`` (see `arguments.COMMANDS`).
 
     What a user did wrong (``ValueError``, ``OSError``) is told in one sentence with exit code 1; the whole trace comes
     with ``HYDRA_FULL_ERROR=1``. In a multirun the error stays an exception, because Hydra reports the job that failed.
     """
 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        @hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)
+        @hydra.main(version_base="1.3", config_path=str(CONF), config_name=COMMANDS[words].config)
         @functools.wraps(main)
         def run(cfg: DictConfig) -> Any:
             try:
@@ -43,27 +43,12 @@ def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], N
             except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
                     raise
-                print(f"inpaintlab {name.replace('_', ' ')}: {_sentence(error)}", file=sys.stderr)
+                print(f"inpaintlab {words}: {_sentence(error)}", file=sys.stderr)
                 raise SystemExit(1) from None
 
         return run
 
     return decorate
-
-
-def take_verb(name: str, verbs: Collection[str]) -> str | None:
-    """Take the verb of ``inpaintlab <name> VERB ...`` off the command line; None where there is none.
-
-    One that is not among the ``verbs`` ends the process with exit code 2 and says what there is.
-    """
-    if len(sys.argv) < 2 or not sys.argv[1].isalpha():
-        return None
-    verb = sys.argv.pop(1)
-    if verb not in verbs:
-        guess = nearest(verb, verbs)
-        print(f"inpaintlab {name}: there is no '{verb}'.{guess} There are: {', '.join(verbs)}.", file=sys.stderr)
-        raise SystemExit(2)
-    return verb
 
 
 def _sentence(error: BaseException) -> str:
