@@ -17,9 +17,9 @@ from benchmarks.plain import edgeconnect, glcic
 from benchmarks.settings import VARIANTS, Settings
 from inpaintlab.compiling import Compiling, require_compiler
 from inpaintlab.config import CONF
-from inpaintlab.config import plain as plain_values
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.precision import chosen_precision, device_type
+from inpaintlab.recipes import plain as plain_values
 from inpaintlab.run_settings import set_steps
 
 PHASES = {"edgeconnect": edgeconnect.STAGES, "glcic": glcic.PHASES}

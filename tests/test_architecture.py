@@ -22,9 +22,11 @@ ALLOWED = {
     "edge_metrics": {"metrics", "edges"},
     "edges": {"edges_on_cpu"},
     "edges_on_cpu": set(),
-    "config": set(),
+    "recipes": set(),
+    "arguments": {"recipes"},
+    "config": {"arguments"},
     "pictures": set(),
-    "inpainter": {"schedule", "config", "blending"},
+    "inpainter": {"schedule", "blending"},
     "blending": set(),
     "published.torch7": set(),
     "masks": {"catmull_rom", "mask_settings"},
@@ -34,7 +36,7 @@ ALLOWED = {
     "order": {"masks"},
     "sources": {"masks", "order", "pictures"},
     "holes": {"masks", "mask_files"},
-    "testset": {"config", "holes", "masks", "pictures", "results"},
+    "testset": {"holes", "masks", "pictures", "recipes", "results"},
     "pairs": {"holes", "mask_files", "masks", "pictures", "sources", "testset"},
     "leaks": {"holes", "mask_files", "sources", "testset"},
     "statistics": {"results", "bootstrap", "paired_tests"},
@@ -56,7 +58,7 @@ ALLOWED = {
     "shards": {"order", "pictures", "shard_lists", "sources", "storage"},
     "data": {"masks", "crops", "order", "sources", "pictures", "signals"},
 }
-ALLOWED_TO_MODELS = {"inpainter", "schedule", "losses", "layers", "edges"}
+ALLOWED_TO_MODELS = {"recipes", "inpainter", "schedule", "losses", "layers", "edges"}
 
 
 def module_of(path: Path) -> str:

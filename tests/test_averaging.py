@@ -13,8 +13,8 @@ from commands import PHASES, checkpoint, run_here, same_weights, tiny
 from conftest import Builder, State, compose_train, fit, state_of, toy_data
 from inpaintlab.averaging import Averaging
 from inpaintlab.checkpoints import load_checkpoint, load_weights, rebuild
-from inpaintlab.config import plain
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.recipes import plain
 from inpaintlab.saving import Checkpoints
 
 MODELS = sorted(PHASES)

@@ -26,7 +26,8 @@ from skimage.feature import canny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from commands import run_here
-from inpaintlab.compare import compare, folders_as_override, main
+from inpaintlab.arguments import folders_as_override
+from inpaintlab.compare import compare, main
 from inpaintlab.report.formats import csv, markdown, terminal_tables
 from inpaintlab.report.latex import escaped, latex
 from inpaintlab.report.published import load

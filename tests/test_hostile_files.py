@@ -250,7 +250,7 @@ VALUES: dict[str, tuple[Any, str]] = {
     ),
     "set of a tensor's storage": ({"a": Raw(Writer().of(PLAIN) + b")b")}, "cannot be read"),
     "new object": ({"a": Raw(b"ccollections\nOrderedDict\n)\x81")}, "something else than a tensor"),
-    "class of another package": ({"a": called("inpaintlab.config.only_ours", {}, "")}, "asks for 'inpaintlab.config"),
+    "class of another package": ({"a": called("inpaintlab.recipes.only_ours", {}, "")}, "asks for 'inpaintlab.recipes"),
     "nothing": ({}, "is no state dict"),
     "no table": ([1, 2], "is no state dict"),
     "itself": (Raw(b"}q\x00X\x01\x00\x00\x00ah\x00s"), "something else than a tensor"),

@@ -11,8 +11,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from conftest import Builder, State, fit, state_of
 from inpaintlab.checkpoints import load_checkpoint, load_weights, rebuild
-from inpaintlab.config import plain
 from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, pad_to_multiple
+from inpaintlab.recipes import plain
 from inpaintlab.saving import Checkpoints
 from inpaintlab.schedule import Phase, Schedule
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from conftest import Composer
-from inpaintlab.config import plain
+from inpaintlab.recipes import plain
 from inpaintlab.schedule import Schedule
 
 ABSENT = "(absent)"

@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaintlab.config import in_words
+from inpaintlab.recipes import in_words
 from inpaintlab.report import page
 from inpaintlab.report.cases import pick, worst_first
 from inpaintlab.report.methods import costs, trained_on, weights

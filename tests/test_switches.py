@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from conftest import Builder, Composer, State, Watch, fit, state_of
 from inpaintlab.adadelta import Adadelta
 from inpaintlab.checkpoints import rebuild
-from inpaintlab.config import only_ours, plain
 from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.inpainter import require_flag
 from inpaintlab.layers import SteadyConv2d
 from inpaintlab.losses import style
 from inpaintlab.models.glcic import CompletionNetwork, ContextDiscriminator
+from inpaintlab.recipes import only_ours, plain, require_flag
 from inpaintlab.saving import Checkpoints
 from inpaintlab.schedule import Phase
 

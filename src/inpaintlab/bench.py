@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import default_collate
 
+from inpaintlab.arguments import read
 from inpaintlab.config import command
 from inpaintlab.data import TrainingSet
 from inpaintlab.edges import canny, rgb_to_gray
@@ -149,7 +150,7 @@ def _cores(count: int) -> str:
     return f"{count} core{'s' * (count > 1)}"
 
 
-@command("bench")
+@command("bench data")
 def data(cfg: DictConfig) -> None:
     """Measure the data of the configuration."""
     torch.set_num_threads(1)  # as in the workers of a loader
@@ -161,13 +162,8 @@ def data(cfg: DictConfig) -> None:
 
 
 def main() -> None:
-    """Entry of ``inpaintlab bench data KEY=VALUE ...``; help needs no word before it."""
-    word = sys.argv[1] if len(sys.argv) > 1 else ""
-    if word.isalpha() and word != "data":
-        print(f"inpaintlab bench: there is no '{word}'. There is: data.", file=sys.stderr)
-        raise SystemExit(2)
-    if word == "data":
-        del sys.argv[1]
+    """Entry of ``inpaintlab bench data KEY=VALUE ...``; the word may be left out."""
+    _, sys.argv[1:] = read("bench", sys.argv[1:])
     data()
 
 

@@ -9,8 +9,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from inpaintlab.config import only_ours
 from inpaintlab.inpainter import Inpainter
+from inpaintlab.recipes import only_ours
 
 _AVERAGES = "averages."  # of the names of averaged weights in a checkpoint
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 from rich.console import Console
 
+from inpaintlab.arguments import read
 from inpaintlab.config import command
 from inpaintlab.report import page
 from inpaintlab.report.costs import csv as costs_csv
@@ -25,10 +25,6 @@ from inpaintlab.report.seeds import markdown as seeds_markdown
 from inpaintlab.report.seeds import terminal as seeds_tables
 from inpaintlab.report.table import Table, tabulate
 from inpaintlab.results import Metric, Result, write_texts
-
-# Hydra's flags that are followed by a value, which is no result folder.
-_FLAGS_WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn"}
-_FLAGS_WITH_VALUE |= {"--config-dir", "-cd"}
 
 
 def compare(
@@ -200,27 +196,9 @@ def _studied(cfg: DictConfig, given: Sequence[str], console: Console) -> DictCon
     return cfg
 
 
-def folders_as_override(arguments: list[str]) -> list[str]:
-    """Gather the result folders of a command line into one Hydra override `results=[...]`; the rest stays as it is.
-
-    A folder is every argument that names an existing folder (its name may hold "="), and every other one that has no
-    "=", does not start with "-" and is not the value of a Hydra flag. Folders are quoted for Hydra's grammar.
-    """
-    folders, rest = [], []
-    before = ""
-    for argument in arguments:
-        positional = "=" not in argument and not argument.startswith(("-", "~", "+"))
-        if before not in _FLAGS_WITH_VALUE and (positional or Path(argument).is_dir()):
-            folders.append(QuotedString(argument, Quote.single).with_quotes())
-        else:
-            rest.append(argument)
-        before = argument
-    return [*rest, f"results=[{','.join(folders)}]"] if folders else rest
-
-
 def main() -> None:
     """Entry of `inpaintlab compare RESULTS... [out=comparison] [pictures=48]`."""
-    sys.argv[1:] = folders_as_override(sys.argv[1:])
+    _, sys.argv[1:] = read("compare", sys.argv[1:])
     run()
 
 

@@ -15,11 +15,12 @@ from rich.console import Console
 
 from inpaintlab.compiling import Stopwatch, compile_generators
 from inpaintlab.config import command
-from inpaintlab.inpainter import Inpainter, require_flag, require_one_of
+from inpaintlab.inpainter import Inpainter
 from inpaintlab.mask_files import read_grey
 from inpaintlab.method import build_method
 from inpaintlab.pictures import edge_tensor, image_tensor, read_rgb
 from inpaintlab.precision import WHOLE, completing_precision, computing, device_type
+from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")

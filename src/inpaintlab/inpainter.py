@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -321,28 +321,6 @@ class Inpainter(LightningModule, ABC):
             "average": self.average,
             "processes": self.trainer.world_size,
         }
-
-
-def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:
-    """Return ``value`` if it is one of the ``choices``.
-
-    Raises:
-        ValueError: it is none of them; the sentence names the setting and the choices.
-    """
-    if value not in choices:
-        raise ValueError(f"{setting} is '{value}'; it can be {' or '.join(repr(choice) for choice in choices)}.")
-    return value
-
-
-def require_flag(setting: str, value: object) -> bool:
-    """Return ``value`` if it is true or false.
-
-    Raises:
-        ValueError: it is something else, such as the word 'no', which Hydra's command line leaves a word.
-    """
-    if not isinstance(value, bool):
-        raise ValueError(f"{setting} is '{value}'; it can be true or false.")
-    return value
 
 
 @contextmanager

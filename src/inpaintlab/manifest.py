@@ -11,14 +11,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from inpaintlab.config import command, in_words, plain, take_verb
+from inpaintlab.arguments import read
+from inpaintlab.config import command
 from inpaintlab.holes import ratio_ranges
 from inpaintlab.mask_files import MaskFolder
 from inpaintlab.pairs import LAYOUTS, Pairs, freeze_pairs, freeze_ratio_folders, lama_folder, paired_lists, same_names
+from inpaintlab.recipes import in_words, plain
 from inpaintlab.testset import Manifest, ManifestDataset
 
 
-@command("manifest")
+@command("manifest create")
 def create(cfg: DictConfig) -> None:
     """Freeze a test set and say what is in it."""
     manifest = Manifest.create(
@@ -49,7 +51,7 @@ def _save(manifest: Manifest, out: Path) -> None:
     print("  " + ", ".join(f"{label}: {counts[label]}" for label in manifest.bins))
 
 
-@command("manifest_show")
+@command("manifest show")
 def show(cfg: DictConfig) -> None:
     """Print what a manifest holds: its source, its bins with their ratios, where the masks come from."""
     manifest = Manifest.load(Path(cfg.manifest))
@@ -77,7 +79,7 @@ def show(cfg: DictConfig) -> None:
     console.print(table, markup=False, highlight=False)
 
 
-@command("manifest_verify")
+@command("manifest verify")
 def verify(cfg: DictConfig) -> None:
     """Name everything that is no longer what was frozen; exit code 1 if there is any."""
     manifest = Manifest.load(Path(cfg.manifest))
@@ -90,7 +92,7 @@ def verify(cfg: DictConfig) -> None:
     raise SystemExit(min(faults, 1))
 
 
-@command("manifest_split")
+@command("manifest split")
 def split(cfg: DictConfig) -> None:
     """Divide a manifest by image; each part is written beside it as ``NAME_part1.json`` and so on."""
     path = Path(cfg.manifest)
@@ -102,7 +104,7 @@ def split(cfg: DictConfig) -> None:
         _save(part, out)
 
 
-@command("manifest_leaks")
+@command("manifest leaks")
 def leaks(cfg: DictConfig) -> None:
     """Name what the test set shares with training; exit code 1 if there is anything."""
     from inpaintlab.leaks import image_leaks, mask_leaks, summary  # imagehash: not for those who only read manifests
@@ -131,7 +133,7 @@ def leaks(cfg: DictConfig) -> None:
     raise SystemExit(1 if found else 0)
 
 
-@command("manifest_import")
+@command("manifest import")
 def import_(cfg: DictConfig) -> None:
     """Freeze a test set in the layout of others, paired by what they say and never by the order of files."""
     images, masks = Path(cfg.images), Path(cfg.masks) if cfg.masks else None
@@ -165,25 +167,13 @@ def _given(masks: Path | None) -> Path:
     return masks
 
 
-VERBS = {"create": create, "show": show, "verify": verify, "split": split, "leaks": leaks, "import": import_}
+WORDS = {"create": create, "show": show, "verify": verify, "split": split, "leaks": leaks, "import": import_}
 
 
 def main() -> None:
-    """Entry of ``inpaintlab manifest [VERB] [FILE] KEY=VALUE ...``; without a verb it creates."""
-    verb = take_verb("manifest", VERBS)
-    if verb is None:
-        create()
-        return
-    if (
-        verb not in ("create", "import")
-        and len(sys.argv) > 1
-        and sys.argv[1][0] not in "-+~"
-        and "=" not in sys.argv[1]
-    ):
-        # FILE is the setting `manifest`, quoted so that any name passes through Hydra's grammar.
-        quoted = sys.argv[1].replace("\\", "\\\\").replace("'", "\\'")
-        sys.argv[1] = f"manifest='{quoted}'"
-    VERBS[verb]()
+    """Entry of ``inpaintlab manifest [WORD] [FILE] KEY=VALUE ...``; without a word it creates."""
+    words, sys.argv[1:] = read("manifest", sys.argv[1:])
+    WORDS[words.removeprefix("manifest ")]()
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.checkpoints import rebuild
-from inpaintlab.config import plain
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.provenance import file_sha256
+from inpaintlab.recipes import plain
 
 
 def build_method(

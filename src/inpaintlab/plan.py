@@ -15,12 +15,13 @@ from inpaintlab.blending import NAME as BLENDING
 from inpaintlab.edge_metrics import EdgeMetric
 from inpaintlab.features import FeatureNetwork
 from inpaintlab.gray_metrics import MAERelativeGray
-from inpaintlab.inpainter import Inpainter, require_flag
+from inpaintlab.inpainter import Inpainter
 from inpaintlab.method import build_method
 from inpaintlab.metrics import PerImageMetric, require_called_by_its_name, require_fitting
 from inpaintlab.perceptual import LPIPS
 from inpaintlab.precision import WHOLE, completing_precision
 from inpaintlab.provenance import code, versions
+from inpaintlab.recipes import require_flag
 from inpaintlab.results import ALL, Metric, Result, picture_name
 from inpaintlab.scoring import Scores, before_of
 from inpaintlab.set_metrics import SetMetric

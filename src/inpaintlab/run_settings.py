@@ -5,8 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.config import FREE_TO_CHANGE
-from inpaintlab.inpainter import Inpainter, require_flag
+from inpaintlab.recipes import require_flag
+
+FREE_TO_CHANGE = (
+    *("trainer", "logger", "runs", "name", "every", "panel_images"),
+    *("datamodule", "health", "notes", "skip_broken", "compile"),
+)
+"""Settings of a training that may differ between a run and its continuation; any other makes another run."""
 
 
 def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -23,8 +28,8 @@ def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
     return data | {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
 
 
-def set_steps(model: Inpainter, cfg: dict[str, Any]) -> None:
-    """Tell the model how its batches become steps, whether its generators are averaged, and its networks compiled.
+def set_steps(model: Any, cfg: dict[str, Any]) -> None:
+    """Tell an ``Inpainter`` how batches become steps, whether its generators are averaged, and its networks compiled.
 
     No phase, saving or validation may cut the batches of a step apart. So a checkpoint always stands between two steps
     and needs no gradients, which differ from process to process.

@@ -9,18 +9,19 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 
-from inpaintlab.config import CONF, command, take_verb
+from inpaintlab.arguments import read
+from inpaintlab.config import CONF, command
 from inpaintlab.sweep_folder import SweepFolder, by_seed, overview, summary
 
 _MULTIRUN = ("-m", "--multirun")
 
 
-@command("sweep")
+@command("sweep status")
 def status(cfg: DictConfig) -> None:
     """Print each job's state, batches, best validation score and time, and the means over seeds."""
     sweep = SweepFolder.load(Path(cfg.sweep))
@@ -90,19 +91,13 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-VERBS = {"status": status, "export": export}
+WORDS = {"status": status, "export": export}
 
 
 def main() -> None:
     """Entry of ``inpaintlab sweep status DIR`` and ``inpaintlab sweep export wandb KEY=VALUE,VALUE ...``."""
-    verb = take_verb("sweep", VERBS)
-    if verb is None:
-        status()
-        return
-    if verb == "status" and len(sys.argv) > 1 and not sys.argv[1].startswith(("-", "sweep=")):
-        # DIR is the setting `sweep`, quoted so that any name passes through Hydra's grammar
-        sys.argv[1] = f"sweep={QuotedString(sys.argv[1], Quote.single).with_quotes()}"
-    VERBS[verb]()
+    words, sys.argv[1:] = read("sweep", sys.argv[1:])
+    WORDS[words.removeprefix("sweep ")]()
 
 
 if __name__ == "__main__":

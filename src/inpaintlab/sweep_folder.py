@@ -11,9 +11,9 @@ from typing import final
 
 from rich.table import Column, Table
 
-from inpaintlab.config import FREE_TO_CHANGE
 from inpaintlab.jobs import Progress, duration, reason_of, state_of
 from inpaintlab.results import write_json
+from inpaintlab.run_settings import FREE_TO_CHANGE
 
 RECORD = "sweep.json"
 _LONGEST_NAME = 120

@@ -13,10 +13,10 @@ import torch
 from hydra.utils import instantiate
 from torch.utils.data import Dataset
 
-from inpaintlab.config import only_ours
 from inpaintlab.holes import Holes, MaskTensor, file_sha256, hole_generator, hole_ratio, mask_sha256, with_mask_root
 from inpaintlab.masks import Number, sample_generator
 from inpaintlab.pictures import image_tensor
+from inpaintlab.recipes import only_ours
 from inpaintlab.results import picture_name, write_json
 
 FORMAT = 1

@@ -23,7 +23,7 @@ from inpaintlab.averaging import Averaging
 from inpaintlab.broken import Broken
 from inpaintlab.checkpoints import load_checkpoint, load_weights
 from inpaintlab.compiling import Compiling, require_compiler
-from inpaintlab.config import command, plain
+from inpaintlab.config import command
 from inpaintlab.data import DataModule
 from inpaintlab.freed_memory import keep_freed_memory
 from inpaintlab.health import Health
@@ -38,6 +38,7 @@ from inpaintlab.preemption import Preemption
 from inpaintlab.processes import end_with_first, ending_together, require_processes
 from inpaintlab.progress import Progress, print_plan
 from inpaintlab.provenance import commit, versions
+from inpaintlab.recipes import plain
 from inpaintlab.results import write_json
 from inpaintlab.resuming import (
     full_disk_named,

@@ -1,7 +1,6 @@
 """The command ``inpaintlab weights``: list what others have published, fetch it, import it as a checkpoint."""
 
 import argparse
-import difflib
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from inpaintlab.published.catalogue import CATALOGUE, File, Published
 from inpaintlab.published.download import fetch, folder, local_files
+from inpaintlab.recipes import nearest
 
 _LEAST_WIDTH = 120
 """Columns that an entry needs for one line; a pipe would be given 80."""
@@ -57,14 +57,8 @@ def look_up(name: str) -> Published:
     for entry in CATALOGUE:
         if entry.name == name:
             return entry
-    raise ValueError(
-        f"No published weights are called '{name}'.{_guess(name)} 'inpaintlab weights list' shows all of them."
-    )
-
-
-def _guess(name: str) -> str:
-    near = difflib.get_close_matches(name, [entry.name for entry in CATALOGUE], 1)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    guess = nearest(name, [entry.name for entry in CATALOGUE])
+    raise ValueError(f"No published weights are called '{name}'.{guess} 'inpaintlab weights list' shows all of them.")
 
 
 def files_to_import(given: str) -> list[Path]:
@@ -75,8 +69,9 @@ def files_to_import(given: str) -> list[Path]:
     """
     if Path(given).is_file():
         return [Path(given)]
-    if given not in [entry.name for entry in CATALOGUE]:
-        raise ValueError(f"'{given}' is neither a file nor the name of published weights.{_guess(given)}")
+    names = [entry.name for entry in CATALOGUE]
+    if given not in names:
+        raise ValueError(f"'{given}' is neither a file nor the name of published weights.{nearest(given, names)}")
     entry = look_up(given)
     if files := local_files(entry):
         return files

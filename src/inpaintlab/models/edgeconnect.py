@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, require_flag, require_one_of
+from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide
 from inpaintlab.layers import (
     ROUNDED,
     InstanceNorm,
@@ -25,6 +25,7 @@ from inpaintlab.layers import (
     spectrally_normalised,
 )
 from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
+from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
 

@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from inpaintlab.config import CONF, plain
+from inpaintlab.config import CONF
 from inpaintlab.inpainter import Inpainter
 from inpaintlab.provenance import file_sha256
 from inpaintlab.published.edgeconnect import read as edgeconnect
@@ -17,6 +17,7 @@ from inpaintlab.published.layout import Found
 from inpaintlab.published.mmagic import read as mmagic
 from inpaintlab.published.official import read as official
 from inpaintlab.published.otenim import read as otenim
+from inpaintlab.recipes import plain
 
 LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]] = {
     "edgeconnect": edgeconnect,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from inpaintlab.config import in_words
 from inpaintlab.load import QUIET
+from inpaintlab.recipes import in_words
 from inpaintlab.report.table import NO_MEAN
 from inpaintlab.results import Result
 

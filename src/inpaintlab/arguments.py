@@ -1,0 +1,104 @@
+"""The words of a command line that stand before its settings: ``inpaintlab VERB [WORD] [FILE] KEY=VALUE ...``."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from inpaintlab.recipes import nearest
+
+
+@final
+@dataclass(frozen=True)
+class Command:
+    """What a command reads.
+
+    Args:
+        config: its file in conf/, without the suffix; None: it takes the settings of others.
+        file: the setting that a path right behind its words stands for; None: it takes no path.
+    """
+
+    config: str | None
+    file: str | None = None
+
+
+COMMANDS = {
+    **{verb: Command(verb) for verb in ("train", "evaluate", "complete", "compare", "shard", "doctor")},
+    # not manifest/create: manifest=FILE would ask for a choice of a group where conf/ had a folder of that name
+    "manifest create": Command("manifests/create"),
+    "manifest show": Command("manifests/show", file="manifest"),
+    "manifest verify": Command("manifests/verify", file="manifest"),
+    "manifest split": Command("manifests/split", file="manifest"),
+    "manifest leaks": Command("manifests/leaks", file="manifest"),
+    "manifest import": Command("manifests/import"),
+    "sweep status": Command("sweep", file="sweep"),
+    "sweep export": Command(None),
+    "bench data": Command("bench"),
+}
+"""Every command that takes settings, by its words. The first word of a verb may be left out."""
+
+# Hydra's flags that are followed by a value, which is no path and no setting
+_FLAGS_WITH_VALUE = (
+    *("--cfg", "-c", "--package", "-p", "--info", "-i"),
+    *("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+)
+
+
+def words_of(verb: str) -> list[str]:
+    """The words that may follow a verb; none where its settings do."""
+    return [command.partition(" ")[2] for command in COMMANDS if command.startswith(f"{verb} ")]
+
+
+def read(verb: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The command that the ``arguments`` after a verb ask for, and the rest of them with each path as a setting.
+
+    A word that the verb does not know ends the process with exit code 2 and says what there is.
+    """
+    rest, words = list(arguments), words_of(verb)
+    command = f"{verb} {words[0]}" if words else verb
+    if words and rest and rest[0].isalpha():
+        word = rest.pop(0)
+        if word not in words:
+            known = f"{'There are' if len(words) > 1 else 'There is'}: {', '.join(words)}."
+            print(f"inpaintlab {verb}: there is no '{word}'.{nearest(word, words)} {known}", file=sys.stderr)
+            raise SystemExit(2)
+        command = f"{verb} {word}"
+        key = COMMANDS[command].file
+        if key and rest and not rest[0].startswith(f"{key}=") and _is_path(rest[0]):
+            rest[0] = f"{key}={_quoted(rest[0])}"
+    return command, folders_as_override(rest) if verb == "compare" else rest
+
+
+def folders_as_override(arguments: Sequence[str]) -> list[str]:
+    """Gather the result folders into one Hydra override ``results=[...]``; the rest stays as it is."""
+    folders, rest = [], []
+    before = ""
+    for argument in arguments:
+        if before not in _FLAGS_WITH_VALUE and _is_path(argument):
+            folders.append(_quoted(argument))
+        else:
+            rest.append(argument)
+        before = argument
+    return [*rest, f"results=[{','.join(folders)}]"] if folders else rest
+
+
+def settings_of(arguments: Sequence[str]) -> list[str]:
+    """The settings among the arguments of a command, without Hydra's flags and their values."""
+    return [
+        argument
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+        if before not in _FLAGS_WITH_VALUE and not argument.startswith("-")
+    ]
+
+
+def _is_path(argument: str) -> bool:
+    """Whether an argument names a path and no setting: it has no "=", or it names what exists (also with a "=")."""
+    return ("=" not in argument and not argument.startswith(("-", "~", "+"))) or os.path.exists(argument)
+
+
+def _quoted(path: str) -> str:
+    """A path in quotes, so that any name passes through Hydra's grammar."""
+    return QuotedString(path, Quote.single).with_quotes()

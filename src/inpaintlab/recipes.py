@@ -1,0 +1,95 @@
+"""What a recipe may name and hold: a ``_target_`` with its arguments, in YAML, in a checkpoint, in a manifest."""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from omegaconf import OmegaConf
+
+# of torch, for a recipe: what they are given they keep, they run nothing
+_OPTIMIZERS = ("torch.optim.Adadelta", "torch.optim.Adam")
+
+
+def plain(cfg: Any) -> Any:
+    """Resolve interpolations and return dicts, lists and scalars only, as checkpoints and JSON need them."""
+    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True) if OmegaConf.is_config(cfg) else cfg
+
+
+def in_words(recipe: Any) -> str:
+    """A recipe of the configuration in one line: `Folder(root=photos)` for one whose target is a class."""
+    if isinstance(recipe, dict):
+        settings = ", ".join(f"{key}={in_words(value)}" for key, value in recipe.items() if not key.startswith("_"))
+        target = str(recipe.get("_target_", "")).rpartition(".")[2]
+        return f"{target}({settings})" if target else f"{{{settings}}}"
+    if isinstance(recipe, (list, tuple)):
+        return f"[{', '.join(map(in_words, recipe))}]"
+    return f"{recipe:g}" if isinstance(recipe, float) else str(recipe)
+
+
+def only_ours(recipe: Any, origin: str) -> Any:
+    """Return a recipe read from a foreign file if each ``_target_`` in it is a class of this package or an optimizer.
+
+    Raises:
+        ValueError: any other target, which building the recipe would import and run.
+    """
+    if isinstance(recipe, dict):
+        target = recipe.get("_target_")
+        if target is not None and target not in _OPTIMIZERS and not _is_our_class(target):
+            raise ValueError(
+                f"{origin} asks to run '{target}', which is not part of inpaintlab; if you trust it, name the model "
+                "on the command line instead (model=...)."
+            )
+        for value in recipe.values():
+            only_ours(value, origin)
+    elif isinstance(recipe, list):
+        for value in recipe:
+            only_ours(value, origin)
+    return recipe
+
+
+def _is_our_class(target: Any) -> bool:
+    """Whether a dotted name is that of a class that a module of ours defines, or that a package of ours offers.
+
+    A package offers what its ``__all__`` names. What a module of ours merely imports is not ours to offer.
+    """
+    module, _, name = str(target).rpartition(".")
+    if module.partition(".")[0] != "inpaintlab" or "$" in str(target):
+        return False
+    try:
+        place = importlib.import_module(module)
+    except ImportError:
+        return False
+    found = getattr(place, name, None)
+    if not isinstance(found, type):
+        return False
+    offered = hasattr(place, "__path__") and name in getattr(place, "__all__", ())
+    return found.__module__ == module or (offered and found.__module__.startswith(f"{module}."))
+
+
+def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:
+    """Return ``value`` if it is one of the ``choices``.
+
+    Raises:
+        ValueError: it is none of them; the sentence names the setting and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{setting} is '{value}'; it can be {' or '.join(repr(choice) for choice in choices)}.")
+    return value
+
+
+def require_flag(setting: str, value: object) -> bool:
+    """Return ``value`` if it is true or false.
+
+    Raises:
+        ValueError: it is something else, such as the word 'no', which Hydra's command line leaves a word.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{setting} is '{value}'; it can be true or false.")
+    return value
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The question after an unknown ``word``, " Did you mean 'train'?", with its space; "" where nothing is near."""
+    near = difflib.get_close_matches(word, list(words), 1)
+    return f" Did you mean '{near[0]}'?" if near else ""
