@@ -14,9 +14,7 @@ import torch
 from benchmarks import alone, ceilings, growth, photographs, settings, sides, steps, tables, work
 from benchmarks.process import quieten
 from benchmarks.settings import Settings
-from inpaintlab.load import QUIET
-from inpaintlab.provenance import commit, machine, versions
-from inpaintlab.results import write_json
+from inpaintlab.machine import QUIET, commit, machine, versions, write_json
 
 DOCS = Path(__file__).parents[1] / "docs"
 FORMAT = 1

@@ -14,8 +14,7 @@ from benchmarks.process import quieten
 from benchmarks.settings import Settings
 from benchmarks.sides import Batch, Case, build_ours, build_plain, fit, torch_defaults
 from benchmarks.timing import seconds, synchronise
-from inpaintlab.freed_memory import keep_freed_memory
-from inpaintlab.peak_memory import peak, reset_peak
+from inpaintlab.machine import keep_freed_memory, peak, reset_peak
 
 
 def measure(case: Case, variant: str | None, steps: int, root: Path, settings: Settings) -> dict[str, Any]:

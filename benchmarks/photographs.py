@@ -11,9 +11,8 @@ from torch.utils.data import default_collate
 
 from benchmarks.plain.glcic import window_corners
 from inpaintlab.config import CONF
-from inpaintlab.data import DataModule, TrainingSet
-from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.sources import Photos
+from inpaintlab.data import DataModule, Photos, TrainingSet
+from inpaintlab.imaging import canny, rgb_to_gray
 
 
 def write(folder: Path, side: int) -> Path:

@@ -15,12 +15,10 @@ from torch.utils.data import DataLoader
 
 from benchmarks.plain import edgeconnect, glcic
 from benchmarks.settings import VARIANTS, Settings
-from inpaintlab.compiling import Compiling, require_compiler
 from inpaintlab.config import CONF
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.precision import chosen_precision, device_type
+from inpaintlab.inpainting import Compiling, Inpainter, chosen_precision, device_type, require_compiler
 from inpaintlab.recipes import plain as plain_values
-from inpaintlab.run_settings import set_steps
+from inpaintlab.runs import set_steps
 
 PHASES = {"edgeconnect": edgeconnect.STAGES, "glcic": glcic.PHASES}
 MEAN_PIXEL = [0.5, 0.5, 0.5]  # GLCIC's, given so that it is not measured on the training set

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.settings import Settings
 from benchmarks.sides import Batch, Case, build_ours, build_plain, copy_weights, fit, torch_defaults
 from benchmarks.timing import Pairs, seconds, summary, synchronise
-from inpaintlab.load import Load
+from inpaintlab.machine import Load
 
 WARM_UP = {"cpu": 1, "cuda": 5}  # steps that do not count: the first makes the optimizers' state
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth import MEGA, pixels
-from inpaintlab.results import write_texts
+from inpaintlab.machine import write_texts
 
 
 def render(results: dict[str, Any], plot: str | None) -> str:

@@ -25,15 +25,14 @@ from benchmarks.plain import loader
 from benchmarks.settings import Settings
 from benchmarks.sides import Case, build_ours
 from benchmarks.timing import Pairs, seconds, summary, take_turns
-from inpaintlab.compiling import compile_generators
 from inpaintlab.config import CONF
-from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.gray_metrics import PSNRGray, SSIMUniform51Gray
+from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.inpainting import compile_generators, computing
 from inpaintlab.layers import fuse_spectral_norm
-from inpaintlab.load import Load
-from inpaintlab.masks import Mask, sample_generator
-from inpaintlab.metrics import score
-from inpaintlab.precision import computing
+from inpaintlab.machine import Load
+from inpaintlab.masks import Mask
+from inpaintlab.metrics import PSNRGray, SSIMUniform51Gray, score
+from inpaintlab.randomness import sample_generator
 
 TOGETHER = 8  # pictures of a batch
 ROUNDS = 7  # of short work; more than of steps

@@ -21,13 +21,11 @@ from torch._dynamo.utils import counters
 
 from commands import checkpoint, run_here, tiny
 from conftest import Builder, fit, state_of
-from inpaintlab.compiling import COMPARED, Compiling, Stopwatch, compile_generators
-from inpaintlab.cost import measure
-from inpaintlab.inpainter import Inpainter
+from inpaintlab.evaluation import Result, measure_cost
+from inpaintlab.inpainting import CompileTimer, Compiling, Inpainter, compile_generators, computing
+from inpaintlab.inpainting.compiling import COMPARED
 from inpaintlab.losses import VGG19
 from inpaintlab.models.edgeconnect import PatchDiscriminator
-from inpaintlab.precision import computing
-from inpaintlab.results import Result
 from test_contracts import LEARNING
 
 QUIET = Console(quiet=True)
@@ -197,7 +195,7 @@ def test_compiled_generators_complete_like_uncompiled_ones_at_every_size(
 
 def test_generated_kernels_complete_like_the_network(built: Builder) -> None:
     plain, model = built("glcic"), built("glcic")
-    with Stopwatch() as watch:
+    with CompileTimer() as watch:
         compile_generators(model, "cpu")
         watch.taken()
         for size in SIZES[:3]:
@@ -213,11 +211,11 @@ def test_generated_kernels_complete_like_the_network(built: Builder) -> None:
 def test_the_cost_of_a_compiled_completion_has_its_operations_and_leaves_it_compiled(
     built: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inpaintlab.cost.SECONDS", 0.0)
+    monkeypatch.setattr("inpaintlab.evaluation.cost.SECONDS", 0.0)
     plain, model = built("glcic"), built("glcic")
     compile_generators(model, "cpu", "aot_eager")
     counters.clear()
-    told = [measure(m, 32, 1, torch.device("cpu")) for m in (plain, model)]
+    told = [measure_cost(m, 32, 1, torch.device("cpu")) for m in (plain, model)]
     assert told[0]["gmac"] == told[1]["gmac"]
     assert told[0]["parameters"] == told[1]["parameters"]
     assert counters["frames"]["ok"] == counters["frames"]["total"] == 1

@@ -13,11 +13,9 @@ from omegaconf import DictConfig, open_dict
 from torch import Tensor, nn
 
 from inpaintlab.config import CONF
-from inpaintlab.crops import RandomCrop
-from inpaintlab.data import DataModule
-from inpaintlab.inpainter import Inpainter
+from inpaintlab.data import DataModule, RandomCrop, Toy
+from inpaintlab.inpainting import Inpainter
 from inpaintlab.masks import Rectangle
-from inpaintlab.sources import Toy
 
 torch.set_num_threads(1)
 

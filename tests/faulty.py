@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.inpainter import Losses
+from inpaintlab.inpainting import Losses, Phase
 from inpaintlab.models.glcic import GLCIC
-from inpaintlab.schedule import Phase
 
 
 class Faulty(GLCIC):

@@ -19,12 +19,11 @@ from typing import Any
 
 import torch
 
-from inpaintlab.checkpoints import load_checkpoint
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.journal import Journal
-from inpaintlab.saving import WholeFile
+from inpaintlab.inpainting import Inpainter, load_checkpoint
+from inpaintlab.survival import Journal
+from inpaintlab.survival.saving import WholeFile
 from inpaintlab.train import main as train
-from inpaintlab.validation import Validation
+from inpaintlab.training import Validation
 
 STAGES = ("start", "training", "checkpoint", "best checkpoint", "progress", "validation", "end")
 _SHARED = mmap.mmap(-1, 16)  # the stage and the batch; children share it

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from commands import PHASES, checkpoint, run_here, same_weights, tiny
 from conftest import Builder, Watch, compose_train, fit, state_of, toy_data
-from inpaintlab.inpainter import Inpainter
+from inpaintlab.inpainting import Inpainter
 from inpaintlab.masks import Rectangle
-from inpaintlab.saving import Checkpoints
+from inpaintlab.survival import Checkpoints
 
 NETWORKS = {
     "glcic": ["completion", "discriminator"],

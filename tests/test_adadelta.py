@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
-from inpaintlab.adadelta import Adadelta
+from inpaintlab.training import Adadelta
 
 
 def parameters(shapes: list[tuple[int, ...]]) -> list[nn.Parameter]:
@@ -31,7 +31,7 @@ SHAPES = [(7,), (5, 3, 2, 2), (11, 13), ()]
 def test_the_steps_are_torchs_bit_for_bit(
     block: int, settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inpaintlab.adadelta._BLOCK", block)
+    monkeypatch.setattr("inpaintlab.training.adadelta._BLOCK", block)
     ours, theirs = parameters(SHAPES), parameters(SHAPES)
     stepped = descend(Adadelta(ours, **settings), ours, 5)
     expected = descend(optim.Adadelta(theirs, **settings), theirs, 5)

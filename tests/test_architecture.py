@@ -1,4 +1,4 @@
-"""Who may import whom."""
+"""The house: wings with doors, one order of import."""
 
 import ast
 import subprocess
@@ -10,118 +10,99 @@ import pytest
 import inpaintlab
 
 PACKAGE = Path(inpaintlab.__file__).parent
-COMMANDS = {"train", "evaluate", "complete", "compare", "manifest", "doctor", "shard", "bench", "weights", "cli"}
-ALLOWED = {
-    "schedule": set(),
-    "layers": set(),
-    "losses": {"layers", "published.catalogue", "published.download"},
-    "published.catalogue": set(),
-    "published.download": {"published.catalogue"},
-    "metrics": {"results"},
-    "gray_metrics": {"metrics", "edges"},
-    "edge_metrics": {"metrics", "edges"},
-    "edges": {"edges_on_cpu"},
-    "edges_on_cpu": set(),
-    "recipes": set(),
-    "arguments": {"recipes"},
-    "config": {"arguments"},
-    "pictures": set(),
-    "inpainter": {"schedule", "blending"},
-    "blending": set(),
-    "published.torch7": set(),
-    "masks": {"catmull_rom", "mask_settings"},
-    "catmull_rom": set(),
-    "mask_settings": set(),
-    "mask_files": {"masks"},
-    "order": {"masks"},
-    "sources": {"masks", "order", "pictures"},
-    "holes": {"masks", "mask_files"},
-    "testset": {"holes", "masks", "pictures", "recipes", "results"},
-    "pairs": {"holes", "mask_files", "masks", "pictures", "sources", "testset"},
-    "leaks": {"holes", "mask_files", "sources", "testset"},
-    "statistics": {"results", "bootstrap", "paired_tests"},
-    "resampling": set(),
-    "bootstrap": {"resampling"},
-    "paired_tests": {"bootstrap", "resampling"},
-    "results": set(),
-    "extra": set(),
-    "features": {"extra", "pictures", "provenance", "testset"},
-    "set_metrics": {"extra", "features", "resampling", "results"},
-    "perceptual": {"extra", "metrics", "provenance"},
-    "scoring": {"blending", "features", "metrics", "results", "testset"},
-    "report.published": set(),
-    "crops": {"masks", "pictures", "sources"},
-    "storage": set(),
-    "signals": set(),
-    "shard_lists": {"sources"},
-    "shard_recipe": {"pictures"},
-    "shards": {"order", "pictures", "shard_lists", "sources", "storage"},
-    "data": {"masks", "crops", "order", "sources", "pictures", "signals"},
-}
-ALLOWED_TO_MODELS = {"recipes", "inpainter", "schedule", "losses", "layers", "edges"}
+STOREYS = (
+    ("machine", "imaging", "masks", "layers", "tracking", "published"),
+    ("losses", "metrics", "inpainting", "models", "importers"),
+    ("data", "testsets"),
+    ("runs", "survival", "training", "sweeps"),
+    ("completion", "evaluation", "comparison", "report"),
+)
+WINGS = [wing for storey in STOREYS for wing in storey]
+"""Each imports only what stands before it."""
+ANYONE = {"shapes", "randomness", "recipes"}
+"""Words that every wing may use."""
+ROOF = {"cli", "config", "arguments", "help", "__main__"}
+MOST_FILES, MOST_LINES = 12, 350
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+VERBS = {path.stem for path in PACKAGE.glob("*.py")} - ANYONE - ROOF - {"__init__"}
 
 
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+def place(path: Path) -> str:
+    """The wing of a file, or the file's own name under the roof."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else path.stem
 
 
-MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
+def is_file(name: str) -> bool:
+    """Whether a dotted name is that of a file, which a door's import may name as well as what is in it."""
+    return PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py").is_file()
 
 
-def imports(module: str) -> set[str]:
-    """The modules of this package that ``module`` imports anywhere in its code."""
+def imported(path: Path) -> set[tuple[str, ...]]:
+    """What a file imports of this package anywhere in its code, as the parts of dotted names."""
     found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} imports relatively in line {node.lineno}"
-            inside = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name for name in inside if name.removeprefix("inpaintlab.") in MODULES} or {str(node.module)}
-    ours = {name.removeprefix("inpaintlab.") for name in found if name.startswith("inpaintlab.")}
-    return ours - {"shapes"}  # names for annotations, which anyone may use
+            assert node.level == 0, f"{path} imports relatively in line {node.lineno}"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if is_file(name) or node.module == "inpaintlab" else str(node.module) for name in names}
+    return {tuple(name.split(".")[1:]) for name in found if name.startswith("inpaintlab.")}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_imports_a_command(module: str) -> None:
-    assert not imports(module) & COMMANDS
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("models.")])
-def test_models_import_neither_data_nor_each_other(module: str) -> None:
-    assert imports(module) <= ALLOWED_TO_MODELS
+def test_every_folder_is_a_wing_of_the_plan() -> None:
+    assert {path.parent.name for path in PACKAGE.glob("*/*.py")} == set(WINGS)
+    assert not list(PACKAGE.glob("*/*/*.py"))
 
 
-@pytest.mark.parametrize("module", ALLOWED)
-def test_the_lower_layers_import_only_what_lies_below(module: str) -> None:
-    assert imports(module) <= ALLOWED[module]
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_a_file_imports_what_stands_before_its_wing_and_by_the_door(path: Path) -> None:
+    here = place(path)
+    allowed = ANYONE | set(WINGS[: WINGS.index(here) + 1] if here in WINGS else WINGS) - {"__init__"}
+    allowed |= ROOF if here not in WINGS else {"config"} if here == "importers" else set()
+    for target in imported(path) - {("__version__",)}:
+        assert target[0] in allowed, f"{named(path)} imports {'.'.join(target)}, which does not stand before {here}"
+        inside = len(target) > 1
+        assert inside == (target[0] == here), f"{named(path)} imports {'.'.join(target)}: others' wings by their doors"
 
 
-def test_only_what_hydra_calls_reads_hydras_global_state() -> None:
-    """A command, the decorator around it, and what a launcher runs; they hand down what others need."""
-    state = ("hydra.core.hydra_config", "hydra.core.global_hydra")
-    reading = {module for module, path in MODULES.items() if any(name in path.read_text() for name in state)}
-    assert reading <= COMMANDS | {"config", "jobs"}
+def test_models_do_not_import_each_other() -> None:
+    for path in (PACKAGE / "models").glob("[a-z]*.py"):
+        assert not {target for target in imported(path) if target[0] == "models"}, path
 
 
-def test_no_module_imports_in_a_circle() -> None:
-    edges = {module: imports(module) & MODULES.keys() for module in MODULES}
-    while edges:
-        free = {module for module, needed in edges.items() if not needed & edges.keys()}
-        assert free, f"these modules import each other in a circle: {sorted(edges)}"
-        edges = {module: needed for module, needed in edges.items() if module not in free}
+@pytest.mark.parametrize("wing", WINGS)
+def test_no_files_of_a_wing_import_each_other_in_a_circle(wing: str) -> None:
+    needed = {path.stem: {t[1] for t in imported(path) if t[0] == wing} for path in (PACKAGE / wing).glob("[a-z]*.py")}
+    while needed:
+        free = {file for file, others in needed.items() if not others & needed.keys()}
+        assert free, f"these files of {wing} import each other in a circle: {sorted(needed)}"
+        needed = {file: others for file, others in needed.items() if file not in free}
 
 
-@pytest.mark.parametrize("module", ["cli", "__init__"])
-def test_help_answers_without_loading_torch(module: str) -> None:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
-    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    named |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in named} <= sys.stdlib_module_names | {"inpaintlab"}
-    code = f"import sys, inpaintlab.{module}; print(*sys.modules)" if module != "__init__" else "import sys, inpaintlab"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "lightning", "hydra", "wandb"} & set(loaded)
+@pytest.mark.parametrize("wing", WINGS)
+def test_a_wing_is_small_enough_to_be_surveyed(wing: str) -> None:
+    files = [path for path in (PACKAGE / wing).glob("*.py") if path.stem != "__init__"]
+    assert 2 <= len(files) <= MOST_FILES
+    assert {path.name: lines for path in files if (lines := len(path.read_text().splitlines())) > MOST_LINES} == {}
 
 
-def test_the_package_is_at_most_two_folders_deep() -> None:
-    assert all(len(path.relative_to(PACKAGE).parts) <= 2 for path in MODULES.values())
+@pytest.mark.parametrize("wing", WINGS)
+def test_a_door_is_one_sentence_and_the_names_that_others_use(wing: str) -> None:
+    tree = ast.parse((PACKAGE / wing / "__init__.py").read_text())
+    sentence = ast.get_docstring(tree)
+    assert sentence is not None
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    offered = next(
+        node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    names = ast.literal_eval(offered.value)
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if name.startswith("_")]

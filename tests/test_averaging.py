@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from commands import PHASES, checkpoint, run_here, same_weights, tiny
 from conftest import Builder, State, compose_train, fit, state_of, toy_data
-from inpaintlab.averaging import Averaging
-from inpaintlab.checkpoints import load_checkpoint, load_weights, rebuild
-from inpaintlab.inpainter import Inpainter
+from inpaintlab.inpainting import Inpainter, load_checkpoint, load_weights
+from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.recipes import plain
-from inpaintlab.saving import Checkpoints
+from inpaintlab.survival import Checkpoints
+from inpaintlab.training import Averaging
 
 MODELS = sorted(PHASES)
 GENERATORS = {"glcic": ["completion"], "edgeconnect": ["edge_generator", "inpaint_generator"]}

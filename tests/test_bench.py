@@ -9,14 +9,22 @@ from PIL import Image
 from rich.console import Console
 
 from commands import run_here
-from inpaintlab.bench import Cost, _by_stages, _contents, measure, report
-from inpaintlab.crops import RandomCrop
-from inpaintlab.data import TrainingSet
+from inpaintlab.bench import report
+from inpaintlab.data import (
+    Folder,
+    PreparationTime,
+    RandomCrop,
+    Recipe,
+    Shards,
+    Source,
+    Toy,
+    TrainingSet,
+    measure_preparation,
+    plan_shards,
+    write_shards,
+)
+from inpaintlab.data.speed import _by_stages, _contents
 from inpaintlab.masks import Rectangle
-from inpaintlab.shard import plan, write
-from inpaintlab.shard_recipe import Recipe
-from inpaintlab.shards import Shards
-from inpaintlab.sources import Folder, Source, Toy
 
 
 def training_set(source: Source) -> TrainingSet:
@@ -32,13 +40,13 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def shards(folder: Folder, tmp_path: Path) -> Shards:
-    jobs = {"train": plan(folder, "train", tmp_path / "out", Recipe(None, 90), 2, seed=0)}
-    write(jobs, tmp_path / "out")
+    jobs = {"train": plan_shards(folder, "train", tmp_path / "out", Recipe(None, 90), 2, seed=0)}
+    write_shards(jobs, tmp_path / "out")
     return Shards(str(tmp_path / "out"))
 
 
 def test_cores_are_counted_up() -> None:
-    cost = Cost(images=50, whole=2.0)
+    cost = PreparationTime(images=50, whole=2.0)
     assert cost.images_per_second == 25
     assert [cost.cores(pace) for pace in (1, 25, 26, 100)] == [1, 1, 2, 4]
     cost.edges = 1.0  # 20 ms an image beside 40
@@ -47,7 +55,7 @@ def test_cores_are_counted_up() -> None:
 
 def test_the_report_says_what_a_training_needs() -> None:
     stream = StringIO()
-    cost = Cost(10, whole=0.1, stages={"decode": 0.03, "mask": 0.01}, edges=0.01)
+    cost = PreparationTime(10, whole=0.1, stages={"decode": 0.03, "mask": 0.01}, edges=0.01)
     report(cost, 250, 1, Console(file=stream, width=100))
     lines = stream.getvalue().splitlines()
     cells = [[cell.strip() for cell in line.split("│")[1:4]] for line in lines]
@@ -69,7 +77,7 @@ def test_the_report_says_what_a_training_needs() -> None:
 @pytest.mark.parametrize("kind", ["folder", "shards", "toy"])
 def test_the_stages_end_in_the_very_sample_that_training_gets(folder: Folder, tmp_path: Path, kind: str) -> None:
     source = {"folder": lambda: folder, "shards": lambda: shards(folder, tmp_path), "toy": lambda: Toy(3, 20)}[kind]()
-    samples, cost = training_set(source), Cost(8)
+    samples, cost = training_set(source), PreparationTime(8)
     for place in range(8):
         epoch, index = divmod(place, 3)
         made = _by_stages(samples, epoch, index, _contents(source), cost)
@@ -81,13 +89,13 @@ def test_the_stages_end_in_the_very_sample_that_training_gets(folder: Folder, tm
 
 
 def test_each_stage_and_the_whole_take_time(folder: Folder) -> None:
-    cost = measure(training_set(folder), images=5, batch_size=2)
+    cost = measure_preparation(training_set(folder), images=5, batch_size=2)
     assert cost.whole > 0
     assert cost.edges > 0
     assert list(cost.stages) == ["read", "decode", "crop and resize", "mask", "tensor and flip", "collate"]
     assert min(cost.stages.values()) > 0
     with pytest.raises(ValueError, match="images=0 measures nothing"):
-        measure(training_set(folder), images=0, batch_size=2)
+        measure_preparation(training_set(folder), images=0, batch_size=2)
 
 
 def test_the_command_measures_the_data_of_the_configuration(tmp_path: Path) -> None:

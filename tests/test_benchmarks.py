@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from benchmarks import __main__ as main_module
 from benchmarks import alone, photographs, settings, sides, steps, tables, timing, work
 from benchmarks.sides import Batch, Case
-from inpaintlab.inpainter import Inpainter
+from inpaintlab.inpainting import Inpainter
 
 SIZE, COUNT, WIDTH = 32, 2, 0.0625
 STEPS = [Case(model, phase, SIZE, COUNT) for model, phases in sides.PHASES.items() for phase in phases]

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from inpaintlab.blending import blend, clone
+from inpaintlab.imaging import blend
+from inpaintlab.imaging.blending import clone
 
 SIDE = 64
 OFFSET = 40 / 255

@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from inpaintlab.bootstrap import Ends, Numbering, Quantity, Row, bootstrap, by_photograph, ends, harmonic, mean_of
-from inpaintlab.resampling import drawn
+from inpaintlab.comparison.bootstrap import (
+    Ends,
+    Numbering,
+    Quantity,
+    Row,
+    bootstrap,
+    by_photograph,
+    ends,
+    harmonic,
+    mean_of,
+)
+from inpaintlab.evaluation import drawn
 
 
 def intervals(rows: Sequence[Row], photographs: Numbering, seed: str) -> list[Ends]:
@@ -96,13 +106,13 @@ def test_known_draws_stay_the_draws_of_every_later_version():
 def test_more_images_than_fit_one_block_are_drawn_whole(monkeypatch):
     values = np.random.default_rng(0).normal(0, 1, 50)
     whole = intervals([values], np.arange(50), "seed")
-    monkeypatch.setattr("inpaintlab.resampling.BLOCK", 50 * 700)
+    monkeypatch.setattr("inpaintlab.evaluation.resampling.BLOCK", 50 * 700)
     assert intervals([values], np.arange(50), "seed")[0] == pytest.approx(whole[0], rel=1e-12)
 
 
 def test_fewer_draws_are_the_first_of_more(monkeypatch):
     many = np.concatenate(list(drawn(7, 50, "seed")))
-    monkeypatch.setattr("inpaintlab.resampling.BLOCK", 7 * 4)
+    monkeypatch.setattr("inpaintlab.evaluation.resampling.BLOCK", 7 * 4)
     np.testing.assert_array_equal(np.concatenate(list(drawn(7, 9, "seed"))), many[:9])
 
 

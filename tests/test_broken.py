@@ -13,15 +13,15 @@ from lightning import Callback, Trainer
 from rich.console import Console
 from torch import Tensor
 
-import inpaintlab.broken
+import inpaintlab.training.non_finite
 from commands import PHASES, checkpoint, run_here, tiny
 from conftest import Builder, compose_train, fit, state_of, toy_data
-from inpaintlab.broken import Broken
-from inpaintlab.checkpoints import load_checkpoint, rebuild
 from inpaintlab.data import TrainingSet
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.order import Part, Positions
-from inpaintlab.saving import Checkpoints
+from inpaintlab.data.order import Part, Positions
+from inpaintlab.inpainting import Inpainter, load_checkpoint
+from inpaintlab.inpainting.checkpoints import rebuild
+from inpaintlab.survival import Checkpoints
+from inpaintlab.training import NonFiniteBatches
 
 EACH_PHASE = [(model, phase) for model in PHASES for phase in PHASES[model]]
 
@@ -79,8 +79,8 @@ def finite(state: dict[str, Tensor]) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in state.values())
 
 
-def broken(folder: Path, skip: int = 0, looks: tuple[int, ...] = (100,)) -> Broken:
-    return Broken(Console(), folder, looks, skip)
+def broken(folder: Path, skip: int = 0, looks: tuple[int, ...] = (100,)) -> NonFiniteBatches:
+    return NonFiniteBatches(Console(), folder, looks, skip)
 
 
 # --- the run ends ----------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_a_run_tells_and_logs_what_it_left_out_and_goes_on_counting(
             ("4", 1.0)
         ]
     saved = checkpoint(tmp_path / "runs/a")
-    assert [state["skipped"] for key, state in saved["callbacks"].items() if key.startswith("Broken")] == [1]
+    assert [state["skipped"] for key, state in saved["callbacks"].items() if key.startswith("NonFiniteBatches")] == [1]
     assert finite({key: value for key, value in saved["state_dict"].items() if isinstance(value, Tensor)})
 
 

@@ -10,8 +10,8 @@ from lightning import Trainer
 from torch import Tensor
 
 from conftest import Builder
-from inpaintlab.panels import draw_panel, overlay, panel_columns
-from inpaintlab.saving import Checkpoints
+from inpaintlab.survival import Checkpoints
+from inpaintlab.training.panels import draw_panel, overlay, panel_columns
 
 
 class Stage(Trainer):

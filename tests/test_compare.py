@@ -28,12 +28,13 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from commands import run_here
 from inpaintlab.arguments import folders_as_override
 from inpaintlab.compare import compare, main
-from inpaintlab.report.formats import csv, markdown, terminal_tables
-from inpaintlab.report.latex import escaped, latex
-from inpaintlab.report.published import load
-from inpaintlab.report.table import Table, tabulate
-from inpaintlab.results import Metric, Result, bin_order, means_by_bin, picture_name, write_json, write_texts
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.comparison import Table, load_papers, table_csv, table_latex, table_markdown, tabulate, terminal_tables
+from inpaintlab.comparison.latex import escaped
+from inpaintlab.evaluation import Result, bin_order
+from inpaintlab.evaluation.results import means_by_bin
+from inpaintlab.machine import write_json, write_texts
+from inpaintlab.metrics import Meaning
+from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 
 Pixels = Float[np.ndarray, "height width 3"]
 Hole = Bool[np.ndarray, "height width"]
@@ -45,7 +46,7 @@ METRICS = {
     "mae": {"definition": "Mean absolute error.", "unit": "", "higher_is_better": False},
 }
 
-PSNR_METRIC, MAE_METRIC = (Metric(**entry) for entry in METRICS.values())
+PSNR_METRIC, MAE_METRIC = (Meaning(**entry) for entry in METRICS.values())
 
 
 def write_result(
@@ -307,9 +308,9 @@ def test_a_lead_that_stands_is_best_and_one_that_does_not_is_level(many, metric)
 
 def test_the_best_is_bold_and_level_methods_are_italic_in_markdown(many):
     weak, strong, twin = many
-    best = next(line for line in markdown(tabulate([weak, strong])).splitlines() if line.startswith("| strong"))
+    best = next(line for line in table_markdown(tabulate([weak, strong])).splitlines() if line.startswith("| strong"))
     assert best.count("**") == 2 * 3
-    level = markdown(tabulate([weak, strong, twin]), intervals=False).splitlines()
+    level = table_markdown(tabulate([weak, strong, twin]), intervals=False).splitlines()
     for name in ("strong", "twin"):
         assert re.fullmatch(
             rf"\| {name} \| (\*\d\d\.\d\d\* ?\|? ?){{3}}", next(x for x in level if x.startswith(f"| {name}"))
@@ -318,7 +319,7 @@ def test_the_best_is_bold_and_level_methods_are_italic_in_markdown(many):
 
 
 def test_three_images_prove_no_lead(pair):
-    lines = markdown(tabulate([Result.load(folder) for folder in pair]), intervals=False).splitlines()
+    lines = table_markdown(tabulate([Result.load(folder) for folder in pair]), intervals=False).splitlines()
     strong, weak = [line for line in lines if line.startswith(("| strong", "| weak"))][:2]
     assert strong == "| strong | *20.00* | *12.00* | *15.00* | *16.50* |"
     assert weak == "| weak | *20.00* | *11.00* | *14.00* | *16.00* |"
@@ -350,7 +351,7 @@ def test_an_oracle_is_marked_and_never_best(pair):
     oracle, weak = table.results
     assert not any(table.mark(oracle, "psnr_rgb", name) for name in table.bins)
     assert all(table.mark(weak, "psnr_rgb", name) == "best" for name in table.bins)
-    assert "| strong † |" in markdown(table)
+    assert "| strong † |" in table_markdown(table)
     assert any(note.startswith("† ") for note in table.notes())
     assert table.leader() is weak
 
@@ -359,7 +360,7 @@ def test_untrained_methods_are_marked_and_do_not_lead(pair):
     rewrite(pair[1], trained=False)
     table = tabulate([Result.load(folder) for folder in pair])
     assert marks(table, "psnr_rgb") == {"strong": "", "weak": "best"}
-    assert "| strong (untrained) |" in markdown(table)
+    assert "| strong (untrained) |" in table_markdown(table)
     assert table.leader().label == "weak"
 
 
@@ -377,7 +378,7 @@ def test_identical_images_and_missing_metrics_are_told_under_the_table(tmp_path)
 def test_the_csv_reads_back_with_full_precision(pair):
     rewrite(pair[0], label='a "quoted", label')
     table = tabulate([Result.load(folder) for folder in pair])
-    rows = pl.read_csv(io.StringIO(csv(table)))
+    rows = pl.read_csv(io.StringIO(table_csv(table)))
     assert rows.columns[:7] == ["label", "bin", "n", "metric", "mean", "low", "high"]
     assert rows.height == 2 * 4 * 2
     for result in table.results:
@@ -388,7 +389,7 @@ def test_the_csv_reads_back_with_full_precision(pair):
 
 def test_the_csv_holds_the_statistics(many):
     table = tabulate(many, reference="weak")
-    for row in pl.read_csv(io.StringIO(csv(table))).iter_rows(named=True):
+    for row in pl.read_csv(io.StringIO(table_csv(table))).iter_rows(named=True):
         key = (row["metric"], row["bin"], row["label"])
         estimate = table.statistics.estimates[key]
         assert (row["low"], row["high"]) == pytest.approx((estimate.low, estimate.high), rel=1e-8)
@@ -406,7 +407,7 @@ def test_the_csv_holds_the_statistics(many):
 def test_any_cell_is_recomputed_from_the_parquet_files(many):
     rows = {
         (row["metric"], row["bin"], row["label"]): row
-        for row in pl.read_csv(io.StringIO(csv(tabulate(many)))).iter_rows(named=True)
+        for row in pl.read_csv(io.StringIO(table_csv(tabulate(many)))).iter_rows(named=True)
     }
     images = {
         result.label: pl.read_parquet(result.folder / "per_image.parquet").to_dict(as_series=False) for result in many
@@ -504,25 +505,25 @@ def test_every_cell_is_recomputed_by_scikit_image_from_the_png_files(tmp_path):
 
 
 def test_differences_are_taken_from_the_named_reference_or_from_the_best(many):
-    headed = markdown(tabulate(many, reference="twin"))
+    headed = table_markdown(tabulate(many, reference="twin"))
     assert "| psnr_rgb (dB) minus that of twin, all images | difference |" in headed
     weak = next(line for line in headed.split("minus that of twin")[1].splitlines() if line.startswith("| weak"))
     assert re.fullmatch(r"\| weak \| -[\d.]+ \| -[\d.]+ to -[\d.]+ \| < 0\.001 \| 40 \|", weak)
-    assert "psnr_rgb (dB) minus that of the best, all images" in markdown(tabulate(many))
+    assert "psnr_rgb (dB) minus that of the best, all images" in table_markdown(tabulate(many))
 
 
 def test_intervals_stand_in_the_markdown_unless_they_are_left_out(many):
     table = tabulate(many)
     ends = table.interval(many[0], "psnr_rgb", "10-20")
-    assert f"({ends})" in markdown(table)
-    assert f"({ends})" not in markdown(table, intervals=False)
+    assert f"({ends})" in table_markdown(table)
+    assert f"({ends})" not in table_markdown(table, intervals=False)
 
 
 # LaTeX
 
 
 def test_latex_has_a_row_a_bin_a_column_a_method_and_arrows(many):
-    text = latex(tabulate(many), intervals=False)
+    text = table_latex(tabulate(many), intervals=False)
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 1 + 2 * 3
     assert {row.count("&") for row in rows} == {4}
@@ -533,8 +534,8 @@ def test_latex_has_a_row_a_bin_a_column_a_method_and_arrows(many):
 
 
 def test_latex_marks_the_best_and_what_is_level_with_it(many):
-    assert latex(tabulate(many[:2])).count(r"\textbf{") == 2 * 3
-    text = latex(tabulate(many))
+    assert table_latex(tabulate(many[:2])).count(r"\textbf{") == 2 * 3
+    text = table_latex(tabulate(many))
     assert text.count(r"\textbf{") == 0
     assert text.count(r"\textit{") == 2 * 2 * 3
     assert "Holm-corrected" in text.split(r"\caption")[1].splitlines()[0]
@@ -543,8 +544,8 @@ def test_latex_marks_the_best_and_what_is_level_with_it(many):
 def test_latex_prints_intervals_in_a_line_of_their_own_unless_they_are_left_out(many):
     table = tabulate(many)
     ends = table.interval(many[0], "psnr_rgb", "all").replace(" to ", "--")
-    assert latex(table).count(rf"{{\scriptsize {ends}}}") == 1
-    assert "scriptsize" not in latex(table, intervals=False)
+    assert table_latex(table).count(rf"{{\scriptsize {ends}}}") == 1
+    assert "scriptsize" not in table_latex(table, intervals=False)
 
 
 def test_latex_takes_labels_literally(many):
@@ -553,7 +554,7 @@ def test_latex_takes_labels_literally(many):
         r"\textless{}z\textgreater{} next"
     )
     rewrite(many[0].folder, label="\\input{/etc/passwd} †")
-    text = latex(tabulate([Result.load(many[0].folder)]))
+    text = table_latex(tabulate([Result.load(many[0].folder)]))
     assert r"\textbackslash{}input\{/etc/passwd\} \textdagger{}" in text
     assert r"\input" not in text
 
@@ -593,7 +594,7 @@ def test_latex_has_no_row_that_latex_would_stumble_over(many, intervals):
     metrics = METRICS | {"mae": METRICS["mae"] | {"unit": "%"}}
     for result in many:
         rewrite(result.folder, metrics=metrics)
-    text = latex(tabulate([Result.load(result.folder) for result in many]), intervals)
+    text = table_latex(tabulate([Result.load(result.folder) for result in many]), intervals)
     assert unsound(text) == []
     assert r"mae (\%) $\downarrow$" in text
     assert unsound(text.replace(r"50\%", "50%"))
@@ -602,8 +603,8 @@ def test_latex_has_no_row_that_latex_would_stumble_over(many, intervals):
 
 
 def test_latex_sets_published_columns_under_a_heading_of_their_own(gray):
-    table = tabulate([Result.load(folder) for folder in gray], published=load(["edgeconnect_table1"]))
-    text = latex(table)
+    table = tabulate([Result.load(folder) for folder in gray], published=load_papers(["edgeconnect_table1"]))
+    text = table_latex(table)
     assert unsound(text) == []
     lines = text.splitlines()
     top = lines.index(r"\toprule")
@@ -613,7 +614,7 @@ def test_latex_sets_published_columns_under_a_heading_of_their_own(gray):
     assert lines[top + 2] == r"\cmidrule(lr){3-4} \cmidrule(lr){5-9}"
     (row,) = [line for line in lines if line.startswith(r"psnr\_gray (dB) $\uparrow$ & 10-20 &")]
     assert row.endswith(r"& 24.36 & 23.49 & 28.02 & 27.95 & 30.85 \\")
-    assert r"\multicolumn" not in latex(tabulate([Result.load(folder) for folder in gray]))
+    assert r"\multicolumn" not in table_latex(tabulate([Result.load(folder) for folder in gray]))
 
 
 # Metrics that no image has a value of
@@ -641,8 +642,8 @@ def every_kind(many):
         )
         images.write_parquet(result.folder / "per_image.parquet")
         pooled = {"pooled": (("hit", "drawn"), ("hit", "true"))}
-        metrics = {name: Metric(**entry) for name, entry in METRICS.items()}
-        metrics |= {name: Metric(**(EXTRA[name] | (pooled if "pooled" in EXTRA[name] else {}))) for name in EXTRA}
+        metrics = {name: Meaning(**entry) for name, entry in METRICS.items()}
+        metrics |= {name: Meaning(**(EXTRA[name] | (pooled if "pooled" in EXTRA[name] else {}))) for name in EXTRA}
         means = means_by_bin(images, metrics)
         for entry in means.values():
             entry |= {
@@ -684,8 +685,8 @@ def test_every_format_shows_metrics_that_no_image_has_a_value_of(every_kind):
     half = student.ppf(0.975, 199) * np.std(every_kind[0].replicates["fid_inception2015"]["all"], ddof=1)
     ends = f"{90 - half:.2f} to {90 + half:.2f}"
     assert table.interval(every_kind[0], "fid_inception2015", "all") == ends
-    assert f"({ends})" in markdown(table)
-    text = markdown(table)
+    assert f"({ends})" in table_markdown(table)
+    text = table_markdown(table)
     assert "## fid_inception2015, lower is better" in text
     assert "- `fid_inception2015`: FID.; computed by torch-fidelity" in text
     assert "fid_inception2015 minus that of weak, all images" in text
@@ -696,12 +697,14 @@ def test_every_format_shows_metrics_that_no_image_has_a_value_of(every_kind):
     printed = console.export_text()
     assert all(f"{metric}" in printed for metric in EXTRA)
     assert "41.50" in printed
-    assert unsound(latex(table)) == []
-    assert r"\textit{$-$0.0020}" in latex(table)
+    assert unsound(table_latex(table)) == []
+    assert r"\textit{$-$0.0020}" in table_latex(table)
 
 
 def test_the_csv_names_the_test_of_every_p_value(every_kind):
-    rows = pl.read_csv(io.StringIO(csv(tabulate(every_kind, reference="weak")))).filter(pl.col("label") == "strong")
+    rows = pl.read_csv(io.StringIO(table_csv(tabulate(every_kind, reference="weak")))).filter(
+        pl.col("label") == "strong"
+    )
     tests = {
         "psnr_rgb": "signed rank",
         "mae": "signed rank",
@@ -718,9 +721,9 @@ def test_the_csv_names_the_test_of_every_p_value(every_kind):
 
 def test_the_markdown_tells_the_versions_of_each_method_where_they_differ(pair):
     results = [Result.load(folder) for folder in pair]
-    assert "- Evaluated with torch 2.13.0." in markdown(tabulate(results))
+    assert "- Evaluated with torch 2.13.0." in table_markdown(tabulate(results))
     rewrite(pair[1], versions={"torch": "2.14.0", "numpy": "2.4"})
-    text = markdown(tabulate([Result.load(folder) for folder in pair]))
+    text = table_markdown(tabulate([Result.load(folder) for folder in pair]))
     assert "- weak: evaluated with torch 2.13.0." in text
     assert "- strong: evaluated with torch 2.14.0, numpy 2.4." in text
 
@@ -740,8 +743,8 @@ def gray(pair):
 
 
 def test_published_numbers_stand_only_beside_their_own_metric_and_are_never_marked(gray):
-    table = tabulate([Result.load(folder) for folder in gray], published=load(["edgeconnect_table1"]))
-    text = markdown(table, intervals=False)
+    table = tabulate([Result.load(folder) for folder in gray], published=load_papers(["edgeconnect_table1"]))
+    text = table_markdown(table, intervals=False)
     row = "| EdgeConnect (published, other protocol) | 27.95 | 24.92 | 21.75 | – |"  # noqa: RUF001
     assert row in text
     assert text.count("| EdgeConnect (") == 1  # not under mae
@@ -762,7 +765,7 @@ def test_every_format_calls_published_numbers_published(gray, tmp_path):
     heads = [line for line in (tmp_path / "out" / "table.tex").read_text().splitlines() if "EdgeConnect &" in line]
     assert heads == [r" & Mask & weak & strong & CA & GLCIC & PConv & EdgeConnect & Canny \textdagger{} \\"]
     console = Console(width=100, file=io.StringIO(), record=True)
-    table = tabulate([Result.load(gray[0])], published=load(["edgeconnect_table1"]))
+    table = tabulate([Result.load(gray[0])], published=load_papers(["edgeconnect_table1"]))
     for view in terminal_tables(table, list(table.metrics)):
         console.print(view)
     text = console.export_text()
@@ -771,7 +774,7 @@ def test_every_format_calls_published_numbers_published(gray, tmp_path):
 
 
 def test_published_numbers_are_in_our_unit():
-    by_label = {method.label: method for method in load(["edgeconnect_table1"])}
+    by_label = {method.label: method for method in load_papers(["edgeconnect_table1"])}
     assert list(by_label) == ["CA", "GLCIC", "PConv", "EdgeConnect", "Canny"]
     assert by_label["CA"].means["mae_relative_gray", "10-20"] == pytest.approx(0.0241)
     assert by_label["GLCIC"].means["ssim_uniform51_gray", "fixed"] == 0.814
@@ -794,7 +797,7 @@ def test_an_unknown_published_table_or_reference_is_refused(pair, tmp_path):
 
 def test_a_label_cannot_break_the_markdown_table(pair):
     rewrite(pair[0], label="a|b\n*c*")
-    assert r"| a\|b \*c\* |" in markdown(tabulate([Result.load(folder) for folder in pair]))
+    assert r"| a\|b \*c\* |" in table_markdown(tabulate([Result.load(folder) for folder in pair]))
 
 
 def test_the_terminal_table_fits_100_columns_and_takes_labels_literally(tmp_path):
@@ -825,7 +828,7 @@ def test_compare_writes_the_table_the_csv_and_the_report(pair, tmp_path):
         "table.md",
         "table.tex",
     ]
-    assert (tmp_path / "deep" / "out" / "table.csv").read_text() == csv(table)
+    assert (tmp_path / "deep" / "out" / "table.csv").read_text() == table_csv(table)
 
 
 def refusal(results: list[Path], out: Path, pictures: int = 2, **options: Any) -> str:

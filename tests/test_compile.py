@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from commands import environment, run_here, tiny
-from inpaintlab.compiling import Stopwatch
+from inpaintlab.inpainting import CompileTimer
 
 LAWS = Path(__file__).with_name("compiled.py")
 
@@ -62,7 +62,7 @@ def test_the_stopwatch_counts_what_the_compiler_takes_and_nothing_else() -> None
     from torch._dynamo.callback import CallbackTrigger, callback_handler
 
     clock = iter([2.0, 5.0, 6.0, 7.0, 8.0, 8.5])
-    with Stopwatch(lambda: next(clock)) as watch:
+    with CompileTimer(lambda: next(clock)) as watch:
         assert watch.taken() == 0
         for _ in range(2):
             with callback_handler.install_callbacks(CallbackTrigger.DYNAMO, "0/0"):

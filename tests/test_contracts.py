@@ -8,9 +8,7 @@ from torch import Tensor
 
 from conftest import Builder, Composer
 from inpaintlab.config import CONF
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.precision import computing
-from inpaintlab.schedule import Phase
+from inpaintlab.inpainting import Inpainter, Phase, computing
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 CLASSICAL = ("biharmonic", "mean_colour", "navier_stokes", "telea")

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from conftest import Builder, state_of
-from inpaintlab import cost, peak_memory
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.load import Clocks, Work
+from inpaintlab.evaluation import cost
+from inpaintlab.inpainting import Inpainter
+from inpaintlab.machine import Clocks
+from inpaintlab.machine import memory as peak_memory
+from inpaintlab.machine.load import Work
 from inpaintlab.shapes import Images, Planes
 
 CPU = torch.device("cpu")

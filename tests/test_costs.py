@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from inpaintlab.compare import compare
-from inpaintlab.report import costs, page
-from inpaintlab.report.table import tabulate
-from inpaintlab.results import Result
+from inpaintlab.comparison import costs, tabulate
+from inpaintlab.evaluation import Result
+from inpaintlab.report import html_page
 from test_compare import write_result
 
 COST = {
@@ -77,7 +77,7 @@ def test_a_time_taken_while_others_kept_the_machine_busy_has_a_mark_in_every_for
     assert said in costs.markdown(both)
     assert r"third & 6.07 & 12.3 & 250\textdaggerdbl{} & 300 & 19,200 \\" in costs.latex(both)
     assert r"\textdaggerdbl{} Measured while other" in costs.latex(both)
-    html = page(tabulate(both), 0)
+    html = html_page(tabulate(both), 0)
     assert 'data-value="250.04">250‡</td>' in html
     assert f"<li>{said}" in html
     row = pl.read_csv(io.StringIO(costs.csv(both))).row(1, named=True)

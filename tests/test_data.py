@@ -21,14 +21,26 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from inpaintlab.config import CONF
-from inpaintlab.crops import CentreSquare, Cut, RandomCrop
-from inpaintlab.data import DataModule, TrainingSet
-from inpaintlab.masks import Mask, Rectangle, sample_generator
-from inpaintlab.order import Part, Positions
-from inpaintlab.pictures import edge_tensor, image_tensor, read_rgb
-from inpaintlab.shard import plan, write
-from inpaintlab.shard_recipe import Recipe
-from inpaintlab.sources import Folder, Photos, Source, Toy
+from inpaintlab.data import (
+    CentreSquare,
+    DataModule,
+    Folder,
+    Photos,
+    RandomCrop,
+    Recipe,
+    Source,
+    Toy,
+    TrainingSet,
+    edge_tensor,
+    image_tensor,
+    plan_shards,
+    read_rgb,
+    write_shards,
+)
+from inpaintlab.data.crops import Cut
+from inpaintlab.data.order import Part, Positions
+from inpaintlab.masks import Mask, Rectangle
+from inpaintlab.randomness import sample_generator
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -653,7 +665,9 @@ def test_every_data_config_builds_a_working_module(tmp_path: Path, data: str, cr
     overrides = [f"data={data}", f"data/crop={crop}", "data.size=16"]
     packed = tmp_path / "packed"
     if data == "shards":
-        write({"train": plan(Folder(str(tmp_path)), "train", packed, Recipe(None, 90), 1, seed=0)}, packed)
+        write_shards(
+            {"train": plan_shards(Folder(str(tmp_path)), "train", packed, Recipe(None, 90), 1, seed=0)}, packed
+        )
     roots = {"folder": tmp_path, "shards": packed}
     overrides += [f"data.root={roots[data]}"] if data in roots else []
     with initialize_config_dir(str(CONF), version_base="1.3"):

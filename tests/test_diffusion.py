@@ -7,8 +7,8 @@ import torch
 from skimage.restoration import inpaint_biharmonic
 from torch import Tensor
 
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.models.diffusion import Biharmonic, MeanColour, OpenCVInpainting
+from inpaintlab.inpainting import Inpainter
+from inpaintlab.models import Biharmonic, MeanColour, OpenCVInpainting
 
 METHODS = {
     "telea": OpenCVInpainting(method="telea", radius=3.0),

@@ -19,11 +19,11 @@ from torchmetrics import MetricCollection
 
 from commands import PHASES, SCRIPT, checkpoint, environment, run, run_here, tiny
 from conftest import Builder, compose_train, state_of, toy_data
-from inpaintlab.inpainter import Inpainter, frozen
-from inpaintlab.order import Part, Positions
-from inpaintlab.processes import ending_together, require_processes
-from inpaintlab.sources import Toy
-from inpaintlab.validation import Validation
+from inpaintlab.data import Toy
+from inpaintlab.data.order import Part, Positions
+from inpaintlab.inpainting import Inpainter, frozen
+from inpaintlab.survival import ending_together, require_processes
+from inpaintlab.training import Validation
 
 EACH_PHASE = [(model, phase) for model in PHASES for phase in PHASES[model]]
 COUNT = 16  # pictures
@@ -200,9 +200,7 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path, rank: int, how: str, 
 
 
 def test_a_process_beside_the_first_does_not_outlive_it() -> None:
-    watching = (
-        "from inpaintlab.processes import end_with_first; import time; end_with_first(0.1); print('on', flush=True)"
-    )
+    watching = "from inpaintlab.survival.processes import end_with_first; import time; end_with_first(0.1); print('on', flush=True)"
     child = [sys.executable, "-c", f"{watching}; print('on', flush=True); time.sleep(600)"]
     parent = f"import subprocess; subprocess.run({child!r})"
     marker = f"{os.getpid()}-end"

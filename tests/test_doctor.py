@@ -13,8 +13,8 @@ from PIL import Image
 from rich.console import Console
 
 from commands import run_here
-from inpaintlab.doctor import Finding, examine, report
-from inpaintlab.sources import Folder, Photos, Toy
+from inpaintlab.data import Finding, Folder, Photos, Toy, examine
+from inpaintlab.doctor import report
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ import pytest
 from rich.console import Console
 
 from commands import environment
-from inpaintlab.published.catalogue import CATALOGUE, File, Published
-from inpaintlab.published.download import fetch, folder, local_files, wrong_hash
+from inpaintlab.published import CATALOGUE, File, Published, fetch, local_files, weights_folder, wrong_hash
 
 CONTENT = bytes(range(251)) * 4000  # about a megabyte, several chunks, no period of a power of two
 
@@ -466,15 +465,15 @@ def test_the_folder_is_the_named_one_else_in_the_cache(tmp_path: Path, monkeypat
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", "~/mine")
-    assert folder() == tmp_path / "mine"
+    assert weights_folder() == tmp_path / "mine"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", "here")
-    assert folder() == tmp_path / "here"
+    assert weights_folder() == tmp_path / "here"
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", "")
-    assert folder() == tmp_path / "cache/inpaintlab/weights"
+    assert weights_folder() == tmp_path / "cache/inpaintlab/weights"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert folder() == tmp_path / ".cache/inpaintlab/weights"
-    assert not folder().exists()
+    assert weights_folder() == tmp_path / ".cache/inpaintlab/weights"
+    assert not weights_folder().exists()
 
 
 # --- the catalogue ---------------------------------------------------------------------------------------------------

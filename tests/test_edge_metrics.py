@@ -16,11 +16,10 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from conftest import Composer
-from inpaintlab.edge_metrics import EdgeF1, EdgeMetric, EdgePrecision, EdgeRecall
-from inpaintlab.edges import canny as ours
-from inpaintlab.metrics import PerImageMetric
+from inpaintlab.evaluation.results import means_by_bin
+from inpaintlab.imaging import canny as ours
+from inpaintlab.metrics import EdgeF1, EdgeMetric, EdgePrecision, EdgeRecall, PerImageMetric
 from inpaintlab.metrics import score as columns_of
-from inpaintlab.results import means_by_bin
 
 Case = tuple[Tensor, Tensor, Tensor]
 KINDS = [EdgePrecision, EdgeRecall, EdgeF1]
@@ -79,7 +78,7 @@ DRAWN = [(2, 1), (2, 2), (2, 3), (3, 5), (3, 6), (7, 7)]
 @pytest.fixture
 def drawings(monkeypatch: pytest.MonkeyPatch) -> Case:
     """Edge maps given as red planes in place of images, with a hole that covers all but the last column."""
-    monkeypatch.setattr("inpaintlab.edge_metrics.canny", lambda gray, sigma: (gray > 0.1).float())
+    monkeypatch.setattr("inpaintlab.metrics.edges.canny", lambda gray, sigma: (gray > 0.1).float())
     case = torch.zeros(1, 3, 8, 9), torch.zeros(1, 3, 8, 9), torch.ones(1, 1, 8, 9)
     for plane, pixels in zip(case, (DRAWN, TRUE), strict=False):
         for y, x in pixels:
@@ -175,7 +174,7 @@ def test_a_collection_counts_the_edges_once_for_all_and_gives_each_metric_its_va
     collection.update(*(plane[:1] for plane in case))
     calls = []
     real = ours
-    monkeypatch.setattr("inpaintlab.edge_metrics.canny", lambda *args: calls.append(1) or real(*args))
+    monkeypatch.setattr("inpaintlab.metrics.edges.canny", lambda *args: calls.append(1) or real(*args))
     collection.update(*(plane[1:] for plane in case))
     assert len(calls) == 2  # one for the completed images, one for the originals
     values = collection.compute()

@@ -10,8 +10,9 @@ from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
 from conftest import Builder, Watch, fit, state_of
-from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.models.edgeconnect import EdgeConnect, EdgeGenerator, InpaintGenerator, PatchDiscriminator
+from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.models import EdgeConnect
+from inpaintlab.models.edgeconnect import EdgeGenerator, InpaintGenerator, PatchDiscriminator
 
 NETWORKS = ["edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator"]
 EDGE, INPAINT = set(NETWORKS[:2]), set(NETWORKS[2:])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from commands import PHASES, checkpoint, environment, same_weights, tiny
-from inpaintlab.jobs import Progress
+from inpaintlab.runs import Progress
 
 KILLS = 14  # of each of the four runs
 BATCHES = 48

@@ -17,12 +17,11 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from commands import SCRIPT, checkpoint, run, run_here, start, tiny
-from inpaintlab.blending import blend
+from inpaintlab.data import image_tensor, read_rgb
+from inpaintlab.evaluation import Result, Scores
+from inpaintlab.imaging import blend
 from inpaintlab.losses import VGG19
-from inpaintlab.pictures import image_tensor, read_rgb
-from inpaintlab.results import Result, picture_name
-from inpaintlab.scoring import Scores
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 
 Done = subprocess.CompletedProcess[str]
 BINS = "bins={wide:{_target_:inpaintlab.masks.Half},fixed:{_target_:inpaintlab.masks.Block,fraction:0.5}}"
@@ -81,7 +80,7 @@ def test_a_run_becomes_a_result_folder(here: Path, model: str) -> None:
     assert result.config["width"] == 0.0625
     training = result.checkpoint["training"]
     assert (training["size"], training["seed"], training["init"]) == (32, 1, None)
-    assert training["data"]["_target_"] == "inpaintlab.sources.Toy"
+    assert training["data"]["_target_"] == "inpaintlab.data.Toy"
     assert training["mask"]["_target_"] == "inpaintlab.masks.Rectangle"
     assert set(result.means) == {"all", "wide", "fixed"}
     assert result.per_image["name"].to_list() == [item.name for item in manifest.items]
@@ -233,7 +232,7 @@ def test_methods_that_one_code_scored_tell_the_same_versions_and_those_of_anothe
 ) -> None:
     for method in ("model=mean_colour", "checkpoint=runs/glcic"):
         succeeded(evaluate(here, method))
-    monkeypatch.setattr("inpaintlab.plan.code", lambda modules: "another hash")
+    monkeypatch.setattr("inpaintlab.evaluation.plan.code", lambda modules: "another hash")
     succeeded(evaluate(here, "model=telea"))
     one, two, other = (Result.load(here / "results" / name) for name in ("mean_colour", "glcic", "telea"))
     assert one.versions == two.versions
@@ -243,7 +242,7 @@ def test_methods_that_one_code_scored_tell_the_same_versions_and_those_of_anothe
 
 def test_a_result_of_other_code_is_not_taken_for_one_of_this_code(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     succeeded(evaluate(here, "model=mean_colour"))
-    monkeypatch.setattr("inpaintlab.plan.code", lambda modules: "other")
+    monkeypatch.setattr("inpaintlab.evaluation.plan.code", lambda modules: "other")
     assert "of another version of the code" in refused(evaluate(here, "model=mean_colour"))
 
 
@@ -353,7 +352,7 @@ def test_an_evaluation_that_breaks_off_goes_on_where_it_stopped(ten: Path, monke
     command = ["manifest=ten.json", "checkpoint=runs/glcic", "batch_size=2"]
     succeeded(evaluate(ten, *command, "label=unbroken"))
     with monkeypatch.context() as patch:
-        patch.setattr("inpaintlab.scoring.ROWS_A_PART", 2)
+        patch.setattr("inpaintlab.evaluation.scoring.ROWS_A_PART", 2)
         seen = cut_after(3, patch)
         with pytest.raises(PowerCut):
             evaluate(ten, *command)
@@ -374,7 +373,7 @@ def test_an_evaluation_that_breaks_off_goes_on_where_it_stopped(ten: Path, monke
 
 def test_what_was_begun_with_other_inputs_is_begun_anew(ten: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("inpaintlab.scoring.ROWS_A_PART", 2)
+        patch.setattr("inpaintlab.evaluation.scoring.ROWS_A_PART", 2)
         cut_after(3, patch)
         with pytest.raises(PowerCut):
             evaluate(ten, "manifest=ten.json", "checkpoint=runs/glcic", "batch_size=2", "label=a")
@@ -415,7 +414,7 @@ def test_what_is_damaged_of_an_unfinished_evaluation_is_made_again(ten: Path, mo
     unbroken = Result.load(ten / "results/unbroken").per_image
     for harmed, done in (("parts/00000002-2.parquet", "going on after 4 images"), ("inputs.json", "begun anew")):
         with monkeypatch.context() as patch:
-            patch.setattr("inpaintlab.scoring.ROWS_A_PART", 2)
+            patch.setattr("inpaintlab.evaluation.scoring.ROWS_A_PART", 2)
             cut_after(3, patch)
             with pytest.raises(PowerCut):
                 evaluate(ten, *command)
@@ -439,7 +438,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_that_is_on_it(
         return write(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("inpaintlab.scoring.ROWS_A_PART", 2)
+        patch.setattr("inpaintlab.evaluation.scoring.ROWS_A_PART", 2)
         patch.setattr(Path, "write_bytes", full)
         assert "No space left on device" in refused(evaluate(ten, *command))
     assert len(list((ten / "results/mean_colour.partial/parts").iterdir())) == 2
@@ -449,7 +448,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_that_is_on_it(
 def test_two_evaluations_do_not_write_one_result_at_a_time(ten: Path, tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(
-        "import time, inpaintlab.scoring as s, inpaintlab.evaluate as e\n"
+        "import time, inpaintlab.evaluation.scoring as s, inpaintlab.evaluate as e\n"
         "add = s.Scores.add\n"
         "s.Scores.add = lambda *a: (add(*a), time.sleep(60))\n"
         "e.main()\n"
@@ -474,7 +473,7 @@ def test_two_evaluations_do_not_write_one_result_at_a_time(ten: Path, tmp_path: 
 def test_a_killed_process_leaves_parts_that_the_next_one_takes_up(ten: Path, tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(
-        "import time, inpaintlab.scoring as s, inpaintlab.evaluate as e\n"
+        "import time, inpaintlab.evaluation.scoring as s, inpaintlab.evaluate as e\n"
         "s.ROWS_A_PART = 1\n"
         "add = s.Scores.add\n"
         "s.Scores.add = lambda *a: (add(*a), time.sleep(0.5))\n"
@@ -512,7 +511,7 @@ def test_an_evaluation_that_breaks_off_at_its_very_end_is_finished(ten: Path, mo
 
 @pytest.mark.parametrize("method", ["checkpoint=runs/glcic", "checkpoint=runs/edgeconnect", "model=telea"])
 def test_how_the_work_is_divided_changes_no_bit(ten: Path, method: str) -> None:
-    edges = "+metrics.edge_f1_tol1={_target_:inpaintlab.edge_metrics.EdgeF1,tolerance:1}"
+    edges = "+metrics.edge_f1_tol1={_target_:inpaintlab.metrics.EdgeF1,tolerance:1}"
     command = ["manifest=ten.json", method, edges]
     divisions = {"one": ["batch_size=1"], "three": ["batch_size=3", "workers=2"], "all": ["batch_size=16"]}
     for label, division in divisions.items():

@@ -13,11 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from commands import run_here
-from inpaintlab.features import FeatureNetwork, InceptionEdgeConnect, InceptionTF2015, real_features
-from inpaintlab.perceptual import LPIPS
-from inpaintlab.set_metrics import FID, KID, PIDS, UIDS
+from inpaintlab.evaluation import real_features
+from inpaintlab.metrics import LPIPS, FeatureNetwork, InceptionTF2015
+from inpaintlab.metrics.features import InceptionEdgeConnect
+from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
 from inpaintlab.shapes import Images
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.testsets import Manifest, ManifestDataset
 
 CPU = torch.device("cpu")
 PARTS = [lambda: InceptionTF2015(), lambda: InceptionEdgeConnect(), lambda: LPIPS("alex"), lambda: LPIPS("vgg")]
@@ -50,10 +51,10 @@ class Corners(FeatureNetwork):
 
 def frozen(**changes: Any) -> ManifestDataset:
     """Five generated scenes with holes of two bins."""
-    source = {"_target_": "inpaintlab.sources.Toy", "count": 5, "size": 40}
+    source = {"_target_": "inpaintlab.data.Toy", "count": 5, "size": 40}
     recipe = {
         "source": source,
-        "crop": {"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
+        "crop": {"_target_": "inpaintlab.data.CentreSquare", "size": 32},
         "bins": {"half": {"_target_": "inpaintlab.masks.Half"}, "block": BLOCK},
         "split": "test",
         "size": 32,
@@ -112,10 +113,10 @@ def test_other_holes_and_bins_of_the_same_photographs_need_no_new_features(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"size": 24, "crop": {"_target_": "inpaintlab.crops.CentreSquare", "size": 24}},
-        {"crop": {"_target_": "inpaintlab.crops.RandomCrop", "size": 32}},
+        {"size": 24, "crop": {"_target_": "inpaintlab.data.CentreSquare", "size": 24}},
+        {"crop": {"_target_": "inpaintlab.data.RandomCrop", "size": 32}},
         {"images": 4},
-        {"source": {"_target_": "inpaintlab.sources.Toy", "count": 5, "size": 48}},
+        {"source": {"_target_": "inpaintlab.data.Toy", "count": 5, "size": 48}},
     ],
     ids=["size", "crop", "fewer", "pixels"],
 )
@@ -205,7 +206,7 @@ def test_a_cache_in_the_home_folder_is_found(
 
 @pytest.mark.parametrize("make", PARTS)
 def test_without_the_extra_it_says_what_to_install(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inpaintlab.extra.find_spec", lambda name: None)
+    monkeypatch.setattr("inpaintlab.published.weight_files.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'needs .*torchvision, .*: pip install "inpaintlab\[perceptual\]"\.$'):
         make().require()
 
@@ -237,7 +238,7 @@ def test_evaluate_without_the_extra_stops_before_any_work(
     tmp_path: Path, dataset: ManifestDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset.manifest.save(tmp_path / "test.json")
-    monkeypatch.setattr("inpaintlab.extra.find_spec", lambda name: None)
+    monkeypatch.setattr("inpaintlab.published.weight_files.find_spec", lambda name: None)
     done = run_here(
         "evaluate", "manifest=test.json", "model=mean_colour", "metrics=perceptual", "trainer=cpu", cwd=tmp_path
     )

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from inpaintlab.freed_memory import keep_freed_memory
+from inpaintlab.machine import keep_freed_memory
 
 FAULTS = """
 import resource, sys, torch
-from inpaintlab.freed_memory import keep_freed_memory
+from inpaintlab.machine.memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
     assert keep_freed_memory()

@@ -10,8 +10,7 @@ from skimage.color import rgb2gray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from inpaintlab.gray_metrics import MAERelativeGray, PSNRGray, SSIMUniform51Gray
-from inpaintlab.metrics import PerImageMetric
+from inpaintlab.metrics import MAERelativeGray, PerImageMetric, PSNRGray, SSIMUniform51Gray
 
 Case = tuple[Tensor, Tensor, Tensor]
 METRICS = [MAERelativeGray, PSNRGray, SSIMUniform51Gray]

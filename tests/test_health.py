@@ -14,9 +14,10 @@ from torch import Tensor
 
 from commands import PHASES, run_here, tiny
 from conftest import Builder, compose_train, fit, state_of
-from inpaintlab.health import Health
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.tracking import Metrics, Tracker
+from inpaintlab.inpainting import Inpainter
+from inpaintlab.tracking import Tracker
+from inpaintlab.tracking.tracker import Metrics
+from inpaintlab.training import Health
 
 MODELS = sorted(PHASES)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inpaintlab.holes import Holes, hole_generator, hole_ratio, mask_sha256, ratio_ranges, with_mask_root
-from inpaintlab.mask_files import MaskFolder
-from inpaintlab.masks import Block, Strokes, WithHoleRatio, sample_generator
+from inpaintlab.masks import Block, MaskFolder, Strokes, WithHoleRatio
+from inpaintlab.randomness import sample_generator
+from inpaintlab.testsets import ratio_ranges
+from inpaintlab.testsets.holes import Holes, hole_generator, hole_ratio, mask_sha256, with_mask_root
 
 SIDE = 40  # 1600 pixels: every whole percent is a whole number of pixels
 
@@ -93,7 +94,7 @@ def test_hashes_tell_masks_apart_by_pixel_and_by_shape(tmp_path: Path) -> None:
 
 
 def test_mask_folders_are_found_where_they_moved_to(tmp_path: Path) -> None:
-    folder = {"_target_": "inpaintlab.mask_files.MaskFolder", "root": "photos/masks", "hole": "black"}
+    folder = {"_target_": "inpaintlab.masks.MaskFolder", "root": "photos/masks", "hole": "black"}
     nested = {"_target_": "inpaintlab.masks.Mixture", "masks": [{"mask": folder, "low": 0.1}], "weights": [1]}
     assert with_mask_root(nested, "new", "photos", "elsewhere")["masks"][0]["mask"] == folder | {"root": "new"}
     assert with_mask_root(folder, None, "photos", "elsewhere")["root"] == str(Path("elsewhere/masks"))

@@ -26,10 +26,11 @@ import torch
 
 import published_files as files
 from commands import run
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.published import importers, pickles, torch7
-from inpaintlab.published.importers import read_published
-from inpaintlab.published.layout import Found
+from inpaintlab.importers import checkpoint as importers
+from inpaintlab.importers import pickles, torch7
+from inpaintlab.importers.checkpoint import read_published
+from inpaintlab.importers.layout import Found
+from inpaintlab.inpainting import Inpainter
 from mutation import mutations
 from pickle_writer import Raw, Storage, Stored, Writer, archive, stream, zip_file
 from torch7_writer import Object, dumps

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 import published_files as files
 from commands import PHASES, TINY, checkpoint, run_here
-from inpaintlab.checkpoints import rebuild
-from inpaintlab.models.edgeconnect import EdgeConnect
+from inpaintlab.evaluation import Result
+from inpaintlab.importers import LAYOUTS, import_checkpoint
+from inpaintlab.importers.checkpoint import read_published
+from inpaintlab.inpainting.checkpoints import rebuild
+from inpaintlab.models import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
-from inpaintlab.published.importers import LAYOUTS, import_checkpoint, read_published
-from inpaintlab.results import Result
-from inpaintlab.testset import Manifest
+from inpaintlab.testsets import Manifest
 from published_files import COMPLETION, FILES, MEAN, UPWARDS, save
 from torch7_writer import Object, dumps
 

@@ -10,11 +10,21 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from conftest import Builder, State, fit, state_of
-from inpaintlab.checkpoints import load_checkpoint, load_weights, rebuild
-from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide, pad_to_multiple
+from inpaintlab.inpainting import (
+    Inpainter,
+    Losses,
+    Phase,
+    Schedule,
+    evaluating,
+    frozen,
+    hide,
+    load_checkpoint,
+    load_weights,
+)
+from inpaintlab.inpainting.checkpoints import rebuild
+from inpaintlab.inpainting.inpainter import pad_to_multiple
 from inpaintlab.recipes import plain
-from inpaintlab.saving import Checkpoints
-from inpaintlab.schedule import Phase, Schedule
+from inpaintlab.survival import Checkpoints
 
 
 class Echo(Inpainter):

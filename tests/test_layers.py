@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaintlab.layers import (
-    FEW_PIXELS,
     InstanceNorm,
     ReflectionPad2d,
     SteadyConv2d,
@@ -22,6 +21,7 @@ from inpaintlab.layers import (
     laid_out,
     spectrally_normalised,
 )
+from inpaintlab.layers.convolutions import FEW_PIXELS
 
 SHAPES = [(1, 8, 16, 16), (2, 8, 16, 16), (1, 64, 9, 13), (3, 4, 6, 5)]
 
@@ -167,7 +167,7 @@ def test_an_output_of_few_pixels_is_a_convolution(monkeypatch: Any, sides: tuple
     x = torch.rand(2, 6, *sides).double().requires_grad_()
     output, ours = gradients(layer, x, upstream)
     monkeypatch.setattr(F, "unfold", None)
-    monkeypatch.setattr("inpaintlab.layers.FEW_PIXELS", 0)
+    monkeypatch.setattr("inpaintlab.layers.convolutions.FEW_PIXELS", 0)
     expected, theirs = gradients(layer, x, upstream)
     torch.testing.assert_close(output, expected, atol=1e-12, rtol=0)
     assert output.is_contiguous()

@@ -7,16 +7,16 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from commands import run_here
-from inpaintlab.leaks import Leak, image_leaks, mask_leaks, summary
-from inpaintlab.mask_files import MaskFolder
-from inpaintlab.sources import Folder, Photos, Toy
-from inpaintlab.testset import Manifest
+from inpaintlab.data import Folder, Photos, Toy
+from inpaintlab.masks import MaskFolder
+from inpaintlab.testsets import Manifest, image_leaks, mask_leaks, summary
+from inpaintlab.testsets.leaks import Leak
 
 
 def manifest_of(root: Path, bins: dict | None = None) -> Manifest:
     return Manifest.create(
-        source={"_target_": "inpaintlab.sources.Folder", "root": str(root)},
-        crop={"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
+        source={"_target_": "inpaintlab.data.Folder", "root": str(root)},
+        crop={"_target_": "inpaintlab.data.CentreSquare", "size": 32},
         bins=bins or {name: {"_target_": "inpaintlab.masks.Block"} for name in ("a", "b")},
         split="test",
         size=32,
@@ -93,8 +93,8 @@ def test_the_distance_is_that_of_the_library(root: Path) -> None:
 def test_generated_pictures_can_be_compared() -> None:
     toy = Toy(count=3, size=32)
     manifest = Manifest.create(
-        source={"_target_": "inpaintlab.sources.Toy", "count": 3, "size": 32},
-        crop={"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
+        source={"_target_": "inpaintlab.data.Toy", "count": 3, "size": 32},
+        crop={"_target_": "inpaintlab.data.CentreSquare", "size": 32},
         bins={"a": {"_target_": "inpaintlab.masks.Block"}},
         split="test",
         size=32,
@@ -120,7 +120,7 @@ def masks(tmp_path: Path) -> Path:
 
 
 def test_shared_mask_files_are_named_whatever_they_are_called(root: Path, masks: Path) -> None:
-    bins = {"files": {"_target_": "inpaintlab.mask_files.MaskFolder", "root": str(masks / "tested")}}
+    bins = {"files": {"_target_": "inpaintlab.masks.MaskFolder", "root": str(masks / "tested")}}
     manifest = manifest_of(root, bins)
     assert mask_leaks(manifest, MaskFolder(masks / "trained")) == []
     used = manifest.items[0].mask_file
@@ -140,7 +140,7 @@ def test_a_long_list_is_cut_and_counted() -> None:
 
 
 def test_the_command_ends_with_one_where_something_is_shared(root: Path, masks: Path) -> None:
-    bins = {"files": {"_target_": "inpaintlab.mask_files.MaskFolder", "root": str(masks / "tested")}}
+    bins = {"files": {"_target_": "inpaintlab.masks.MaskFolder", "root": str(masks / "tested")}}
     manifest_of(root, bins).save(root / "a.json")
     settings = ["leaks", "a.json", "data=folder", f"data.root={root}"]
     without = run_here("manifest", *settings, cwd=root)

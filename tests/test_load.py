@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inpaintlab import load
-from inpaintlab.load import Clocks, Load, Work, work_of_machine
+from inpaintlab.machine import Clocks, Load, load
+from inpaintlab.machine.load import Work, work_of_machine
 
 STAT = """cpu  120 30 50 9000 700 6 4 40 20 10
 cpu0 60 15 25 4500 350 3 2 20 10 5

@@ -9,10 +9,12 @@ from lightning import Callback, Trainer
 from rich.console import Console
 
 from conftest import Builder, fit, toy_data
-from inpaintlab.jobs import Progress
-from inpaintlab.logbook import Logbook, Rest, Stopwatch, checkpoint_facts, gpu_memory
-from inpaintlab.sources import Toy
-from inpaintlab.tracking import Metrics, Tracker
+from inpaintlab.data import Toy
+from inpaintlab.runs import Progress
+from inpaintlab.tracking import Tracker
+from inpaintlab.tracking.tracker import Metrics
+from inpaintlab.training import Logbook, OtherCallbacksDone
+from inpaintlab.training.logbook import Stopwatch, checkpoint_facts, gpu_memory
 
 
 class Clock:
@@ -87,7 +89,7 @@ def logged(built: Builder, monkeypatch: pytest.MonkeyPatch, folder: Path, every:
     logbook = Logbook(folder)
     logbook.stopwatch = Stopwatch(clock)
     Progress(6, 6, "val/a", True, [], 0.0).save(folder)
-    fit(model, Joined(tracker, every), logbook, Slow(clock), Rest(logbook), data=toy_data())
+    fit(model, Joined(tracker, every), logbook, Slow(clock), OtherCallbacksDone(logbook), data=toy_data())
     assert tracker.started == [0]
     assert tracker.finished == [True]
     assert [step for step, _ in tracker.lines] == list(range(every - 1, 6, every))
@@ -137,7 +139,7 @@ def test_the_rate_is_scaled_as_the_optimizer_is(built: Builder, tmp_path: Path) 
             trainer.should_stop = True
 
     logbook = Logbook(tmp_path)
-    fit(model, Joined(tracker, 1), logbook, Stopped(), Rest(logbook))
+    fit(model, Joined(tracker, 1), logbook, Stopped(), OtherCallbacksDone(logbook))
     ((_, line),) = tracker.lines
     assert stop == 1
     rate = model.learning_rate

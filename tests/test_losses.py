@@ -12,25 +12,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaintlab.losses import (
-    PERCEPTUAL_LAYERS,
     REDUCTIONS,
-    STYLE_LAYERS,
     VGG19,
     AdversarialLoss,
     Hinge,
     LeastSquares,
     NonSaturating,
     feature_matching,
-    gram,
     hole_l1,
     hole_mse,
     l1_per_hole,
-    mean_absolute_difference,
-    perceptual,
-    style,
+    perceptual_loss,
+    style_loss,
     weigh,
 )
-from inpaintlab.published.catalogue import File, Published
+from inpaintlab.losses.perceptual import PERCEPTUAL_LAYERS, STYLE_LAYERS, gram, mean_absolute_difference
+from inpaintlab.published import File, Published
 
 # relu1_1, relu2_1, relu2_2, relu3_1, relu3_4, relu4_1, relu4_4, relu5_1, relu5_2 in torchvision's vgg19().features
 TORCHVISION_RELU = {1, 6, 8, 11, 17, 20, 26, 29, 31}
@@ -359,7 +356,7 @@ def test_perceptual_sums_the_mean_differences_of_its_five_layers() -> None:
     image = {name: torch.zeros(1, 2, 2, 2) for name in (*PERCEPTUAL_LAYERS, *STYLE_LAYERS)}
     output = {name: torch.full((1, 2, 2, 2), 2.0**i) for i, name in enumerate(PERCEPTUAL_LAYERS)}
     output |= {name: torch.full((1, 2, 2, 2), 1e3) for name in STYLE_LAYERS}
-    assert perceptual(output, image).item() == pytest.approx(1 + 2 + 4 + 8 + 16)
+    assert perceptual_loss(output, image).item() == pytest.approx(1 + 2 + 4 + 8 + 16)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -396,15 +393,15 @@ def test_style_sums_the_mean_gram_differences_of_its_four_layers() -> None:
     output = {name: torch.full((1, 2, 2, 2), float(i + 1)) for i, name in enumerate(STYLE_LAYERS)}
     output |= {name: torch.full((1, 2, 2, 2), 1e3) for name in PERCEPTUAL_LAYERS}
     # an entry of the Gram matrix of a constant c is 4 c^2 over 2 channels times 4 pixels
-    assert style(output, image).item() == pytest.approx((1 + 4 + 9 + 16) / 2)
+    assert style_loss(output, image).item() == pytest.approx((1 + 4 + 9 + 16) / 2)
 
 
 def test_losses_vanish_for_equal_images_and_only_then(vgg: VGG19) -> None:
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     features, others = vgg(image), vgg(1 - image)
-    assert perceptual(features, features).item() == style(features, features).item() == 0
-    assert perceptual(others, features).item() > 0
-    assert style(others, features).item() > 0
+    assert perceptual_loss(features, features).item() == style_loss(features, features).item() == 0
+    assert perceptual_loss(others, features).item() > 0
+    assert style_loss(others, features).item() > 0
 
 
 def test_vgg_layers_are_convolutions_of_three_by_three(vgg: VGG19) -> None:

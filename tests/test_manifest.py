@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from commands import run, run_here
-from inpaintlab.holes import mask_sha256
 from inpaintlab.manifest import VERBS
-from inpaintlab.mask_files import MaskFolder
-from inpaintlab.masks import sample_generator
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.masks import MaskFolder
+from inpaintlab.randomness import sample_generator
+from inpaintlab.testsets import Manifest, ManifestDataset
+from inpaintlab.testsets.holes import mask_sha256
 
 Done = subprocess.CompletedProcess[str]
 
@@ -43,11 +43,11 @@ def root(tmp_path: Path) -> Path:
 def recipe(root: Path, **changes: Any) -> dict[str, Any]:
     """Settings of ``Manifest.create`` for the fixture's photographs with their masks."""
     return {
-        "source": {"_target_": "inpaintlab.sources.Folder", "root": str(root / "photos")},
-        "crop": {"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
+        "source": {"_target_": "inpaintlab.data.Folder", "root": str(root / "photos")},
+        "crop": {"_target_": "inpaintlab.data.CentreSquare", "size": 32},
         "bins": {
             "files": {
-                "_target_": "inpaintlab.mask_files.MaskFolder",
+                "_target_": "inpaintlab.masks.MaskFolder",
                 "root": str(root / "masks"),
                 "threshold": 0.5,
                 "hole": "white",
@@ -154,7 +154,7 @@ def test_the_items_are_what_was_frozen(root: Path) -> None:
 def test_the_hash_does_not_depend_on_where_the_images_lie(root: Path) -> None:
     before = Manifest.create(**recipe(root))
     (root / "photos").rename(root / "moved")
-    source = {"_target_": "inpaintlab.sources.Folder", "root": str(root / "moved")}
+    source = {"_target_": "inpaintlab.data.Folder", "root": str(root / "moved")}
     assert Manifest.create(**recipe(root, source=source)).sha256 == before.sha256
     moved = ManifestDataset(before, root=str(root / "moved"))
     assert [moved[index]["name"] for index in range(6)] == [item.name for item in before.items]

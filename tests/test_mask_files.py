@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from inpaintlab.mask_files import MaskFolder
-from inpaintlab.masks import sample_generator
+from inpaintlab.masks import MaskFolder
+from inpaintlab.randomness import sample_generator
 
 
 def save(file: Path, pixels: np.ndarray) -> None:

@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from scipy import ndimage
 
-from inpaintlab.catmull_rom import catmull_rom
 from inpaintlab.masks import (
     Block,
     Center,
@@ -25,9 +24,10 @@ from inpaintlab.masks import (
     Rectangle,
     Strokes,
     WithHoleRatio,
-    sample_generator,
+    catmull_rom,
 )
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.randomness import sample_generator
+from inpaintlab.testsets import Manifest, ManifestDataset
 
 CONF = Path(__file__).parents[1] / "conf" / "mask"
 FILES = sorted(CONF.glob("*.yaml"))
@@ -127,8 +127,8 @@ def test_any_mask_takes_a_hole_ratio(file, folder):
 
 def test_a_manifest_finds_every_mask_again(folder):
     manifest = Manifest.create(
-        source={"_target_": "inpaintlab.sources.Toy", "count": 2, "size": 40},
-        crop={"_target_": "inpaintlab.crops.CentreSquare", "size": 32},
+        source={"_target_": "inpaintlab.data.Toy", "count": 2, "size": 40},
+        crop={"_target_": "inpaintlab.data.CentreSquare", "size": 32},
         bins={file.stem: OmegaConf.to_container(configuration(file, folder)) for file in FILES},
         split="test",
         size=32,

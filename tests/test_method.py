@@ -6,8 +6,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 
 from conftest import compose_train
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.method import build_method
+from inpaintlab.inpainting import Inpainter, build_method
 
 
 def built(model: str | None, **changes: Any) -> tuple[Inpainter, dict[str, Any]]:

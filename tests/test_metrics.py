@@ -15,18 +15,9 @@ from torchmetrics import MetricCollection
 
 from conftest import Composer
 from inpaintlab.config import CONF
-from inpaintlab.metrics import (
-    MAE,
-    PSNR,
-    SSIM,
-    MAEBand,
-    MAEHole,
-    PerImageMetric,
-    band_inside,
-    finite_mean,
-    require_fitting,
-    where_defined,
-)
+from inpaintlab.metrics import MAEBand, MAEHole, PerImageMetric, finite_mean, require_fitting
+from inpaintlab.metrics.metric import where_defined
+from inpaintlab.metrics.rgb import MAE, PSNR, SSIM, band_inside
 
 METRICS = [MAE, MAEHole, lambda: MAEBand(4), PSNR, SSIM]
 EACH = pytest.mark.parametrize("metric", METRICS, ids=["mae", "mae_hole", "mae_band4", "psnr_rgb", "ssim_gauss11_rgb"])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import permutation_test
 from scipy.stats import t as student
 
-from inpaintlab.bootstrap import Quantity, Row, mean_of
-from inpaintlab.paired_tests import half_width, holm, resampled, signed_rank, swapping
+from inpaintlab.comparison.bootstrap import Quantity, Row, mean_of
+from inpaintlab.comparison.paired_tests import half_width, holm, resampled, signed_rank, swapping
 
 # The signed-rank test
 

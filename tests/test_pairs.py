@@ -9,9 +9,16 @@ import torch
 from PIL import Image
 
 from commands import run_here
-from inpaintlab.pairs import freeze_pairs, freeze_ratio_folders, lama_folder, paired_lists, same_names
-from inpaintlab.results import Result
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.evaluation import Result
+from inpaintlab.testsets import (
+    Manifest,
+    ManifestDataset,
+    freeze_pairs,
+    freeze_ratio_folders,
+    lama_folder,
+    paired_lists,
+    same_names,
+)
 
 SIDE = 40  # 1600 pixels: every whole percent is a whole number of pixels
 WHITE = {"threshold": 0.5, "hole": "white", "dilate": 0}

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from commands import PHASES, checkpoint, run_here, same_weights, tiny
 from conftest import Builder, compose_train, state_of, toy_data
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.precision import StepScaler, chosen_precision, completing_precision, training_precision
+from inpaintlab.inpainting import Inpainter, chosen_precision, completing_precision, training_precision
+from inpaintlab.inpainting.precision import StepScaler
 
 EDGE, PAINT = "edge_generator", "inpaint_generator"
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from commands import SCRIPT, checkpoint, run, run_here, same_weights, start, tiny
-from inpaintlab.jobs import Progress
+from inpaintlab.machine import INTERRUPTED, was_asked
+from inpaintlab.machine.signals import REQUEUE
 from inpaintlab.models.glcic import GLCIC
-from inpaintlab.signals import INTERRUPTED, REQUEUE, was_asked
-from inpaintlab.validation import Validation
+from inpaintlab.runs import Progress
+from inpaintlab.training import Validation
 
 SETTINGS = [*tiny("glcic", 4), "every.checkpoint=100", "every.validation=6", "every.panel=100"]  # of 12 batches
 Signalled = Callable[[int, int], None]
@@ -121,7 +122,7 @@ def test_a_signal_in_a_validation_ends_it_and_the_next_start_makes_up_for_it(
 
 
 def test_a_signal_before_the_first_batch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inpaintlab.data.DataModule.check", lambda data: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("inpaintlab.data.samples.DataModule.check", lambda data: os.kill(os.getpid(), signal.SIGTERM))
     ended = train(tmp_path)
     assert ended.returncode == REQUEUE
     assert "ended by SIGTERM before the first batch: the same command starts again" in ended.stdout
@@ -130,7 +131,7 @@ def test_a_signal_before_the_first_batch_leaves_nothing(tmp_path: Path, monkeypa
 
 ALIVE = """
 import os, signal, sys, time
-from inpaintlab.signals import heard
+from inpaintlab.machine.signals import heard
 with heard() as request:
     request.begin()
     for name in sys.argv[1:]:
@@ -162,7 +163,7 @@ def test_only_who_insists_ends_a_training_at_once(signals: list[str], code: int)
 
 FAMILY = """
 import os, signal, subprocess, sys
-from inpaintlab.signals import heard
+from inpaintlab.machine.signals import heard
 with heard() as request:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print(child.pid, flush=True)
@@ -197,7 +198,7 @@ WORKERS = """
 import subprocess, sys, time
 import torch
 from torch.utils.data import DataLoader
-from inpaintlab.signals import heard, outlive_requests
+from inpaintlab.machine.signals import heard, outlive_requests
 
 class Samples(torch.utils.data.Dataset):
     def __len__(self):

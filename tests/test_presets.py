@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 from torch import nn
 
 from conftest import Composer
+from inpaintlab.inpainting import Schedule
 from inpaintlab.recipes import plain
-from inpaintlab.schedule import Schedule
 
 ABSENT = "(absent)"
 Settings = dict[str, Any]
@@ -57,8 +57,8 @@ def test_glcic_has_the_papers_numbers(composed: Composer) -> None:
     assert plain(preset(composed, "glcic")) == {
         "_target_": "inpaintlab.models.glcic.GLCIC",
         "_convert_": "all",
-        "schedule": {"_target_": "inpaintlab.schedule.Schedule", "phases": GLCIC_PHASES},
-        "optimizer": {"_target_": "inpaintlab.adadelta.Adadelta", "_partial_": True, "rho": 0.9, "eps": 1e-6},
+        "schedule": {"_target_": "inpaintlab.inpainting.Schedule", "phases": GLCIC_PHASES},
+        "optimizer": {"_target_": "inpaintlab.training.Adadelta", "_partial_": True, "rho": 0.9, "eps": 1e-6},
         "weights": {
             "completion": {"reconstruction": 1.0},
             "joint": {"reconstruction": 1.0, "adversarial": 4e-4},
@@ -148,10 +148,10 @@ def test_mmagic_changes_what_its_code_does_differently(composed: Composer) -> No
 
 def test_edgeconnect_has_the_released_examples_numbers(composed: Composer) -> None:
     assert plain(preset(composed, "edgeconnect")) == {
-        "_target_": "inpaintlab.models.edgeconnect.EdgeConnect",
+        "_target_": "inpaintlab.models.EdgeConnect",
         "_convert_": "all",
         "schedule": {
-            "_target_": "inpaintlab.schedule.Schedule",
+            "_target_": "inpaintlab.inpainting.Schedule",
             "phases": {
                 "edge": {"batches": 2_000_000},
                 "inpaint": {"batches": 2_000_000},
@@ -256,7 +256,7 @@ def test_glcics_experiment_has_the_papers_data(composed: Composer) -> None:
     assert delta(found.model, preset(composed, "glcic")) == {}
     assert (found.data.size, found.data.batch_size, found.data.flip) == (256, 96, 0.0)
     assert found.data.crop == {
-        "_target_": "inpaintlab.crops.RandomCrop",
+        "_target_": "inpaintlab.data.RandomCrop",
         "size": 256,
         "shortest_edge": [256 / 256, 384 / 256],
     }
@@ -310,8 +310,8 @@ def test_edgeconnects_experiment_has_the_released_codes_data(composed: Composer)
     found = experiment(composed, "released_edgeconnect")
     assert delta(found.model, preset(composed, "edgeconnect")) == {}
     assert (found.data.size, found.data.batch_size, found.data.flip) == (256, 8, 0.5)
-    assert found.data.crop == {"_target_": "inpaintlab.crops.CentreSquare", "size": 256}
-    assert found.mask._target_ == "inpaintlab.mask_files.MaskFolder"
+    assert found.data.crop == {"_target_": "inpaintlab.data.CentreSquare", "size": 256}
+    assert found.mask._target_ == "inpaintlab.masks.MaskFolder"
     assert (found.mask.threshold, found.mask.hole, found.mask.dilate) == (0.0, "white", 0)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from inpaintlab.machine import code_sha256, machine
+from inpaintlab.machine.provenance import _source_file
 from inpaintlab.models import edgeconnect, glcic
-from inpaintlab.provenance import _source_file, code, machine
 
 
 @pytest.fixture
@@ -32,18 +33,18 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_code_behind_a_method_is_what_it_imports_and_nothing_else(
     package: Path, module: str, changes: bool
 ) -> None:
-    before = code(["toolbox.method"])
-    assert code(["toolbox.method"]) == before
+    before = code_sha256(["toolbox.method"])
+    assert code_sha256(["toolbox.method"]) == before
     with (package / f"{module}.py").open("a") as file:
         file.write("# another line\n")
-    assert (code(["toolbox.method"]) != before) == changes
+    assert (code_sha256(["toolbox.method"]) != before) == changes
 
 
 def test_imports_relative_to_a_package_are_followed(package: Path) -> None:
     (package / "method.py").write_text("from .layers import Layer\n")
-    before = code(["toolbox.method"])
+    before = code_sha256(["toolbox.method"])
     (package / "layers.py").write_text("class Layer: width = 2\n")
-    assert code(["toolbox.method"]) != before
+    assert code_sha256(["toolbox.method"]) != before
 
 
 def test_the_code_of_a_method_elsewhere_covers_what_it_builds_on(
@@ -51,8 +52,8 @@ def test_the_code_of_a_method_elsewhere_covers_what_it_builds_on(
 ) -> None:
     (package / "method.py").write_text("from inpaintlab.layers import Swish\nimport json\n")
     found, seen = _source_file, []
-    monkeypatch.setattr("inpaintlab.provenance._source_file", lambda name: seen.append(name) or found(name))
-    code(["toolbox.method"])
+    monkeypatch.setattr("inpaintlab.machine.provenance._source_file", lambda name: seen.append(name) or found(name))
+    code_sha256(["toolbox.method"])
     assert "inpaintlab.layers" in seen
     assert "json" not in seen
 
@@ -67,11 +68,11 @@ def test_the_machine_is_the_device_that_computes(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_code_of_a_model_covers_what_completes_an_image() -> None:
-    one, other = (code([module]) for module in (glcic, edgeconnect))
+    one, other = (code_sha256([module]) for module in (glcic, edgeconnect))
     assert one != other
 
 
 @pytest.mark.parametrize("name", ["toolbox.methods", "toolbox.method.build", "no_such_package", "sys"])
 def test_a_name_that_is_no_module_of_python_is_refused(package: Path, name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is no module"):
-        code(["toolbox.method", name])
+        code_sha256(["toolbox.method", name])

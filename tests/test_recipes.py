@@ -40,7 +40,7 @@ def test_our_own_recipes_pass_unchanged() -> None:
         "inpaintlab.provenance.subprocess.run",
         "inpaintlab.evaluate.shutil.rmtree",
         # neither are functions of ours that act on files
-        "inpaintlab.results.write_texts",
+        "inpaintlab.machine.files.write_texts",
     ],
 )
 @pytest.mark.parametrize("depth", ["at the top", "in a dict", "in a list"])

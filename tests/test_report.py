@@ -17,16 +17,15 @@ import pytest
 import torch
 from PIL import Image
 
+from inpaintlab.comparison import Table, cost_columns, tabulate, trained_on, weights
+from inpaintlab.evaluation import Result
 from inpaintlab.recipes import in_words
-from inpaintlab.report import page
+from inpaintlab.report import html_page
 from inpaintlab.report.cases import pick, worst_first
-from inpaintlab.report.methods import costs, trained_on, weights
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.pictures import HOLE_COLOUR, Original, data_uri, originals, painted, rim
 from inpaintlab.report.plots import colour, key_dashes, plot, running_mean
-from inpaintlab.report.table import Table, tabulate
-from inpaintlab.results import Result, picture_name
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 from test_compare import BINS, NAMES, rewrite
 from test_compare import write_result as write_plain_result
 
@@ -95,7 +94,7 @@ def photographs(monkeypatch):
 
 
 def test_the_page_is_well_formed_and_asks_nothing_of_the_network(table, photographs):
-    text = page(table, 6)
+    text = html_page(table, 6)
     parsed = Page(text)
     assert parsed.open == []
     assert "link" not in {tag for tag, _ in parsed.tags}
@@ -109,7 +108,7 @@ def test_the_page_is_well_formed_and_asks_nothing_of_the_network(table, photogra
 
 
 def test_the_browser_is_told_to_fetch_nothing_and_to_run_no_script_but_the_pages_own(table):
-    parsed = Page(page(table, 0))
+    parsed = Page(html_page(table, 0))
     (policy,) = [a["content"] for _, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy"]
     rules = dict(rule.split(" ", 1) for rule in str(policy).split("; "))
     own = base64.b64encode(hashlib.sha256(parsed.scripts[-1].encode()).digest()).decode()
@@ -117,12 +116,12 @@ def test_the_browser_is_told_to_fetch_nothing_and_to_run_no_script_but_the_pages
 
 
 def test_ids_are_unique(table):
-    ids = [attributes["id"] for _, attributes in Page(page(table, 0)).tags if "id" in attributes]
+    ids = [attributes["id"] for _, attributes in Page(html_page(table, 0)).tags if "id" in attributes]
     assert len(ids) == len(set(ids))
 
 
 def test_every_label_metric_and_definition_is_on_the_page(table):
-    text = Page(page(table, 2)).text
+    text = Page(html_page(table, 2)).text
     for result in table.results:
         assert result.label in text
         assert result.checkpoint is not None
@@ -138,7 +137,7 @@ def test_labels_and_names_with_html_in_them_are_only_text(tmp_path):
     hostile = "</script><script>alert('x')</script> & \"quoted\" $x_1$ <!--"
     names = [f"{hostile} {i}" for i in range(6)]
     table = tabulate([Result.load(write_result(tmp_path / "a", [20.0] * 6, label=hostile, names=names))])
-    text = page(table, 2)
+    text = html_page(table, 2)
     parsed = Page(text)
     assert text.count("<script") == len(parsed.scripts) == 2
     assert "<!--" not in text
@@ -158,7 +157,7 @@ def test_the_page_says_where_weights_came_from_and_what_implementations_do_diffe
         switches={"fill": "white", "joint": "code"},
         post_processing="fast marching + Poisson blending",
     )
-    text = Page(page(tabulate([Result.load(folder)]), 1)).text
+    text = Page(html_page(tabulate([Result.load(folder)]), 1)).text
     for told in ("edgeconnect: gen.pth", "cdcdcdcdcdcd", "dis.pth", "efefefefefef", "fill: white; joint: code"):
         assert told in text
     assert "fast marching + Poisson blending" in text
@@ -166,26 +165,26 @@ def test_the_page_says_where_weights_came_from_and_what_implementations_do_diffe
 
 def test_a_classical_method_without_checkpoint_commit_or_parameters_is_shown(tmp_path):
     folder = write_result(tmp_path / "telea", [20.0] * 6, checkpoint=None, commit=None, parameters=None)
-    text = Page(page(tabulate([Result.load(folder)]), 1)).text
+    text = Page(html_page(tabulate([Result.load(folder)]), 1)).text
     assert "not recorded" in text
 
 
 def test_the_best_mean_is_strong_and_an_oracle_never_is(table):
-    rows = re.findall(r'<tr><th scope="row"><span class="method">.*?</tr>', page(table, 0), flags=re.DOTALL)
+    rows = re.findall(r'<tr><th scope="row"><span class="method">.*?</tr>', html_page(table, 0), flags=re.DOTALL)
     assert len(rows) == 2 * 2
     for row in rows:
         assert row.count("<strong>") == (0 if "†" in row else len(table.bins))
 
 
 def test_worst_images_come_first_and_the_best_follow(table, photographs):
-    text = Page(page(table, 6)).text
+    text = Page(html_page(table, 6)).text
     worst, best = text.split("Worst of a")[1].split("Best of a")
     assert [worst.index(name) for name in NAMES[:2]] == sorted(worst.index(name) for name in NAMES[:2])
     assert best.index(NAMES[5]) < best.index(NAMES[4]) < best.index("Most different between a and b")
 
 
 def test_each_picture_has_words_and_each_completion_its_value(table, photographs):
-    parsed = Page(page(table, 6))
+    parsed = Page(html_page(table, 6))
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
     assert len(images) == 6 * 4
     assert all(attributes["alt"] for attributes in images)
@@ -198,13 +197,13 @@ def test_without_the_photographs_the_page_says_so_and_shows_the_completions(tabl
         raise ValueError("photos/cat.png is missing.")
 
     monkeypatch.setattr("inpaintlab.report.cases.originals", lost)
-    parsed = Page(page(table, 6))
+    parsed = Page(html_page(table, 6))
     assert "The photographs cannot be read on this machine (photos/cat.png is missing), so only" in parsed.text
     assert len([tag for tag, _ in parsed.tags if tag == "img"]) == 6 * 2
 
 
 def test_no_pictures_means_no_galleries(table):
-    parsed = Page(page(table, 0))
+    parsed = Page(html_page(table, 0))
     assert "img" not in {tag for tag, _ in parsed.tags}
     assert "Worst of" not in parsed.text
 
@@ -215,7 +214,7 @@ def test_raw_output_and_inner_pictures_are_shown_where_the_result_folder_has_the
         folder.mkdir(parents=True)
         for name in NAMES:
             Image.new("RGB", (16, 16), paint).save(folder / picture_name(name))
-    parsed = Page(page(table, 6))
+    parsed = Page(html_page(table, 6))
     kinds = [attributes["class"] for tag, attributes in parsed.tags if tag == "figure" and "class" in attributes]
     first_case = kinds[: kinds.index("original", 1)]
     assert first_case == ["original", "input", "completed", "raw", "inside", "completed"]
@@ -223,13 +222,13 @@ def test_raw_output_and_inner_pictures_are_shown_where_the_result_folder_has_the
     assert "a, edges" in parsed.text
     (raw / picture_name(NAMES[0])).unlink()
     with pytest.raises(ValueError, match=r"a has no raw picture of .* is missing\): evaluate it again"):
-        page(table, 6)
+        html_page(table, 6)
 
 
 def test_a_picture_that_is_no_picture_is_told(table):
     table.results[0].picture(NAMES[0]).write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"is not a readable picture: evaluate a again"):
-        page(table, 6)
+        html_page(table, 6)
 
 
 def frozen(folder: Path) -> Manifest:
@@ -237,8 +236,8 @@ def frozen(folder: Path) -> Manifest:
     (folder / "photos" / "test").mkdir(parents=True)
     Image.effect_noise((24, 20), 60).convert("RGB").save(folder / "photos" / "test" / "noise.png")
     manifest = Manifest.create(
-        source={"_target_": "inpaintlab.sources.Folder", "root": str(folder / "photos")},
-        crop={"_target_": "inpaintlab.crops.CentreSquare", "size": 16},
+        source={"_target_": "inpaintlab.data.Folder", "root": str(folder / "photos")},
+        crop={"_target_": "inpaintlab.data.CentreSquare", "size": 16},
         bins={"fixed": {"_target_": "inpaintlab.masks.Block", "fraction": 0.5}},
         split="test",
         size=16,
@@ -333,7 +332,7 @@ def test_a_value_that_is_no_number_is_the_worst_and_an_infinite_psnr_the_best(tm
 
 
 def embedded(table: Table) -> dict:
-    return json.loads(Page(page(table, 0)).scripts[0])
+    return json.loads(Page(html_page(table, 0)).scripts[0])
 
 
 def test_the_page_holds_every_value_to_six_digits_whatever_the_order_of_the_images(tmp_path):
@@ -354,7 +353,7 @@ def test_numbers_of_whole_sets_stand_in_the_table_and_nowhere_else(tmp_path):
     rewrite(folder, metrics=data["metrics"] | {"fid": fid}, means=means)
     table = tabulate([Result.load(folder)])
     assert "fid" not in embedded(table)["metrics"]
-    assert "61.5" in Page(page(table, 2)).text
+    assert "61.5" in Page(html_page(table, 2)).text
 
 
 def test_a_thousand_images_of_ten_methods_stay_small(tmp_path):
@@ -378,7 +377,7 @@ def result_of(folder: Path, **changes) -> Result:
 
 def test_each_method_says_whose_weights_it_has_and_what_they_were_trained_on(tmp_path):
     ours = {"path": "x", "sha256": "ab" * 32, "iterations": 7, "images_seen": 70}
-    source = {"_target_": "inpaintlab.sources.Folder", "_convert_": "all", "root": "photos"}
+    source = {"_target_": "inpaintlab.data.Folder", "_convert_": "all", "root": "photos"}
     training = {"data": source, "mask": {"_target_": "inpaintlab.masks.Block", "fraction": 0.5}, "size": 64}
     here = result_of(tmp_path / "here", checkpoint=ours | {"training": training})
     theirs = result_of(tmp_path / "theirs", checkpoint=ours | {"imported": {"layout": "edgeconnect", "files": []}})
@@ -390,7 +389,7 @@ def test_each_method_says_whose_weights_it_has_and_what_they_were_trained_on(tmp
     on = [trained_on(result, "data") for result in (here, theirs, old, classical, floor)]
     assert on == ["Folder(root=photos)", "not recorded", "not recorded", "–", "–"]  # noqa: RUF001
     assert trained_on(here, "mask") == "Block(fraction=0.5)"
-    text = Page(page(tabulate([here, theirs, classical]), 0)).text
+    text = Page(html_page(tabulate([here, theirs, classical]), 0)).text
     for words in (*told[:2], "Folder(root=photos)", "Block(fraction=0.5)", "learns nothing"):
         assert words in text
 
@@ -404,7 +403,7 @@ def test_nested_recipes_are_told_in_one_line():
 
 def test_costs_stand_beside_the_means_and_unknown_ones_are_a_dash(tmp_path):
     known, unknown = result_of(tmp_path / "known"), result_of(tmp_path / "unknown", cost={}, checkpoint=None)
-    columns = {column.heading: column.texts for column in costs([known, unknown])}
+    columns = {column.heading: column.texts for column in cost_columns([known, unknown])}
     assert columns == {
         "parameters, M": ["6.06", "–"],  # noqa: RUF001
         "GMAC": ["31.2", "–"],  # noqa: RUF001
@@ -412,8 +411,8 @@ def test_costs_stand_beside_the_means_and_unknown_ones_are_a_dash(tmp_path):
         "peak MiB": ["256", "–"],  # noqa: RUF001
         "images seen": ["19,200", "–"],  # noqa: RUF001
     }
-    assert costs([unknown]) == []
-    (head,) = re.findall("<thead><tr>.*?</tr>", page(tabulate([known, unknown]), 0))[:1]
+    assert cost_columns([unknown]) == []
+    (head,) = re.findall("<thead><tr>.*?</tr>", html_page(tabulate([known, unknown]), 0))[:1]
     assert head.index(">all<") < head.index(">parameters, M<") < head.index(">images seen<")
 
 
@@ -506,4 +505,4 @@ def test_a_method_without_a_metric_and_without_finite_values_is_left_out_of_the_
     assert colour(0).lower() in plot(table, "psnr_rgb").lower()
     rewrite(whole, metrics={"psnr_rgb": {"definition": "x", "unit": "dB", "higher_is_better": True}})
     table = tabulate([Result.load(broken), Result.load(whole)])
-    assert Page(page(table, 4)).open == []
+    assert Page(html_page(table, 4)).open == []

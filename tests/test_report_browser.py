@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inpaintlab.report import page
+from inpaintlab.comparison import tabulate
+from inpaintlab.evaluation import Result
+from inpaintlab.report import html_page
 from inpaintlab.report.pictures import Original
-from inpaintlab.report.table import tabulate
-from inpaintlab.results import Result, picture_name
+from inpaintlab.testsets import picture_name
 from test_report import write_result
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -135,7 +136,7 @@ def text(tmp_path_factory) -> str:
         results.append(Result.load(folder / label))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("inpaintlab.report.cases.originals", lambda folder, names, root: dict.fromkeys(names, original))
-        return page(tabulate(results), 30)
+        return html_page(tabulate(results), 30)
 
 
 def browse(text: str, folder: Path, *flags: str) -> str:

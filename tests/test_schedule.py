@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inpaintlab.schedule import Phase, Schedule
+from inpaintlab.inpainting import Phase, Schedule
 
 GLCIC = {"completion": {"batches": 90_000}, "discriminator": {"batches": 10_000}, "joint": {"batches": 400_000}}
 

@@ -10,10 +10,9 @@ import pytest
 from rich.console import Console
 
 from inpaintlab.compare import compare
-from inpaintlab.report.seeds import groups, terminal
-from inpaintlab.report.seeds import rows as rows_of
-from inpaintlab.report.table import Table, tabulate
-from inpaintlab.results import Result
+from inpaintlab.comparison import Table, seed_groups, seeds_tables, tabulate
+from inpaintlab.comparison import seed_rows as rows_of
+from inpaintlab.evaluation import Result
 from test_compare import write_result
 
 PSNR = {1: [20.0] * 6, 2: [21.0] * 6, 3: [24.0] * 6}
@@ -39,13 +38,13 @@ def table(folders: list[Path]) -> Table:
 
 
 def test_runs_that_differ_by_their_seed_alone_belong_together(table: Table) -> None:
-    (group,) = groups(table.results)
+    (group,) = seed_groups(table.results)
     assert group.name == "glcic (3 seeds)"
     assert sorted(result.label for result in group.results) == ["glcic_1", "glcic_2", "glcic_3"]
 
 
 def test_a_group_has_the_mean_and_the_deviation_of_its_runs(table: Table) -> None:
-    (group,) = groups(table.results)
+    (group,) = seed_groups(table.results)
     spread = group.spread("psnr_rgb", "all")
     assert spread == pytest.approx((statistics.mean([20, 21, 24]), statistics.stdev([20, 21, 24])))
     assert rows_of(table, "psnr_rgb")[1][-1] == "21.67 ± 2.08"
@@ -63,7 +62,7 @@ def test_every_format_tells_the_spread_and_how_it_differs_from_the_intervals(
 ) -> None:
     compare(folders, tmp_path / "out", pictures=0)
     console = Console(width=80, file=io.StringIO(), record=True)
-    for view in terminal(table, ["psnr_rgb"]):
+    for view in seeds_tables(table, ["psnr_rgb"]):
         console.print(view)
     printed = console.export_text()
     assert all(part in printed for part in ("glcic (3 seeds)", "21.67", "± 2.08"))

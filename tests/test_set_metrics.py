@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from inpaintlab.features import FeatureNetwork
-from inpaintlab.set_metrics import FID, KID, PIDS, UIDS, Pairs, SetMetric, scores
+from inpaintlab.evaluation import score_sets
+from inpaintlab.metrics import FeatureNetwork, FeaturePairs, SetMetric
+from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
 from inpaintlab.shapes import Images
 
 METRICS = [FID, KID, PIDS, UIDS]
@@ -135,7 +136,7 @@ def test_kid_is_that_of_torchmetrics_with_one_subset_of_all_images() -> None:
 def test_kid_of_more_images_than_a_block_holds_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     real, completed = features(23, 4)
     whole = metric(KID).value(real, completed)
-    monkeypatch.setattr("inpaintlab.set_metrics._BLOCK", 5)
+    monkeypatch.setattr("inpaintlab.metrics.sets._BLOCK", 5)
     assert metric(KID).value(real, completed) == pytest.approx(whole, rel=1e-12)
 
 
@@ -196,7 +197,7 @@ def test_sets_that_lie_apart_are_told_apart_without_a_mistake() -> None:
 def test_an_image_that_counts_twice_is_an_image_that_is_there_twice(kind: type[SetMetric], width: int) -> None:
     real, completed = features(12, width)
     times = np.array([2, 0, 1, 3, 0, 1, 1, 1, 0, 2, 1, 1])
-    drawn = metric(kind).weighted(Pairs(real, completed), np.stack([np.ones(12), times.astype(float)]))
+    drawn = metric(kind).weighted(FeaturePairs(real, completed), np.stack([np.ones(12), times.astype(float)]))
     assert drawn[0] == pytest.approx(metric(kind).value(real, completed), rel=1e-9)
     copies = np.repeat(real, times, axis=0)
     copies += 1e-9 * np.arange(len(copies))[:, None]  # other photographs that look the same
@@ -210,7 +211,7 @@ def test_pids_and_uids_of_a_draw_keep_the_svm_of_the_whole_set() -> None:
     times = np.random.default_rng(0).integers(0, 4, size=60)
     rows = np.repeat(np.arange(60), times)
     of_real, of_completed = svm.decision_function(real[rows]), svm.decision_function(completed[rows])
-    pairs = Pairs(real, completed)
+    pairs = FeaturePairs(real, completed)
     assert metric(PIDS).weighted(pairs, times[None].astype(float))[0] == pytest.approx(np.mean(of_completed > of_real))
     mistaken = np.mean([*(of_real <= 0), *(of_completed > 0)])
     assert metric(UIDS).weighted(pairs, times[None].astype(float))[0] == pytest.approx(mistaken)
@@ -234,7 +235,7 @@ def scored(**changes: Any) -> Any:
         "seed": "a hash",
         "resamples": 7,
     }
-    return scores(**(given | changes))
+    return score_sets(**(given | changes))
 
 
 def test_a_score_is_the_metric_of_the_rows_of_its_bin() -> None:
@@ -337,7 +338,7 @@ def test_what_the_network_lacks_the_metric_lacks(kind: type[SetMetric]) -> None:
 
 
 def test_pids_and_uids_without_scikit_learn_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inpaintlab.extra.find_spec", lambda name: None)
+    monkeypatch.setattr("inpaintlab.published.weight_files.find_spec", lambda name: None)
     for kind in (PIDS, UIDS):
         with pytest.raises(ValueError, match=r'needs scikit-learn, .*pip install "inpaintlab\[perceptual\]"'):
             metric(kind).require()

@@ -18,13 +18,8 @@ from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from commands import SCRIPT, run_here, start
-from inpaintlab.crops import CentreSquare
-from inpaintlab.data import TrainingSet
+from inpaintlab.data import CentreSquare, Folder, Recipe, Shards, TrainingSet, read_rgb
 from inpaintlab.masks import Center
-from inpaintlab.pictures import read_rgb
-from inpaintlab.shard_recipe import Recipe
-from inpaintlab.shards import Shards
-from inpaintlab.sources import Folder
 
 SPLITS = {"train": 10, "val": 3, "test": 2}
 

@@ -26,16 +26,22 @@ from PIL import Image
 from commands import PHASES, SCRIPT, checkpoint, run_here, same_weights, start, tiny
 from conftest import build_model, compose_train
 from inpaintlab.config import CONF
-from inpaintlab.crops import RandomCrop
-from inpaintlab.data import DataModule
+from inpaintlab.data import (
+    DataModule,
+    Folder,
+    RandomCrop,
+    Recipe,
+    ShardPositions,
+    Shards,
+    parse_index,
+    plan_shards,
+    write_shards,
+)
+from inpaintlab.data.order import Part
+from inpaintlab.data.shard_lists import parse_list
+from inpaintlab.machine import Storage
+from inpaintlab.machine.storage import cache_limit
 from inpaintlab.masks import Rectangle
-from inpaintlab.order import Part, ShardPositions
-from inpaintlab.shard import plan, write
-from inpaintlab.shard_lists import parse_index, parse_list
-from inpaintlab.shard_recipe import Recipe
-from inpaintlab.shards import Shards
-from inpaintlab.sources import Folder
-from inpaintlab.storage import Storage, cache_limit
 from test_resume import kill_in_phase
 
 SIZES = [4, 4, 4, 4, 4, 2]  # 22 training pictures
@@ -57,7 +63,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("packed")
     source, recipe = Folder(str(pictures)), Recipe(None, 90)
-    write({split: plan(source, split, out, recipe, 4, seed=0) for split in ("train", "val", "test")}, out)
+    write_shards({split: plan_shards(source, split, out, recipe, 4, seed=0) for split in ("train", "val", "test")}, out)
     return out
 
 
@@ -65,7 +71,7 @@ def packed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for what is fetched, and no waiting between tries."""
     monkeypatch.setenv("INPAINTLAB_SHARDS", str(tmp_path / "cache"))
-    monkeypatch.setattr("inpaintlab.storage.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("inpaintlab.machine.storage.PAUSES", (0.0, 0.0))
     return tmp_path / "cache"
 
 

@@ -9,13 +9,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from inpaintlab.bootstrap import bootstrap, ends
-from inpaintlab.paired_tests import holm, resampled, signed_rank, swapping
-from inpaintlab.report.table import tabulate
-from inpaintlab.results import Metric, Result, means_by_bin
-from inpaintlab.statistics import Statistics, analyse, paired_test
+from inpaintlab.comparison import tabulate
+from inpaintlab.comparison.bootstrap import bootstrap, ends
+from inpaintlab.comparison.paired_tests import holm, resampled, signed_rank, swapping
+from inpaintlab.comparison.statistics import Statistics, analyse, paired_test
+from inpaintlab.evaluation import Result
+from inpaintlab.evaluation.results import means_by_bin
+from inpaintlab.metrics import Meaning
 
-METRICS = {"psnr_rgb": Metric("PSNR", "dB", True), "mae": Metric("MAE", "", False)}
+METRICS = {"psnr_rgb": Meaning("PSNR", "dB", True), "mae": Meaning("MAE", "", False)}
 
 
 def result(label: str, bins: dict[str, list[float | None]], metric: str = "psnr_rgb", **changes: Any) -> Result:
@@ -200,7 +202,7 @@ def test_a_broken_method_has_no_statistics_and_takes_none_from_the_others(value)
 
 # Ratios of sums
 
-F1 = Metric("micro-averaged F1", "", True, pooled=(("matched", "drawn"), ("matched", "true")))
+F1 = Meaning("micro-averaged F1", "", True, pooled=(("matched", "drawn"), ("matched", "true")))
 
 
 def pooled(label: str, seed: int, quality: float, images: int = 30, **changes: Any) -> Result:
@@ -263,10 +265,10 @@ def test_a_micro_average_without_a_value_has_no_statistics():
 
 # Numbers of whole sets
 
-FID = Metric("FID", "", False, of_set=True)
+FID = Meaning("FID", "", False, of_set=True)
 
 
-def scored(label: str, value: float | None, replicates: list[float], metric: Metric = FID) -> Result:
+def scored(label: str, value: float | None, replicates: list[float], metric: Meaning = FID) -> Result:
     """A method's FID over all of 30 photographs, with its replicates."""
     method = result(label, {"x": [1.0] * 30})
     means = {bin_name: {"n": 30, "fid": value} for bin_name in ("x", "all")}

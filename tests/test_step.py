@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from conftest import Builder
 from inpaintlab.layers import InstanceNorm, SteadyConv2d, SteadyConvTranspose2d, SteadyLinear, ThinConv2d
 from inpaintlab.losses import VGG19, weigh
-from inpaintlab.models.edgeconnect import EdgeConnect
+from inpaintlab.models import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
 
 Plain = dict[type[nn.Module], Callable[..., torch.Tensor]]

@@ -11,8 +11,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from commands import SCRIPT, run, run_here, tiny
-from inpaintlab.results import Result
-from inpaintlab.study import Study, overrides
+from inpaintlab.evaluation import Result, Study
+from inpaintlab.evaluation.study import overrides
 
 Done = subprocess.CompletedProcess[str]
 BINS = "bins={wide:{_target_:inpaintlab.masks.Half},fixed:{_target_:inpaintlab.masks.Block,fraction:0.5}}"

@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 
 from commands import checkpoint, run_here, same_weights, tiny
-from inpaintlab.checkpoints import load_checkpoint
-from inpaintlab.jobs import Progress
+from inpaintlab.inpainting import load_checkpoint
 from inpaintlab.models.glcic import GLCIC
-from inpaintlab.saving import Checkpoints, WholeFile, score_of
+from inpaintlab.runs import Progress
+from inpaintlab.survival import Checkpoints
+from inpaintlab.survival.saving import WholeFile, score_of
 
 SETTINGS = [
     *tiny("glcic", 2),

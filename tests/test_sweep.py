@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
 from commands import SCRIPT, checkpoint, environment, run, run_here, same_weights, start
-from inpaintlab.jobs import SWEEP, Progress, held, is_held, planned, reason_of, state_of, stop
-from inpaintlab.search import combinations
-from inpaintlab.sweep_folder import SweepFolder, job_name, sweep_name
+from inpaintlab.runs import Progress, give_up, is_locked, locked, reason_of, state_of
+from inpaintlab.sweeps import SWEEP, SweepFolder, planned_batches, sweep_name
+from inpaintlab.sweeps.folder import job_name
+from inpaintlab.sweeps.search import combinations
 
 # a training of a second: four batches of 32 px pictures, all of one phase
 SHORT = [
@@ -30,7 +31,7 @@ SHORT = [
 
 def finish(cfg: DictConfig, folder: Path, *scores: float | None) -> None:
     """Leave what a training to the end leaves for those who look on."""
-    total = planned(cfg)
+    total = planned_batches(cfg)
     assert total is not None
     progress(total, *scores, total=total).save(folder)
 
@@ -56,7 +57,7 @@ class Trainings:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     stand_in = Trainings()
-    monkeypatch.setattr("inpaintlab.jobs.run", stand_in)
+    monkeypatch.setattr("inpaintlab.sweeps.job.run_job", stand_in)
     monkeypatch.setenv(SWEEP, "")  # put back afterwards: a sweep in this process sets it
     return stand_in
 
@@ -309,7 +310,7 @@ def test_a_job_stands_as_its_files_say(tmp_path: Path) -> None:
     assert state_of(tmp_path) == "unfinished"
     (tmp_path / "failed.txt").write_text("It broke.\n")
     assert (state_of(tmp_path), reason_of(tmp_path)) == ("failed", "It broke.")
-    stop(tmp_path, "Pruned.")
+    give_up(tmp_path, "Pruned.")
     assert (state_of(tmp_path), reason_of(tmp_path)) == ("stopped", "Pruned.")
     progress(4).save(tmp_path)
     assert state_of(tmp_path) == "done"
@@ -343,12 +344,12 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_folder_is_trained_by_one_process_at_a_time(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     progress(4).save(tmp_path)
     assert state_of(tmp_path) == "running"
-    with pytest.raises(ValueError, match="being trained by another process"), held(tmp_path):
+    with pytest.raises(ValueError, match="being trained by another process"), locked(tmp_path):
         pass
     holder.kill()  # with no chance to let go by itself
     holder.wait()
     assert state_of(tmp_path) == "done"
-    with held(tmp_path):
+    with locked(tmp_path):
         pass
 
 
@@ -776,7 +777,7 @@ def test_a_killed_sweep_leaves_no_process_and_ends_like_an_unbroken_one(tmp_path
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    wait_until(lambda: not any(is_held(folder) for folder in folders), tmp_path / "output.txt")
+    wait_until(lambda: not any(is_locked(folder) for folder in folders), tmp_path / "output.txt")
     stood = [int(checkpoint(folder)["inpaintlab"]["iterations"]) for folder in folders]
     assert all(number < 200 for number in stood), "the jobs ended before they could be killed: make them longer"
     status = run_here("sweep", "status", "runs/a", cwd=tmp_path)

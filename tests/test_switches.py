@@ -11,15 +11,15 @@ from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
 from conftest import Builder, Composer, State, Watch, fit, state_of
-from inpaintlab.adadelta import Adadelta
-from inpaintlab.checkpoints import rebuild
-from inpaintlab.edges import canny, rgb_to_gray
+from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.inpainting import Phase
+from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.layers import SteadyConv2d
-from inpaintlab.losses import style
+from inpaintlab.losses import style_loss
 from inpaintlab.models.glcic import CompletionNetwork, ContextDiscriminator
 from inpaintlab.recipes import only_ours, plain, require_flag
-from inpaintlab.saving import Checkpoints
-from inpaintlab.schedule import Phase
+from inpaintlab.survival import Checkpoints
+from inpaintlab.training import Adadelta
 
 EDGECONNECT = ["edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator"]
 
@@ -480,7 +480,7 @@ def test_style_is_compared_in_its_region_alone(built: Builder, region: str) -> N
     torch.testing.assert_close(outside, first)
     assert loss(torch.where(inside == 1, other, output), image) != first
     (vgg,) = model.vgg
-    torch.testing.assert_close(first, style(vgg(output * inside), vgg(image * inside)))
+    torch.testing.assert_close(first, style_loss(vgg(output * inside), vgg(image * inside)))
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from rich.console import Console
 import wandb_reader
 from commands import run, run_here, tiny
 from conftest import Composer
-from inpaintlab.tracking import CsvTracker, Metrics, TensorboardTracker, Tracker
-from inpaintlab.wandb_tracker import WandbTracker
+from inpaintlab.tracking import CsvTracker, TensorboardTracker, Tracker, WandbTracker
+from inpaintlab.tracking.tracker import Metrics
 
 
 def quiet() -> Console:
@@ -230,7 +230,7 @@ def test_wandb_itself_takes_the_checkpoints(tmp_path: Path) -> None:
     script.write_text(
         "import sys, pathlib\n"
         "from rich.console import Console\n"
-        "from inpaintlab.wandb_tracker import WandbTracker\n"
+        "from inpaintlab.tracking.wandb import WandbTracker\n"
         "WandbTracker.online = property(lambda tracker: True)\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "more = dict(project='p', entity=None, group=None, tags=[], artifacts=True, upload_minutes=1)\n"
@@ -284,7 +284,7 @@ def test_a_training_that_was_asked_to_end_is_a_preempted_run(tmp_path: Path) -> 
         "import signal, sys\n"
         "import wandb.sdk.wandb_run as runs\n"
         "from inpaintlab import train\n"
-        "from inpaintlab.inpainter import Inpainter\n"
+        "from inpaintlab.inpainting.inpainter import Inpainter\n"
         "step, mark = Inpainter.training_step, runs.Run.mark_preempting\n"
         "def ask(*given):\n"
         "    signal.raise_signal(signal.SIGTERM)\n"

@@ -63,7 +63,7 @@ def test_without_a_login_the_run_is_kept_and_one_line_says_how_to_upload_it(
 @pytest.mark.slow
 def test_the_run_holds_the_settings_and_the_commit(starts: tuple[Path, list[Path], list[str]]) -> None:
     settings = wandb_reader.config(starts[1][0])
-    assert settings["model"]["_target_"] == "inpaintlab.models.edgeconnect.EdgeConnect"
+    assert settings["model"]["_target_"] == "inpaintlab.models.EdgeConnect"
     assert settings["model"]["width"] == 0.0625
     assert settings["model"]["weights"]["inpaint"]["style"] == 250.0
     assert settings["model"]["schedule"]["phases"]["edge_inpaint"] == {"batches": 2}
@@ -141,7 +141,7 @@ def test_tensorboard_holds_the_same_points(starts: tuple[Path, list[Path], list[
     text = {name: events.Tensors(f"{name}/text_summary") for name in ("settings", "notes")}
     assert all(len(found) == 1 for found in text.values())  # a resumed run does not tell them again
     assert text["notes"][0].tensor_proto.string_val[0] == b"Do edges help?"
-    assert b"_target_: inpaintlab.models.edgeconnect.EdgeConnect" in text["settings"][0].tensor_proto.string_val[0]
+    assert b"_target_: inpaintlab.models.EdgeConnect" in text["settings"][0].tensor_proto.string_val[0]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands import SCRIPT, run, run_here
-from inpaintlab.published.catalogue import CATALOGUE, File, Published
+from inpaintlab.published import CATALOGUE, File, Published
 
 ONE = Published("one-file", "a network", "layout-a", "CC0", "https://example.org/one", (File("one.pth", megabytes=3),))
 TWO = Published("two-files", "two networks", "layout-b", "CC0", "https://example.org/two", (File("g"), File("d")))
@@ -36,7 +36,7 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         asked.append((list(files), layout, out, mean_pixel))
         return [f"{layout} -> {out}"]
 
-    module = ModuleType("inpaintlab.published.importers")
+    module = ModuleType("inpaintlab.importers.checkpoint")
     vars(module).update(LAYOUTS={"layout-a": None, "layout-b": None}, import_checkpoint=import_checkpoint)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return asked
@@ -207,7 +207,7 @@ def test_what_the_importers_refuse_is_one_sentence(
 
 
 def test_every_layout_of_the_catalogue_has_an_importer() -> None:
-    from inpaintlab.published import importers
+    from inpaintlab.importers import checkpoint as importers
 
     assert {entry.layout for entry in CATALOGUE if entry.layout} <= set(importers.LAYOUTS)
 

@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
-    from inpaintlab.sweep_folder import Job, SweepFolder
+    from inpaintlab.sweeps import Job, SweepFolder
 
 _LEFT_ALONE = ("done", "running", "stopped")
 
@@ -25,7 +25,7 @@ class JobSweeper(Sweeper):
     """Runs the jobs that a search chooses, each once: what is done, running or given up is left alone.
 
     Args:
-        search: an ``inpaintlab.search.Search``, which chooses the jobs.
+        search: an ``inpaintlab.sweeps.Search``, which chooses the jobs.
         params: sweeps that stand in a file, key to values; those of the command line replace them.
     """
 
@@ -50,8 +50,12 @@ class JobSweeper(Sweeper):
 
     def _run(self, arguments: list[str]) -> bool:
         """Run the sweep; whether something is left to do."""
-        from inpaintlab.jobs import SWEEP, run  # not in each of Hydra's scans for plugins
-        from inpaintlab.sweep_folder import SweepFolder, sweep_name
+        from inpaintlab.sweeps import (  # not in each of Hydra's scans for plugins
+            SWEEP,
+            SweepFolder,
+            run_job,
+            sweep_name,
+        )
 
         fixed, swept = self._divided(arguments)
         keys = [override.get_key_element() for override in swept]
@@ -60,7 +64,7 @@ class JobSweeper(Sweeper):
         with open_dict(self.settings):
             self.settings.name = name  # where a launcher keeps its own files
         os.environ[SWEEP] = str(os.getpid())
-        launcher = self._launcher(run)
+        launcher = self._launcher(run_job)
         asked: list[str] = []
         for batch in self.search.batches(sweep, fixed, swept):
             todo = self._new(sweep, batch)
@@ -73,8 +77,8 @@ class JobSweeper(Sweeper):
 
     def _new(self, sweep: "SweepFolder", batch: "list[Job]") -> list[list[str]]:
         """The overrides of those jobs that have something left to do, once all of them are found to be sound."""
-        from inpaintlab.jobs import planned, state_of
-        from inpaintlab.sweep_folder import summary
+        from inpaintlab.runs import state_of
+        from inpaintlab.sweeps import planned_batches, summary
 
         if len({job.name for job in batch}) < len(batch):
             raise ValueError("Two jobs of the sweep have one name; call them differently.")
@@ -82,7 +86,7 @@ class JobSweeper(Sweeper):
         states = {}
         for job, command in commands.items():
             cfg = self.context.config_loader.load_sweep_config(self.settings, command)
-            states[job] = state_of(sweep.path / job, planned(cfg))
+            states[job] = state_of(sweep.path / job, planned_batches(cfg))
         sweep.add(batch)
         todo = [command for job, command in commands.items() if states[job] not in _LEFT_ALONE]
         print(f"{sweep.path}: {summary(states)}; {len(todo)} to start, each tells in its output.log")
@@ -112,7 +116,7 @@ def _closed(sweep: "SweepFolder", asked: list[str]) -> bool:
     """Print how the jobs that were asked for stand; whether one of them is neither done nor given up."""
     from rich.console import Console
 
-    from inpaintlab.sweep_folder import by_seed, overview, summary
+    from inpaintlab.sweeps import by_seed, overview, summary
 
     console = Console()
     for table in filter(None, [overview(sweep), by_seed(sweep)]):

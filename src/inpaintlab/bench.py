@@ -1,130 +1,20 @@
 """The command ``inpaintlab bench data``: how fast one core prepares training samples, and where the time goes."""
 
-import math
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import final
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
-from torch.utils.data import default_collate
 
 from inpaintlab.arguments import read
 from inpaintlab.config import command
-from inpaintlab.data import TrainingSet
-from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.masks import Number, sample_generator
-from inpaintlab.pictures import image_tensor, read_rgb
-from inpaintlab.shards import Shards
-from inpaintlab.sources import Folder, Source
-
-SIGMA = 2.0
-"""EdgeConnect's, of Canny's edges."""
+from inpaintlab.data import PreparationTime, TrainingSet, measure_preparation
+from inpaintlab.masks import Number
 
 
-@final
-@dataclass
-class Cost:
-    """Seconds that the preparation of ``images`` samples took on one core."""
-
-    images: int
-    whole: float = 0.0
-    """Of whole samples, as training asks for them, and of putting them together to batches."""
-    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Of each stage, measured apart from the whole on the same pictures."""
-    edges: float = 0.0
-    """Of Canny's edges of these batches, which a model that needs them finds in its step."""
-
-    @property
-    def images_per_second(self) -> float:
-        """Samples that one core prepares in a second."""
-        return self.images / self.whole
-
-    def cores(self, images_per_second: Number, edges: bool = False) -> int:
-        """Cores that a training at this pace needs for its samples alone, or for their edges as well."""
-        return math.ceil(images_per_second * (self.whole + self.edges * edges) / self.images)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside as this stage."""
-        start = time.perf_counter()
-        yield
-        self.stages[name] += time.perf_counter() - start
-
-
-def measure(samples: TrainingSet, images: int, batch_size: int) -> Cost:
-    """Prepare ``images`` samples in this process: twice, as a whole and stage by stage.
-
-    Samples are taken in the order of the training set. Before the clock starts each is prepared once, so that neither
-    run finds pictures in memory that the other had to fetch: the cost of a slow disk is not in the figures.
-    """
-    if images < 1:
-        raise ValueError(f"images={images} measures nothing; give a positive number.")
-    positions = [divmod(place, len(samples)) for place in range(images)]
-    for position in positions:
-        samples[position]
-    cost = Cost(images)
-    for first in range(0, images, batch_size):
-        start = time.perf_counter()
-        batch = default_collate([samples[position] for position in positions[first : first + batch_size]])
-        prepared = time.perf_counter()
-        canny(rgb_to_gray(batch["image"]), SIGMA)
-        cost.whole += prepared - start
-        cost.edges += time.perf_counter() - prepared
-
-    waiting, content = [], _contents(samples.source)
-    for epoch, index in positions:
-        waiting.append(_by_stages(samples, epoch, index, content, cost))
-        if len(waiting) == batch_size:
-            with cost.stage("collate"):
-                default_collate(waiting)
-            waiting = []
-    return cost
-
-
-def _contents(source: Source) -> Callable[[int], bytes] | None:
-    """How to read the bytes of a training picture; None where the pictures are generated or parts of others."""
-    if isinstance(source, Shards):
-        return lambda index: source.content("train", index)
-    if isinstance(source, Folder):
-        files = source.files("train")
-        return lambda index: files[index].read_bytes()
-    return None
-
-
-def _by_stages(
-    samples: TrainingSet, epoch: int, index: int, content: Callable[[int], bytes] | None, cost: Cost
-) -> dict[str, torch.Tensor]:
-    """What `TrainingSet` does for one sample, in the same order."""
-    size = samples.crop.size
-    if content:
-        with cost.stage("read"):
-            read = content(index)
-        with cost.stage("decode"):
-            picture = read_rgb("a training picture", samples.source.max_pixels, read, samples.shortest_edge)
-    else:
-        with cost.stage("read and decode"):
-            _, picture = samples.picture(index)
-    generator = sample_generator("training", samples.seed, epoch, index)
-    with cost.stage("crop and resize"):
-        cut = samples.crop.train(picture, generator)(picture)
-    with cost.stage("mask"):
-        mask = samples.mask(size, size, generator)
-    with cost.stage("tensor and flip"):
-        image = image_tensor(cut)
-        if torch.rand((), generator=generator) < samples.flip:
-            image, mask = image.flip(-1), mask.flip(-1)
-    return {"image": image, "mask": mask}
-
-
-def report(cost: Cost, images_per_second: Number, gpus: int, console: Console) -> None:
+def report(cost: PreparationTime, images_per_second: Number, gpus: int, console: Console) -> None:
     """Print the stages and what follows for a training on ``gpus`` GPUs at ``images_per_second`` each."""
     if gpus < 1:
         raise ValueError(f"gpus={gpus} trains nothing; give a positive number.")
@@ -158,7 +48,7 @@ def data(cfg: DictConfig) -> None:
     samples = TrainingSet(
         source, crop, instantiate(cfg.mask, _convert_="all"), cfg.seed, cfg.data.flip, cfg.data.decode
     )
-    report(measure(samples, cfg.images, cfg.data.batch_size), cfg.images_per_second, cfg.gpus, Console())
+    report(measure_preparation(samples, cfg.images, cfg.data.batch_size), cfg.images_per_second, cfg.gpus, Console())
 
 
 def main() -> None:

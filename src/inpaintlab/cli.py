@@ -5,7 +5,7 @@ import runpy
 import sys
 
 from inpaintlab import __version__
-from inpaintlab.signals import INTERRUPTED
+from inpaintlab.machine import INTERRUPTED
 
 VERBS = {
     "train": "train a model; the same command again resumes where it stopped",

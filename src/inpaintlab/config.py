@@ -1,6 +1,5 @@
 """Where the configuration lives, and how a command meets its user."""
 
-import errno
 import functools
 import os
 import sys
@@ -15,13 +14,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 from inpaintlab.arguments import COMMANDS
+from inpaintlab.machine import FULL_DISK
 
 _PACKAGED = Path(__file__).parent / "conf"
+
+
 CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The folder of all YAML: inside an installed wheel, or at the top of the repository."""
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a system says when a file finds no place: a full disk, a user's share of it, the largest file allowed."""
 
 # In YAML: a side in pixels that is half of another, such as GLCIC's window.
 OmegaConf.register_new_resolver("half", lambda side: side // 2, replace=True)

@@ -13,11 +13,20 @@ from rich.table import Table
 
 from inpaintlab.arguments import read
 from inpaintlab.config import command
-from inpaintlab.holes import ratio_ranges
-from inpaintlab.mask_files import MaskFolder
-from inpaintlab.pairs import LAYOUTS, Pairs, freeze_pairs, freeze_ratio_folders, lama_folder, paired_lists, same_names
+from inpaintlab.masks import MaskFolder
 from inpaintlab.recipes import in_words, plain
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.testsets import (
+    LAYOUTS,
+    Manifest,
+    ManifestDataset,
+    Pairs,
+    freeze_pairs,
+    freeze_ratio_folders,
+    lama_folder,
+    paired_lists,
+    ratio_ranges,
+    same_names,
+)
 
 
 @command("manifest create")
@@ -107,7 +116,7 @@ def split(cfg: DictConfig) -> None:
 @command("manifest leaks")
 def leaks(cfg: DictConfig) -> None:
     """Name what the test set shares with training; exit code 1 if there is anything."""
-    from inpaintlab.leaks import image_leaks, mask_leaks, summary  # imagehash: not for those who only read manifests
+    from inpaintlab.testsets import image_leaks, mask_leaks, summary  # imagehash: not for those who only read manifests
 
     manifest = Manifest.load(Path(cfg.manifest))
     tested = ManifestDataset(manifest, cfg.root, cfg.mask_root).source

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from inpaintlab.arguments import read
 from inpaintlab.config import CONF, command
-from inpaintlab.sweep_folder import SweepFolder, by_seed, overview, summary
+from inpaintlab.sweeps import SweepFolder, by_seed, overview, summary
 
 _MULTIRUN = ("-m", "--multirun")
 

@@ -1,193 +1,12 @@
 """Train a model: compose, seed, build, fit. The same command again resumes where it stopped."""
 
-import logging
-import os
-import warnings
-from collections.abc import Callable
-from contextlib import nullcontext
-from pathlib import Path
-from typing import Any
-
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
-from lightning import Trainer, seed_everything
-from lightning.pytorch.plugins.environments import LightningEnvironment
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
-from rich.console import Console
-from torchmetrics import MetricCollection
 
-from inpaintlab.averaging import Averaging
-from inpaintlab.broken import Broken
-from inpaintlab.checkpoints import load_checkpoint, load_weights
-from inpaintlab.compiling import Compiling, require_compiler
 from inpaintlab.config import command
-from inpaintlab.data import DataModule
-from inpaintlab.freed_memory import keep_freed_memory
-from inpaintlab.health import Health
-from inpaintlab.inpainter import Inpainter
-from inpaintlab.jobs import PARENT, end_with_parent, held
-from inpaintlab.journal import Journal, note_finished
-from inpaintlab.logbook import Logbook, Rest
-from inpaintlab.metrics import require_fitting
-from inpaintlab.panels import Panels
-from inpaintlab.precision import chosen_precision, device_type, training_precision
-from inpaintlab.preemption import Preemption
-from inpaintlab.processes import end_with_first, ending_together, require_processes
-from inpaintlab.progress import Progress, print_plan
-from inpaintlab.provenance import commit, versions
-from inpaintlab.recipes import plain
-from inpaintlab.results import write_json
-from inpaintlab.resuming import (
-    full_disk_named,
-    missed_validation,
-    remove_partials,
-    require_same_steps,
-    starting_point,
-)
-from inpaintlab.run_settings import mask_recipe, run_folder, set_steps, training_record
-from inpaintlab.saving import Checkpoints
-from inpaintlab.signals import Request, heard
-from inpaintlab.testset import Manifest, ManifestDataset
-from inpaintlab.tracking import CsvTracker, Tracker
-from inpaintlab.validation import MissedValidation, Validation
-
-
-def train(
-    cfg: dict[str, Any],
-    model: Inpainter,
-    data: DataModule,
-    build_trainer: Callable[..., Trainer],
-    run_dir: Path,
-    request: Request,
-) -> None:
-    """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one, until the end or a ``request``."""
-    assert model.schedule is not None
-    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
-    console = Console(quiet=not first)
-    every, monitor = cfg["every"], (cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
-    last, before = run_dir / "last.ckpt", starting_point(run_dir)
-    done = before["iterations"] if before else 0
-    owing = done > 0 and missed_validation(run_dir, done, every["validation"])
-    if done >= model.schedule.total and not owing:
-        if first:
-            note_finished(run_dir, model.schedule.total, *monitor)
-        console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
-        return
-    if cfg["init"] and not before:
-        load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
-    manifest = validation_manifest(cfg, run_dir)
-    data.validation = ManifestDataset(manifest)
-    if first:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        manifest.save(run_dir / "validation.json")
-
-    checkpoints = Checkpoints(run_dir, every["checkpoint"], every["validation"], *monitor)
-    journal = Journal(run_dir, checkpoints, *monitor)
-    precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
-    callbacks = [
-        *scaling,
-        Broken(console, run_dir, every.values(), cfg["skip_broken"]),  # before all that keeps or shows what a step left
-        Averaging(),  # before all that looks at the averages
-        *([Compiling(console)] if model.compiled else []),
-        logbook := Logbook(run_dir),  # before all that takes time of its own
-        Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
-        checkpoints,
-        journal,
-        Panels(run_dir, every["panel"], cfg["panel_images"]),
-        Health(console, every["log"], **cfg["health"]),
-        Progress(console),
-        Preemption(request, checkpoints, journal, console),
-        Rest(logbook),
-        *([MissedValidation()] if owing else []),  # the last, because all others look at it
-    ]
-    trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console), **precision)
-    if before:
-        require_same_steps(before, trainer.world_size, cfg["trainer"]["precision"])
-    if first:
-        write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
-        print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
-    elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
-        end_with_first()
-    with (
-        held(run_dir) if first else nullcontext(),
-        ending_together(trainer.world_size, last, trainer.strategy.launcher),
-    ):
-        if first:
-            remove_partials(run_dir)
-        trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True)
-    console.print(f"done: {last}")
-
-
-def facts(model: Inpainter, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
-    """What the plan says of a run beside its phases and losses."""
-    assert isinstance(data.validation, ManifestDataset)
-    return {
-        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
-        "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
-        "device": f"{trainer.accelerator.__class__.__name__} x {trainer.world_size}, {trainer.precision}",
-        "run": str(run_dir),
-    }
-
-
-def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Tracker]:
-    """The trackers that were asked for, after the CSV, which there is in any case."""
-    settings = cfg | {"commit": commit(), "versions": versions()}
-    builders = instantiate(cfg.get("logger") or {}, _convert_="all").values()
-    return [CsvTracker(run_dir, console), *(build(run_dir, console, settings, cfg["notes"]) for build in builders)]
-
-
-def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
-    """The run's small frozen test set: the first validation images with holes like those of training."""
-    path = run_dir / "validation.json"
-    if path.is_file() and (run_dir / "last.ckpt").is_file():
-        return Manifest.load(path)
-    return Manifest.create(
-        source=cfg["data"]["source"],
-        crop=cfg["data"]["crop"],
-        bins={"training holes": mask_recipe(cfg)},
-        split="val",
-        size=cfg["data"]["size"],
-        seed=0,
-        images=cfg["validation_images"],
-    )
-
-
-def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Request) -> None:
-    """Build everything from the configuration and fit; ``choices`` names what was chosen of each group of it."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # Our sampler resumes by itself, and one worker can be right, whatever Lightning advises.
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
-    # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces.
-    warnings.filterwarnings("ignore", message=".*grad attribute of a Tensor that is not a leaf.*")
-    settings = plain(cfg)
-    if PARENT in os.environ:
-        end_with_parent()
-    run_dir = run_folder(settings, choices)
-    seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
-    model = instantiate(cfg.model)
-    if not isinstance(model, Inpainter) or model.schedule is None:
-        raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
-    model.recipe, model.seed = settings["model"], cfg.seed
-    precision = chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)
-    settings["trainer"]["precision"] = precision
-    model.training_record = training_record(settings) | {"precision": precision}
-    set_steps(model, settings)
-    require_processes(model, settings["trainer"])
-    if model.compiled:
-        require_compiler(device_type(cfg.trainer.accelerator))
-    data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
-    data.check()  # before anything is written
-    require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
-    torch.set_float32_matmul_precision("high")
-    if device_type(cfg.trainer.accelerator) == "cpu":
-        keep_freed_memory()
-    with full_disk_named(run_dir):
-        train(settings, model, data, instantiate(cfg.trainer), run_dir, request)
+from inpaintlab.machine import receiving_requests
+from inpaintlab.training import build_and_fit
 
 
 @command("train")
@@ -196,7 +15,7 @@ def main(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
         raise ValueError("A sweep trains each job in a process of its own; use hydra/sweeper=grid, list or optuna.")
-    with heard() as request:
+    with receiving_requests() as request:
         build_and_fit(cfg, dict(hydra.runtime.choices), request)
 
 

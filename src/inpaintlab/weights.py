@@ -7,8 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from inpaintlab.published.catalogue import CATALOGUE, File, Published
-from inpaintlab.published.download import fetch, folder, local_files
+from inpaintlab.published import CATALOGUE, File, Published, fetch, local_files, weights_folder
 from inpaintlab.recipes import nearest
 
 _LEAST_WIDTH = 120
@@ -24,7 +23,11 @@ def show(console: Console) -> None:
         sources.setdefault(f"{entry.source}  {entry.licence}", []).append(entry.name)
     console.print(table)
     lines = [f"{', '.join(names)}\n    {source}" for source, names in sources.items()]
-    for line in ["\nSources and licences:", *lines, f"\nhere: in {folder()} (INPAINTLAB_WEIGHTS names another folder)"]:
+    for line in [
+        "\nSources and licences:",
+        *lines,
+        f"\nhere: in {weights_folder()} (INPAINTLAB_WEIGHTS names another folder)",
+    ]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -44,7 +47,7 @@ def _hash(file: File) -> str:
 
 
 def _presence(entry: Published) -> str:
-    there = [(folder() / entry.name / file.name).is_file() for file in entry.files]
+    there = [(weights_folder() / entry.name / file.name).is_file() for file in entry.files]
     return "yes" if all(there) else "partly" if any(there) else "no"
 
 
@@ -75,7 +78,9 @@ def files_to_import(given: str) -> list[Path]:
     entry = look_up(given)
     if files := local_files(entry):
         return files
-    raise ValueError(f"No file of {given} lies in {folder() / given}: run 'inpaintlab weights fetch {given}' first.")
+    raise ValueError(
+        f"No file of {given} lies in {weights_folder() / given}: run 'inpaintlab weights fetch {given}' first."
+    )
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -88,7 +93,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    from inpaintlab.published.importers import import_checkpoint  # torch: not for a list
+    from inpaintlab.importers import import_checkpoint  # torch: not for a list
 
     if arguments.out.exists() and not arguments.force:
         raise ValueError(f"{arguments.out} exists already: give another --out, or --force to replace it.")
@@ -99,7 +104,7 @@ def _import(arguments: argparse.Namespace) -> None:
 
 def _layout(name: str) -> str:
     """What ``--as`` takes, known to the importers alone, which are not loaded before they are asked for."""
-    from inpaintlab.published.importers import LAYOUTS
+    from inpaintlab.importers import LAYOUTS
 
     if name not in LAYOUTS:
         raise argparse.ArgumentTypeError(f"'{name}' is not one of {', '.join(LAYOUTS)}")

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_precision, binary_recall
 
-from inpaintlab.edges import rgb_to_gray
-from inpaintlab.losses import perceptual, style, weigh
-from inpaintlab.models.edgeconnect import EdgeConnect
-from inpaintlab.published.edgeconnect import DISCRIMINATOR, GENERATOR
-from inpaintlab.published.importers import read_published
+from inpaintlab.imaging import rgb_to_gray
+from inpaintlab.importers.checkpoint import read_published
+from inpaintlab.importers.edgeconnect import DISCRIMINATOR, GENERATOR
+from inpaintlab.losses import perceptual_loss, style_loss, weigh
+from inpaintlab.models import EdgeConnect
 
 sys.path.insert(0, str(Path(__file__).parent))
 import seeded_weights
@@ -98,8 +98,8 @@ def evaluated(model: EdgeConnect, scene: dict[str, Tensor]) -> dict[str, Tensor]
             "inpaint_pred_canny": model.inpaint_generator(scene["image"], scene["edges"], scene["mask"]),
             "edge": model.edge_discriminator(torch.cat([scene["gray"], scene["edges"]], dim=1)),
             "inpaint": model.inpaint_discriminator(scene["image"]),
-            "perceptual": perceptual(vgg(painted), vgg(scene["image"])),
-            "style": style(vgg(painted * mask), vgg(scene["image"] * mask)),
+            "perceptual": perceptual_loss(vgg(painted), vgg(scene["image"])),
+            "style": style_loss(vgg(painted * mask), vgg(scene["image"] * mask)),
         }
 
 

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inpaintlab.inpainter import hide
+from inpaintlab.importers.checkpoint import read_published
+from inpaintlab.inpainting import hide
 from inpaintlab.losses import weigh
 from inpaintlab.models.glcic import GLCIC
-from inpaintlab.published.importers import read_published
 
 sys.path.insert(0, str(Path(__file__).parent))
 import seeded_weights

@@ -11,8 +11,9 @@ from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from inpaintlab.features import FeatureNetwork, InceptionEdgeConnect, InceptionTF2015
-from inpaintlab.set_metrics import FID, KID
+from inpaintlab.metrics import FeatureNetwork, InceptionTF2015
+from inpaintlab.metrics.features import InceptionEdgeConnect
+from inpaintlab.metrics.sets import FID, KID
 
 NETWORKS = [InceptionTF2015, InceptionEdgeConnect]
 

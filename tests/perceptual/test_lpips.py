@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-from inpaintlab.metrics import MAE, require_fitting, score
-from inpaintlab.perceptual import LPIPS
+from inpaintlab.metrics import LPIPS, require_fitting, score
+from inpaintlab.metrics.rgb import MAE
 
 MASK = torch.ones(3, 1, 40, 48)
 

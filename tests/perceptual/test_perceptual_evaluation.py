@@ -8,11 +8,11 @@ import torch
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
 from commands import SCRIPT, run, run_here
-from inpaintlab.features import InceptionTF2015
-from inpaintlab.pictures import image_tensor, read_rgb
-from inpaintlab.results import Result, picture_name
-from inpaintlab.set_metrics import FID, KID, PIDS, UIDS
-from inpaintlab.testset import Manifest, ManifestDataset
+from inpaintlab.data import image_tensor, read_rgb
+from inpaintlab.evaluation import Result
+from inpaintlab.metrics import InceptionTF2015
+from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
+from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 
 START = Path(__file__).parent / "start"
 BINS = "bins={half:{_target_:inpaintlab.masks.Half},block:{_target_:inpaintlab.masks.Block,fraction:0.5}}"

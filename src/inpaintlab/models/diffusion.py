@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from skimage.restoration import inpaint_biharmonic
 
-from inpaintlab.inpainter import Inpainter
+from inpaintlab.inpainting import Inpainter
 from inpaintlab.shapes import Images, Planes
 
 

@@ -12,8 +12,8 @@ from torch.nn.utils.parametrize import cached
 from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
-from inpaintlab.edges import canny, rgb_to_gray
-from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide
+from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.inpainting import Inpainter, Losses, Phase, Schedule, evaluating, frozen, hide
 from inpaintlab.layers import (
     ROUNDED,
     InstanceNorm,
@@ -24,9 +24,8 @@ from inpaintlab.layers import (
     laid_out,
     spectrally_normalised,
 )
-from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual, style, weigh
+from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss, weigh
 from inpaintlab.recipes import require_flag, require_one_of
-from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
 
 FILLS = {"white": 1.0, "zero": 0.0}
@@ -323,10 +322,10 @@ class EdgeConnect(Inpainter):
             logits = self.inpaint_discriminator(judged)[-1]
         losses = {"l1": l1_per_hole(output, image, mask), "adversarial": self.gan.generator(logits)}
         if "perceptual" in self.weights["inpaint"]:
-            losses["perceptual"] = perceptual(self.features(output), self.constant_features(image))
+            losses["perceptual"] = perceptual_loss(self.features(output), self.constant_features(image))
         if "style" in self.weights["inpaint"]:
             region = mask if self.style_region == "hole" else 1 - mask
-            losses["style"] = style(self.features(output * region), self.constant_features(image * region))
+            losses["style"] = style_loss(self.features(output * region), self.constant_features(image * region))
         return losses
 
     def features(self, image: Images) -> dict[str, Tensor]:

@@ -14,11 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from inpaintlab.inpainter import Inpainter, Losses, evaluating, frozen, hide
+from inpaintlab.inpainting import Inpainter, Losses, Phase, Schedule, evaluating, frozen, hide
 from inpaintlab.layers import SteadyConv2d, SteadyConvTranspose2d, SteadyLinear, at_least_float32, channels
 from inpaintlab.losses import REDUCTIONS, hole_l1, hole_mse, weigh
 from inpaintlab.recipes import require_flag, require_one_of
-from inpaintlab.schedule import Phase, Schedule
 from inpaintlab.shapes import Images, Planes
 
 

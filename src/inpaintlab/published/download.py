@@ -20,18 +20,26 @@ from inpaintlab.published.catalogue import File, Published
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as broken."""
 
+
 PAUSES = (1.0, 3.0, 9.0)
 """Seconds to wait before each new try after a broken connection; one try more than there are pauses."""
 
+
 _CHUNK = 1 << 18
+
+
 # What the network does; a full disk or a folder without rights is another OSError, which no new try mends.
 _NETWORK = (URLError, ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError)
+
+
 # Of those, what may be better a second later, and the answers of a server that say so.
 _PASSING = (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLEOFError)
+
+
 _PASSING_CODES = {408, 416, 429, 500, 502, 503, 504}
 
 
-def folder() -> Path:
+def weights_folder() -> Path:
     """The folder of all published weights: ``INPAINTLAB_WEIGHTS``, else ``inpaintlab/weights`` in the user's cache.
 
     The cache is ``XDG_CACHE_HOME``, else ``~/.cache``. The path is absolute; the folder need not exist.
@@ -48,7 +56,7 @@ def local_files(entry: Published) -> list[Path]:
     Raises:
         ValueError: a file of that name is there, but it is not the published one.
     """
-    place = folder() / entry.name
+    place = weights_folder() / entry.name
     return [place / file.name for file in entry.files if _is_there(place / file.name, file)]
 
 
@@ -66,7 +74,7 @@ def fetch(entry: Published, console: Console | None = None) -> list[Path]:
         OSError: the folder cannot be written.
     """
     console = console or Console(stderr=True)
-    place = folder() / entry.name
+    place = weights_folder() / entry.name
     absent = [file for file in entry.files if not _is_there(place / file.name, file)]
     if by_hand := [file.name for file in absent if file.url is None]:
         raise ValueError(

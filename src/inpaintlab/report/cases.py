@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, zip_longest
 
+from inpaintlab.comparison import Table, competes, marked
+from inpaintlab.evaluation import Result
 from inpaintlab.report.numbers import Numbers
 from inpaintlab.report.pictures import (
     BYTES_PER_PIXEL,
@@ -17,12 +19,13 @@ from inpaintlab.report.pictures import (
     rim,
 )
 from inpaintlab.report.pictures import read as read_picture
-from inpaintlab.report.table import Table, marked
-from inpaintlab.results import Result
-from inpaintlab.statistics import competes
 
 GALLERY = 6  # images that a gallery shows at a time
+
+
 PICTURE_BYTES = 5_000_000  # of all pictures together; base64 adds a third, and the page stays below 8 MB
+
+
 LEAST_BYTES = 2_500  # of one picture: where more are asked for than the budget gives that much, the page grows
 
 

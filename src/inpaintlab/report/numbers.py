@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from inpaintlab.report.table import HEADLINE, Table, marked
-from inpaintlab.results import picture_name
+from inpaintlab.comparison import HEADLINE, Table, marked
+from inpaintlab.testsets import picture_name
 
 _DIGITS = 6
 

@@ -12,13 +12,24 @@ from jaxtyping import Float
 from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
-from inpaintlab.results import Result, picture_name
+from inpaintlab.evaluation import Result
+from inpaintlab.testsets import picture_name
 
 HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that photographs hardly contain
+
+
 LARGEST_SIDE = 256  # pixels; larger pictures are shown reduced
+
+
 _SIDES = (256, 192, 160, 128, 96, 64, 48)
+
+
 _QUALITIES = (90, 80, 65, 50, 30)
+
+
 BYTES_PER_PIXEL = 0.12  # of a photograph as WebP at a middling quality: where the search for a size begins
+
+
 _RIM_SIDE = 128
 
 
@@ -38,7 +49,7 @@ def originals(folder: Path, names: list[str], root: str | None) -> dict[str, Ori
     Raises ValueError or OSError when the manifest or a photograph cannot be read on this machine.
     """
     # Imported here: a report without pictures needs no data code.
-    from inpaintlab.testset import Manifest, ManifestDataset
+    from inpaintlab.testsets import Manifest, ManifestDataset
 
     manifest = Manifest.load(folder / "manifest.json")
     try:

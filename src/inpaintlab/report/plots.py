@@ -12,15 +12,20 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from inpaintlab.report.table import Table
-from inpaintlab.results import ALL, FIXED, Result
+from inpaintlab.comparison import Table
+from inpaintlab.evaluation import ALL, FIXED, Result
 
 # Okabe and Ito's palette for colour-blind readers, without its yellow and black, which vanish on one of the two pages.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C8C8C")
+
+
 # Each further round through the palette has its own dashes: on, off, in multiples of the line's width.
 DASHES: tuple[tuple[float, ...], ...] = ((), (4.0, 2.0), (1.0, 1.5), (5.0, 1.5, 1.0, 1.5))
 
+
 _INK = "#010203"  # stands for the page's text colour until the SVG is written
+
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,

@@ -10,9 +10,9 @@ import wandb
 from hydra.utils import instantiate
 from rich.console import Console
 
-from inpaintlab.report.table import Table
-from inpaintlab.results import Result
-from inpaintlab.wandb_tracker import WandbTracker
+from inpaintlab.comparison import Table
+from inpaintlab.evaluation import Result
+from inpaintlab.tracking import WandbTracker
 
 Builder = Callable[..., WandbTracker]
 

@@ -1,0 +1,126 @@
+"""What the methods of a comparison cost, beside their scores: terminal, Markdown, LaTeX, CSV."""
+
+import polars as pl
+from rich.box import SIMPLE_HEAD
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from inpaintlab.comparison.formats import grid
+from inpaintlab.comparison.latex import escaped
+from inpaintlab.comparison.methods import DISTURBED, cost_columns, disturbed, images_seen
+from inpaintlab.comparison.table import marked
+from inpaintlab.evaluation import Result
+
+TITLE = "What completing one image costs"
+
+
+_CSV = {
+    "label": pl.String(),
+    "parameters": pl.Int64(),
+    "gmac": pl.Float64(),
+    "milliseconds": pl.Float64(),
+    "peak_memory_bytes": pl.Int64(),
+    "images_seen": pl.Int64(),
+    "batch_size": pl.Int64(),
+    "size": pl.Int64(),
+    "rounds": pl.Int64(),
+    "load_of_others": pl.Float64(),
+    "cores": pl.Int64(),
+    "machine": pl.String(),
+}
+
+
+def rows(results: list[Result]) -> list[list[str]]:
+    """A heading and a row a method, as text; empty where no result tells its cost."""
+    columns = cost_columns(results)
+    if not columns:
+        return []
+    head = ["method", *(column.heading for column in columns)]
+    return [head, *([marked(result), *(c.texts[i] for c in columns)] for i, result in enumerate(results))]
+
+
+def costs_notes(results: list[Result]) -> list[str]:
+    """What the numbers mean and how they were measured, which may differ between results."""
+    if not rows(results):
+        return []
+    told = [
+        "Parameters are those that take part in a completion; GMAC are 1e9 multiply-accumulates of convolutions and "
+        "matrix products; ms is the time of an image, the least of several rounds; peak memory is that of a batch "
+        "beyond the model itself.",
+        *_medians(results),
+        *_disturbed(results),
+    ]
+    measured: dict[str, list[str]] = {}
+    for result in results:
+        if result.cost:
+            number, size = result.cost["batch_size"], result.cost["size"]
+            how = f"{number} image{'s' if number > 1 else ''} of {size} pixels at a time on {result.machine}"
+            measured.setdefault(how, []).append(result.label)
+    if len(measured) == 1:
+        return [*told, f"Measured with {next(iter(measured))}."]
+    differing = "; ".join(f"{', '.join(labels)}: {how}" for how, labels in measured.items())
+    return [*told, f"Times and memory were measured differently, so compare them with care ({differing})."]
+
+
+def _medians(results: list[Result]) -> list[str]:
+    """Whose times are medians, as they were before results told their rounds."""
+    labels = ", ".join(result.label for result in results if result.cost and "rounds" not in result.cost)
+    return [f"The ms of {labels} are medians, from an earlier version."] if labels else []
+
+
+def _disturbed(results: list[Result]) -> list[str]:
+    """How busy others kept the machine, where a time has the mark of it."""
+    loads = [f"{r.label}: {r.cost['load_of_others']:.1f} of {r.cost['cores']}" for r in results if disturbed(r)]
+    if not loads:
+        return []
+    told = f"Measured while other processes kept cores busy ({'; '.join(loads)})"
+    return [f"{DISTURBED} {told}, so the method may take less time on a quiet machine."]
+
+
+def costs_tables(results: list[Result]) -> list[RichTable]:
+    """One table for the terminal, or none where no result tells its cost."""
+    if not (lines := rows(results)):
+        return []
+    view = RichTable(title=Text(TITLE), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    view.add_column("method", overflow="fold")
+    for heading in lines[0][1:]:
+        view.add_column(heading.replace(", ", "\n"), justify="right", no_wrap=True)
+    for line in lines[1:]:
+        view.add_row(*(Text(cell) for cell in line))
+    return [view]
+
+
+def costs_markdown(results: list[Result]) -> str:
+    """A section of a Markdown page, or nothing."""
+    if not (lines := rows(results)):
+        return ""
+    told = [f"- {note}" for note in costs_notes(results)]
+    return "\n".join(["", f"## {TITLE}", "", *grid(lines), "", *told]) + "\n"
+
+
+def costs_latex(results: list[Result]) -> str:
+    """A `table` environment of booktabs rules, or nothing."""
+    if not (lines := rows(results)):
+        return ""
+    head, *body = [" & ".join(map(escaped, line)) + r" \\" for line in lines]
+    caption = " ".join(map(escaped, [f"{TITLE}.", *costs_notes(results)]))
+    columns = "l" + "r" * (len(lines[0]) - 1)
+    begin = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{columns}}}"]
+    end = [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(["", *begin, r"\toprule", head, r"\midrule", *body, *end]) + "\n"
+
+
+def costs_csv(results: list[Result]) -> str:
+    """A row a method with the numbers as they were measured; empty cells for what is not known."""
+    columns = ("parameters", "gmac", "milliseconds", "peak_memory_bytes")
+    table = [
+        (
+            result.label,
+            *(result.cost.get(column) for column in columns),
+            images_seen(result),
+            *(result.cost.get(column) for column in ("batch_size", "size", "rounds", "load_of_others", "cores")),
+            result.machine,
+        )
+        for result in results
+    ]
+    return pl.DataFrame(table, schema=_CSV, orient="row").write_csv()

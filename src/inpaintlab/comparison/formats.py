@@ -1,0 +1,166 @@
+"""The table of a comparison as terminal text, Markdown and CSV."""
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+from rich.box import SIMPLE_HEAD
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from inpaintlab.comparison.papers import MARK
+from inpaintlab.comparison.statistics import Key, paired_test
+from inpaintlab.comparison.table import Table, marked
+from inpaintlab.evaluation import ALL, Result
+
+DIFFERENCE_HEADINGS = ("difference", "95 % interval", "p (Holm)", "images")
+
+
+_CSV = {
+    "label": pl.String(),
+    "bin": pl.String(),
+    "n": pl.Int64(),
+    "metric": pl.String(),
+    "mean": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "reference": pl.String(),
+    "difference": pl.Float64(),
+    "difference_low": pl.Float64(),
+    "difference_high": pl.Float64(),
+    "p": pl.Float64(),
+    "test": pl.String(),
+    "pairs": pl.Int64(),
+    "left_out": pl.Int64(),
+    "source": pl.String(),
+}
+
+
+def terminal_tables(table: Table, metrics: Sequence[str]) -> list[RichTable]:
+    """A table for each of these metrics, readable at 100 columns, and one of the headline metric's differences.
+
+    The best of a column is bold and has a star, for pipes and paper; what is level with the best has a ~.
+    """
+    tables = []
+    signs = {"best": "*", "level": "~", "": " "}
+    for metric in metrics:
+        view = titled(table.title(metric))
+        for bin_name, n in table.bins.items():
+            view.add_column(Text(f"{bin_name}\nn={n}"), justify="right", no_wrap=True)
+        for result in table.results:
+            cells = []
+            for bin_name in table.bins:
+                mark = table.mark(result, metric, bin_name)
+                text = table.cell(result, metric, bin_name) + signs[mark]
+                cells.append(Text(text, style="bold" if mark == "best" else ""))
+            view.add_row(Text(marked(result)), *cells)
+        for method in table.printed(metric):
+            numbers = [table.number(method.means.get((metric, bin_name)), metric) for bin_name in table.bins]
+            view.add_row(Text(marked(method)), *(Text(f"{number} ") for number in numbers), style="dim")
+        tables.append(view)
+    if differences := table.differences(table.headline):
+        view = titled(table.difference_title(table.headline))
+        for heading in DIFFERENCE_HEADINGS:
+            view.add_column(heading, justify="right", no_wrap=True)
+        for result, difference in differences:
+            view.add_row(Text(marked(result)), *table.difference_cells(table.headline, difference))
+        tables.append(view)
+    return tables
+
+
+def titled(title: str) -> RichTable:
+    """An empty table for the terminal, whose first column is the methods'."""
+    view = RichTable(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    view.add_column("method", overflow="fold")
+    return view
+
+
+def table_markdown(table: Table, intervals: bool = True) -> str:
+    """A Markdown table a metric, with its 95 % `intervals` or without, then its differences; notes and definitions."""
+    manifest = table.results[0].manifest
+    lines = ["# Comparison", "", f"{table.bins[ALL]} images of the manifest `{manifest['sha256'][:12]}`.", ""]
+    wraps = {"best": "**", "level": "*", "": ""}
+    for metric in table.metrics:
+        rows = [["method", *(f"{bin_name} (n={n})" for bin_name, n in table.bins.items())]]
+        for result in table.results:
+            cells = []
+            for bin_name in table.bins:
+                wrap = wraps[table.mark(result, metric, bin_name)]
+                ends = table.interval(result, metric, bin_name) if intervals else ""
+                cells.append(f"{wrap}{table.cell(result, metric, bin_name)}{wrap}" + (f" ({ends})" if ends else ""))
+            rows.append([marked(result), *cells])
+        for method in table.printed(metric):
+            numbers = [table.number(method.means.get((metric, bin_name)), metric) for bin_name in table.bins]
+            rows.append([marked(method), *numbers])
+        lines += [f"## {_escaped(table.title(metric))}", "", *grid(rows), ""]
+        if differences := table.differences(metric):
+            rows = [[table.difference_title(metric), *DIFFERENCE_HEADINGS]]
+            rows += [
+                [marked(result), *table.difference_cells(metric, difference)] for result, difference in differences
+            ]
+            lines += [*grid(rows), ""]
+    lines += [f"- {_escaped(note)}" for note in [table.caption("Bold", "Italic"), *table.notes(), *table.left_out()]]
+    for name, meaning in table.metrics.items():
+        backend = "" if meaning.backend == "inpaintlab" else f"; computed by {meaning.backend}"
+        lines.append(f"- `{name}`: {_escaped(meaning.definition + backend)}")
+    lines += [f"- {_escaped(line)}" for line in _versions(table.results)]
+    return "\n".join(lines) + "\n"
+
+
+def _versions(results: list[Result]) -> list[str]:
+    """Which versions of what computed the numbers: a line for all methods that have the same."""
+    sharing: dict[str, list[str]] = {}
+    for result in results:
+        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+        sharing.setdefault(versions, []).append(result.label)
+    if len(sharing) == 1:
+        return [f"Evaluated with {versions}." for versions in sharing]
+    return [f"{', '.join(labels)}: evaluated with {versions}." for versions, labels in sharing.items()]
+
+
+def grid(rows: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table; the first row and the first column are text, the rest are Markdown already."""
+    head, *body = [[_escaped(first), *rest] for first, *rest in rows]
+    lines = [f"| {' | '.join([head[0], *map(_escaped, head[1:])])} |", "|---|" + "---:|" * (len(head) - 1)]
+    return lines + [f"| {' | '.join(row)} |" for row in body]
+
+
+def table_csv(table: Table) -> str:
+    """Long form, a row a method, metric and bin: the mean in full precision, the rest to 9 digits; empty for none.
+
+    `n` counts the images in the bin; `difference` is the mean of the method minus `reference` over `pairs` images, `p`
+    is that of `test` (see `statistics.paired_test`) and corrected. `source` is empty for what was measured here, and
+    says where a published number stands.
+    """
+    rows: list[tuple[str | float | int | None, ...]] = []
+    for result in table.results:
+        for metric in table.metrics:
+            for bin_name, n in table.bins.items():
+                key = (metric, bin_name, result.label)
+                mean, estimate = table.mean(result, metric, bin_name), table.statistics.estimates.get(key)
+                ends = (None, None) if estimate is None else (_rounded(estimate.low), _rounded(estimate.high))
+                rows.append((result.label, bin_name, n, metric, mean, *ends, *_difference(table, key), None))
+    for method in table.published:
+        for (metric, bin_name), mean in method.means.items():
+            if metric in table.metrics and bin_name in table.bins:
+                empty = (None,) * (len(_CSV) - 6)
+                rows.append((method.label, bin_name, None, metric, mean, *empty, f"{MARK}: {method.source}"))
+    return pl.DataFrame(rows, schema=_CSV, orient="row").write_csv()
+
+
+def _difference(table: Table, key: Key) -> tuple[str | float | int | None, ...]:
+    found = table.statistics.from_reference.get(key)
+    if found is None:
+        return (None,) * 8
+    numbers = [_rounded(number) for number in (found.mean, found.low, found.high, found.p)]
+    return (found.reference, *numbers, paired_test(table.metrics[key[0]]), found.pairs, found.left_out)
+
+
+def _rounded(number: float | None) -> float | None:
+    """To 9 digits: the last ones of a sum of products differ between processors."""
+    return None if number is None else float(f"{number:.9g}")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is, in one line."""
+    return re.sub(r"([\\|`*<\[\]])", r"\\\1", " ".join(text.split()))

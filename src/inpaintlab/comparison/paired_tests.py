@@ -1,0 +1,134 @@
+"""Tests of the difference between two methods that filled the same holes, one for each kind of metric.
+
+Pairing removes how hard each photograph is. All are two-sided; the unit is the photograph.
+
+- Means over images: Wilcoxon's signed-rank test, whose ranks bear the long tails that differences of PSNR have.
+- Ratios of sums (micro-averages), which no image has a value of: a permutation test. If the methods are equally good,
+  it is chance which of the two completions of a photograph is whose, so they are swapped on random photographs; p is
+  the share of the swaps that part the two ratios at least as far as they are parted. It assumes no distribution, and
+  like the signed-rank test it is never significant on a handful of photographs.
+- Numbers of whole sets (FID): a t test of the difference by its standard deviation over resampled photographs, since
+  such numbers cost too much to be computed for thousands of swaps.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import t as student
+from scipy.stats import wilcoxon
+
+from inpaintlab.comparison.bootstrap import Ends, Numbering, Quantity, by_photograph, harmonic
+from inpaintlab.evaluation import block_sizes, frozen_random
+
+_SWAPS = 2**16  # random ones; up to 16 photographs have no more, and every one is tried
+
+
+_TIE = 1e-9  # equal differences are not always equal after rounding
+
+
+def signed_rank(differences: Float[np.ndarray, " photographs"]) -> float:
+    """P value of Wilcoxon's signed-rank test, in the direction of the mean difference.
+
+    It is twice the one-sided p, so where the ranks point the other way than the mean there is no lead (1.0), and where
+    they agree it is the usual two-sided p. Differences of 0 are dropped; where all are 0 there is no lead either. Exact
+    for few photographs, by the normal distribution for more than 50 (SciPy's choice).
+    """
+    mean = math.fsum(differences)
+    if mean == 0:
+        return 1.0
+    one_sided = wilcoxon(differences, alternative="greater" if mean > 0 else "less").pvalue
+    return min(1.0, 2 * float(one_sided))
+
+
+def swapping(pairs: Sequence[tuple[Quantity, Quantity]], photographs: Numbering, seed: str) -> list[float]:
+    """P value of each pair's permutation test: the two methods are swapped on whole photographs.
+
+    Exact for up to 16 photographs. For more, 65 535 swaps follow from `seed` and the number of photographs, the same
+    for every pair, and the observed order counts as one more: p is never below 1 / 65 536. A swap that leaves a ratio
+    undefined counts as one that parts the two as far.
+    """
+    if not pairs:
+        return []
+    rows = [
+        (row + other, row - other)
+        for one, two in pairs
+        for ratio, other_ratio in zip(one, two, strict=True)
+        for row, other in zip(ratio, other_ratio, strict=True)
+    ]
+    halves, place = by_photograph([difference / 2 for _, difference in rows], photographs)
+    middles = [float(both.sum()) / 2 for both, _ in rows]
+    n = halves.shape[1]
+    as_far = np.zeros(len(pairs))
+    observed = _apart(pairs, middles, place, halves.sum(axis=1, keepdims=True))
+    for signs in _signs(n, seed):
+        apart = _apart(pairs, middles, place, halves @ signs.T)
+        as_far += [np.count_nonzero(~(a < o * (1 - _TIE))) for a, o in zip(apart, observed, strict=True)]
+    every = 2**n <= _SWAPS
+    return [float(count / 2**n if every else (count + 1) / _SWAPS) for count in as_far]
+
+
+def resampled(difference: float, replicates: Float[np.ndarray, " draws"]) -> tuple[Ends, float]:
+    """95 % interval and p value of a difference between numbers of whole sets, from at least 2 replicates of it.
+
+    Student's t with one degree of freedom less than replicates, which allows for how badly a few of them tell their
+    standard deviation. Replicates that do not vary tell nothing: p is 1.
+    """
+    half = half_width(replicates)
+    if half == 0:
+        return (difference, difference), 1.0
+    error = float(replicates.std(ddof=1))
+    return (difference - half, difference + half), float(2 * student.sf(abs(difference) / error, len(replicates) - 1))
+
+
+def half_width(replicates: Float[np.ndarray, " draws"]) -> float:
+    """Half of the 95 % interval of a number whose values on resampled photographs are `replicates` (at least 2).
+
+    Only their spread is used: photographs that are drawn twice raise a FID, so all of them lie too high.
+    """
+    return float(student.ppf(0.975, len(replicates) - 1) * replicates.std(ddof=1))
+
+
+def holm(p_values: Sequence[float], family: int) -> list[float]:
+    """P values corrected for `family` comparisons by Holm's step-down procedure, in the given order.
+
+    `family` may exceed their number: those that are not given then count as if their p values were larger, which
+    never makes a corrected value smaller than Holm's procedure over all of them would.
+    """
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (family - rank) * p_values[i]))
+        corrected[i] = largest
+    return corrected
+
+
+def _apart(
+    pairs: Sequence[tuple[Quantity, Quantity]],
+    middles: list[float],
+    place: list[int],
+    moved: Float[np.ndarray, "columns swaps"],
+) -> list[Float[np.ndarray, " swaps"]]:
+    """How far each pair's quantities are apart, where the sums lie `moved` above and below the pair's middles."""
+    sums = ((middle + moved[i], middle - moved[i]) for middle, i in zip(middles, place, strict=True))
+    found = []
+    for ratios, _ in pairs:
+        sides = [(next(sums), next(sums)) for _ in ratios]
+        one, two = (harmonic([(above[side], below[side]) for above, below in sides]) for side in (0, 1))
+        found.append(abs(one - two))
+    return found
+
+
+def _signs(photographs: int, seed: str) -> Iterator[Float[np.ndarray, "swaps photographs"]]:
+    """Blocks of swaps: -1 where the two methods change places, 1 where they stay."""
+    of_byte = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+    if 2**photographs <= _SWAPS:
+        numbers = np.arange(2**photographs, dtype="<u2")
+        yield of_byte[numbers.view(np.uint8)].reshape(-1, 16)[:, :photographs]
+        return
+    random = frozen_random(f"swap/{seed}")
+    width = -(-photographs // 8)
+    for swaps in block_sizes(_SWAPS - 1, photographs):
+        drawn = np.frombuffer(random.bytes(swaps * width), dtype=np.uint8)
+        yield of_byte[drawn].reshape(swaps, -1)[:, :photographs]

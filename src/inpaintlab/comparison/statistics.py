@@ -1,0 +1,255 @@
+"""Statistics of a comparison: how sure each number is, and which leads between methods stand.
+
+The unit is the photograph. A test set puts the same photographs into every mask bin, so over all bins a photograph
+counts several times with different holes; these values resemble each other and are drawn, and tested, together.
+
+A metric is one of three kinds (see `results.Metric`): the mean of its images' values, a ratio of sums over the images,
+or a number of the whole set. `bootstrap` tells how the first two get their intervals, `paired_tests` how leads are
+tested. The p values of a metric are corrected by Holm's procedure over all bins and methods: over what one table shows.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from inpaintlab.comparison.bootstrap import Draws, Numbering, Quantity, Row, bootstrap, ends, mean_of
+from inpaintlab.comparison.paired_tests import half_width, holm, resampled, signed_rank, swapping
+from inpaintlab.evaluation import ALL, Result
+from inpaintlab.metrics import Meaning
+
+SIGNIFICANT = 0.05
+
+
+Key = tuple[str, str, str]
+"""Metric, mask bin, label."""
+
+
+Pair = tuple[Key, str]
+"""A method's number, and the label of the method that it is compared with."""
+
+
+Scored = dict[Key, Result]
+"""The methods that have a number of a metric in a bin."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number that `images` images decide, with its interval: None where photographs or replicates are too few."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    images: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A method's number minus that of `reference` on the same images, with its interval.
+
+    `p` is two-sided and corrected; a test that points the other way than `mean` gives 1. Of the images, `pairs`
+    count and `left_out` do not, because a value of either method is infinite or undefined there.
+    """
+
+    reference: str
+    mean: float
+    low: float | None
+    high: float | None
+    p: float
+    pairs: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What `analyse` finds.
+
+    A method has no estimate where it has no finite number, and no difference where it has no image with a value in
+    common with the other method, or, of a metric of whole sets, no replicates.
+
+    `best` is the label of the best number of a metric and bin among the methods that compete; `from_best` are the
+    differences from it, `from_reference` those from the reference that was asked for (from the best, where none was).
+    """
+
+    estimates: dict[Key, Estimate]
+    best: dict[tuple[str, str], str]
+    from_best: dict[Key, Difference]
+    from_reference: dict[Key, Difference]
+
+
+def competes(result: Result) -> bool:
+    """Whether a method can be the best: an oracle sees something of the hidden part, an untrained one is a floor."""
+    return result.trained and not result.oracle
+
+
+def paired_test(metric: Meaning) -> Literal["signed rank", "swap", "resampling"]:
+    """The name of the test that a metric's differences undergo (see `paired_tests`)."""
+    if metric.of_set:
+        return "resampling"
+    return "swap" if metric.pooled else "signed rank"
+
+
+def analyse(
+    results: list[Result], metrics: dict[str, Meaning], bins: Sequence[str], reference: str | None = None
+) -> Statistics:
+    """Intervals, paired differences and corrected p values of results on the same images and holes.
+
+    Which method is best is seen from the same data, so the differences from it are corrected for all pairs of methods;
+    a `reference` (a label) was named beforehand and is compared with each other method once. The draws follow from the
+    manifest's hash and the bin's name alone: the same for every method and metric, on every machine.
+    """
+    estimates: dict[Key, Estimate] = {}
+    best: dict[tuple[str, str], str] = {}
+    differences: dict[Pair, Difference] = {}
+    for bin_name in bins:
+        best |= _best(results, metrics, bin_name)
+        seed = f"{results[0].manifest['sha256']}/{bin_name}"
+        of_images = _scored(results, [name for name, metric in metrics.items() if not metric.of_set], bin_name)
+        of_sets = _scored(results, [name for name, metric in metrics.items() if metric.of_set], bin_name)
+        for found, apart in (
+            _of_images(of_images, _pairs(of_images, best, reference), metrics, seed),
+            _of_sets(of_sets, _pairs(of_sets, best, reference)),
+        ):
+            estimates |= found
+            differences |= apart
+    methods = Counter((metric, bin_name) for metric, bin_name, _ in estimates)
+    all_pairs = {m: sum(math.comb(n, 2) for (metric, _), n in methods.items() if metric == m) for m in metrics}
+    from_best = {key: d for (key, rival), d in differences.items() if rival == best.get(key[:2])}
+    from_best = _corrected(from_best, all_pairs)
+    if reference is None:
+        return Statistics(estimates, best, from_best, from_best)
+    from_reference = {key: d for (key, rival), d in differences.items() if rival == reference}
+    named = Counter(key[0] for key in from_reference)
+    return Statistics(estimates, best, from_best, _corrected(from_reference, named))
+
+
+Found = tuple[dict[Key, Estimate], dict[Pair, Difference]]
+"""The estimates and the differences, whose p values are not corrected yet."""
+
+
+def _of_images(scored: Scored, pairs: list[Pair], metrics: dict[str, Meaning], seed: str) -> Found:
+    """What images decide in one bin: means and ratios of sums, all from the same draws."""
+    if not scored:
+        return {}, {}
+    images = {result.label: _images(result, key[1]) for key, result in scored.items()}
+    photographs = _photographs(next(iter(images.values())))
+    rows = {key: _finite(images[key[2]][key[0]]) for key in scored if not metrics[key[0]].pooled}
+    ratios = {key: _ratios(images[key[2]], metrics[key[0]]) for key in scored if metrics[key[0]].pooled}
+    apart = {pair: rows[pair[0]] - rows[_rival(pair)] for pair in pairs if pair[0] in rows}
+    apart = {pair: row for pair, row in apart.items() if _count(row)}
+    drawn = iter(bootstrap([*map(mean_of, [*rows.values(), *apart.values()]), *ratios.values()], photographs, seed))
+    draws = {key: next(drawn) for key in rows}
+    differences = {pair: _difference(pair[1], row, next(drawn), photographs) for pair, row in apart.items()}
+    draws |= {key: next(drawn) for key in ratios}
+    estimates = {
+        key: Estimate(result.means[key[1]][key[0]], *ends(draws[key]), _count(rows.get(key, photographs)))
+        for key, result in scored.items()
+    }
+    of_ratios = [pair for pair in pairs if pair[0] in ratios]
+    p_values = swapping([(ratios[pair[0]], ratios[_rival(pair)]) for pair in of_ratios], photographs, seed)
+    for pair, p in zip(of_ratios, p_values, strict=True):
+        key, other = pair[0], _rival(pair)
+        mean, interval = estimates[key].mean - estimates[other].mean, ends(draws[key] - draws[other])
+        differences[pair] = Difference(pair[1], mean, *interval, p=p, pairs=len(photographs), left_out=0)
+    return estimates, differences
+
+
+def _of_sets(scored: Scored, pairs: list[Pair]) -> Found:
+    """Numbers of whole sets in one bin, from the replicates that `evaluate` wrote."""
+    replicates = {key: np.array(result.replicates.get(key[0], {}).get(key[1], [])) for key, result in scored.items()}
+    estimates = {}
+    for key, result in scored.items():
+        mean, images = result.means[key[1]][key[0]], result.means[key[1]]["n"]
+        half = half_width(replicates[key]) if len(replicates[key]) >= 2 else None
+        # None of these metrics estimates anything below 0, though an unbiased estimate, as KID's, may itself lie there.
+        low, high = (None, None) if half is None else (max(mean - half, min(mean, 0.0)), mean + half)
+        estimates[key] = Estimate(mean, low, high, images)
+    differences = {}
+    for key, label in pairs:
+        ours, theirs = replicates[key], replicates[_rival((key, label))]
+        common = min(len(ours), len(theirs))  # the first draws are the same, however many each evaluation made
+        if common >= 2:
+            mean = estimates[key].mean - estimates[_rival((key, label))].mean
+            interval, p = resampled(mean, ours[:common] - theirs[:common])
+            differences[key, label] = Difference(label, mean, *interval, p=p, pairs=estimates[key].images, left_out=0)
+    return estimates, differences
+
+
+def _scored(results: list[Result], metrics: list[str], bin_name: str) -> Scored:
+    return {
+        (metric, bin_name, result.label): result
+        for metric in metrics
+        for result in results
+        if result.means[bin_name].get(metric) is not None
+    }
+
+
+def _pairs(scored: Scored, best: dict[tuple[str, str], str], reference: str | None) -> list[Pair]:
+    """Each method with the best and with the reference, where both have a number."""
+    pairs = []
+    for key in scored:
+        for rival in dict.fromkeys((best.get(key[:2]), reference)):
+            if rival is not None and rival != key[2] and _rival((key, rival)) in scored:
+                pairs.append((key, rival))
+    return pairs
+
+
+def _rival(pair: Pair) -> Key:
+    (metric, bin_name, _), label = pair
+    return metric, bin_name, label
+
+
+def _best(results: list[Result], metrics: dict[str, Meaning], bin_name: str) -> dict[tuple[str, str], str]:
+    best = {}
+    for metric, meaning in metrics.items():
+        means = {r.label: mean for r in results if competes(r) and (mean := r.means[bin_name].get(metric)) is not None}
+        if means:
+            best[metric, bin_name] = (max if meaning.higher_is_better else min)(means, key=means.__getitem__)
+    return best
+
+
+def _images(result: Result, bin_name: str) -> pl.DataFrame:
+    images = result.per_image if bin_name == ALL else result.per_image.filter(pl.col("bin") == bin_name)
+    return images.sort("name")
+
+
+def _photographs(images: pl.DataFrame) -> Numbering:
+    """Numbers the photograph of each image: those of several bins, or with several holes in one, share it."""
+    return np.unique(images["image"].to_numpy(), return_inverse=True)[1].ravel()
+
+
+def _finite(values: pl.Series) -> Row:
+    """The values behind a mean, NaN where one is left out."""
+    row = values.cast(pl.Float64).fill_null(math.nan).to_numpy()
+    return np.where(np.isfinite(row), row, math.nan)
+
+
+def _ratios(images: pl.DataFrame, metric: Meaning) -> Quantity:
+    """The columns whose sums make the metric; without a missing value, or the metric would have no number."""
+    return tuple((_finite(images[above]), _finite(images[below])) for above, below in metric.pooled)
+
+
+def _difference(reference: str, row: Row, draws: Draws, photographs: Numbering) -> Difference:
+    """The difference of two means from the differences on their common images; its p value is not corrected yet."""
+    known = np.isfinite(row)
+    sums, counts = np.bincount(photographs[known], row[known]), np.bincount(photographs[known])
+    p = signed_rank(sums[counts > 0] / counts[counts > 0])
+    mean = math.fsum(row[known]) / _count(row)
+    return Difference(reference, mean, *ends(draws), p=p, pairs=_count(row), left_out=len(row) - _count(row))
+
+
+def _corrected(differences: dict[Key, Difference], families: dict[str, int]) -> dict[Key, Difference]:
+    corrected = {}
+    for metric, family in families.items():
+        keys = [key for key in differences if key[0] == metric]
+        for key, p in zip(keys, holm([differences[key].p for key in keys], family), strict=True):
+            corrected[key] = replace(differences[key], p=p)
+    return corrected
+
+
+def _count(row: Row | Numbering) -> int:
+    return int(np.isfinite(row).sum())

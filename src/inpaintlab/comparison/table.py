@@ -1,0 +1,236 @@
+"""The table of a comparison: methods in rows, metric by mask bin in columns, and what may be said of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from inpaintlab.comparison.papers import MARK, PaperMethod
+from inpaintlab.comparison.statistics import SIGNIFICANT, Difference, Statistics, analyse, competes, paired_test
+from inpaintlab.evaluation import ALL, Result, bin_order
+from inpaintlab.metrics import Meaning
+
+HEADLINE = "psnr_rgb"  # orders the rows and picks the worst and best pictures
+
+
+NO_MEAN = "–"  # noqa: RUF001  (an en dash is meant)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Means of every method, metric and mask bin, and what statistics say of them.
+
+    `results` stand in the order of the rows, `bins` maps each column to its number of images, with "all" last.
+    `reference` is the label that differences are taken from (None: the best of each column), `published` are rows of
+    papers' numbers below the measured ones.
+    """
+
+    results: list[Result]
+    bins: dict[str, int]
+    metrics: dict[str, Meaning]
+    statistics: Statistics
+    reference: str | None
+    published: list[PaperMethod]
+
+    @property
+    def headline(self) -> str:
+        """The metric that decides which method leads: `psnr_rgb`, or the first metric where that is missing."""
+        return HEADLINE if HEADLINE in self.metrics else next(iter(self.metrics))
+
+    def mean(self, result: Result, metric: str, bin_name: str) -> float | None:
+        """Mean over the images of a bin; None where the method has no such number."""
+        return result.means[bin_name].get(metric)
+
+    def decimals(self, metric: str) -> int:
+        """Digits after the point: 2 for decibels, per cent and numbers of 10 and more, 4 for the rest."""
+        means = [self.mean(result, metric, bin_name) for result in self.results for bin_name in self.bins]
+        largest = max((abs(mean) for mean in means if mean is not None), default=0.0)
+        return 2 if self.metrics[metric].unit in ("dB", "%") or largest >= 10 else 4
+
+    def cell(self, result: Result, metric: str, bin_name: str) -> str:
+        """The mean as the tables print it."""
+        return self.number(self.mean(result, metric, bin_name), metric)
+
+    def number(self, value: float | None, metric: str) -> str:
+        """A value of this metric with the table's digits."""
+        return NO_MEAN if value is None else f"{value:.{self.decimals(metric)}f}"
+
+    def interval(self, result: Result, metric: str, bin_name: str) -> str:
+        """The mean's 95 % interval, as in "19.21 to 20.40"; empty where there is none."""
+        estimate = self.statistics.estimates.get((metric, bin_name, result.label))
+        if estimate is None or estimate.low is None:
+            return ""
+        return f"{self.number(estimate.low, metric)} to {self.number(estimate.high, metric)}"
+
+    def mark(self, result: Result, metric: str, bin_name: str) -> Literal["best", "level", ""]:
+        """Whether a mean is the "best" of its column, "level" with the best, or neither (see `caption`)."""
+        if not competes(result) or self.mean(result, metric, bin_name) is None:
+            return ""
+        best = self.statistics.best[metric, bin_name]
+        if result.label != best:
+            return "level" if self._level(result, metric, bin_name) else ""
+        rivals = [rival for rival in self.results if competes(rival) and rival is not result]
+        return "level" if any(self._level(rival, metric, bin_name) for rival in rivals) else "best"
+
+    def _level(self, result: Result, metric: str, bin_name: str) -> bool:
+        """Whether a competitor that is not the best cannot be told from it."""
+        if self.mean(result, metric, bin_name) is None:
+            return False
+        best = next(other for other in self.results if other.label == self.statistics.best[metric, bin_name])
+        difference = self.statistics.from_best.get((metric, bin_name, result.label))
+        if difference is None or difference.p >= SIGNIFICANT:
+            return True
+        # On the pairs alone the order can differ from that of the means, which leave out other images.
+        worse = (difference.mean < 0) == self.metrics[metric].higher_is_better
+        return not worse or self.cell(result, metric, bin_name) == self.cell(best, metric, bin_name)
+
+    def caption(self, best: str, level: str) -> str:
+        """What the marks mean; `best` and `level` say how they look."""
+        return (
+            f"{best}: the best mean of its column, where its lead over every other method that counts stands. {level}: "
+            "otherwise the best, and all that cannot be told from it. A lead stands where the printed means differ and "
+            f"the metric's paired test over photographs gives p < {SIGNIFICANT}, Holm-corrected over all bins and "
+            "pairs of methods of the metric."
+        )
+
+    def differences(self, metric: str) -> list[tuple[Result, Difference]]:
+        """Each method's difference from the reference over all images."""
+        found = [(result, self.statistics.from_reference.get((metric, ALL, result.label))) for result in self.results]
+        return [(result, difference) for result, difference in found if difference is not None]
+
+    def difference_title(self, metric: str) -> str:
+        """The heading of the paired differences of a metric."""
+        unit = self.metrics[metric].unit
+        return f"{metric}{f' ({unit})' if unit else ''} minus that of {self.reference or 'the best'}, all images"
+
+    def difference_cells(self, metric: str, difference: Difference) -> list[str]:
+        """A difference as tables print it: mean, interval, corrected p value, images that count."""
+        digits = self.decimals(metric)
+        low, high = difference.low, difference.high
+        ends = NO_MEAN if low is None or high is None else f"{low:+.{digits}f} to {high:+.{digits}f}"
+        p = "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
+        return [f"{difference.mean:+.{digits}f}", ends, p, str(difference.pairs)]
+
+    def printed(self, metric: str) -> list[PaperMethod]:
+        """The published methods that have numbers of this metric in bins of this table."""
+        return [
+            method for method in self.published if any((metric, bin_name) in method.means for bin_name in self.bins)
+        ]
+
+    def leader(self) -> Result:
+        """The overall best method that competes, by the headline metric; failing that, the first row."""
+        best = self.statistics.best.get((self.headline, ALL))
+        return next((result for result in self.results if result.label == best), self.results[0])
+
+    def title(self, metric: str) -> str:
+        """A metric with its unit and direction, as headings show it."""
+        meaning = self.metrics[metric]
+        unit = f" ({meaning.unit})" if meaning.unit else ""
+        return f"{metric}{unit}, {'higher' if meaning.higher_is_better else 'lower'} is better"
+
+    def notes(self) -> list[str]:
+        """The sentences under the tables: of the statistics, and those that something in the tables needs."""
+        notes = self._methods_of_statistics()
+        if any(result.oracle for result in self.results):
+            notes.append("† sees something of the hidden part (an oracle): for orientation, never counted as best.")
+        if not all(result.trained for result in self.results):
+            notes.append("“untrained” marks methods whose weights were never trained: a floor, never counted as best.")
+        columns = [(metric, bin_name) for metric in self.metrics for bin_name in self.bins]
+        if any(self.mean(result, *column) is None for result in self.results for column in columns):
+            notes.append(f"{NO_MEAN} means that the metric was not computed, or that its values have no finite mean.")
+        if min(self.bins.values()) < 20:
+            notes.append("Intervals of fewer than about twenty photographs are too narrow; one photograph has none.")
+        for source, doubts in dict.fromkeys((method.source, method.notes) for method in self.published):
+            notes.append(f"“{MARK}”: {source}; for orientation, never marked, never tested. {' '.join(doubts)}".strip())
+        return notes
+
+    def left_out(self, metrics: Iterable[str] | None = None) -> list[str]:
+        """Which images the means of these metrics (None: of all) leave out, and why; what agrees is told once."""
+        metrics = list(self.metrics if metrics is None else metrics)
+        told = []
+        for labels, names, images in self._counted(metrics, "infinite"):
+            of = f"{images} of {self.bins[ALL]} images are reproduced exactly"
+            told.append(f"{labels}: {of}; their infinite {names} is left out of the means and differences.")
+        for labels, names, images in self._counted(metrics, "undefined"):
+            of = f"{images} of {self.bins[ALL]} images have no {names}"
+            told.append(f"{labels}: {of}; they are left out of these means and of their differences.")
+        return told
+
+    def _counted(self, metrics: list[str], why: str) -> list[tuple[str, str, int]]:
+        """Methods, metrics and a number of images."""
+        by_count: dict[tuple[str, int], list[str]] = {}
+        for metric in metrics:
+            for result in self.results:
+                if images := result.means[ALL].get(f"{metric}_{why}"):
+                    by_count.setdefault((metric, images), []).append(result.label)
+        told: dict[tuple[str, int], list[str]] = {}
+        for (metric, images), labels in by_count.items():
+            told.setdefault((", ".join(labels), images), []).append(metric)
+        return [(labels, ", ".join(names), images) for (labels, images), names in told.items()]
+
+    def _methods_of_statistics(self) -> list[str]:
+        """What kind of interval and of test each kind of metric in the table has."""
+        names = {test: self._tested_by(test) for test in ("signed rank", "swap", "resampling")}
+        notes = ["Intervals are 95 % bootstrap intervals over photographs; p is two-sided."]
+        if names["signed rank"]:
+            notes.append(
+                "Differences of means are over the images that both methods have a value of; their p is that of "
+                "Wilcoxon's signed-rank test."
+            )
+        if names["swap"]:
+            notes.append(
+                f"{', '.join(names['swap'])}: ratios of sums over all images. Their p is that of a permutation test: "
+                "the share of the ways to swap the two methods on some of the photographs that part the two ratios at "
+                "least as far."
+            )
+        if names["resampling"] and (draws := self._replicates(names["resampling"])):
+            notes.append(
+                f"{', '.join(names['resampling'])}: numbers of a whole set. Their intervals reach t standard "
+                f"deviations over resampled photographs ({draws} draws; Student's t at "
+                "97.5 %) to either side, cut at 0; their p is that of the t test of the difference in the same draws."
+            )
+        without: dict[str, list[str]] = {}
+        for result in self.results:
+            if untold := [name for name in names["resampling"] if self._lacks_replicates(result, name)]:
+                without.setdefault(", ".join(untold), []).append(result.label)
+        for metrics, labels in without.items():
+            notes.append(f"{', '.join(labels)}: without replicates of {metrics}, so no interval, and no lead stands.")
+        return notes
+
+    def _tested_by(self, test: str) -> list[str]:
+        return [name for name, metric in self.metrics.items() if paired_test(metric) == test]
+
+    def _replicates(self, metrics: list[str]) -> str:
+        numbers = {len(drawn) for r in self.results for m in metrics if (drawn := r.replicates.get(m, {}).get(ALL))}
+        return " or ".join(map(str, sorted(numbers)))
+
+    def _lacks_replicates(self, result: Result, metric: str) -> bool:
+        estimate = self.statistics.estimates.get((metric, ALL, result.label))
+        return estimate is not None and estimate.low is None
+
+
+def tabulate(results: list[Result], reference: str | None = None, published: Sequence[PaperMethod] = ()) -> Table:
+    """Lay out results of one manifest (see `compare.check`), the highest overall `psnr_rgb` first, if there is one.
+
+    `reference` is the label that differences are taken from, the best of each column without one; `published` methods
+    stand below the measured ones, in the tables of the metrics that they share.
+    """
+    metrics = {name: metric for result in results for name, metric in result.metrics.items()}
+    headline_first = sorted(metrics, key=lambda name: name != HEADLINE)
+    bins = {name: results[0].means[name]["n"] for name in sorted(results[0].means, key=bin_order)}
+
+    def overall(result: Result) -> float:
+        mean = result.means[ALL].get(HEADLINE)
+        return float("-inf") if mean is None else mean
+
+    ordered = sorted(results, key=overall, reverse=True)
+    metrics = {name: metrics[name] for name in headline_first}
+    statistics = analyse(ordered, metrics, list(bins), reference)
+    shown = [method for method in published if any(metric in metrics and name in bins for metric, name in method.means)]
+    return Table(ordered, bins, metrics, statistics, reference, shown)
+
+
+def marked(method: Result | PaperMethod) -> str:
+    """The label as tables show it: † for an oracle, "(untrained)" for weights that were never trained."""
+    if isinstance(method, PaperMethod):
+        return f"{method.label}{' †' if method.oracle else ''} ({MARK})"
+    return method.label + (" †" if method.oracle else "") + ("" if method.trained else " (untrained)")

@@ -1,0 +1,173 @@
+"""Pictures on disk: a folder or a list for each split."""
+
+import difflib
+import os
+from pathlib import Path, PurePosixPath
+from typing import final
+
+from PIL import Image
+
+from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
+from inpaintlab.data.sources import ENDINGS, Source, picture_sha256, require_split
+
+
+@final
+class Folder(Source):
+    """Pictures on disk: each split is a folder below ``root``, or a text file that lists pictures.
+
+    A folder is searched with everything below it, without files and folders whose names start with a dot; an item's
+    name is its path in that folder. A list has one path per line, relative to ``root`` or absolute; an item's name is
+    that path. The endings in `ENDINGS` are found in upper and lower case.
+
+    Args:
+        root: the folder that holds the splits.
+        train: folder or list file, relative to ``root``; likewise ``val`` and ``test``.
+        val: see ``train``.
+        test: see ``train``.
+        edges: a folder laid out like ``root`` that holds an edge map for each picture, under the same path with the
+            ending ``.png`` and in the same size. White is edge, grey is a soft edge.
+        max_pixels: a picture with more pixels than this is refused before it is decoded.
+
+    The disk is not touched before the first question. Then a missing folder, an empty one, or splits inside one another
+    raise a ValueError that says what was looked for.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        train: str = "train",
+        val: str = "val",
+        test: str = "test",
+        edges: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.root = Path(root).expanduser().absolute()
+        self.places = {"train": train, "val": val, "test": test}
+        self.edge_root = Path(edges).expanduser().absolute() if edges else None
+        self.max_pixels = max_pixels
+        self._names: dict[str, list[str]] = {}
+        self._places: dict[str, Path] = {}
+
+    def names(self, split: str) -> list[str]:
+        """Paths in the split's folder with forward slashes, or the lines of its list; read from the disk once."""
+        require_split(split)
+        if split not in self._names:
+            place = self._place(split)
+            self._names[split] = sorted(self._listed(place) if place.is_file() else self._found(place))
+        return self._names[split]
+
+    def read(self, split: str, name: str) -> Image.Image:
+        """The picture, converted as `read_rgb` says."""
+        return read_rgb(self._path(split, name), self.max_pixels)
+
+    def at(self, split: str, index: int, shortest_edge: int | None = None) -> tuple[str, Image.Image]:
+        """Name and picture at a place in the order of the names."""
+        name = self.names(split)[index]
+        return name, read_rgb(self._path(split, name), self.max_pixels, shortest_edge=shortest_edge)
+
+    def sha256(self, split: str, name: str) -> str:
+        """Hash over the file's bytes."""
+        return picture_sha256(self._path(split, name).read_bytes())
+
+    def files(self, split: str) -> list[Path]:
+        """The files of a split, in the order of their names."""
+        return [self._path(split, name) for name in self.names(split)]
+
+    def edges(self, split: str, name: str) -> Image.Image | None:
+        """The edge map under ``edges``. Raises a ValueError when there should be one and it is not there."""
+        path = self.edges_path(split, name)
+        return None if path is None else read_rgb(path, self.max_pixels).convert("L")
+
+    def edges_path(self, split: str, name: str) -> Path | None:
+        """The file of `edges`; None where this folder has no edge maps. Raises a ValueError as `edges` does."""
+        if self.edge_root is None:
+            return None
+        path = self._path(split, name)
+        if not path.is_relative_to(self.root):
+            raise ValueError(
+                f"{path} lies outside data.root={self.root}, so it has no edge map under {self.edge_root}; "
+                "list pictures below the root, or leave data.source.edges out."
+            )
+        map_path = (self.edge_root / path.relative_to(self.root)).with_suffix(".png")
+        if not map_path.is_file():
+            raise ValueError(
+                f"The edge map of {path} was looked for at {map_path}, which does not exist; make it, or leave "
+                "data.source.edges out."
+            )
+        return map_path
+
+    def _path(self, split: str, name: str) -> Path:
+        place = self._place(split)
+        return (self.root if place.is_file() else place) / name
+
+    def _place(self, split: str) -> Path:
+        if split not in self._places:
+            self._places[split] = self._checked_place(split)
+        return self._places[split]
+
+    def _checked_place(self, split: str) -> Path:
+        place = (self.root / self.places[split]).absolute()
+        if not self.root.is_dir():
+            raise ValueError(
+                f"data.root={self.root} is not a folder{_near(self.root)}; set data.root to the folder "
+                f"that holds {', '.join(self.places.values())}."
+            )
+        if not place.exists():
+            here = sum(path.suffix.lower() in ENDINGS for path in self.root.iterdir())
+            direct = f" {self.root} itself holds {here} images: move them there or set data.source.{split}=." * (
+                here > 0
+            )
+            raise ValueError(
+                f"The split '{split}' was looked for at {place}, which does not exist{_near(place)}; set "
+                f"data.source.{split} to a folder below {self.root} or to a text file that lists images.{direct}"
+            )
+        self._refuse_overlap(split, place)
+        return place
+
+    def _refuse_overlap(self, split: str, place: Path) -> None:
+        for other, name in self.places.items():
+            elsewhere = (self.root / name).resolve()
+            if other != split and place.is_dir() and elsewhere.exists() and elsewhere.is_relative_to(place.resolve()):
+                raise ValueError(
+                    f"The split '{other}' ({elsewhere}) is part of the split '{split}' ({place}), so '{split}' would "
+                    f"contain its images; set data.source.{split} or data.source.{other} to a separate folder or list."
+                )
+
+    def _found(self, place: Path) -> list[str]:
+        names, others = [], 0
+        for folder, below, files in os.walk(place, followlinks=True):
+            below[:] = [name for name in below if not name.startswith(".")]
+            images = [file for file in files if file.lower().endswith(ENDINGS) and not file.startswith(".")]
+            names += [(Path(folder) / file).relative_to(place).as_posix() for file in images]
+            others += len(files) - len(images)
+        if not names:
+            raise ValueError(
+                f"{place} holds no image ending in {', '.join(ENDINGS)} (and {others} other files); put images there "
+                "or set data.source to where they are."
+            )
+        return names
+
+    def _listed(self, file: Path) -> list[str]:
+        try:
+            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{file} is not a text file in UTF-8; a split is a folder or a list with one path per line."
+            ) from error
+        names = [PurePosixPath(line).as_posix() for line in lines if line]
+        if not names:
+            raise ValueError(f"The list {file} is empty; write one image path per line, relative to {self.root}.")
+        twice = next(
+            (name for name, following in zip(sorted(names), sorted(names)[1:], strict=False) if name == following), None
+        )
+        if twice:
+            raise ValueError(f"The list {file} names {twice} more than once; keep one line of each.")
+        return names
+
+
+def _near(path: Path) -> str:
+    """A hint at entries beside a missing path that are called almost like it; empty where there are none."""
+    present = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    alike = difflib.get_close_matches(path.name, present, n=3, cutoff=0.5)
+    alike += [name for name in sorted(present) if name.lower().startswith(path.name.lower()) and name not in alike]
+    return f" (did you mean {' or '.join(alike[:3])}?)" if alike else ""

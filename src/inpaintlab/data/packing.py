@@ -1,0 +1,253 @@
+"""Pictures packed into tar files, and what was packed held against its list."""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import IO, NamedTuple, final
+
+import torch
+
+from inpaintlab.data.folder import Folder
+from inpaintlab.data.shard_lists import FORMAT, LIST, Packed, Shard, parse_index
+from inpaintlab.data.shard_recipe import Recipe
+from inpaintlab.data.shards import Shards
+from inpaintlab.machine import write_json
+from inpaintlab.randomness import sample_generator
+
+Watch = Callable[[int, int], None]
+"""Called with the number of shards done and of all shards."""
+
+
+def _unwatched(done: int, total: int) -> None:
+    pass
+
+
+class Unpacked(NamedTuple):
+    """A picture to pack: its name, its file and that of its edge map, if it has one."""
+
+    name: str
+    path: Path
+    edges: Path | None
+
+
+@final
+@dataclass(frozen=True)
+class PlannedShard:
+    """One shard to write: its tar file and what goes into it."""
+
+    tar: Path
+    first: int
+    """The number of its first picture in the split, from which the members are named."""
+    pictures: tuple[Unpacked, ...]
+    recipe: Recipe
+    max_pixels: int
+
+    @property
+    def index(self) -> Path:
+        """Where its index is written: a shard that has one is whole."""
+        return self.tar.with_suffix(".json")
+
+    def origin(self) -> str:
+        """A hash over the names and sizes of the files and the recipe: what a finished shard was written from."""
+        sizes = [
+            (name, *map(_bytes_of, (path,) if edges is None else (path, edges))) for name, path, edges in self.pictures
+        ]
+        content = [sizes, self.first, self.recipe.longest_side, self.recipe.quality]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def run(self, skip_broken: bool) -> None:
+        """Write the tar file, then its index, each whole or not at all; nothing where both are there.
+
+        Raises:
+            UnreadableError: pictures that cannot be read, unless they are to be skipped.
+            ValueError: the shard is there, but was written from something else.
+        """
+        origin = self.origin()
+        if self.index.is_file() and self.tar.is_file():
+            self._require_same(origin)
+            return
+        part = self.tar.with_name(f".{self.tar.name}.partial")
+        try:
+            with part.open("wb") as file:
+                packed, broken = self._fill(file)
+            if broken and not skip_broken:
+                raise UnreadableError([reason for _, reason in broken])
+            with part.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = part.stat().st_size
+            os.replace(part, self.tar)
+        finally:
+            part.unlink(missing_ok=True)
+        facts = {"format": FORMAT, "file": self.tar.name, "bytes": size, "sha256": sha256, "origin": origin}
+        skipped = [{"name": name, "reason": reason} for name, reason in broken]
+        write_json(self.index, {**facts, "skipped": skipped, "items": [item.fields() for item in packed]})
+
+    def _fill(self, file: IO[bytes]) -> tuple[list[Packed], list[tuple[str, str]]]:
+        """Write all members; where each lies, and the name and reason of each picture that cannot be read."""
+        packed, broken = [], []
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for number, (name, path, edges) in enumerate(self.pictures, start=self.first):
+                try:
+                    (ending, content), edge_map = self.recipe.pack(path, edges, self.max_pixels)
+                except ValueError as error:
+                    broken.append((name, str(error)))
+                    continue
+                # Numbers, because webdataset takes what follows the first dot of a name for the ending.
+                place = _add(tar, f"{number:09d}{ending}", content)
+                of_edges = (0, 0, "") if edge_map is None else _add(tar, f"{number:09d}.edges.png", edge_map)
+                packed.append(Packed(name, *place, *of_edges))
+        return packed, broken
+
+    def _require_same(self, origin: str) -> None:
+        try:
+            found = json.loads(self.index.read_bytes())["origin"]
+        except (ValueError, TypeError, KeyError):
+            found = None  # not an index of ours
+        if found != origin:
+            raise ValueError(
+                f"{self.index} belongs to a shard of other pictures or settings; give another folder as out=, or "
+                f"delete {self.tar.parent}."
+            )
+
+    def entry(self) -> Shard:
+        """The line of the finished shard in the list of all shards."""
+        content = self.index.read_bytes()
+        facts = json.loads(content)
+        pictures = len(facts["items"])
+        return Shard(self.tar.name, pictures, facts["bytes"], facts["sha256"], hashlib.sha256(content).hexdigest())
+
+
+def _bytes_of(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int, str]:
+    """Append a member; where its bytes begin, how many they are, and their hash.
+
+    Nothing of the moment or the machine goes in, so that the same pictures give the same bytes.
+    """
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    offset = tar.offset + tarfile.BLOCKSIZE  # after a header of one block
+    tar.addfile(member, io.BytesIO(content))
+    return offset, len(content), hashlib.sha256(content).hexdigest()
+
+
+class UnreadableError(ValueError):
+    """Pictures of one shard that cannot be read, each with its reason."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__(" ".join(reasons))
+        self.reasons = reasons
+
+
+def plan_shards(
+    source: Folder, split: str, out: Path, recipe: Recipe, pictures_per_shard: int, seed: int
+) -> list[PlannedShard]:
+    """The shards of one split. Training pictures are shuffled over them, the others keep the order of their names.
+
+    Raises:
+        ValueError: a split without pictures, or a picture without an edge map where the source has them.
+    """
+    if pictures_per_shard < 1:
+        raise ValueError(f"pictures_per_shard={pictures_per_shard} packs nothing; give a positive number.")
+    names = source.names(split)
+    files = zip(names, source.files(split), strict=True)
+    pictures = [Unpacked(name, path, source.edges_path(split, name)) for name, path in files]
+    if split == "train":
+        generator = sample_generator("packing", seed)
+        pictures = [pictures[place] for place in torch.randperm(len(pictures), generator=generator).tolist()]
+    return [
+        PlannedShard(
+            out / f"{split}-{first // pictures_per_shard:06d}.tar",
+            first,
+            tuple(pictures[first : first + pictures_per_shard]),
+            recipe,
+            source.max_pixels,
+        )
+        for first in range(0, len(pictures), pictures_per_shard)
+    ]
+
+
+def write_shards(
+    jobs: dict[str, list[PlannedShard]],
+    out: Path,
+    skip_broken: bool = False,
+    workers: int = 1,
+    watch: Watch = _unwatched,
+) -> None:
+    """Write all shards that are missing and then the list of all, which says that the folder is whole.
+
+    Args:
+        jobs: the shards of each split, from `plan_shards`.
+        out: the folder; it is made.
+        skip_broken: leave out pictures that cannot be read; their names and reasons stand in the shard's index.
+        workers: shards written at a time.
+        watch: told of the progress.
+
+    Raises:
+        ValueError: pictures that cannot be read, all of them named; or shards of something else in the folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    planned = [job for of_split in jobs.values() for job in of_split]
+    strangers = {path.name for path in out.glob("*.tar")} - {job.tar.name for job in planned}
+    if strangers:
+        raise ValueError(f"{out} holds other shards ({', '.join(sorted(strangers)[:3])}); give another folder as out=.")
+
+    def run(job: PlannedShard) -> list[str]:
+        try:
+            job.run(skip_broken)
+        except UnreadableError as error:
+            return error.reasons
+        return []
+
+    reasons: list[str] = []
+    # Decoding, resizing and hashing let go of Python's lock, so threads are enough.
+    with ThreadPool(workers) as threads:
+        for done, of_shard in enumerate(threads.imap_unordered(run, planned), start=1):
+            reasons += of_shard
+            watch(done, len(planned))
+    if reasons:
+        raise ValueError(
+            f"{len(reasons)} pictures cannot be packed; mend or remove them, or give skip_broken=true. "
+            f"{' '.join(sorted(reasons))}"
+        )
+    entries = {split: [job.entry() for job in of_split] for split, of_split in jobs.items()}
+    splits = {split: [entry._asdict() for entry in of_split if entry.pictures] for split, of_split in entries.items()}
+    write_json(out / LIST, {"format": FORMAT, "splits": splits})
+
+
+def shard_faults(source: Shards, splits: list[str], watch: Watch = _unwatched) -> Iterator[str]:
+    """A sentence for each shard or picture that is not what the list of all shards says; every byte is read."""
+    shards = [shard for split in splits for shard in source.shards(split)]
+    for done, shard in enumerate(shards, start=1):
+        try:
+            yield from _faults_of(source, shard)
+        except (ValueError, OSError) as error:
+            yield str(error)
+        watch(done, len(shards))
+
+
+def _faults_of(source: Shards, shard: Shard) -> Iterator[str]:
+    storage = source.storage
+    index = storage.path(shard.index_file, shard.index_sha256).read_bytes()
+    if hashlib.sha256(index).hexdigest() != shard.index_sha256:
+        yield f"{storage.place(shard.index_file)} was changed: its hash differs from the one in {LIST}."
+        return
+    with storage.path(shard.file, shard.sha256).open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256:
+            return
+        yield f"{storage.place(shard.file)} was changed: its hash differs from the one in {LIST}."
+        for item in parse_index(index, storage.place(shard.index_file)):
+            for what, part in (("picture", item), ("edge map", item.edges)):
+                if part is None:
+                    continue
+                file.seek(part.offset)
+                if hashlib.sha256(file.read(part.bytes)).hexdigest() != part.sha256:
+                    yield f"{storage.place(shard.file)} holds a changed {what}: {item.name}."

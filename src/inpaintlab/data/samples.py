@@ -1,0 +1,191 @@
+"""The training samples and the one LightningDataModule."""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningDataModule
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from inpaintlab.data.crops import Crop
+from inpaintlab.data.order import Part
+from inpaintlab.data.pictures import edge_tensor, image_tensor
+from inpaintlab.data.sources import Source
+from inpaintlab.machine import outlive_requests
+from inpaintlab.masks import Mask
+from inpaintlab.randomness import sample_generator
+
+
+@final
+class TrainingSet(Dataset[dict[str, Any]]):
+    """Training samples, asked for by ``(epoch, index)``.
+
+    Crop, mask and flip of a sample follow from the seed, the epoch and the index alone. So neither the number of
+    workers nor the number of processes nor a resumed run changes what is drawn.
+
+    Args:
+        source: where the pictures are.
+        crop: how a square is cut.
+        mask: how a hole is drawn, at the size of the crop.
+        seed: another seed gives other crops, holes and flips.
+        flip: probability of a horizontal flip, shared by picture, mask and edge map.
+        decode: ``exact``, or ``reduced``: large JPEGs without an edge map are decoded at a half, a quarter or an eighth
+            of their size where the crop needs no more.
+    """
+
+    def __init__(
+        self, source: Source, crop: Crop, mask: Mask, seed: int, flip: float = 0.5, decode: str = "exact"
+    ) -> None:
+        if decode not in ("exact", "reduced"):
+            raise ValueError(f"data.decode={decode} is not known; it is exact or reduced.")
+        if not 0 <= flip <= 1:
+            raise ValueError(f"flip={flip} is not a probability; give a number from 0 to 1.")
+        self.source = source
+        self.crop = crop
+        self.mask = mask
+        self.seed = seed
+        self.flip = flip
+        self.shortest_edge = crop.shortest_edge[1] if decode == "reduced" else None
+        self.count = source.count("train")
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, position: tuple[int, int]) -> dict[str, Any]:
+        """``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``edges`` (1, S, S) if any."""
+        epoch, index = position
+        generator = sample_generator("training", self.seed, epoch, index)
+        edges = self.source.edges_at("train", index)
+        name, picture = self.source.at("train", index, self.shortest_edge if edges is None else None)
+        cut = self.crop.train(picture, generator)
+
+        tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(self.crop.size, self.crop.size, generator)}
+        if edges is not None:
+            if edges.size != picture.size:
+                raise ValueError(
+                    f"The edge map of {name} is {edges.width} x {edges.height} pixels, its picture {picture.width} x "
+                    f"{picture.height}; make the edge map from the picture in its present size."
+                )
+            tensors["edges"] = edge_tensor(cut(edges))
+        if torch.rand((), generator=generator) < self.flip:
+            tensors = {key: tensor.flip(-1) for key, tensor in tensors.items()}
+        return {**tensors, "name": name}
+
+    def picture(self, index: int) -> tuple[str, Image.Image]:
+        """Name and picture of an item in full."""
+        return self.source.at("train", index)
+
+
+def _cores() -> int:
+    """Cores that this process may use: fewer than the machine has under a batch system."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+@final
+class DataModule(LightningDataModule):
+    """The data of a run: training from a source, validation from a dataset that the caller sets.
+
+    Training continues at batch ``schedule.iteration`` of the module that is trained and ends at ``schedule.total``; the
+    trainer must not replace the sampler (``use_distributed_sampler: false``).
+
+    Args:
+        source: where the pictures are.
+        crop: how a square is cut from a picture.
+        mask: how the holes of training are drawn.
+        size: side of the square in pixels.
+        batch_size: samples per batch and process.
+        seed: gives the order of training, the crops, the holes and the flips.
+        flip: probability of a horizontal flip in training.
+        decode: ``exact``, or ``reduced`` for training pictures (see `TrainingSet`).
+        workers: processes that prepare batches, or ``auto``: one less than there are cores, at least 1, at most 8.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        crop: Crop,
+        mask: Mask,
+        size: int,
+        batch_size: int,
+        seed: int,
+        flip: float = 0.5,
+        decode: str = "exact",
+        workers: int | Literal["auto"] = "auto",
+    ) -> None:
+        super().__init__()
+        if crop.size != size:
+            raise ValueError(f"data.crop.size={crop.size} differs from data.size={size}; set data.size only.")
+        self.source = source
+        self.crop = crop
+        self.mask = mask
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self.decode = decode
+        self.workers = max(1, min(8, _cores() - 1)) if workers == "auto" else workers
+        self.validation: Dataset[dict[str, Any]] | None = None
+        self._mean: Tensor | None = None
+
+    def training_set(self) -> TrainingSet:
+        """The samples of the split train. Raises a ValueError when there are none."""
+        return TrainingSet(self.source, self.crop, self.mask, self.seed, self.flip, self.decode)
+
+    def check(self) -> None:
+        """Prepare a few training samples, so that a mistake in the data shows before anything is trained."""
+        samples = self.training_set()
+        for index in range(min(3, len(samples))):
+            samples[0, index]
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """The batches that this process has yet to train on; the length counts those already done as well."""
+        assert self.trainer is not None, "the trainer asks for this"
+        schedule: Any = self.trainer.lightning_module.schedule
+        samples = self.training_set()
+        part = Part(
+            self.batch_size,
+            self.seed,
+            schedule.total,
+            schedule.iteration,
+            self.trainer.global_rank,
+            self.trainer.world_size,
+        )
+        return DataLoader(samples, batch_sampler=self.source.order("train", part), **self._loading())
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
+        """The items of `validation` in order; nothing where it is not set."""
+        if self.validation is None:
+            return []
+        return DataLoader(self.validation, batch_size=self.batch_size, shuffle=False, **self._loading())
+
+    def mean_pixel(self) -> Float[Tensor, "3"]:
+        """The mean over the training pictures of each picture's mean colour: RGB in [0, 1], GLCIC's fill.
+
+        Pictures count equally whatever their size, and are neither resized nor cropped. Of more than 1000 pictures 1000
+        are taken, as the source chooses. The result is kept.
+        """
+        if self._mean is None:
+            samples = self.training_set()
+            chosen = self.source.some("train", 1000, self.seed)
+
+            def mean(index: int) -> np.ndarray:
+                return np.asarray(samples.picture(index)[1]).mean(axis=(0, 1), dtype=np.float64)
+
+            with ThreadPoolExecutor(max_workers=max(1, self.workers)) as threads:
+                self._mean = torch.from_numpy(np.mean(list(threads.map(mean, chosen)), axis=0) / 255).float()
+        return self._mean
+
+    def _loading(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.workers,
+            "persistent_workers": self.workers > 0,
+            "worker_init_fn": outlive_requests,
+            "pin_memory": torch.cuda.is_available(),
+        }

@@ -1,0 +1,67 @@
+"""How one picture and its edge map become members of a shard."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from PIL import Image
+
+from inpaintlab.data.pictures import read_rgb
+
+
+@final
+@dataclass(frozen=True)
+class Recipe:
+    """How pictures are packed.
+
+    A picture whose longest side is at most ``longest_side`` keeps its file, byte for byte, and so does its edge map. A
+    larger one is read as training would read it, resized with Lanczos' filter, and saved as JPEG of ``quality``; its
+    edge map is resized to the same size, so that grey tells the share of edge, and saved as PNG. None packs every file
+    as it is.
+    """
+
+    longest_side: int | None
+    quality: int
+
+    def __post_init__(self) -> None:
+        if self.longest_side is not None and self.longest_side < 1:
+            raise ValueError(f"longest_side={self.longest_side} leaves no pixel; give a positive number, or null.")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality={self.quality} is not a JPEG quality; give a number from 1 to 100.")
+
+    def pack(self, path: Path, edges: Path | None, max_pixels: int) -> tuple[tuple[str, bytes], bytes | None]:
+        """Ending and bytes of a picture, and the bytes of its edge map, if it has one.
+
+        Raises:
+            ValueError: one of them cannot be read, or they differ in size.
+        """
+        picture = read_rgb(path, max_pixels)  # decoded even if its bytes stay: what is packed can be trained on
+        edge_map = None if edges is None else self._edges(edges, picture, max_pixels)
+        size = self._size(picture)
+        if size == picture.size:
+            return (path.suffix.lower(), path.read_bytes()), edge_map
+        file = io.BytesIO()
+        picture.resize(size, Image.Resampling.LANCZOS).save(file, "JPEG", quality=self.quality)
+        return (".jpg", file.getvalue()), edge_map
+
+    def _edges(self, path: Path, picture: Image.Image, max_pixels: int) -> bytes:
+        edges = read_rgb(path, max_pixels).convert("L")
+        if edges.size != picture.size:
+            raise ValueError(
+                f"{path} is {edges.width} x {edges.height} pixels, its picture {picture.width} x {picture.height}; "
+                "make the edge map from the picture in its present size."
+            )
+        size = self._size(edges)
+        if size == edges.size:
+            return path.read_bytes()
+        file = io.BytesIO()
+        edges.resize(size, Image.Resampling.BOX).save(file, "PNG")
+        return file.getvalue()
+
+    def _size(self, picture: Image.Image) -> tuple[int, int]:
+        longest = max(picture.size)
+        if self.longest_side is None or longest <= self.longest_side:
+            return picture.size
+        width, height = (max(1, round(side * self.longest_side / longest)) for side in picture.size)
+        return width, height

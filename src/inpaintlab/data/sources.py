@@ -1,0 +1,199 @@
+"""Where pictures come from: the bundled photographs, generated scenes; a folder stands in its own file."""
+
+import functools
+import hashlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import final
+
+import skimage
+import torch
+from PIL import Image, ImageDraw, ImageOps
+
+from inpaintlab.data.order import Order, Part, Positions
+from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
+from inpaintlab.randomness import sample_generator
+
+SPLITS = ("train", "val", "test")
+
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels; right and bottom are not part of the box, as in Pillow."""
+
+
+class Source(ABC):
+    """A set of pictures in the splits train, val and test, each item with a name that is unique in its split."""
+
+    max_pixels: int = MAX_PIXELS
+
+    @abstractmethod
+    def names(self, split: str) -> list[str]:
+        """The items of a split, sorted. Raises a ValueError when there are none, with what was looked for."""
+
+    @abstractmethod
+    def read(self, split: str, name: str) -> Image.Image:
+        """One item as an 8-bit RGB picture. Raises a ValueError that names the file when it cannot be read."""
+
+    @abstractmethod
+    def sha256(self, split: str, name: str) -> str:
+        """What the item is: a hash over the file's bytes, over the bytes and the box of a tile, or over pixels."""
+
+    def edges(self, split: str, name: str) -> Image.Image | None:
+        """The item's edge map from a file (mode L), or None where this source has no edge files."""
+        return None
+
+    def count(self, split: str) -> int:
+        """How many items a split has."""
+        return len(self.names(split))
+
+    def at(self, split: str, index: int, shortest_edge: int | None = None) -> tuple[str, Image.Image]:
+        """Name and picture at a place of a split; ``shortest_edge`` as of `read_rgb`, where it can be of use."""
+        name = self.names(split)[index]
+        return name, self.read(split, name)
+
+    def edges_at(self, split: str, index: int) -> Image.Image | None:
+        """The edge map at a place of a split, as `edges` gives it."""
+        return self.edges(split, self.names(split)[index])
+
+    def order(self, split: str, part: Part) -> Order:
+        """The order in which training takes the items of a split."""
+        return Positions(self.count(split), part)
+
+    def some(self, split: str, most: int, seed: int) -> list[int]:
+        """Places of up to ``most`` items that stand for all."""
+        return torch.randperm(self.count(split), generator=sample_generator("mean pixel", seed))[:most].tolist()
+
+    def files(self, split: str) -> list[Path]:
+        """The files behind a split; empty when its pictures are generated."""
+        return []
+
+
+@final
+class Photos(Source):
+    """The colour photographs inside scikit-image, which need no download; split by photograph.
+
+    Training items are whole photographs. Validation and test items are square tiles of photographs that training never
+    sees, so that few pictures give enough items for a demonstration. Neighbouring tiles overlap: differences between
+    methods on them show the machinery, they are no benchmark.
+    """
+
+    side = 200
+    """Side of a tile in pixels."""
+
+    train = (
+        "astronaut.png",
+        "hubble_deep_field.jpg",
+        "ihc.png",
+        "motorcycle_left.png",  # left and right are one scene from two cameras: they stay in one split
+        "motorcycle_right.png",
+        "retina.jpg",
+    )
+    grids = {  # noqa: RUF012  # rows and columns of tiles, spread evenly from edge to edge
+        "val": {"rocket.jpg": (3, 4)},
+        "test": {"chelsea.png": (2, 4), "coffee.png": (3, 5)},
+    }
+
+    def names(self, split: str) -> list[str]:
+        """Whole photographs are called like their file, tiles like ``coffee_r0_c1`` (row and column from 0)."""
+        require_split(split)
+        if split == "train":
+            return [Path(file).stem for file in self.train]
+        return [
+            f"{Path(file).stem}_r{row}_c{column}"
+            for file, (rows, columns) in self.grids[split].items()
+            for row in range(rows)
+            for column in range(columns)
+        ]
+
+    def read(self, split: str, name: str) -> Image.Image:
+        """A whole photograph (train) or a tile of ``side`` x ``side`` pixels (val, test)."""
+        file, box = self._item(split, name)
+        return _photo(file).crop(box) if box else _photo(file).copy()
+
+    def sha256(self, split: str, name: str) -> str:
+        """Hash over the photograph's file and the box of the tile."""
+        file, box = self._item(split, name)
+        return picture_sha256(_bundled(file).read_bytes(), box)
+
+    def files(self, split: str) -> list[Path]:
+        """The photographs of a split, each once."""
+        require_split(split)
+        return [_bundled(file) for file in (self.train if split == "train" else self.grids[split])]
+
+    def _item(self, split: str, name: str) -> tuple[str, Box | None]:
+        if name not in self.names(split):
+            raise ValueError(f"The bundled photographs have no '{name}' in the split '{split}'.")
+        if split == "train":
+            return next(file for file in self.train if Path(file).stem == name), None
+        stem, row, column = name.rsplit("_", 2)
+        file, (rows, columns) = next(item for item in self.grids[split].items() if Path(item[0]).stem == stem)
+        width, height = _photo(file).size
+        left = round(int(column[1:]) * (width - self.side) / (columns - 1))
+        top = round(int(row[1:]) * (height - self.side) / (rows - 1))
+        return file, (left, top, left + self.side, top + self.side)
+
+
+@functools.cache
+def _photo(file: str) -> Image.Image:
+    return read_rgb(_bundled(file))
+
+
+def _bundled(file: str) -> Path:
+    path = Path(skimage.__file__).parent / "data" / file
+    if not path.is_file():
+        raise ValueError(f"The installed scikit-image does not carry {path}; install scikit-image 0.25 or newer.")
+    return path
+
+
+def require_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"There is no split '{split}'; it is one of {', '.join(SPLITS)}.")
+
+
+@final
+class Toy(Source):
+    """Generated scenes for tests: a gradient, stripes and polygons, the same for a name on every machine.
+
+    Args:
+        count: items in each split.
+        size: side of the square pictures in pixels.
+    """
+
+    def __init__(self, count: int, size: int) -> None:
+        if count < 1 or size < 1:
+            raise ValueError(f"Toy(count={count}, size={size}) makes no pictures; give positive numbers.")
+        self.scenes = count
+        self.size = size
+
+    def names(self, split: str) -> list[str]:
+        """``train_0000`` and so on."""
+        require_split(split)
+        return [f"{split}_{item:04d}" for item in range(self.scenes)]
+
+    def read(self, split: str, name: str) -> Image.Image:
+        """Draw the scene; everything in it follows from the name and the size."""
+        if name not in self.names(split):
+            raise ValueError(f"The toy pictures have no '{name}' in the split '{split}'.")
+        numbers = torch.rand(40, generator=sample_generator("toy", name)).tolist()
+        colour = [tuple(int(255 * value) for value in numbers[start : start + 3]) for start in range(0, 15, 3)]
+        corners = [value * self.size for value in numbers[15:33]]
+        ramp = Image.linear_gradient("L").resize((self.size, self.size)).rotate(90 * int(numbers[33] * 4))
+        scene = ImageOps.colorize(ramp, black=colour[0], white=colour[1])
+        draw = ImageDraw.Draw(scene)
+        period = max(2, round(self.size * (0.05 + 0.1 * numbers[34])))
+        for left in range(0, self.size // 2, 2 * period):
+            draw.rectangle((left, self.size // 2, left + period - 1, self.size), fill=colour[2])
+        draw.polygon(corners[:6], fill=colour[3])
+        draw.polygon(corners[6:14], fill=colour[4])
+        return scene
+
+    def sha256(self, split: str, name: str) -> str:
+        """Hash over the pixels."""
+        return picture_sha256(self.read(split, name).tobytes())
+
+
+def picture_sha256(content: bytes, box: Box | None = None) -> str:
+    return hashlib.sha256(content + (str(box).encode() if box else b"")).hexdigest()

@@ -1,0 +1,217 @@
+"""One method on one test set: completed, scored and kept, each image once."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+from torch import distributed
+from torch.utils.data import DataLoader, Sampler
+
+from inpaintlab.evaluation.cost import measure_cost
+from inpaintlab.evaluation.photographs import real_features
+from inpaintlab.evaluation.plan import networks_of
+from inpaintlab.evaluation.scoring import Scores
+from inpaintlab.evaluation.set_scores import score_sets
+from inpaintlab.inpainting import Inpainter, computing
+from inpaintlab.machine import commit, machine
+from inpaintlab.metrics import SetMetric
+from inpaintlab.testsets import Manifest, ManifestDataset
+
+Features = dict[str, Float[np.ndarray, "items width"]]
+
+
+class Unfinished(Sampler[int]):
+    """The items of this process that are not scored yet: every so-manieth one.
+
+    Which are done is read when the loop starts, after the first process has prepared the folders.
+    """
+
+    def __init__(self, results: list[Scores], items: int) -> None:
+        self.results = results
+        self.items = items
+
+    def _positions(self) -> list[int]:
+        rank, processes = 0, 1
+        if distributed.is_available() and distributed.is_initialized():
+            rank, processes = distributed.get_rank(), distributed.get_world_size()
+        done = set.intersection(*(result.done() for result in self.results))
+        mine = [position for position in range(rank, self.items, processes) if position not in done]
+        # Lightning refuses a process without a batch; what is scored twice is kept once.
+        return mine or [rank % self.items]
+
+    def __iter__(self) -> Iterator[int]:
+        """Positions in the manifest's order."""
+        return iter(self._positions())
+
+    def __len__(self) -> int:
+        return len(self._positions())
+
+
+class Recorder(Callback):
+    """Hands each batch's outputs to the results while ``trainer.test`` runs over a manifest.
+
+    Scoring and writing lie in a thread of their own, so that the method does not wait for them.
+    """
+
+    def __init__(self, results: list[Scores], console: Console) -> None:
+        self.results = results
+        self.console = console
+        self.thread = ThreadPoolExecutor(1)
+        self.pending: list[Future[None]] = []
+        self.progress = Progress(
+            *Progress.get_default_columns()[:2],
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Prepare the partial folders in the first process, while the others wait."""
+        if trainer.is_global_zero:
+            for result in self.results:
+                if told := result.prepare():
+                    self.console.print(f"{result.folder.name}: {told}", markup=False, highlight=False)
+        trainer.strategy.barrier()
+        for result in self.results:
+            result.join()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score where the images are."""
+        for part in [part for r in self.results for part in (*r.metrics.values(), *r.networks)]:
+            part.to(pl_module.device)
+        if trainer.is_global_zero:
+            self.progress.start()
+            self.task = self.progress.add_task(self.results[0].folder.name, total=trainer.num_test_batches[0])
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Score the batch beside the next one; two wait at most."""
+        assert isinstance(pl_module, Inpainter)
+        wanted = any(result.raw for result in self.results)
+        with computing(trainer.precision, pl_module.device):
+            inside = pl_module.seen_inside(batch["image"], batch["mask"]) if wanted else {}
+        self.pending.append(self.thread.submit(self._record, batch, outputs, inside))
+        while len(self.pending) > 2:
+            self.pending.pop(0).result()
+        if trainer.is_global_zero:
+            self.progress.advance(self.task)
+
+    @torch.inference_mode()
+    def _record(self, batch: dict[str, Any], outputs: dict[str, Any], inside: dict[str, Any]) -> None:
+        for result in self.results:
+            result.add(batch, outputs, inside)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait until every process has all its rows on the disk."""
+        for future in self.pending:
+            future.result()
+        for result in self.results:
+            result.flush()
+        trainer.strategy.barrier()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """End the thread, and leave the terminal as it was."""
+        self.thread.shutdown(cancel_futures=True)
+        self.progress.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep what is scored, and leave the terminal as it was."""
+        self.teardown(trainer, pl_module, "test")
+        for result in self.results:
+            result.flush()
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+            self.console.print("Stopped; the same command goes on from here.")
+
+
+def evaluate(
+    model: Inpainter,
+    manifest: Manifest,
+    set_metrics: dict[str, SetMetric],
+    trainer: Any,
+    results: list[Scores],
+    *,
+    root: str | None = None,
+    mask_root: str | None = None,
+    batch_size: int = 16,
+    workers: int = 1,
+    cache: Path = Path(".cache"),
+    resamples: int = 200,
+) -> bool:
+    """Complete and score every item that is not scored yet, then write the result folders, each whole or not at all.
+
+    All processes of a ``trainer`` take part; what they share is the folder that they write to. ``results`` are what is
+    wanted of one run of the method. ``cache`` keeps the features of untouched photographs, ``resamples`` is how often
+    photographs are drawn anew for the intervals of ``set_metrics``. Returns whether this process wrote the folders.
+    """
+    dataset = ManifestDataset(manifest, root, mask_root)
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # Lightning sets it in each process that it starts
+        for result in results:
+            result.reserve()
+    loader = DataLoader(
+        dataset, batch_size, sampler=Unfinished(results, len(dataset)), num_workers=min(workers, len(dataset))
+    )
+    engine = trainer(callbacks=[Recorder(results, Console())], logger=False)
+    engine.test(model, loader, verbose=False)
+    if not engine.is_global_zero:
+        return False
+    device = engine.strategy.root_device
+    model = model.to(device)
+    together = 1 if device.type == "cpu" else batch_size  # as in Inpainter.test_step
+    real = {
+        network.name: real_features(network.to(device), dataset, cache, batch_size, device)
+        for network in networks_of(set_metrics)
+    }
+    for result in results:
+        per_image, completed = result.tables(manifest)
+        means, replicates = _of_sets(set_metrics, real, completed, manifest, resamples)
+        with torch.inference_mode(), computing(engine.precision, device):  # as in the test loop
+            costs = measure_cost(model, manifest.size, together, device, blended=result.blended)
+        facts = {
+            **result.identity,
+            "method": f"{type(model).__module__}.{type(model).__qualname__}",
+            "oracle": model.oracle,
+            "manifest": {"sha256": manifest.sha256, "items": len(manifest.items), "size": manifest.size},
+            "replicates": replicates,
+            "cost": costs,
+            "code": result.inputs["code"],
+            "machine": machine(device),
+            "versions": result.inputs["versions"],
+            "commit": commit(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        result.finish(manifest, per_image, {name: metric.meaning for name, metric in set_metrics.items()}, means, facts)
+    return True
+
+
+def _of_sets(
+    set_metrics: dict[str, SetMetric], real: Features, completed: Features, manifest: Manifest, resamples: int
+) -> tuple[dict[str, dict[str, float | None]], dict[str, dict[str, list[float]]]]:
+    """The metrics of whole sets by bin, and their values on resampled photographs by metric."""
+    means: dict[str, dict[str, float | None]] = {}
+    replicates: dict[str, dict[str, list[float]]] = {}
+    bins, photographs = [item.bin for item in manifest.items], [item.image for item in manifest.items]
+    for name in real:
+        metrics = [metric for metric in set_metrics.values() if metric.network.name == name]
+        theirs, draws = score_sets(metrics, real[name], completed[name], bins, photographs, manifest.sha256, resamples)
+        for bin_name, values in theirs.items():
+            means[bin_name] = means.get(bin_name, {}) | values
+        replicates |= draws
+    return means, replicates

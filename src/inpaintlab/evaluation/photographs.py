@@ -1,0 +1,94 @@
+"""The features of a test set's untouched photographs, computed once and kept."""
+
+import hashlib
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from rich.console import Console
+
+from inpaintlab.data import read_rgb
+from inpaintlab.machine import code_sha256
+from inpaintlab.metrics import FeatureNetwork
+from inpaintlab.testsets import ManifestDataset
+
+
+def real_features(
+    network: FeatureNetwork, dataset: ManifestDataset, cache: Path, batch_size: int, device: torch.device
+) -> Float32[np.ndarray, "items width"]:
+    """Features of the untouched photographs, in the order of the manifest's items.
+
+    Each photograph is computed once, however many items show it, and kept in ``cache/features`` in a file that is
+    named by all that changes it. A file there that is damaged is told of and made again.
+
+    Raises:
+        ValueError: a photograph is not what was frozen, or the cache cannot be written.
+    """
+    first: dict[str, int] = {}
+    for index, item in enumerate(dataset.manifest.items):
+        first.setdefault(item.image_sha256, index)
+    hashes = sorted(first)
+    key = _key(network, dataset, hashes, device)
+    path = cache.expanduser() / "features" / f"{network.name}-{hashlib.sha256(key.encode()).hexdigest()}.npz"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"Features cannot be kept in {path.parent} ({error}); give another cache=FOLDER.") from error
+    rows = _kept(path, key, (len(hashes), network.width))
+    if rows is None:
+        indices = [first[image] for image in hashes]
+        batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+        images = (torch.stack([dataset[index]["image"] for index in batch]) for batch in batches)
+        rows = np.concatenate([network(batch.to(device)).float().cpu().numpy() for batch in images])
+        _keep(path, key, rows)
+    row = {image: number for number, image in enumerate(hashes)}
+    return rows[[row[item.image_sha256] for item in dataset.manifest.items]]
+
+
+def _key(network: FeatureNetwork, dataset: ManifestDataset, hashes: list[str], device: torch.device) -> str:
+    """JSON text of everything that changes the features of these photographs."""
+    modules = {type(dataset.source).__module__, type(dataset.crop).__module__, read_rgb.__module__}
+    content = {
+        "network": network.key,
+        "crop": dataset.manifest.crop,
+        "size": dataset.manifest.size,
+        "images": hashes,
+        "code": code_sha256(modules),
+        "pillow": version("pillow"),  # decodes and resizes
+        "device": [torch.cuda.get_device_name(device), torch.backends.cudnn.allow_tf32]
+        if device.type == "cuda"
+        else device.type,
+    }
+    return json.dumps(content, sort_keys=True)
+
+
+def _kept(path: Path, key: str, shape: tuple[int, int]) -> Float32[np.ndarray, "photographs width"] | None:
+    """The rows of a file of the cache; None where there is none, or none that is sound."""
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            rows, content = file["features"], (str(file["key"]), str(file["sha256"]))
+        if content == (key, _sha256(rows)) and rows.shape == shape and rows.dtype == np.float32:
+            return rows
+    except Exception:  # numpy and zipfile raise many kinds for a damaged file: all mean the same
+        pass
+    told = f"{path} is damaged: the photographs' features are computed again."
+    Console(stderr=True).print(told, markup=False, highlight=False)
+    return None
+
+
+def _keep(path: Path, key: str, rows: Float32[np.ndarray, "photographs width"]) -> None:
+    """Write a file of the cache, whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    with unfinished.open("wb") as file:
+        np.savez(file, features=rows, key=np.array(key), sha256=np.array(_sha256(rows)))
+    os.replace(unfinished, path)
+
+
+def _sha256(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()

@@ -1,0 +1,224 @@
+"""An evaluation before it runs: built and checked, and held against the results that are there already."""
+
+import json
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from inpaintlab.evaluation.results import ALL, Result
+from inpaintlab.evaluation.scoring import Scores, before_of
+from inpaintlab.imaging import NAME as BLENDING
+from inpaintlab.inpainting import WHOLE, Inpainter, build_method, completing_precision
+from inpaintlab.machine import code_sha256, versions
+from inpaintlab.metrics import (
+    LPIPS,
+    EdgeMetric,
+    FeatureNetwork,
+    MAERelativeGray,
+    Meaning,
+    PerImageMetric,
+    SetMetric,
+    require_called_by_its_name,
+    require_fitting,
+)
+from inpaintlab.recipes import require_flag
+from inpaintlab.testsets import Manifest, picture_name
+
+_LABEL = re.compile(r"[^./\\\s\x00-\x1f]([^/\\\x00-\x1f]*[^/\\\s\x00-\x1f])?")
+
+
+_LONGEST_LABEL = 200  # bytes; files beside the result folder have longer names
+
+
+LABEL_RULE = (
+    "a label is text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
+)
+
+
+_SCORING = {part.__module__ for part in (Scores, MAERelativeGray, EdgeMetric, SetMetric, LPIPS)}
+"""What makes numbers of pictures, whatever made these: tables tell where it differs between methods."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one evaluation has to do: ``there`` are finished results of the same inputs, ``missing`` is to be scored."""
+
+    model: Inpainter
+    manifest: Manifest
+    set_metrics: dict[str, SetMetric]
+    precision: str
+    compiled: bool
+    there: list[Path]
+    missing: list[Scores]
+
+
+def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]) -> Plan:
+    """Build the method and the metrics of ``conf/evaluate.yaml``, and see which of the wanted results are there.
+
+    Args:
+        cfg: the configuration.
+        named: which of conf/model it holds, see `build_method`.
+        overrides: what was given on the command line.
+
+    Raises:
+        ValueError: a method, checkpoint, manifest or metric that cannot be had, a label that cannot name a folder, or a
+            damaged result or a finished one of other inputs where the wanted one belongs.
+    """
+    if cfg.resamples < 0:
+        raise ValueError(f"resamples={cfg.resamples} is negative: give the number of draws, or 0 for no intervals.")
+    manifest = Manifest.load(Path(cfg.manifest))
+    model, identity, precision, compiled = _method(cfg, named, overrides)
+    metrics, set_metrics = _metrics(cfg, manifest)
+    meanings = {name: metric.meaning for name, metric in (metrics | set_metrics).items()}
+    parts = {type(part) for part in (model, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
+    common = {
+        "manifest": manifest.sha256,
+        "code": code_sha256({part.__module__ for part in parts}),
+        "metrics": {name: asdict(meaning) for name, meaning in meanings.items()},
+        "versions": versions() | {"scoring code": code_sha256(_SCORING)[:12]},
+    }
+    there, missing = [], []
+    for wanted in _wanted(cfg, identity):
+        if not is_label(wanted["label"]):
+            raise ValueError(f"label={wanted['label']} cannot name a result: {LABEL_RULE}; give another label=...")
+        folder = Path(cfg.results, wanted["label"])
+        blended = wanted["post_processing"] is not None
+        raw = cfg.raw and not blended
+        inputs = json.loads(json.dumps({"identity": deciding(wanted), "raw": raw, **common}))
+        if _is_there(folder, inputs, meanings, cfg.resamples, overwrite=cfg.overwrite):
+            there.append(folder)
+            continue
+        networks = networks_of(set_metrics)
+        missing.append(Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
+    return Plan(model, manifest, set_metrics, precision, compiled, there, missing)
+
+
+def _method(
+    cfg: DictConfig, named: str | None, overrides: Sequence[str]
+) -> tuple[Inpainter, dict[str, Any], str, bool]:
+    """The method and what results say of it, in which precision its networks compute, and whether compiled."""
+    model, identity = build_method(
+        cfg.get("model"),
+        cfg.checkpoint,
+        named=named,
+        overrides=overrides,
+        label=cfg.label,
+        seed=cfg.seed,
+        untrained=cfg.untrained,
+    )
+    precision, compiled = _kernels(cfg, model)
+    if precision != WHOLE:
+        identity["switches"] = {**identity["switches"], "precision": precision}
+    if compiled:
+        identity["switches"] = {**identity["switches"], "compile": True}
+    return model, identity, precision, compiled
+
+
+def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
+    """In which precision the networks compute, and whether they are compiled.
+
+    Of a classical method, which has none, neither: a study may set both for all its methods.
+
+    Raises:
+        ValueError: a precision that images are not completed in, or a ``compile`` that is neither true nor false.
+    """
+    precision = completing_precision(cfg.trainer.get("precision", WHOLE), cfg.trainer.accelerator)
+    compiled = require_flag("compile", cfg.compile)
+    return (precision, compiled) if model.generators() else (WHOLE, False)
+
+
+def is_label(label: object) -> bool:
+    """Whether this can be a method's label, which names its result folder (see ``LABEL_RULE``)."""
+    if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        return False
+    return not label.endswith(".partial") and len(label.encode()) <= _LONGEST_LABEL
+
+
+def networks_of(set_metrics: dict[str, SetMetric]) -> list[FeatureNetwork]:
+    """The networks whose features are needed, each once."""
+    return list({metric.network.name: metric.network for metric in set_metrics.values()}.values())
+
+
+def _wanted(cfg: DictConfig, identity: dict[str, Any]) -> list[dict[str, Any]]:
+    """The identities of the results that are asked for."""
+    if not cfg.blend:
+        return [identity]
+    return [identity, identity | {"label": f"{identity['label']}_blended", "post_processing": BLENDING}]
+
+
+def deciding(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity without what changes no score: of a checkpoint its hash counts, not where it lies."""
+    return identity | {"checkpoint": identity["checkpoint"] and identity["checkpoint"]["sha256"]}
+
+
+def _is_there(
+    folder: Path, inputs: dict[str, Any], metrics: dict[str, Meaning], resamples: int, *, overwrite: bool
+) -> bool:
+    """Whether a folder holds the whole result of these inputs; what an evaluation may replace is not there.
+
+    Raises:
+        ValueError: it holds another or a damaged result and ``overwrite`` is not given, or no result at all.
+    """
+    if not folder.exists() and before_of(folder).exists():
+        before_of(folder).rename(folder)  # an evaluation was killed while its result took the place of this one
+    if not folder.exists():
+        return False
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "result.json").exists()):
+        raise ValueError(f"{folder} is there already and is no result: give another label=... or results=...")
+    try:
+        changed = _differences(Result.load(folder), inputs, metrics, resamples)
+    except ValueError as error:
+        if overwrite:
+            return False
+        raise ValueError(f"{folder} is in the way and no whole result; overwrite=true replaces it ({error})") from error
+    if changed and not overwrite:
+        raise ValueError(
+            f"{folder} holds a result of another {' and '.join(changed)}; give another label=... or results=..., "
+            "or overwrite=true."
+        )
+    return not changed
+
+
+def _differences(result: Result, inputs: dict[str, Any], metrics: dict[str, Meaning], resamples: int) -> list[str]:
+    """What of the inputs of a finished result is not what is asked for now.
+
+    Raises:
+        ValueError: a picture is missing.
+    """
+    found = deciding({key: getattr(result, key) for key in inputs["identity"]})
+    changed = [key for key, value in inputs["identity"].items() if found[key] != value]
+    if result.manifest["sha256"] != inputs["manifest"]:
+        changed.append("manifest")
+    if result.code != inputs["code"]:
+        changed.append("version of the code")
+    if any(result.metrics.get(name) != metric for name, metric in metrics.items()):
+        changed.append("set of metrics")
+    if inputs["raw"] and not (result.folder / "raw").is_dir():
+        changed.append("kind (without raw=true)")
+    of_sets = [name for name, metric in metrics.items() if metric.of_set and not changed]
+    made = max((len(draws) for name in of_sets for draws in result.replicates.get(name, {}).values()), default=0)
+    photographs = result.per_image["image"].n_unique()  # a single one is not resampled
+    if made < resamples and photographs > 1 and any(result.means[ALL][name] is not None for name in of_sets):
+        changed.append(f"number of resamples ({made})")
+    pictures = {path.name for path in (result.folder / "completed").glob("*.png")}
+    if lost := [name for name in result.per_image["name"] if picture_name(name) not in pictures]:
+        raise ValueError(f"{result.picture(lost[0])} is missing.")
+    return changed
+
+
+def _metrics(cfg: DictConfig, manifest: Manifest) -> tuple[dict[str, PerImageMetric], dict[str, SetMetric]]:
+    """The metrics of each image and those of whole sets, checked before any work."""
+    metrics = instantiate(cfg.metrics, _convert_="all")
+    of_sets = {name: metric for name, metric in metrics.items() if isinstance(metric, SetMetric)}
+    of_images = {name: metric for name, metric in metrics.items() if name not in of_sets}
+    require_fitting(of_images, manifest.size)
+    for name, metric in of_sets.items():
+        require_called_by_its_name(name, metric.name)
+        metric.require()
+    return of_images, of_sets

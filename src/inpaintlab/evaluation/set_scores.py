@@ -1,0 +1,69 @@
+"""Metrics of whole sets by mask bin, and on resampled photographs."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from inpaintlab.evaluation.resampling import drawn
+from inpaintlab.evaluation.results import ALL
+from inpaintlab.metrics import FeaturePairs, SetMetric, Times
+
+
+def score_sets(
+    metrics: Sequence[SetMetric],
+    real: Float[np.ndarray, "images width"],
+    completed: Float[np.ndarray, "images width"],
+    bins: Sequence[str],
+    photographs: Sequence[str],
+    seed: str,
+    resamples: int,
+) -> tuple[dict[str, dict[str, float | None]], dict[str, dict[str, list[float]]]]:
+    """Values by bin and metric, over "all" images too, and values on resampled photographs by metric and bin.
+
+    Row i of `real` and `completed` are the features of one image, in bin ``bins[i]`` and made from ``photographs[i]``;
+    all metrics are of the network that gave the features. A bin of fewer images than a metric needs has the value None
+    and no replicates, as has one with a feature that is not finite; a bin of one photograph has no replicates, and no
+    KID.
+
+    A replicate is the value of as many photographs as the bin has, drawn with replacement, each with all its images in
+    the bin. The draws follow from `seed` and the bin's name alone (`drawn`), so the k-th replicates of two methods on
+    one test set are of the same photographs, and their difference is paired. Use the replicates' spread, not where they
+    lie: drawing with replacement repeats photographs, which raises FID and KID. P-IDS and U-IDS draw the images but
+    keep the SVM, because one trained on repeated images separates them far better.
+    """
+    values: dict[str, dict[str, float | None]] = {}
+    replicates: dict[str, dict[str, list[float]]] = {metric.name: {} for metric in metrics}
+    for bin_name, chosen in _by_bin(bins):
+        pairs = FeaturePairs(real[chosen].astype(np.float64), completed[chosen].astype(np.float64))
+        finite = bool(np.isfinite(pairs.real).all() and np.isfinite(pairs.completed).all())
+        times = _times(np.asarray(photographs)[chosen], f"{seed}/{bin_name}", resamples)
+        values[bin_name] = {}
+        for metric in metrics:
+            if len(chosen) < metric.fewest or not finite:
+                values[bin_name][metric.name] = None
+                continue
+            first, *rest = metric.weighted(pairs, times).tolist()
+            values[bin_name][metric.name] = None if math.isnan(first) else first
+            if rest:
+                replicates[metric.name][bin_name] = rest
+    return values, replicates
+
+
+def _by_bin(bins: Sequence[str]) -> Iterator[tuple[str, Int[np.ndarray, " chosen"]]]:
+    """The rows of each bin, in the order in which the bins first appear, then all rows."""
+    names = np.asarray(bins)
+    for bin_name in dict.fromkeys(bins):
+        yield bin_name, np.flatnonzero(names == bin_name)
+    yield ALL, np.arange(len(names))
+
+
+def _times(photographs: np.ndarray, seed: str, resamples: int) -> Times:
+    """A row of ones, then how often each image is drawn; no draws where there is only one photograph."""
+    number = np.unique(photographs, return_inverse=True)[1].ravel()
+    n = int(number.max()) + 1
+    ones = np.ones((1, len(photographs)))
+    if n < 2 or resamples == 0:
+        return ones
+    return np.concatenate([ones, *(times[:, number] for times in drawn(n, resamples, seed))])

@@ -1,0 +1,251 @@
+"""A study: one YAML names a test set and methods; what is missing is evaluated, the rest is reused."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from inpaintlab.evaluation.plan import LABEL_RULE, is_label, plan_evaluation
+from inpaintlab.testsets import ManifestDataset
+
+_PARTS = {"manifest": str, "results": str, "evaluate": dict, "methods": dict, "compare": dict}
+
+
+_IN_WORDS = {
+    "manifest": "a file that `inpaintlab manifest create` made",
+    "results": "the folder of all result folders",
+    "evaluate": "settings of inpaintlab evaluate",
+    "methods": "at least one method, as in `telea: {model: telea}`",
+    "compare": "settings of inpaintlab compare",
+}
+
+
+# What the study itself says, so that it stands in one place.
+_SAID_BY_THE_STUDY = {"manifest", "results", "label", "study"}
+
+
+_COMMAND = "inpaintlab evaluate: "
+
+
+_SETTING = re.compile(r"[a-z]\w*([./][A-Za-z0-9]\w*)*")  # no flags, no "+" and "~", no _target_
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study's file says.
+
+    Args:
+        path: the file.
+        manifest: the test set, a file.
+        results: the folder that holds the result folders of all methods.
+        evaluate: settings of ``inpaintlab evaluate`` for every method.
+        methods: label to that method's own settings, which go before the common ones.
+        compare: settings of ``inpaintlab compare``.
+    """
+
+    path: Path
+    manifest: str
+    results: str
+    evaluate: dict[str, Any]
+    methods: dict[str, dict[str, Any]]
+    compare: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path) -> "Study":
+        """Read a study. Paths in it are relative to the working folder, as on a command line.
+
+        Raises:
+            ValueError: no such file, no YAML, or a part that is unknown, missing or of another kind.
+        """
+        content = _read(path)
+        unknown = [key for key in content if key not in _PARTS]
+        if unknown:
+            raise ValueError(f"{path} has a part '{unknown[0]}'; a study has the parts {', '.join(_PARTS)}.")
+        content = {key: value for key, value in content.items() if value is not None}
+        for key, kind in _PARTS.items():
+            if key in content and not isinstance(content[key], kind):
+                raise ValueError(f"{path}: {key} is {content[key]!r}; it must be {_IN_WORDS[key]}.")
+        for key in ("manifest", "methods"):
+            if not content.get(key):
+                raise ValueError(f"{path} has no {key}; name {_IN_WORDS[key]}.")
+        parts = {"results": "results", "evaluate": {}, "compare": {}} | content
+        for part in ("evaluate", "compare"):
+            _check_settings(f"{path}, {part}", parts[part])
+        for label, settings in parts["methods"].items():
+            _check_method(path, label, settings, parts["evaluate"])
+        return cls(path=path, **parts)
+
+    def of_method(self, label: str) -> list[str]:
+        """The overrides of ``inpaintlab evaluate`` that score one method."""
+        own = {"manifest": self.manifest, "results": self.results, "label": label}
+        settings = self.evaluate | self.methods[label] | own
+        if not settings.get("model"):  # a checkpoint brings the settings that single ones go on top of
+            settings = {f"+{key}" if key.startswith("model.") else key: value for key, value in settings.items()}
+        return overrides(settings)
+
+    def comparison(self, given: Sequence[str]) -> DictConfig:
+        """The settings of the comparison: the study's, and on top the overrides ``given`` on the command line.
+
+        Raises:
+            ValueError: the study names a setting that a comparison does not have.
+        """
+        chosen = {override.lstrip("+~").partition("=")[0] for override in given}
+        own = {key: value for key, value in self.compare.items() if key not in chosen}
+        if "root" in self.evaluate and "root" not in chosen:
+            own = {"root": self.evaluate["root"]} | own
+        try:
+            return compose("compare", [*overrides(own), *given])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(f"{self.path}, compare: {_in_one_line(error)}") from error
+
+
+def _read(path: Path) -> dict[Any, Any]:
+    if not path.is_file():
+        raise ValueError(f"There is no study at {path.absolute()}; give the YAML file that names the methods.")
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as YAML ({_in_one_line(error)}).") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is no study; it names a manifest and methods.")
+    return content
+
+
+def _check_method(path: Path, label: Any, settings: Any, common: dict[Any, Any]) -> None:
+    """Raise a ValueError unless a label can name a folder and exactly one thing says which weights the method has."""
+    if not is_label(label):
+        raise ValueError(f"{path}: a method is called {label!r}; {LABEL_RULE}.")
+    where = f"{path}, method '{label}'"
+    if not isinstance(settings, dict):
+        raise ValueError(f"{where} is {settings!r}; it must be settings, as in `{label}: {{model: telea}}`.")
+    _check_settings(where, settings)
+    settings = common | settings
+    if settings.get("checkpoint") and settings.get("untrained"):
+        raise ValueError(f"{where}: checkpoint and untrained contradict each other; leave one of them out.")
+    if not settings.get("checkpoint") and not settings.get("model"):
+        raise ValueError(f"{where} names no method; give checkpoint: runs/NAME, or model: telea (or another method).")
+
+
+def _check_settings(where: str, settings: dict[Any, Any]) -> None:
+    for key in settings:
+        if key in _SAID_BY_THE_STUDY:
+            raise ValueError(f"{where}: {key} is said by the study itself; leave it out here.")
+    if strange := _strange(settings):
+        raise ValueError(
+            f"{where}: '{strange}' is no setting; name settings as on the command line, without + or ~, and classes by "
+            "their groups."
+        )
+
+
+def _strange(settings: Any) -> str | None:
+    """The first key that is no plain setting: Hydra's own, or one that would name a class to run."""
+    if isinstance(settings, list):
+        return next((found for value in settings if (found := _strange(value))), None)
+    if not isinstance(settings, dict):
+        return None
+    for key, value in settings.items():
+        if not isinstance(key, str) or not _SETTING.fullmatch(key) or key.split(".")[0].split("/")[0] == "hydra":
+            return str(key)
+        if found := _strange(value):
+            return found
+    return None
+
+
+def overrides(settings: dict[str, Any]) -> list[str]:
+    """Settings in the grammar of a command line; text stays text, whatever it looks like."""
+    return [f"{key}={_literal(value)}" for key, value in settings.items()]
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_literal(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_literal, value))}]"
+    if isinstance(value, str):
+        return QuotedString(value, Quote.single).with_quotes()
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def evaluate_missing(study: Study, missing: list[str], console: Console) -> None:
+    """Evaluate the methods that are missing (see ``look_for_results``), each in a process of its own.
+
+    A method that fails leaves the others to be done, so that the same study goes on there.
+
+    Raises:
+        ValueError: which methods failed, and why.
+    """
+    known = len(study.methods) - len(missing)
+    told = f"{study.path}: {known} of {len(study.methods)} methods are there already"
+    console.print(told, markup=False, highlight=False)
+    failed = []
+    for number, label in enumerate(missing, 1):
+        console.print(f"evaluating {label} ({number} of {len(missing)})", markup=False, highlight=False)
+        # a process of its own: it may start one a device, it takes its memory with it, and it cannot take others down
+        command = [sys.executable, "-m", "inpaintlab.evaluate", *study.of_method(label)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            failed.append(f"method '{label}': {_reason(done)}")
+        else:
+            sys.stderr.write(done.stderr)
+    if failed:
+        raise ValueError(
+            f"{study.path}: {len(failed)} of {len(missing)} evaluations failed ({'; '.join(failed)}); the others are "
+            "done, so mend this and give the same command again."
+        )
+
+
+def look_for_results(study: Study) -> tuple[list[Path], list[str]]:
+    """The result folders that the study asks for, and the labels of the methods that lack one.
+
+    Builds and checks every method, so that what can be wrong shows before anything is evaluated.
+
+    Raises:
+        ValueError: what is wrong with which methods.
+    """
+    folders: list[Path] = []
+    missing, faults = [], []
+    for label in study.methods:
+        try:
+            settings = study.of_method(label)
+            cfg = compose("evaluate", settings, return_hydra_config=True)
+            plan = plan_evaluation(cfg, cfg.hydra.runtime.choices.get("model"), settings)
+            if plan.missing:
+                ManifestDataset(plan.manifest, cfg.root, cfg.mask_root)[0]  # are the photographs here at all?
+                missing.append(label)
+        except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+            inner = error.__cause__ if isinstance(error, InstantiationException) else None
+            faults.append(f"method '{label}': {_in_one_line(inner or error)}")
+            continue
+        for folder in (*plan.there, *(scores.folder for scores in plan.missing)):
+            if folder in folders:
+                faults.append(f"method '{label}': {folder} is the result of another method too; rename one")
+            folders.append(folder)
+    if faults:
+        raise ValueError(f"{study.path}, {'; '.join(faults)}")
+    return folders, missing
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    if done.returncode < 0:
+        return f"its process was ended by signal {-done.returncode}"
+    # of several processes the others complain as well, when one of them has said what is wrong
+    told = [line.removeprefix(_COMMAND) for line in lines if line.startswith(_COMMAND)]
+    return (told or lines)[-1] if lines else f"exit code {done.returncode}"
+
+
+def _in_one_line(error: BaseException) -> str:
+    """An error's sentence; of Hydra's the part that a study's author can use."""
+    words = " ".join(str(error).split()).partition(" Config search path:")[0]
+    return re.sub(r"Could not override '(.*?)'\..*", r"there is no setting '\1'", words)

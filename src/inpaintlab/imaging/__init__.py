@@ -1,0 +1,11 @@
+"""Pictures without learning: Canny's edges, blending."""
+
+from inpaintlab.imaging.blending import NAME, blend
+from inpaintlab.imaging.edges import canny, rgb_to_gray
+
+__all__ = [
+    "NAME",
+    "blend",
+    "canny",
+    "rgb_to_gray",
+]

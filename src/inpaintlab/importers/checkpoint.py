@@ -1,0 +1,108 @@
+"""From the files that others published to a checkpoint of ours, strictly: every tensor has its place or is an error."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from inpaintlab.config import CONF
+from inpaintlab.importers.edgeconnect import read as edgeconnect
+from inpaintlab.importers.glcic_mmagic import read as mmagic
+from inpaintlab.importers.glcic_official import read as official
+from inpaintlab.importers.glcic_otenim import read as otenim
+from inpaintlab.importers.layout import Found
+from inpaintlab.inpainting import Inpainter
+from inpaintlab.machine import file_sha256
+from inpaintlab.recipes import plain
+
+LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]] = {
+    "edgeconnect": edgeconnect,
+    "glcic-otenim": otenim,
+    "glcic-mmagic": mmagic,
+    "glcic-official": official,
+}
+
+
+def import_checkpoint(
+    files: Sequence[Path], layout: str, out: Path, mean_pixel: Sequence[float] | None = None
+) -> list[str]:
+    """Write what ``files`` hold as a checkpoint of ours, whole or not at all; return what to tell the user.
+
+    The checkpoint is evaluated and fine-tuned like one of our own runs. A network that was not published is left out of
+    it, and starts from random weights where it is trained.
+
+    Args:
+        files: the published files, in any order.
+        layout: one of ``LAYOUTS``.
+        out: the checkpoint to write.
+        mean_pixel: RGB in [0, 1], where the files do not hold it.
+
+    Raises:
+        ValueError: files that are damaged, unsafe, or not of this layout.
+    """
+    model, record, weights = read_published(files, layout, mean_pixel)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:  # an OSError where torch would raise another
+            torch.save({"state_dict": weights, "inpaintlab": record}, file)
+        os.replace(partial, out)
+    finally:
+        partial.unlink(missing_ok=True)
+    lines = [f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters" for name, network in parts(model)]
+    lines = [line for line in lines if line.partition(":")[0] not in record["absent"]]
+    lines += [f"{name}: not in the files; it starts from random weights if it is trained" for name in record["absent"]]
+    return [*lines, f"model={record['preset']} -> {out}"]
+
+
+def read_published(
+    files: Sequence[Path], layout: str, mean_pixel: Sequence[float] | None = None
+) -> tuple[Inpainter, dict[str, Any], dict[str, Any]]:
+    """The model with the published weights in it, the checkpoint's record, and its weights by our names."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"There is no layout '{layout}'; it can be {', '.join(LAYOUTS)}.")
+    if not files:
+        raise ValueError(f"Give the files to import as {layout}.")
+    found = LAYOUTS[layout](files, mean_pixel)
+    model = _build(found)
+    weights = dict(found.buffers)
+    for network in found.networks:
+        expected = getattr(model, network.ours).state_dict()
+        weights |= {f"{network.ours}.{name}": value for name, value in network.adopt(expected).items()}
+    left_out = [key for key in _own_state(model) if key not in weights and key.partition(".")[0] not in found.absent]
+    assert not left_out, f"the layout {layout} forgets {left_out[0]}"
+    model.load_state_dict(weights, strict=False)
+    record = {
+        "model": model.recipe,
+        "preset": found.preset,
+        "iterations": found.iterations,
+        "images_seen": None,
+        "absent": found.absent,
+        "imported": {"layout": layout, "files": [{"name": path.name, "sha256": file_sha256(path)} for path in files]},
+    }
+    return model, record, weights
+
+
+def parts(model: Inpainter) -> list[tuple[str, torch.nn.Module]]:
+    """The model's networks by name."""
+    return [(name, part) for name, part in model.named_children() if any(True for _ in part.parameters())]
+
+
+def _build(found: Found) -> Inpainter:
+    """The preset with what the files say of it on top, with random weights that follow from nothing but it."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        cfg = compose("train", overrides=[f"model={found.preset}", f"data.size={found.size}"])
+    recipe = plain(cfg.model) | found.settings
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = instantiate(recipe)
+    model.recipe = recipe
+    return model
+
+
+def _own_state(model: Inpainter) -> list[str]:
+    return [key for key in model.state_dict() if not key.startswith("schedule.")]

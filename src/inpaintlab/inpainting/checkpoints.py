@@ -1,0 +1,90 @@
+"""Checkpoints from the outside: read one safely, take its weights, rebuild its model."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.recipes import only_ours
+
+_AVERAGES = "averages."  # of the names of averaged weights in a checkpoint
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that this package wrote, tensors and plain values only.
+
+    Raises:
+        ValueError: the file is missing, damaged, holds code, or is not one of ours.
+    """
+    if path.is_dir():
+        path = path / "last.ckpt"
+    if not path.is_file():
+        raise ValueError(f"There is no checkpoint at {path.absolute()}; give the run's folder or its last.ckpt.")
+    try:
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch does not compare the checksums that it writes
+        if damaged is not None:
+            raise BadZipFile(f"the checksum of {damaged} is wrong")
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint: it holds more than tensors and plain values."
+        ) from error
+    except Exception as error:  # zipfile and torch raise many kinds for a damaged file: all mean the same to the user
+        raise ValueError(f"{path} cannot be read as a checkpoint: it is damaged, cut off or none at all.") from error
+    if not isinstance(checkpoint, dict) or "inpaintlab" not in checkpoint or "state_dict" not in checkpoint:
+        raise ValueError(f"{path} is not a checkpoint of inpaintlab; a training run writes them as last.ckpt.")
+    return checkpoint
+
+
+def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> None:
+    """Load a checkpoint's networks into ``model``; the model's schedule keeps its own position, averages stay behind.
+
+    Networks that an imported checkpoint lacks, because they were never published, keep the model's own weights.
+
+    Raises:
+        ValueError: names or shapes that differ, with the first of them.
+    """
+    absent = checkpoint["inpaintlab"].get("absent", [])
+    aside = ("schedule.", _AVERAGES)
+    theirs = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(aside)}
+    ours = {key: value for key, value in model.state_dict().items() if not key.startswith(aside)}
+    wrong = [f"{key} is missing" for key in ours.keys() - theirs.keys() if key.partition(".")[0] not in absent]
+    wrong += [f"{key} is unknown" for key in theirs.keys() - ours.keys()]
+    wrong += [
+        f"{key} has shape {tuple(theirs[key].shape)}, not {tuple(ours[key].shape)}"
+        for key in ours.keys() & theirs.keys()
+        if theirs[key].shape != ours[key].shape
+    ]
+    if wrong:
+        raise ValueError(
+            f"{origin} does not fit {type(model).__name__} as configured: {len(wrong)} tensors differ, first: "
+            f"{sorted(wrong)[0]}. Give the model the settings that the checkpoint was trained with."
+        )
+    model.load_state_dict(theirs, strict=False)  # strictness is what the lines above are
+
+
+def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpainter, dict[str, Any]]:
+    """The trained model of a checkpoint, built from the recipe inside it with ``overrides`` on top.
+
+    Where the checkpoint holds averaged generators, these are the model's.
+
+    Returns the model and the checkpoint's own record: its recipe ('model'), 'iterations' and 'images_seen'.
+    """
+    checkpoint = load_checkpoint(path)
+    record = checkpoint["inpaintlab"]
+    recipe = only_ours(OmegaConf.to_container(OmegaConf.merge(record["model"], overrides or {})), str(path))
+    model = instantiate(recipe)
+    model.recipe = recipe
+    model.average = record.get("average")
+    weights = checkpoint["state_dict"]
+    checkpoint["state_dict"] = weights | {
+        key.removeprefix(_AVERAGES): value for key, value in weights.items() if key.startswith(_AVERAGES)
+    }
+    load_weights(model, checkpoint, str(path))
+    return model, record

@@ -1,0 +1,110 @@
+"""The method that a command line names: built from conf/model, or rebuilt from a checkpoint."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from inpaintlab.inpainting.checkpoints import rebuild
+from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.layers import fuse_spectral_norm
+from inpaintlab.machine import file_sha256
+from inpaintlab.recipes import plain
+
+
+def build_method(
+    recipe: DictConfig | None,
+    checkpoint: str | None,
+    *,
+    named: str | None,
+    overrides: Sequence[str],
+    label: Any,
+    seed: int,
+    untrained: bool,
+) -> tuple[Inpainter, dict[str, Any]]:
+    """The model of a recipe or of a checkpoint, and what the result says of it.
+
+    A checkpoint brings its own settings; ``model=...`` beside it only has to name the same method, and single
+    ``model.key=value`` overrides go on top.
+
+    Args:
+        recipe: the model's settings (the key ``model`` of a configuration), or nothing.
+        checkpoint: a run's folder or a file of weights, or None.
+        named: which of conf/model the recipe is, as in ``model=NAME``.
+        overrides: what was given on the command line, as Hydra lists it.
+        label: what to call the method; None calls it after the run, the file or ``named``.
+        seed: from which an untrained model's weights were drawn.
+        untrained: whether a model that learns may come without a checkpoint.
+
+    Raises:
+        ValueError: neither model nor checkpoint, a checkpoint of another method, a model that learns without one, or
+            settings that would be ignored.
+    """
+    if checkpoint is not None:
+        model, origin = _from_checkpoint(checkpoint, recipe, named, overrides)
+        return model, _identity(_label(label, _name(Path(origin["path"]))), model, True, origin, seed)
+    if not recipe:
+        raise ValueError("No method is given: give checkpoint=runs/NAME, or model=telea (or another method).")
+    model = instantiate(recipe)
+    model.recipe = plain(recipe)
+    if model.schedule is not None and not untrained:
+        raise ValueError(
+            f"{type(model).__name__} learns, so it needs checkpoint=runs/NAME; untrained=true scores it as it was "
+            "born, which is a floor and no result."
+        )
+    return model, _identity(_label(label, named), model, model.schedule is None, None, seed)
+
+
+def _from_checkpoint(
+    checkpoint: str, recipe: DictConfig | None, named: str | None, overrides: Sequence[str]
+) -> tuple[Inpainter, dict[str, Any]]:
+    """The model of a checkpoint, ready to complete, and where its weights are from."""
+    given = [override.lstrip("+") for override in overrides]
+    groups = [override for override in given if override.startswith("model/")]
+    if groups:
+        raise ValueError(
+            f"{groups[0]} beside a checkpoint would be ignored, because the checkpoint brings its own settings; give "
+            "single ones (model.key=value), or leave it out."
+        )
+    single = OmegaConf.from_dotlist([override for override in given if override.startswith("model.")])
+    path = Path(checkpoint)
+    model, record = rebuild(path, OmegaConf.to_container(single).get("model", {}))  # type: ignore[union-attr]
+    if named and recipe and recipe["_target_"] != model.recipe["_target_"]:
+        raise ValueError(f"{checkpoint} holds a {type(model).__name__}, not what model={named} names.")
+    fuse_spectral_norm(model)
+    file = path / "last.ckpt" if path.is_dir() else path
+    origin = {
+        "path": str(file),
+        "sha256": file_sha256(file),
+        "iterations": record["iterations"],
+        "images_seen": record["images_seen"],
+        "imported": record.get("imported"),
+        "training": record.get("training"),
+    }
+    return model, origin
+
+
+def _name(file: Path) -> str:
+    """What a checkpoint is called: its run's name, or an import's own."""
+    return file.absolute().parent.name if file.stem in ("last", "best") else file.stem
+
+
+def _label(given: Any, otherwise: str | None) -> str:
+    """The label as text: Hydra makes a number of one that looks like it."""
+    return str(otherwise if given is None else given)
+
+
+def _identity(
+    label: str, model: Inpainter, trained: bool, checkpoint: dict[str, Any] | None, seed: int
+) -> dict[str, Any]:
+    return {
+        "label": label,
+        "trained": trained,
+        "config": model.recipe,
+        "checkpoint": checkpoint,
+        "seed": None if trained else seed,
+        "switches": model.switches(),
+        "post_processing": None,
+    }

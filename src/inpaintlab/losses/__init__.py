@@ -1,0 +1,22 @@
+"""What networks learn by."""
+
+from inpaintlab.losses.adversarial import AdversarialLoss, Hinge, LeastSquares, NonSaturating
+from inpaintlab.losses.perceptual import feature_matching, perceptual_loss, style_loss
+from inpaintlab.losses.pixels import REDUCTIONS, hole_l1, hole_mse, l1_per_hole, weigh
+from inpaintlab.losses.vgg import VGG19
+
+__all__ = [
+    "REDUCTIONS",
+    "VGG19",
+    "AdversarialLoss",
+    "Hinge",
+    "LeastSquares",
+    "NonSaturating",
+    "feature_matching",
+    "hole_l1",
+    "hole_mse",
+    "l1_per_hole",
+    "perceptual_loss",
+    "style_loss",
+    "weigh",
+]

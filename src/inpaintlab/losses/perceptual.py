@@ -1,0 +1,82 @@
+"""Losses in the features of networks: perceptual, style, feature matching."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from inpaintlab.layers import at_least_float32
+from inpaintlab.shapes import Scalar
+
+
+def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Scalar:
+    """Sum over the discriminator's layers of the mean absolute difference (EdgeConnect); real is a constant."""
+    return torch.stack([mean_absolute_difference(f, r) for f, r in zip(fake, real, strict=True)]).sum()
+
+
+def mean_absolute_difference(features: Tensor, target: Tensor) -> Scalar:
+    """The mean over all elements of |features - target|, in float32 at least; ``target`` is a constant.
+
+    Torch's l1_loss in three passes less over feature maps, and in mixed precision without copies of them in float32.
+    """
+    return _MeanAbsoluteDifference.apply(features, target.detach())
+
+
+class _MeanAbsoluteDifference(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, target: Tensor) -> Tensor:
+        difference = features - target  # rounded to 16 bits or not, its sign is right
+        ctx.save_for_backward(difference)
+        wide = torch.promote_types(difference.dtype, torch.float32)
+        return difference.abs().mean(dtype=wide)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (difference,) = ctx.saved_tensors
+        return difference.sign().mul_(gradient / difference.numel()), None
+
+
+PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
+
+
+def perceptual_loss(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
+    """Sum over five layers of the mean absolute difference of VGG-19 features (EdgeConnect)."""
+    return torch.stack([mean_absolute_difference(output[name], image[name]) for name in PERCEPTUAL_LAYERS]).sum()
+
+
+def style_loss(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
+    """Sum over four layers of the mean absolute difference of Gram matrices (EdgeConnect)."""
+    grams = [(gram(output[name]), gram(image[name])) for name in STYLE_LAYERS]
+    return torch.stack([mean_absolute_difference(*pair) for pair in grams]).sum()
+
+
+def gram(features: Float[Tensor, "batch features rows columns"]) -> Float[Tensor, "batch features features"]:
+    """F F^T / (C H W), with F the features as C rows.
+
+    Not in bfloat16, which mixed precision would take: the loss is a small difference of such matrices.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        pixels = at_least_float32(features).permute(0, 2, 3, 1).flatten(1, 2)  # as channels_last has them in memory
+        return _Products.apply(pixels) / pixels[0].numel()
+
+
+class _Products(torch.autograd.Function):
+    """P^T P of a batch of matrices: its gradient P (g + g^T) takes one product, where autograd's takes two."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return rows.mT @ rows
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        return rows @ (gradient + gradient.mT)

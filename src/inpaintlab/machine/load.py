@@ -1,0 +1,74 @@
+"""How many cores other processes keep busy while this one measures a time."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STAT = Path("/proc/stat")
+
+
+QUIET = 0.25  # cores of others beyond which a time says as much about them as about us
+
+
+SHORTEST = 0.25  # seconds that a measurement lasts at least for a load: the system counts in ticks
+
+
+_TICKS = 100  # a second, in the units that Linux shows to programs
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a machine has done since it started: seconds, summed over its cores."""
+
+    seconds: float
+    cores: int
+
+
+def work_of_machine() -> Work | None:
+    """The work of all processes, of the kernel and, on a virtual machine, of its neighbours; None beyond Linux."""
+    try:
+        lines = STAT.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    of_all, *of_each = [line.split() for line in lines if line.startswith("cpu")]
+    user, nice, system, _idle, _waiting, interrupts, soft, stolen = (int(field) for field in of_all[1:9])
+    return Work((user + nice + system + interrupts + soft + stolen) / _TICKS, len(of_each))
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What a measurement reads: the time, the processor time of this process, and the work of the machine."""
+
+    wall: Callable[[], float] = time.perf_counter
+    own: Callable[[], float] = time.process_time
+    machine: Callable[[], Work | None] = work_of_machine
+
+
+@dataclass
+class Load:
+    """The load that others put on the machine while something was measured.
+
+    Both are None where the system does not tell, or where the time was too short for it.
+    """
+
+    clocks: Clocks = field(default_factory=Clocks)
+    others: float | None = None
+    """Cores that others kept busy, on average."""
+    cores: int | None = None
+    """Cores that the machine has."""
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """What this process does inside is its own work; what else the machine does is others'."""
+        before = self.clocks.machine()
+        start, own = self.clocks.wall(), self.clocks.own()
+        yield
+        wall, own = self.clocks.wall() - start, self.clocks.own() - own
+        after = self.clocks.machine()
+        if before is None or after is None or wall < SHORTEST:
+            return
+        others = (after.seconds - before.seconds - own) / wall
+        if others > -QUIET:  # ticks may come late; less than our own work means that a sandbox hides the true count
+            self.others, self.cores = min(max(0.0, others), float(after.cores)), after.cores

@@ -1,0 +1,187 @@
+"""Files of a folder or of a URL: those of a URL are fetched whole, checked and kept for a while on this machine."""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+
+SCHEMES = ("http", "https", "s3", "gs", "abfs", "az", "hf")
+"""URLs that are read. A test set of others may name one, so none is here that would run a command (``pipe:``) or
+evaluate what it finds (``reference:``)."""
+
+
+PAUSES = (1.0, 3.0, 9.0)
+"""Seconds to wait before each new try to fetch a file; one try more than there are pauses."""
+
+
+SILENCE = 60.0
+"""Seconds without a byte after which an HTTP connection counts as broken."""
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept: ``INPAINTLAB_SHARDS``, else ``inpaintlab/shards`` in the user's cache.
+
+    It is a matter of the machine and not of a configuration: what is in it is deleted when room is needed, and a test
+    set of others must not choose a folder for that.
+    """
+    if chosen := os.environ.get("INPAINTLAB_SHARDS"):
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "inpaintlab" / "shards"
+
+
+def cache_limit() -> int:
+    """Bytes that fetched files may take together: ``INPAINTLAB_SHARDS_GB`` (10^9 bytes), else 50 GB."""
+    chosen = os.environ.get("INPAINTLAB_SHARDS_GB", "50")
+    try:
+        return int(float(chosen) * 1e9)
+    except ValueError:
+        raise ValueError(f"INPAINTLAB_SHARDS_GB={chosen} is not a number; give a number of gigabytes.") from None
+
+
+@final
+class Storage:
+    """The files below ``root``, a folder or a URL of one of `SCHEMES`.
+
+    Raises:
+        ValueError: a URL of another kind.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.scheme = root.partition("://")[0].lower() if "://" in root else ""
+        if "::" in root or root.startswith("pipe:") or (self.scheme and self.scheme not in SCHEMES):
+            raise ValueError(f"data.root={root} is neither a folder nor a URL of these kinds: {', '.join(SCHEMES)}.")
+        self.root = root.rstrip("/") if self.scheme else str(Path(root).expanduser().absolute())
+
+    @property
+    def remote(self) -> bool:
+        """Whether files have to be fetched."""
+        return bool(self.scheme)
+
+    def place(self, file: str) -> str:
+        """The path or URL of a file, for people."""
+        return f"{self.root}/{file}"
+
+    def read(self, file: str) -> bytes:
+        """All bytes of a small file, each time anew.
+
+        Raises:
+            ValueError: it is not there or cannot be fetched.
+        """
+        if not self.remote:
+            try:
+                return Path(self.root, file).read_bytes()
+            except FileNotFoundError as error:
+                raise ValueError(f"{self.place(file)} does not exist; check data.root.") from error
+        with _alone(cache_folder(), "listing"):
+            part = cache_folder() / "listing.partial"
+            try:
+                self._fetch(file, part)
+                return part.read_bytes()
+            finally:
+                part.unlink(missing_ok=True)
+
+    def path(self, file: str, sha256: str) -> Path:
+        """Where a file lies on this machine. One behind a URL is fetched first, unless it is kept from before.
+
+        What was fetched is checked against ``sha256``; a file on disk is not, because that would read all of it.
+
+        Raises:
+            ValueError: it is not there, cannot be fetched, or is not the one of this hash.
+        """
+        if not self.remote:
+            return Path(self.root, file)
+        kept = cache_folder() / sha256
+        if not _touched(kept):
+            with _alone(kept.parent, sha256):
+                if not _touched(kept):  # another process may have brought it in the meantime
+                    self._bring(file, sha256, kept)
+        return kept
+
+    def _bring(self, file: str, sha256: str, kept: Path) -> None:
+        part = kept.with_name(f"{sha256}.partial")
+        try:
+            self._fetch(file, part)
+            with part.open("rb") as content:
+                found = hashlib.file_digest(content, "sha256").hexdigest()
+            if found != sha256:
+                raise ValueError(
+                    f"What came from {self.place(file)} is not what its list promises (SHA-256 {found}, expected "
+                    f"{sha256}); check it there with verify=true."
+                )
+            _make_room(kept.parent, part.stat().st_size)
+            os.replace(part, kept)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _fetch(self, file: str, to: Path) -> None:
+        """Several tries, because a run of weeks meets a server that is being restarted."""
+        for pause in (*PAUSES, None):
+            try:
+                self._receive(file, to)
+                return
+            except FileNotFoundError as error:
+                raise ValueError(f"{self.place(file)} does not exist; check data.root.") from error
+            except ImportError as error:
+                raise ValueError(f"{self.scheme}:// needs another package: {error}.") from error
+            except Exception as error:  # each kind of storage has its own kinds of error
+                if pause is None:
+                    raise ValueError(
+                        f"{self.place(file)} cannot be fetched to {to.parent} ({type(error).__name__}: {error}); the "
+                        "same command continues when it can."
+                    ) from error
+                time.sleep(pause)
+
+    def _receive(self, file: str, to: Path) -> None:
+        from fsspec.core import url_to_fs  # brings asyncio; runs on local files need neither
+
+        system, path = url_to_fs(self.place(file), **self._options())
+        system.get_file(path, str(to))
+
+    def _options(self) -> dict[str, Any]:
+        if self.scheme not in ("http", "https"):
+            return {}
+        from aiohttp import ClientTimeout
+
+        # By default a transfer that is not over after five minutes fails, and proxies of the environment are ignored.
+        return {"client_kwargs": {"trust_env": True, "timeout": ClientTimeout(total=None, sock_read=SILENCE)}}
+
+
+def _touched(kept: Path) -> bool:
+    """Whether a file is kept; if so it counts as just used."""
+    try:
+        os.utime(kept)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _make_room(folder: Path, needed: int) -> None:
+    """Delete the files that were not used for the longest time; one that is open stays readable until it is closed."""
+    kept = []
+    for path in folder.iterdir():
+        if re.fullmatch(r"[0-9a-f]{64}", path.name):
+            try:
+                kept.append((path.stat().st_mtime, path.stat().st_size, path))
+            except FileNotFoundError:
+                continue  # another process made room as well
+    taken = sum(size for _, size, _ in kept) + needed
+    for _, size, path in sorted(kept):
+        if taken <= cache_limit():
+            break
+        path.unlink(missing_ok=True)
+        taken -= size
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """One process or thread at a time for a name; the system frees the lock when its holder ends, however it ends."""
+    import fcntl  # not on Windows, where shards on disk are of use all the same
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{name[:2]}.lock").open("w") as lock:  # a lock for each of millions of names would be a file each
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,29 @@
+"""Holes, one file a family."""
+
+from inpaintlab.masks.folder import MaskFolder, read_grey
+from inpaintlab.masks.mask import Mask
+from inpaintlab.masks.mixtures import Mixture, WithHoleRatio
+from inpaintlab.masks.rectangles import Block, Center, Half, Rectangle
+from inpaintlab.masks.regions import RandomRegion, catmull_rom
+from inpaintlab.masks.settings import Number, checked_counts, checked_fractions, checked_ratios, checked_share
+from inpaintlab.masks.strokes import Strokes
+
+__all__ = [
+    "Block",
+    "Center",
+    "Half",
+    "Mask",
+    "MaskFolder",
+    "Mixture",
+    "Number",
+    "RandomRegion",
+    "Rectangle",
+    "Strokes",
+    "WithHoleRatio",
+    "catmull_rom",
+    "checked_counts",
+    "checked_fractions",
+    "checked_ratios",
+    "checked_share",
+    "read_grey",
+]

@@ -1,0 +1,71 @@
+"""Mask generators: one small class per family of holes.
+
+Every generator is called as ``mask(height, width, generator)`` and answers a float32 tensor of shape (1, height, width)
+with values exactly 0 and 1, where 1 is the hole. All randomness comes from the ``torch.Generator`` that is handed in,
+so the same generator state gives the same hole on every machine. Sizes are fractions of the image's sides, so that one
+configuration serves every resolution. Generators are plain picklable objects, ready for loader workers.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Integer
+from torch import Tensor
+
+# True inside the hole; height and width are the arguments of the function that draws it.
+Hole = Bool[np.ndarray, "{height} {width}"]
+
+
+class Mask(ABC):
+    """A family of holes: a subclass says how one is drawn, the call makes sure that it is a proper mask."""
+
+    redraws = 100
+
+    @abstractmethod
+    def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
+        """One hole, True inside. It may turn out empty or cover everything by chance: then it is drawn again."""
+
+    @final
+    def __call__(self, height: int, width: int, generator: torch.Generator) -> Float[Tensor, "1 {height} {width}"]:
+        """A mask with values exactly {0, 1}, 1 = hole, with at least one hole pixel and one known pixel.
+
+        Raises ``ValueError`` when the parameters cannot give such a mask at this size.
+        """
+        if height < 1 or width < 1:
+            raise ValueError(f"A mask needs a height and a width of at least 1 px, but got {height} x {width} px.")
+
+        for _ in range(self.redraws):
+            hole = self.draw(height, width, generator)
+            if 0 < np.count_nonzero(hole) < hole.size:
+                return torch.from_numpy(hole.astype(np.float32, order="C"))[None]
+        fault = "left no known pixel" if hole.any() else "drew no hole"
+        raise ValueError(
+            f"{type(self).__name__} {fault} at {height} x {width} px in {self.redraws} draws; "
+            "use a larger image or change the mask's parameters."
+        )
+
+
+def integer(low: int, high: int, generator: torch.Generator) -> int:
+    """A uniform integer, both ends included."""
+    return int(torch.randint(low, high + 1, (), generator=generator).item())
+
+
+def integers(low: int, high: int, uniform: Float[np.ndarray, " n"]) -> Integer[np.ndarray, " n"]:
+    """Uniform integers, both ends included, from numbers that are uniform in [0, 1)."""
+    return low + np.floor((high - low + 1) * uniform).astype(np.int64)
+
+
+def pixels(fraction: float, side: int) -> int:
+    """A fraction of a side in whole pixels, at least 1.
+
+    Halves round down, so that half an odd side is EdgeConnect's integer division.
+    """
+    return max(1, math.ceil(fraction * side - 0.5))
+
+
+def as_hole(mask: Float[Tensor, "1 height width"]) -> Bool[np.ndarray, "height width"]:
+    """A finished mask back as an array, for the generators that wrap others."""
+    return mask[0].bool().numpy()

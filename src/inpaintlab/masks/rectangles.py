@@ -1,0 +1,90 @@
+"""Upright rectangles: GLCIC's holes, EdgeConnect's blocks and halves, Context Encoder's centre."""
+
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+import torch
+
+from inpaintlab.masks.mask import Hole, Mask, integer, pixels
+from inpaintlab.masks.settings import Number, checked_fractions, checked_share
+
+
+@final
+class Rectangle(Mask):
+    """One upright rectangle somewhere in the image, as GLCIC trains on (Iizuka et al. 2017).
+
+    ``height`` and ``width`` are (low, high) fractions of the image's height and width. At a given size they are rounded
+    to whole pixels (see ``pixels``), then each side is drawn independently and uniformly between its two ends, both
+    included, and the place uniformly among those that keep the rectangle inside the image.
+    """
+
+    def __init__(self, height: Sequence[Number], width: Sequence[Number]) -> None:
+        self.height = checked_fractions("Rectangle", "height", height)
+        self.width = checked_fractions("Rectangle", "width", width)
+
+    def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
+        """A rectangle with random sides at a random place."""
+        rows = integer(pixels(self.height[0], height), pixels(self.height[1], height), generator)
+        columns = integer(pixels(self.width[0], width), pixels(self.width[1], width), generator)
+        return _rectangle_anywhere(height, width, rows, columns, generator)
+
+
+@final
+class Block(Mask):
+    """One block of fixed size at a uniformly random place: EdgeConnect's regular mask (``MASK: 1`` of its release).
+
+    ``fraction`` is the block's side over the image's side, in both directions; 0.5 covers 25 % of the image.
+    """
+
+    def __init__(self, fraction: Number = 0.5) -> None:
+        self.fraction = checked_share("Block", "fraction", fraction)
+
+    def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
+        """The block at a random place."""
+        rows, columns = pixels(self.fraction, height), pixels(self.fraction, width)
+        return _rectangle_anywhere(height, width, rows, columns, generator)
+
+
+@final
+class Center(Mask):
+    """One block of fixed size in the middle of the image; where it cannot be exact, half a pixel up and left.
+
+    ``fraction`` is the block's side over the image's side, in both directions. Nothing about it is random.
+    """
+
+    def __init__(self, fraction: Number = 0.5) -> None:
+        self.fraction = checked_share("Center", "fraction", fraction)
+
+    def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
+        """The block in the middle."""
+        rows, columns = pixels(self.fraction, height), pixels(self.fraction, width)
+        return _rectangle(height, width, (height - rows) // 2, (width - columns) // 2, rows, columns)
+
+
+@final
+class Half(Mask):
+    """The left or the right half of the image, each with probability 1/2 (EdgeConnect's ``MASK: 2``).
+
+    The middle column of an odd width stays known, so that both halves have the same area.
+    """
+
+    def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
+        """The left or the right half."""
+        columns = width // 2
+        left = integer(0, 1, generator) * (width - columns)
+        return _rectangle(height, width, 0, left, height, columns)
+
+
+def _rectangle(height: int, width: int, top: int, left: int, rows: int, columns: int) -> Hole:
+    """An image that is True inside one rectangle."""
+    hole = np.zeros((height, width), bool)
+    hole[top : top + rows, left : left + columns] = True
+    return hole
+
+
+def _rectangle_anywhere(height: int, width: int, rows: int, columns: int, generator: torch.Generator) -> Hole:
+    """A rectangle of the given sides, at a uniform place inside the image."""
+    top = integer(0, height - rows, generator)
+    left = integer(0, width - columns, generator)
+    return _rectangle(height, width, top, left, rows, columns)

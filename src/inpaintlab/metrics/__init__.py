@@ -1,0 +1,34 @@
+"""What a completed image is worth; mathematics that knows no test set."""
+
+from inpaintlab.metrics.edges import EdgeF1, EdgeMetric, EdgePrecision, EdgeRecall
+from inpaintlab.metrics.features import FeatureNetwork, InceptionTF2015
+from inpaintlab.metrics.gray import MAERelativeGray, PSNRGray, SSIMUniform51Gray
+from inpaintlab.metrics.lpips import LPIPS
+from inpaintlab.metrics.meaning import Meaning
+from inpaintlab.metrics.metric import PerImageMetric, finite_mean, require_called_by_its_name, require_fitting, score
+from inpaintlab.metrics.rgb import MAEBand, MAEHole
+from inpaintlab.metrics.sets import FeaturePairs, SetMetric, Times
+
+__all__ = [
+    "LPIPS",
+    "EdgeF1",
+    "EdgeMetric",
+    "EdgePrecision",
+    "EdgeRecall",
+    "FeatureNetwork",
+    "FeaturePairs",
+    "InceptionTF2015",
+    "MAEBand",
+    "MAEHole",
+    "MAERelativeGray",
+    "Meaning",
+    "PSNRGray",
+    "PerImageMetric",
+    "SSIMUniform51Gray",
+    "SetMetric",
+    "Times",
+    "finite_mean",
+    "require_called_by_its_name",
+    "require_fitting",
+    "score",
+]

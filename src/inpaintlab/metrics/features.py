@@ -1,0 +1,188 @@
+"""Features of named networks, in which sets of images are compared, and the cache of the photographs' features.
+
+What decides a number stands in the network's definition: its weights by their hash, and how an image gets into it.
+Nothing is downloaded here: published weights are files that the user has or fetches.
+"""
+
+import io
+import json
+from abc import ABC, abstractmethod
+from functools import cached_property
+from importlib.metadata import version
+from typing import ClassVar, final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from inpaintlab.machine import file_sha256
+from inpaintlab.published import WeightFile, require_packages
+from inpaintlab.shapes import Images
+
+Pixels = UInt8[Tensor, "batch 3 height width"]
+"""RGB as a file of 8 bits holds it."""
+
+
+class FeatureNetwork(nn.Module, ABC):
+    """A fixed network that makes a row of numbers of each image.
+
+    To construct one loads nothing: ``require`` checks before any work, and the first use loads.
+    """
+
+    name: ClassVar[str]
+    """The second part of the names of metrics that use it."""
+    width: ClassVar[int]
+    """Features an image."""
+
+    @property
+    @abstractmethod
+    def definition(self) -> str:
+        """The features in words; no two networks, weights or preparations of the image share one."""
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """JSON text of all that changes a feature."""
+
+    @abstractmethod
+    def require(self) -> None:
+        """Raise a ValueError that says how to mend it, if the network cannot be loaded."""
+
+    @abstractmethod
+    def forward(self, images: Images) -> Float[Tensor, "batch features"]:
+        """The features of images, as they are once rounded to 8 bits; without gradient, in evaluation mode."""
+
+
+class PublishedNetwork(FeatureNetwork):
+    """A network whose weights somebody published as one file.
+
+    Args:
+        weights: path of the file; None looks for it under its published name in the folder of torch.hub.
+    """
+
+    file: ClassVar[WeightFile]
+    packages: ClassVar[tuple[str, ...]]
+    """Of the extra, those that compute the features."""
+    described: ClassVar[str]
+    """The definition, up to the weights."""
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__()
+        self.weights = weights
+        self.network: nn.Module | None = None
+
+    @abstractmethod
+    def build(self, state: dict[str, Tensor]) -> nn.Module:
+        """The network with these weights."""
+
+    @abstractmethod
+    def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
+        """The features of pixels."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the weight file."""
+        return file_sha256(self.file.path(self.weights))
+
+    @property
+    def definition(self) -> str:
+        """In words, with the hash of the weights, which have to be there."""
+        return f"{self.described}, of images rounded to 8 bits; weights {self.sha256[:16]}"
+
+    @property
+    def key(self) -> str:
+        """JSON text of the definition, the whole hash and the versions of all that computes."""
+        packages = {name: version(name) for name in ("inpaintlab", "torch", "torchmetrics", *self.packages)}
+        return json.dumps({"definition": self.definition, "weights": self.sha256, "packages": packages}, sort_keys=True)
+
+    def require(self) -> None:
+        """Check for packages and weights.
+
+        Raises:
+            ValueError: one is missing.
+        """
+        wanted_by = f"The network {self.name}"
+        require_packages(wanted_by, self.packages)
+        self.file.require(wanted_by, self.weights)
+
+    @torch.no_grad()
+    def forward(self, images: Images) -> Float[Tensor, "batch features"]:
+        """The features; the first call loads the network.
+
+        Raises:
+            ValueError: a package or the weights are missing, or the file is of another network.
+        """
+        if self.network is None:
+            self.require()
+            state = self.file.load(self.weights)
+            # parameters that are made in inference mode could not be used outside it
+            with torch.inference_mode(False), self.file.fitting(self.weights):
+                self.network = self.build(state)
+        network = self.network.to(images.device).eval()
+        pixels = (images.float() * 255).round().clamp(0, 255).byte()
+        # one by one on the processor, where the last digits of an image would otherwise depend on its batch
+        together = 1 if images.device.type == "cpu" else len(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self.features(network, some) for some in pixels.split(together)])
+
+
+@final
+class InceptionTF2015(PublishedNetwork):
+    """The Inception-v3 of 2015 from TensorFlow, on which FID is defined, in torch-fidelity's port."""
+
+    name = "inception2015"
+    width = 2048
+    file = WeightFile(
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+    )
+    packages = ("torch-fidelity", "torchvision")
+    described = (
+        "the 2048 pooled features of TensorFlow's Inception-v3 of 2015 (torch-fidelity's port as torchmetrics runs it),"
+        " resized to 299 x 299 bilinearly with antialiasing"
+    )
+
+    def build(self, state: dict[str, Tensor]) -> nn.Module:
+        """torchmetrics' network, filled."""
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        # torch-fidelity unpickles whatever file it is given, code and all: give it a copy that was written here.
+        copy = io.BytesIO()
+        torch.save(state, copy)
+        copy.seek(0)
+        return NoTrainInceptionV3("inception-v3-compat", ["2048"], copy, antialias=True)  # type: ignore[arg-type]
+
+    def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
+        """What the last pooling gives."""
+        return network(pixels)
+
+
+@final
+class InceptionEdgeConnect(PublishedNetwork):
+    """The network of EdgeConnect's FID: torchvision's Inception-v3, shown images in the range of no training.
+
+    Its first layer expects images normalised by ImageNet's mean and deviation and undoes that; it is given [0, 1].
+    Numbers in it compare with EdgeConnect's table alone.
+    """
+
+    name = "edgeconnect"
+    width = 2048
+    file = WeightFile("https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth")
+    packages = ("torchvision",)
+    described = (
+        "the 2048 pooled features of torchvision's Inception-v3, resized to 299 x 299 bilinearly without antialiasing, "
+        "in [0, 1] where images normalised by ImageNet's mean and deviation are expected (EdgeConnect's script)"
+    )
+
+    def build(self, state: dict[str, Tensor]) -> nn.Module:
+        """torchvision's network without its classifier."""
+        from torchvision.models import inception_v3
+
+        network = inception_v3(weights=None, aux_logits=True, transform_input=True, init_weights=False)
+        network.load_state_dict(state)
+        network.fc = nn.Identity()
+        return network
+
+    def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
+        """What the last pooling gives."""
+        return network(F.interpolate(pixels.float() / 255, (299, 299), mode="bilinear", align_corners=False))

@@ -1,0 +1,274 @@
+"""Metrics of a whole set of images: how far the completed images lie from the photographs in a network's features.
+
+FID (Heusel et al. 2017), KID (Binkowski et al. 2018), P-IDS and U-IDS (Zhao et al. 2021, CoModGAN). All are computed
+from kept features in float64, because a set is scored many times: in every mask bin and on every resample.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, final
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+from inpaintlab.metrics.features import FeatureNetwork
+from inpaintlab.metrics.meaning import Meaning
+from inpaintlab.published import require_packages
+
+Features = Float64[np.ndarray, "images width"]
+
+
+Times = Float64[np.ndarray, "draws images"]
+"""How often each image counts in each draw; a row of ones is the set as it is."""
+
+
+Values = Float64[np.ndarray, " draws"]
+
+
+_BLOCK = 1024  # rows of a kernel matrix that are held at a time
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FeaturePairs:
+    """Features of photographs and of their completed images: row i of both is the same image."""
+
+    real: Features
+    completed: Features
+
+    @cached_property
+    def decisions(self) -> tuple[Float64[np.ndarray, " images"], Float64[np.ndarray, " images"]]:
+        """Which side of a linear SVM, trained on all features to tell the two kinds apart, each photograph and each
+        completed image lies on, and how far: positive where it takes it for a photograph."""
+        from sklearn.svm import LinearSVC
+
+        n = len(self.real)
+        svm = LinearSVC(dual=False).fit(np.concatenate([self.real, self.completed]), np.repeat([1, 0], n))
+        return svm.decision_function(self.real), svm.decision_function(self.completed)
+
+
+class SetMetric(ABC):
+    """A number for a set of completed images beside their photographs, in the features of a named network.
+
+    Args:
+        network: whose features are compared.
+    """
+
+    quantity: ClassVar[str]
+    """The first part of the name; the network's name is the second."""
+    unit: ClassVar[str] = ""
+    higher_is_better: ClassVar[bool]
+    fewest: ClassVar[int] = 2
+    """The least number of images that the metric is defined for."""
+    backend: ClassVar[str] = "inpaintlab"
+    """The package whose code computes the value from the features."""
+    described: ClassVar[str]
+    """The definition, up to the features."""
+
+    def __init__(self, network: FeatureNetwork) -> None:
+        self.network = network
+
+    @property
+    def name(self) -> str:
+        """What settings, results and tables call the metric; no two definitions share one."""
+        return f"{self.quantity}_{self.network.name}"
+
+    @property
+    def definition(self) -> str:
+        """In words, with the hash of the network's weights, which have to be there (see `require`)."""
+        return f"{self.described}; features: {self.network.definition}"
+
+    @property
+    def meaning(self) -> Meaning:
+        """What its numbers mean, for results and tables."""
+        return Meaning(self.definition, self.unit, self.higher_is_better, of_set=True, backend=self.backend)
+
+    def require(self) -> None:
+        """Check before any work that everything is installed and there.
+
+        Raises:
+            ValueError: a package or the network's weights are missing.
+        """
+        self.network.require()
+
+    @abstractmethod
+    def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
+        """The value of each draw, in which image i counts ``times[draw, i]`` times."""
+
+    def value(self, real: Features, completed: Features) -> float:
+        """The value of the set; row i of both is the same image, and there are at least ``fewest``."""
+        return float(self.weighted(FeaturePairs(real, completed), np.ones((1, len(real))))[0])
+
+
+@final
+class FID(SetMetric):
+    """Frechet inception distance.
+
+    The trace of the root of the product of two covariances is the nuclear norm of the product of their factors. So no
+    root of a matrix is needed, only the singular values of one that has as many rows and columns as there are distinct
+    photographs and completed images, or features where these are fewer.
+    """
+
+    quantity = "fid"
+    higher_is_better = False
+    described = (
+        "Frechet distance between normal distributions fitted to the features of the photographs and of the completed "
+        "images (covariance over N - 1, float64); it falls with N, so only sets of the same N compare"
+    )
+
+    def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
+        """One value a draw."""
+        # A photograph in several bins has the same features in each: once is enough, with the sum of the weights.
+        photographs, photograph_of = _distinct(pairs.real)
+        values = []
+        for weights in times:
+            together = np.bincount(photograph_of, weights, minlength=len(photographs))
+            values.append(_frechet(photographs, together, pairs.completed, weights))
+        return np.array(values)
+
+
+@final
+class KID(SetMetric):
+    """Kernel inception distance, over all pairs of images.
+
+    Others average it over random subsets of 1000 images. Each subset estimates the same quantity without bias, as the
+    whole set does, which leaves the least to chance. Two holes of one photograph are no independent images: such pairs
+    within a side would raise the value, as an image beside itself would, and are left out like it.
+    """
+
+    quantity = "kid"
+    higher_is_better = False
+    described = (
+        "unbiased squared maximum mean discrepancy between the features of the photographs and of the completed images "
+        "with the kernel (x.y / width + 1)^3, one subset that holds all images, pairs within a side of different "
+        "photographs (float64)"
+    )
+
+    def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
+        """One value a draw; NaN for a single photograph."""
+        n = times.sum(axis=1)
+        photograph_of = _distinct(pairs.real)[1]
+        within = sum(
+            _kernel_sums(side, side, times) - times @ _own_kernel_sums(side, photograph_of)
+            for side in (pairs.real, pairs.completed)
+        )
+        others = n**2 - times @ np.bincount(photograph_of)[photograph_of]
+        within = np.divide(within, others, out=np.full(len(n), math.nan), where=others > 0)
+        return within - 2 * _kernel_sums(pairs.real, pairs.completed, times) / n**2
+
+
+class _Discriminability(SetMetric):
+    """What a linear SVM, fitted once to the whole set, makes of each image."""
+
+    higher_is_better = True
+    backend = "scikit-learn"
+
+    def require(self) -> None:
+        """Check for scikit-learn as well.
+
+        Raises:
+            ValueError: a package or the network's weights are missing.
+        """
+        require_packages(self.name, ("scikit-learn",))
+        super().require()
+
+
+@final
+class PIDS(_Discriminability):
+    """Paired inception discriminative score."""
+
+    quantity = "pids"
+    described = (
+        "share of the images whose completed version lies strictly further on the photographs' side of a linear SVM "
+        "than the photograph; scikit-learn's LinearSVC(dual=False) trained on all features of both, real against "
+        "completed, and applied to the same ones; 0 where they separate, as they do unless N is well above the "
+        "features' number"
+    )
+
+    def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
+        """One value a draw, of the one SVM."""
+        real, completed = pairs.decisions
+        return times @ (completed > real) / times.sum(axis=1)
+
+
+@final
+class UIDS(_Discriminability):
+    """Unpaired inception discriminative score."""
+
+    quantity = "uids"
+    described = (
+        "share of photographs and completed images that a linear SVM takes for the other kind; scikit-learn's "
+        "LinearSVC(dual=False) trained on all features of both, real against completed, and applied to the same ones; "
+        "0 where they separate, as they do unless N is well above the features' number"
+    )
+
+    def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
+        """One value a draw, of the one SVM."""
+        real, completed = pairs.decisions
+        mistaken: Bool[np.ndarray, "sides images"] = np.stack([real <= 0, completed > 0])
+        return times @ mistaken.mean(axis=0) / times.sum(axis=1)
+
+
+def _distinct(rows: Features) -> tuple[Float64[np.ndarray, "distinct width"], Int[np.ndarray, " images"]]:
+    """The rows without those that are there already, and for each row which of these it is."""
+    known: dict[bytes, int] = {}
+    which = np.array([known.setdefault(row.tobytes(), len(known)) for row in rows])
+    return rows[np.unique(which, return_index=True)[1]], which
+
+
+def _frechet(
+    real: Features,
+    real_weights: Float64[np.ndarray, " images"],
+    completed: Float64[np.ndarray, "others width"],
+    completed_weights: Float64[np.ndarray, " others"],
+) -> float:
+    """||m - m'||^2 + tr(S + S' - 2 (S S')^(1/2)) of two weighted sets; both weights have the same sum N.
+
+    With A the centred rows times the roots of their weights, S = A^T A / (N - 1), and tr (S S')^(1/2) is the nuclear
+    norm of A A'^T / (N - 1).
+    """
+    mean, A = _centred(real, real_weights)
+    other_mean, B = _centred(completed, completed_weights)
+    traces = (A**2).sum() + (B**2).sum()
+    nuclear = np.linalg.svd(_reduced(A) @ _reduced(B).T, compute_uv=False).sum()
+    distance = ((mean - other_mean) ** 2).sum() + (traces - 2 * nuclear) / (real_weights.sum() - 1)
+    return max(0.0, float(distance))  # rounding can take it below
+
+
+def _centred(
+    rows: Features, weights: Float64[np.ndarray, " images"]
+) -> tuple[Float64[np.ndarray, " width"], Float64[np.ndarray, "counted width"]]:
+    """The weighted mean, and the rows without it times the roots of their weights; rows that do not count are gone."""
+    rows, weights = rows[weights > 0], weights[weights > 0]
+    mean = weights @ rows / weights.sum()
+    return mean, (rows - mean) * np.sqrt(weights)[:, None]
+
+
+def _reduced(rows: Features) -> Float64[np.ndarray, "rank width"]:
+    """A matrix with the same A^T A and no more rows than columns."""
+    return np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > rows.shape[1] else rows
+
+
+def _kernel(products: Float64[np.ndarray, "..."], width: int) -> Float64[np.ndarray, "..."]:
+    return (products / width + 1) ** 3
+
+
+def _own_kernel_sums(rows: Features, photograph_of: Int[np.ndarray, " images"]) -> Float64[np.ndarray, " images"]:
+    """Sum of the kernel over each row's pairs with the rows of its own photograph, itself among them."""
+    sums = np.empty(len(rows))
+    order = np.argsort(photograph_of, kind="stable")
+    for members in np.split(order, np.cumsum(np.bincount(photograph_of))[:-1]):
+        sums[members] = _kernel(rows[members] @ rows[members].T, rows.shape[1]).sum(axis=1)
+    return sums
+
+
+def _kernel_sums(one: Features, other: Features, times: Times) -> Values:
+    """Sum of the kernel over all pairs of images of the two sides, for each draw."""
+    total = np.zeros(len(times))
+    for start in range(0, len(one), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        kernel = _kernel(one[block] @ other.T, one.shape[1])
+        total += np.einsum("di,di->d", times[:, block] @ kernel, times)
+    return total

@@ -1,0 +1,79 @@
+"""The report: one HTML page that needs nothing beside itself."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from importlib import resources
+
+import polars as pl
+import yaml
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from inpaintlab.comparison import (
+    DIFFERENCE_HEADINGS,
+    SEEDS_NOTE,
+    Table,
+    cost_columns,
+    costs_notes,
+    marked,
+    seed_groups,
+    seed_rows,
+    trained_on,
+    weights,
+)
+from inpaintlab.evaluation import FIXED
+from inpaintlab.report.cases import GALLERY, gallery, pair
+from inpaintlab.report.numbers import Numbers, as_json
+from inpaintlab.report.plots import colour, key_dashes, plot, window
+
+
+def html_page(table: Table, count: int, root: str | None = None) -> str:
+    """The HTML report of a comparison, with the pictures of at most `count` test images.
+
+    `root` is where their photographs lie now, if they moved. The page works without a network, and without JavaScript
+    it shows every table, plot and a first choice of images.
+
+    Raises ValueError when a result lacks a picture that the page shows.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    script = _file("report.js")
+    numbers = Numbers.of(table)
+    leader, runner_up = pair(table, numbers) if numbers.values else (0, None)
+    first = table.results[0]
+    return environment.from_string(_file("template.html")).render(
+        table=table,
+        marked=marked,
+        breakable=_breakable,
+        trained_on=trained_on,
+        weights=weights,
+        costs=cost_columns(table.results),
+        difference_headings=DIFFERENCE_HEADINGS,
+        colour=colour,
+        key_dashes=key_dashes,
+        plots={metric: Markup(plot(table, metric)) for metric in table.metrics},
+        window=window(first.per_image.filter(pl.col("bin") != FIXED).height),
+        fixed=FIXED,
+        gallery=gallery(table, numbers, count, root),
+        numbers=numbers,
+        data=as_json(numbers, table, metric=numbers.headline, leader=leader, other=runner_up, shown=GALLERY),
+        style=Markup(_file("report.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        manifest=first.manifest,
+        commits=sorted({result.commit for result in table.results if result.commit}),
+        evaluated=sorted({result.created[:10] for result in table.results}),
+        cost_notes=costs_notes(table.results) + ([SEEDS_NOTE] if seed_groups(table.results) else []),
+        seed_rows=seed_rows,
+        today=datetime.now(UTC).date().isoformat(),
+        as_yaml=lambda config: yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+    )
+
+
+def _breakable(label: str) -> Markup:
+    """A label that a narrow column may break behind its underscores."""
+    return escape(label).replace("_", Markup("_<wbr>"))
+
+
+def _file(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text("utf-8")

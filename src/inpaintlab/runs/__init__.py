@@ -1,0 +1,35 @@
+"""A run as its folder tells it, for the training in it and for those who look on."""
+
+from inpaintlab.runs.record import (
+    FAILED,
+    OUTPUT,
+    STOPPED,
+    Progress,
+    duration,
+    give_up,
+    is_locked,
+    locked,
+    reason_of,
+    state_of,
+    write_text,
+)
+from inpaintlab.runs.settings import FREE_TO_CHANGE, mask_recipe, run_folder, set_steps, training_record
+
+__all__ = [
+    "FAILED",
+    "FREE_TO_CHANGE",
+    "OUTPUT",
+    "STOPPED",
+    "Progress",
+    "duration",
+    "give_up",
+    "is_locked",
+    "locked",
+    "mask_recipe",
+    "reason_of",
+    "run_folder",
+    "set_steps",
+    "state_of",
+    "training_record",
+    "write_text",
+]

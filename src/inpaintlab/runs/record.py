@@ -1,0 +1,159 @@
+"""A job of a sweep: the folder of its run, what can be told from it, and the process that trains it.
+
+A job is the command ``inpaintlab train`` in a process of its own. So it may start a process a device without repeating
+the sweep, its memory and its W&B run end with it, and nothing that happens to it takes other jobs along. What it did
+is read from files in its run's folder, on whatever machine it ran:
+
+    progress.json  batches done and planned, the monitored metric at each validation, seconds
+    output.log     everything that it printed
+    failed.txt     why it failed, in a sentence; deleted when it starts again; not there when it was asked to end
+    stopped.txt    why a search gave it up; such a job is not started again
+    .lock          held while a process trains there
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+OUTPUT, FAILED, STOPPED, _PROGRESS, _LOCK = "output.log", "failed.txt", "stopped.txt", "progress.json", ".lock"
+
+
+@final
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is, as it was last written.
+
+    Args:
+        iterations: batches done, as in ``last.ckpt``.
+        total: batches planned.
+        monitor: the validation metric that decides which checkpoint is best.
+        higher_is_better: the direction of ``monitor``.
+        validations: pairs of iteration and score, None where it was not a number.
+        seconds: spent in training, over all starts.
+    """
+
+    iterations: int
+    total: int
+    monitor: str
+    higher_is_better: bool
+    validations: list[tuple[int, float | None]]
+    seconds: float
+
+    @property
+    def best(self) -> float | None:
+        """The best score so far; None where no validation gave a number."""
+        scores = [score for _, score in self.validations if score is not None]
+        return (max(scores) if self.higher_is_better else min(scores)) if scores else None
+
+    @classmethod
+    def load(cls, folder: Path) -> "Progress | None":
+        """What stands in a run's folder; None where no training has written yet.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        path = folder / _PROGRESS
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            validations = [(int(at), None if score is None else float(score)) for at, score in content["validations"]]
+            return cls(**(content | {"validations": validations}))
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(f"{path} cannot be read ({error}); delete it, the training writes it again.") from error
+
+    def save(self, folder: Path) -> None:
+        """Write ``progress.json``, whole or not at all."""
+        write_text(folder / _PROGRESS, json.dumps(self.__dict__, indent=1, allow_nan=False) + "\n")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds, such as 100:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def state_of(folder: Path, total: int | None = None) -> str:
+    """'done', 'running', 'failed', 'stopped', 'unfinished' or 'waiting'.
+
+    Args:
+        folder: of the run.
+        total: batches that are planned now, if known; a run that was planned shorter is unfinished.
+    """
+    if is_locked(folder):
+        return "running"
+    progress = Progress.load(folder)
+    if progress is not None and progress.iterations >= (progress.total if total is None else total):
+        return "done"
+    if (folder / STOPPED).is_file():
+        return "stopped"
+    if (folder / FAILED).is_file():
+        return "failed"
+    return "unfinished" if progress is not None or (folder / OUTPUT).is_file() else "waiting"
+
+
+def reason_of(folder: Path) -> str:
+    """Why a job failed or was stopped, in a sentence; nothing for any other."""
+    for name in (STOPPED, FAILED):
+        if (folder / name).is_file():
+            return (folder / name).read_text(encoding="utf-8").strip()
+    return ""
+
+
+def give_up(folder: Path, reason: str) -> None:
+    """Give a job up: it is ended if it runs, and never started again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / STOPPED, reason + "\n")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder, so that no second process trains there; its end, whatever it is, lets go.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    with (folder / _LOCK).open("a+") as file:
+        deadline = time.monotonic() + 2  # someone who only looks holds it for an instant
+        while not _take(file):
+            if time.monotonic() > deadline:
+                raise ValueError(f"{folder} is being trained by another process; wait for it to end, or end it.")
+            time.sleep(0.05)
+        yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process trains in a folder."""
+    try:
+        with (folder / _LOCK).open("r+") as file:
+            return not _take(file)
+    except OSError:  # never held, or not ours to write
+        return False
+
+
+def _take(file: Any) -> bool:
+    """Take the lock of an open file unless another process has it.
+
+    A POSIX record lock: child processes, such as the loader's workers, which may outlive a killed parent for seconds,
+    do not inherit it.
+    """
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""The processes of one run: how they are started, and that none outlives another."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from inpaintlab.inpainting import device_type
+
+_SHARDED = ("fsdp", "deepspeed")
+
+
+def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
+    """See that the settings of the trainer can start the processes that they ask for, and train ``model`` in them.
+
+    Raises:
+        ValueError: they cannot; the sentence says what can.
+    """
+    strategy, nodes = str(trainer.get("strategy", "auto")), trainer.get("num_nodes", 1)
+    if any(name in strategy.lower() for name in _SHARDED):
+        raise ValueError(
+            f"trainer.strategy is '{strategy}', which divides networks that are too large for one GPU; those here take "
+            "under a gigabyte with their optimizers (docs/many_gpus.md): give trainer=ddp."
+        )
+    if nodes is None or (nodes > 1 and not {"GROUP_WORLD_SIZE", "SLURM_NNODES"} & os.environ.keys()):
+        raise ValueError(
+            "trainer=ddp_nodes trains in processes that torchrun or srun started, and this one was started by neither; "
+            "docs/many_gpus.md has both command lines, and trainer=ddp is for one machine."
+        )
+    normed = any(isinstance(module, _BatchNorm) for module in model.modules())
+    if normed and trainer.get("sync_batchnorm") and device_type(trainer["accelerator"]) == "cpu":
+        raise ValueError(
+            "trainer.sync_batchnorm is true, but processes on the CPU cannot share the statistics of batch norm: give "
+            "trainer.sync_batchnorm=false, and each normalises by its own part of the batch."
+        )
+
+
+@contextmanager
+def ending_together(world_size: int, last: Path, launcher: object = None) -> Iterator[None]:
+    """Whatever ends this process early ends those that it started, and a lost connection is told in a sentence.
+
+    Raises:
+        ConnectionError: a process waited for another one in vain.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(launcher, _SubprocessScriptLauncher):
+            end(launcher.procs)
+        if world_size == 1 or not isinstance(error, RuntimeError) or not _is_connection(error):
+            raise
+        sound = f"{last} holds the last sound state" if last.is_file() else "No state was saved yet"
+        reason = str(error).strip().splitlines()[0]
+        raise ConnectionError(
+            "Another process of this run has ended or no longer answers; what it said itself, if anything, stands "
+            f"above or in its own log. {sound}; the same command goes on from there. ({reason})"
+        ) from error
+
+
+def end(started: "Sequence[subprocess.Popen[bytes]]", seconds: float = 10.0) -> None:
+    """Give processes that have lost their connection the time to say so, and kill those that are still there."""
+    deadline = time.monotonic() + seconds
+    for process in started:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _is_connection(error: RuntimeError) -> bool:
+    """Whether the exchange between processes failed or took too long: gloo has no class of its own for it."""
+    return isinstance(error, torch.distributed.DistError) or any(
+        word in str(error) for word in ("gloo", "pair closure")
+    )
+
+
+def end_with_first(seconds: float = 10.0) -> None:
+    """End this process ``seconds`` after the one that started it is gone, wherever it waits.
+
+    For the processes beside the first one, which Lightning starts and nobody else watches. On the CPU the connection
+    breaks at once and the process ends by itself before; a wait for a GPU's answer it would not leave.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        time.sleep(seconds)
+        print("inpaintlab train: the first process is gone; this one ends as well.", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="end-with-first").start()
+
+
+PARENT = "INPAINTLAB_PARENT"
+"""The variable that makes a training end when the process that started it is gone: that process's id."""
+
+
+def end_with_parent() -> None:
+    """Ask this process to end (SIGTERM) once the one that started it is gone, even by a SIGKILL."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

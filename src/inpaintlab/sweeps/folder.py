@@ -1,0 +1,187 @@
+"""A sweep's folder: which jobs it has, how they are called, and how they stand."""
+
+import hashlib
+import json
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from rich.table import Column, Table
+
+from inpaintlab.machine import write_json
+from inpaintlab.runs import FREE_TO_CHANGE, Progress, duration, reason_of, state_of
+
+RECORD = "sweep.json"
+
+
+_LONGEST_NAME = 120
+
+
+@final
+@dataclass(frozen=True)
+class Job:
+    """One training of a sweep: its folder's name in the sweep's folder, and its overrides without the name."""
+
+    name: str
+    overrides: tuple[str, ...]
+
+
+@final
+@dataclass
+class SweepFolder:
+    """What ``sweep.json`` says, beside the folders of the jobs.
+
+    Args:
+        path: the sweep's folder, ``runs/<sweep>``.
+        fixed: the settings that all jobs share and that decide their results.
+        jobs: name to overrides, of every job that was ever asked for here.
+    """
+
+    path: Path
+    fixed: list[str]
+    jobs: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> "SweepFolder":
+        """Read a sweep's folder.
+
+        Raises:
+            ValueError: there is none, or its record is damaged.
+        """
+        record = path / RECORD
+        if not record.is_file():
+            raise ValueError(
+                f"{path} is no sweep: there is no {RECORD}; give the folder that `inpaintlab train -m` named."
+            )
+        try:
+            content = json.loads(record.read_text(encoding="utf-8"))
+            fixed, jobs = [str(entry) for entry in content["fixed"]], dict(content["jobs"])
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(f"{record} cannot be read ({error}); delete it and give the sweep again.") from error
+        return cls(path, fixed, {str(name): [str(entry) for entry in entries] for name, entries in jobs.items()})
+
+    @classmethod
+    def opened(cls, path: Path, fixed: Sequence[str]) -> "SweepFolder":
+        """The folder of a sweep that is given now, for the first time or again.
+
+        Raises:
+            ValueError: a sweep with other settings has that name.
+        """
+        settings = deciding(fixed)
+        if not (path / RECORD).is_file():
+            return cls(path, settings)
+        there = cls.load(path)
+        changed = sorted(set(_without_lengths(there.fixed)) ^ set(_without_lengths(settings)))
+        if changed:
+            raise ValueError(
+                f"{path} holds a sweep with other settings, first: {changed[0]}. Give this one another name (name=...)."
+            )
+        return cls(path, settings, there.jobs)
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Note jobs before they start."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.jobs |= {job.name: list(job.overrides) for job in jobs}
+        write_json(self.path / RECORD, {"fixed": self.fixed, "jobs": self.jobs})
+
+    def states(self) -> dict[str, str]:
+        """Each job's state; 'unreadable' where its files are damaged."""
+        return {name: _state(self.path / name) for name in self.jobs}
+
+
+def deciding(fixed: Sequence[str]) -> list[str]:
+    """Those of the common overrides that decide results, sorted."""
+    return sorted(entry for entry in fixed if re.split(r"[.=@/]", entry.lstrip("+~"))[0] not in FREE_TO_CHANGE)
+
+
+def _without_lengths(settings: Sequence[str]) -> list[str]:
+    """The settings without the phases' lengths: jobs may be continued for longer."""
+    return [entry for entry in settings if not re.match(r"model\.schedule\.phases\.\w+\.batches=", entry)]
+
+
+def sweep_name(swept: Sequence[str], fixed: Sequence[str]) -> str:
+    """A name that follows from what is swept and what is fixed, so the same sweep, or a larger one, finds its folder.
+
+    Args:
+        swept: the keys that take several values.
+        fixed: the overrides that all jobs share.
+    """
+    identity = json.dumps([sorted(swept), deciding(fixed)])
+    return "-".join(["sweep", *_short(swept).values(), hashlib.sha256(identity.encode()).hexdigest()[:8]])
+
+
+def job_name(swept: Mapping[str, str]) -> str:
+    """A job's name: each swept key with its value, as in ``model-glcic_seed-1``."""
+    words = {key: re.sub(r"[^\w.+-]+", "-", value).strip("-") for key, value in swept.items()}
+    name = "_".join(f"{short}-{words[key]}" for key, short in _short(tuple(swept)).items())
+    if dict(swept) == words and len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(json.dumps(dict(swept)).encode()).hexdigest()[:8]  # what the name cannot tell
+    return f"{name[: _LONGEST_NAME - 9]}-{digest}"
+
+
+def _short(keys: Sequence[str]) -> dict[str, str]:
+    """Each key's last word, or the whole key where that would not tell it from another."""
+    last = {key: re.split(r"[./@]", key.lstrip("+"))[-1] for key in keys}
+    unique = len(set(last.values())) == len(keys)
+    return {key: word if unique else re.sub(r"[^\w]+", ".", key.lstrip("+")) for key, word in last.items()}
+
+
+def _state(folder: Path) -> str:
+    try:
+        return state_of(folder)
+    except ValueError:
+        return "unreadable"
+
+
+def summary(states: Mapping[str, str]) -> str:
+    """How many jobs are in which state, in a line."""
+    counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return f"{len(states)} job{'' if len(states) == 1 else 's'}: {told}"
+
+
+def overview(sweep: SweepFolder) -> Table:
+    """A row a job: its state, its batches, its best validation score, its time, and what stopped it."""
+    progress = {name: _progress(sweep.path / name) for name in sweep.jobs}
+    monitors = sorted({entry.monitor for entry in progress.values() if entry is not None})
+    best = f"best {', '.join(monitors) or 'score'}"
+    table = Table(Column("job", overflow="fold"), "state", "batches", best, "time", "reason")
+    for name, state in sweep.states().items():
+        entry = progress[name]
+        numbers = ("", "", "")
+        if entry is not None:
+            best = "-" if entry.best is None else f"{entry.best:.4g}"
+            numbers = (f"{entry.iterations:,}/{entry.total:,}", best, duration(entry.seconds))
+        table.add_row(name, state, *numbers, reason_of(sweep.path / name) if state in ("failed", "stopped") else "")
+    return table
+
+
+def by_seed(sweep: SweepFolder) -> Table | None:
+    """Mean and deviation of the best score over the seeds of each configuration, from its finished jobs.
+
+    None unless a configuration has two. The deviation is the sample's (n - 1).
+    """
+    groups: dict[str, list[float]] = {}
+    for name, state in sweep.states().items():
+        progress = _progress(sweep.path / name) if state == "done" else None
+        if progress is not None and progress.best is not None:
+            own = [entry for entry in sweep.jobs[name] if entry not in sweep.fixed and not entry.startswith("seed=")]
+            groups.setdefault(" ".join(entry for entry in deciding(own)), []).append(progress.best)
+    if not any(len(scores) > 1 for scores in groups.values()):
+        return None
+    table = Table(Column("configuration", overflow="fold"), "seeds", "mean", "deviation")
+    for configuration, scores in groups.items():
+        deviation = f"{statistics.stdev(scores):.4g}" if len(scores) > 1 else "-"
+        table.add_row(configuration or "all alike", str(len(scores)), f"{statistics.fmean(scores):.4g}", deviation)
+    return table
+
+
+def _progress(folder: Path) -> Progress | None:
+    try:
+        return Progress.load(folder)
+    except ValueError:
+        return None

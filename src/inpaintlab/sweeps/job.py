@@ -1,0 +1,96 @@
+"""A job of a sweep: the command ``inpaintlab train`` in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from inpaintlab.machine import was_asked
+from inpaintlab.runs import FAILED, OUTPUT, STOPPED, state_of, write_text
+from inpaintlab.survival import PARENT, end_with_parent
+
+SWEEP = "INPAINTLAB_SWEEP"
+"""The variable that holds the id of the process in which a sweep runs."""
+
+
+_SECONDS_TO_END = 30.0  # for a training that is asked to end, before it is killed
+
+
+def run_job(cfg: DictConfig) -> None:
+    """Train one job in a process of its own: what a launcher runs, wherever it runs it.
+
+    A job that fails leaves ``failed.txt`` and raises nothing, so that the sweep goes on. One that was asked to end, by
+    a scheduler or a user, saved and stays unfinished.
+    """
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    if os.environ.get(SWEEP) == str(os.getppid()):  # a worker that the sweep started on this machine
+        end_with_parent()
+    if state_of(folder, planned_batches(cfg)) in ("done", "running", "stopped"):
+        return
+    (folder / FAILED).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "inpaintlab.train", *_flags(hydra), *hydra.overrides.task]
+    variables = os.environ | {PARENT: str(os.getpid())}
+    variables.setdefault("WANDB_RUN_GROUP", folder.parent.name)
+    variables.pop("SLURM_NTASKS", None)  # or Lightning would wait for SLURM to start a process a device
+    with (folder / OUTPUT).open("ab") as output:
+        begin = output.tell()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=variables
+        )
+        code = _wait(process, folder)
+    if code and not was_asked(code) and state_of(folder) not in ("running", "stopped"):
+        with (folder / OUTPUT).open("rb") as output:
+            output.seek(begin)
+            write_text(folder / FAILED, _sentence(code, output.read().decode(errors="replace")) + "\n")
+
+
+def planned_batches(cfg: DictConfig) -> int | None:
+    """The batches of all phases; None for a method that does not learn, which training itself refuses."""
+    if "schedule" not in cfg.model:
+        return None
+    return sum(int(phase.batches) for phase in cfg.model.schedule.phases.values())
+
+
+def _flags(hydra: Any) -> list[str]:
+    """Hydra's flags that named other configuration than ours."""
+    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    return [part for folder in folders for part in ("--config-dir", folder)]
+
+
+def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> int:
+    """Wait for a job's end, which a search may bring about; whatever ends the waiting ends the job."""
+    try:
+        while (code := process.poll()) is None:
+            time.sleep(0.1)
+            if (folder / STOPPED).is_file():
+                _end(process)
+    finally:
+        if process.poll() is None:
+            _end(process)
+    return code
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _sentence(code: int, printed: str) -> str:
+    """Why a process failed: what the command said of it, else the last line that it printed."""
+    if code < 0:
+        return f"Its process was ended by signal {-code} ({signal.Signals(-code).name})."
+    lines = [line.strip() for line in printed.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+    ours = [line.removeprefix("inpaintlab train: ") for line in lines if line.startswith("inpaintlab train: ")]
+    # Of several processes the first to speak is the one that failed; the others tell that they lost it.
+    return (ours[:1] or lines[-1:] or [f"Exit code {code}."])[0]

@@ -1,0 +1,197 @@
+"""Search for settings with Optuna: a study in a database beside its jobs, resumed where it stopped."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+
+from inpaintlab.runs import Progress, give_up, is_locked, state_of
+from inpaintlab.sweeps.folder import Job, SweepFolder, job_name
+from inpaintlab.sweeps.search import Search
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import Trial
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@final
+class OptunaSearch(Search):
+    """Jobs whose settings Optuna proposes; a trial's value is its job's best validation score.
+
+    A trial is a job, and a job's folder follows from its settings: a trial that a killed sweep left open is taken up
+    from its checkpoint. A job that fails, or whose score was never a number, is a failed trial, and the study goes on.
+
+    Args:
+        monitor: the validation metric that is searched for, as the setting ``monitor`` names it.
+        higher_is_better: its direction.
+        trials: how many, over every start of the sweep.
+        at_once: how many are launched together.
+        storage: a database's URL; None: SQLite in the sweep's folder.
+        seed: of the sampler.
+        prune: whether a job ends early that is worse than the median of the others at the same batch.
+        pruning_from: how many trials end before any is pruned.
+
+    Raises:
+        ValueError: Optuna is not installed, or a number is not positive.
+    """
+
+    def __init__(
+        self,
+        monitor: str,
+        higher_is_better: bool,
+        trials: int = 20,
+        at_once: int = 1,
+        storage: str | None = None,
+        seed: int = 1,
+        prune: bool = True,
+        pruning_from: int = 5,
+    ) -> None:
+        if find_spec("optuna") is None:
+            raise ValueError('hydra/sweeper=optuna needs optuna: pip install "inpaintlab[sweeps]".')
+        for name, number in {"trials": trials, "at_once": at_once}.items():
+            if number < 1:
+                raise ValueError(f"hydra.sweeper.search.{name} is {number}; give 1 or more.")
+        self.monitor = monitor
+        self.higher_is_better = higher_is_better
+        self.trials = trials
+        self.at_once = at_once
+        self.storage = storage
+        self.seed = seed
+        self.prune = prune
+        self.pruning_from = pruning_from
+
+    def batches(self, sweep: SweepFolder, fixed: Sequence[str], swept: Sequence[Override]) -> Iterator[list[Job]]:
+        """``at_once`` jobs and, once they are over and told to the study, the next ones.
+
+        Raises:
+            ValueError: nothing to search, or the study of this name chose from something else.
+        """
+        space = {override.get_key_element(): _values(override) for override in swept}
+        if not space:
+            raise ValueError("There is nothing to search; give a setting several values, as in seed=1,2,3.")
+        study = self._study(sweep.path)
+        waiting = self._left_open(study, sweep.path)
+        while True:
+            trials, waiting = waiting[: self.at_once], waiting[self.at_once :]
+            while len(trials) < self.at_once and len(study.get_trials(deepcopy=False)) < self.trials:
+                trials.append(_Trial(_ask(study, space), sweep.path))
+            if not trials:
+                return
+            with _watched(trials if self.prune else []):
+                yield list({trial.name: Job(trial.name, (*fixed, *trial.settings)) for trial in trials}.values())
+            for trial in trials:
+                trial.tell(study)
+
+    def _study(self, folder: Path) -> "Study":
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines tell of the trials
+        folder.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            study_name=folder.name,
+            storage=self.storage or f"sqlite:///{(folder / 'study.db').absolute()}",
+            direction="maximize" if self.higher_is_better else "minimize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=self.pruning_from),
+            load_if_exists=True,
+        )
+        # a study that goes on must not draw again what it drew at its first start
+        study.sampler = optuna.samplers.TPESampler(seed=self.seed + len(study.get_trials(deepcopy=False)))
+        return study
+
+    @staticmethod
+    def _left_open(study: "Study", folder: Path) -> "list[_Trial]":
+        """The trials of a sweep that was killed; Optuna has no public way back to a trial that was asked for."""
+        from optuna.trial import Trial, TrialState
+
+        frozen = study.get_trials(states=(TrialState.RUNNING,))
+        return [_Trial(Trial(study, trial._trial_id), folder) for trial in frozen]
+
+
+class _Trial:
+    """A trial of the study and the folder of its job."""
+
+    def __init__(self, trial: "Trial", sweep: Path) -> None:
+        values = {key: str(value) for key, value in trial.params.items()}
+        self.trial = trial
+        self.name = job_name(values)
+        self.settings = [f"{key}={value}" for key, value in values.items()]
+        self.folder = sweep / self.name
+        self.reported: set[int] = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+
+    def report(self) -> bool:
+        """Report the validations since the last look; whether there was one."""
+        progress = Progress.load(self.folder)
+        news = [] if progress is None else [pair for pair in progress.validations if pair[0] not in self.reported]
+        for iteration, score in news:
+            self.reported.add(iteration)
+            if score is not None:
+                self.trial.report(score, iteration)
+        return bool(news)
+
+    def tell(self, study: "Study") -> None:
+        """Tell the study how the job ended; one that is still trained elsewhere, or was asked to end, stays open."""
+        from optuna.trial import TrialState
+
+        self.report()
+        state, progress = state_of(self.folder), Progress.load(self.folder)
+        if state == "stopped":
+            study.tell(self.trial, state=TrialState.PRUNED)
+        elif state == "done" and progress is not None and progress.best is not None:
+            study.tell(self.trial, progress.best)
+        elif state not in ("running", "unfinished"):
+            study.tell(self.trial, state=TrialState.FAIL)
+
+
+@contextmanager
+def _watched(trials: list[_Trial]) -> Iterator[None]:
+    """While jobs run, report their validations to the study, and stop those that it gives up."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(_SECONDS_BETWEEN_LOOKS):
+            for trial in trials:
+                if is_locked(trial.folder) and trial.report() and trial.trial.should_prune():
+                    at = max(trial.reported)
+                    give_up(trial.folder, f"Pruned after {at} batches: worse than the median of the other trials.")
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _ask(study: "Study", space: "dict[str, BaseDistribution]") -> "Trial":
+    try:
+        return study.ask(space)
+    except ValueError as error:
+        raise ValueError(
+            f"The study '{study.study_name}' chose from other values so far ({error}); give this search another name "
+            "(name=...)."
+        ) from error
+
+
+def _values(override: Override) -> "BaseDistribution":
+    """What Optuna chooses from: the values that a grid would try, or an interval with both its ends."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    values = override.value()
+    if isinstance(values, IntervalSweep):
+        assert values.start is not None
+        assert values.end is not None
+        log = "log" in values.tags
+        if isinstance(values.start, int) and isinstance(values.end, int):
+            return IntDistribution(values.start, values.end, log=log)
+        return FloatDistribution(values.start, values.end, log=log)
+    if isinstance(values, RangeSweep) and isinstance(numbers := values.range(), range) and numbers:
+        return IntDistribution(min(numbers), max(numbers), step=abs(numbers.step))
+    return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))

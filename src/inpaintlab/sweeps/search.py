@@ -1,0 +1,104 @@
+"""How a sweep chooses its jobs: every combination of values, or a list of settings; see also ``optuna_search``."""
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import final
+
+import yaml
+from hydra.core.override_parser.types import Override
+
+from inpaintlab.sweeps.folder import Job, SweepFolder, job_name
+
+
+class Search(ABC):
+    """Chooses the jobs of a sweep."""
+
+    @abstractmethod
+    def batches(self, sweep: SweepFolder, fixed: Sequence[str], swept: Sequence[Override]) -> Iterator[list[Job]]:
+        """Groups of jobs; each is launched, and over, before the next one is asked for.
+
+        Args:
+            sweep: where the jobs' folders are, for a search that looks at their scores.
+            fixed: the overrides that all jobs share.
+            swept: the overrides that take several values.
+
+        Raises:
+            ValueError: a kind of values that this search cannot choose from.
+        """
+
+
+@final
+class Grid(Search):
+    """Every combination of the values: ``model=glcic,edgeconnect seed=1,2,3`` gives six jobs."""
+
+    def batches(self, sweep: SweepFolder, fixed: Sequence[str], swept: Sequence[Override]) -> Iterator[list[Job]]:
+        """All jobs at once.
+
+        Raises:
+            ValueError: nothing, or nothing countable, takes several values.
+        """
+        if not swept:
+            raise ValueError("Nothing is swept; give a setting several values, as in seed=1,2,3, or leave out -m.")
+        yield [Job(job_name(values), (*fixed, *_settings(values))) for values in combinations(swept)]
+
+
+@final
+class Listed(Search):
+    """The jobs of a YAML file, ``name: [overrides]``, each with every combination of what the command line sweeps.
+
+    Args:
+        file: for example ``{small: [model=glcic, model.width=0.25], edges: [model=edgeconnect]}``.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def batches(self, sweep: SweepFolder, fixed: Sequence[str], swept: Sequence[Override]) -> Iterator[list[Job]]:
+        """All jobs at once."""
+        jobs = []
+        for name, own in self._sets().items():
+            for values in combinations(swept):
+                full = f"{name}_{job_name(values)}" if values else name
+                jobs.append(Job(full, (*fixed, *own, *_settings(values))))
+        yield jobs
+
+    def _sets(self) -> dict[str, list[str]]:
+        if not self.file.is_file():
+            raise ValueError(
+                f"There is no list of jobs at {self.file.absolute()}; name it: hydra.sweeper.search.file=."
+            )
+        try:
+            content = yaml.safe_load(self.file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.file} cannot be read as YAML ({' '.join(str(error).split())}).") from error
+        if not isinstance(content, dict) or not content:
+            raise ValueError(f"{self.file} is no list of jobs; it has lines such as `small: [model.width=0.25]`.")
+        for name, own in content.items():
+            if not isinstance(name, str) or name.startswith(".") or "/" in name:
+                raise ValueError(f"{self.file}: a job is called {name!r}; a name is text that can be a folder's.")
+            if not isinstance(own, list) or not all(isinstance(entry, str) for entry in own):
+                raise ValueError(f"{self.file}: job '{name}' is {own!r}; give a list of overrides, as in [seed=2].")
+        return content
+
+
+def combinations(swept: Sequence[Override]) -> list[dict[str, str]]:
+    """Every combination of values, as key to value in Hydra's grammar.
+
+    Raises:
+        ValueError: an interval, which has no end of values.
+    """
+    values = []
+    for override in swept:
+        if not override.is_discrete_sweep():
+            raise ValueError(
+                f"{override.input_line} has no end of values to try; list some, or search with hydra/sweeper=optuna."
+            )
+        values.append(list(dict.fromkeys(override.sweep_string_iterator())))
+    keys = [override.get_key_element() for override in swept]
+    return [dict(zip(keys, chosen, strict=True)) for chosen in itertools.product(*values)]
+
+
+def _settings(values: dict[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in values.items()]

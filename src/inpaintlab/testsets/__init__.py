@@ -1,0 +1,31 @@
+"""Frozen test sets, and what they share with training."""
+
+from inpaintlab.testsets.holes import ratio_ranges
+from inpaintlab.testsets.leaks import image_leaks, mask_leaks, summary
+from inpaintlab.testsets.manifest import Manifest, ManifestDataset, picture_name
+from inpaintlab.testsets.pairs import (
+    LAYOUTS,
+    Pairs,
+    freeze_pairs,
+    freeze_ratio_folders,
+    lama_folder,
+    paired_lists,
+    same_names,
+)
+
+__all__ = [
+    "LAYOUTS",
+    "Manifest",
+    "ManifestDataset",
+    "Pairs",
+    "freeze_pairs",
+    "freeze_ratio_folders",
+    "image_leaks",
+    "lama_folder",
+    "mask_leaks",
+    "paired_lists",
+    "picture_name",
+    "ratio_ranges",
+    "same_names",
+    "summary",
+]

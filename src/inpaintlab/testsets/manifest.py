@@ -1,0 +1,276 @@
+"""Frozen test sets: which images, which holes, and the hashes that prove them."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from hydra.utils import instantiate
+from torch.utils.data import Dataset
+
+from inpaintlab.data import image_tensor
+from inpaintlab.machine import write_json
+from inpaintlab.masks import Number
+from inpaintlab.randomness import sample_generator
+from inpaintlab.recipes import only_ours
+from inpaintlab.testsets.holes import (
+    Holes,
+    MaskTensor,
+    file_sha256,
+    hole_generator,
+    hole_ratio,
+    mask_sha256,
+    with_mask_root,
+)
+
+FORMAT = 1
+
+
+@final
+@dataclass(frozen=True)
+class Item:
+    """One image with one hole.
+
+    ``name`` is ``<bin>/<image>``, with the mask's stem behind it where a bin fills an image more than once. ``image``
+    is the image's name in its source, for a folder its path relative to the root. The hole ratio is the hole's share of
+    the pixels of the final binary mask. ``mask_file`` is relative to the root of the bin's mask folder; None where the
+    hole is drawn.
+    """
+
+    name: str
+    image: str
+    image_sha256: str
+    bin: str
+    mask_sha256: str
+    hole_ratio: float
+    mask_file: str | None = None
+    mask_file_sha256: str | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Manifest:
+    """A test set that is the same on every machine: recipes to rebuild it, hashes to check what was rebuilt.
+
+    ``source`` and ``crop`` are the recipes of the images, ``bins`` the recipe of each bin's masks. Each hole is drawn
+    from a generator seeded by (seed, bin, image name), so every method on every machine fills the same holes. A hole
+    that comes from a mask file is frozen with that file's name and hash: files that join the folder later change
+    nothing.
+    """
+
+    split: str
+    size: int
+    seed: int
+    source: dict[str, Any]
+    crop: dict[str, Any]
+    bins: dict[str, dict[str, Any]]
+    items: tuple[Item, ...]
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        source: dict[str, Any],
+        crop: dict[str, Any],
+        bins: dict[str, dict[str, Any]],
+        split: str,
+        size: int,
+        seed: int,
+        images: int | None = None,
+    ) -> "Manifest":
+        """Freeze the first ``images`` images (None: all) of a split, the same ones in each bin.
+
+        Raises:
+            ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
+        """
+        photographs = instantiate(only_ours(source, "The manifest's source"))
+        names = photographs.names(split)[:images]
+        hashes = {}
+        for name in names:
+            photographs.read(split, name)  # a damaged file must not be frozen: it would stop every evaluation
+            hashes[name] = photographs.sha256(split, name)
+        items = []
+        for label, recipe in bins.items():
+            holes = Holes(instantiate(only_ours(recipe, f"The manifest's bin '{label}'")), size)
+            for name in names:
+                mask, file = holes.choose(hole_generator(seed, label, name))
+                items.append(
+                    Item(
+                        name=f"{label}/{name}",
+                        image=name,
+                        image_sha256=hashes[name],
+                        bin=label,
+                        mask_sha256=mask_sha256(mask),
+                        hole_ratio=hole_ratio(mask),
+                        mask_file=file,
+                        mask_file_sha256=file and file_sha256(holes.root / file),
+                    )
+                )
+        check_names(items)
+        return cls(split, size, seed, source, crop, bins, tuple(items))
+
+    def split_by_image(self, parts: Sequence[Number], seed: int) -> list["Manifest"]:
+        """Divide the items so that no image is in two parts; which goes where follows from the seed.
+
+        Images with the same hash stay together. Tiles of one photograph are images of their own, though they overlap.
+
+        Raises:
+            ValueError: shares that are not positive or do not add up to 1, or a part that gets no image.
+        """
+        if len(parts) < 2 or min(parts) <= 0 or not math.isclose(sum(parts), 1):
+            raise ValueError(f"parts={list(parts)} must be two or more positive shares that add up to 1.")
+        hashes = sorted({item.image_sha256 for item in self.items})
+        order = torch.randperm(len(hashes), generator=sample_generator("split", seed)).tolist()
+        ends = [0, *(round(len(hashes) * share) for share in accumulate(parts))]
+        chosen = [{hashes[index] for index in order[low:high]} for low, high in pairwise(ends)]
+        if not all(chosen):
+            raise ValueError(f"{len(hashes)} images are too few for parts={list(parts)}: a part would be empty.")
+        return [replace(self, items=tuple(item for item in self.items if item.image_sha256 in part)) for part in chosen]
+
+    @property
+    def sha256(self) -> str:
+        """Hash over everything that decides pixels: images, holes and size; not over where the images lie."""
+        content = {"size": self.size, "crop": self.crop, "items": self._plain_items()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _plain_items(self) -> list[dict[str, Any]]:
+        # Without what an item has not, so that a manifest without mask files keeps the hash it had before they existed.
+        return [{key: value for key, value in asdict(item).items() if value is not None} for item in self.items]
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole or not at all; the folder is made."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"format": FORMAT, "sha256": self.sha256, **asdict(self), "items": self._plain_items()})
+
+    @classmethod
+    def load(cls, path: Path) -> "Manifest":
+        """Read a manifest.
+
+        Raises:
+            ValueError: the file is missing, not a manifest, of a newer format, or was changed by hand.
+        """
+        if not path.is_file():
+            raise ValueError(
+                f"There is no manifest at {path.absolute()}; make one with: inpaintlab manifest data=... out={path}"
+            )
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            format_, sha256 = content.pop("format"), content.pop("sha256")
+            if format_ != FORMAT:
+                raise ValueError(f"{path} has format {format_}, this version reads {FORMAT}; update inpaintlab.")
+            items = tuple(Item(**item) for item in content.pop("items"))
+            manifest = cls(**content, items=items)
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not a manifest of inpaintlab ({error}).") from error
+        if manifest.sha256 != sha256:
+            raise ValueError(f"{path} was changed after it was frozen: its content does not match its hash.")
+        return manifest
+
+
+@final
+class ManifestDataset(Dataset):
+    """The images and holes of a manifest, each checked against its hash as it is read.
+
+    Args:
+        manifest: what to read.
+        root: where the photographs of a folder lie on this machine, if not where they lay when it was frozen. Mask
+            folders inside the photographs' folder move with it.
+        mask_root: where the mask files lie on this machine, if they moved.
+    """
+
+    def __init__(self, manifest: Manifest, root: str | None = None, mask_root: str | None = None) -> None:
+        source = dict(manifest.source) | ({"root": root} if root else {})
+        bins = {
+            label: with_mask_root(recipe, mask_root, manifest.source.get("root"), root)
+            for label, recipe in manifest.bins.items()
+        }
+        self.manifest = manifest
+        self.source = instantiate(only_ours(source, "The manifest's source"))
+        self.crop = instantiate(only_ours(manifest.crop, "The manifest's crop"))
+        self.holes = {
+            label: Holes(instantiate(only_ours(recipe, f"The manifest's bin '{label}'")), manifest.size)
+            for label, recipe in bins.items()
+        }
+
+    def __len__(self) -> int:
+        return len(self.manifest.items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """image (3, S, S) in [0, 1], mask (1, S, S), name, position in the manifest.
+
+        Raises:
+            ValueError: an image, mask file or hole that is no longer what was frozen.
+        """
+        item = self.manifest.items[index]
+        self._check_image(item)
+        picture = self.source.read(self.manifest.split, item.image)
+        image = image_tensor(self.crop.evaluate(picture)(picture))
+        return {"image": image, "mask": self._mask(item), "name": item.name, "position": index}
+
+    def faults(self) -> Iterator[str]:
+        """A sentence for each image and mask file that is missing or changed, and for each hole that differs."""
+        told = set()
+        images = {item.image: item for item in self.manifest.items}.values()
+        for check, items in ((self._check_image, images), (self._mask, self.manifest.items)):
+            for item in items:
+                try:
+                    check(item)
+                except ValueError as error:
+                    if str(error) not in told:
+                        told.add(str(error))
+                        yield str(error)
+
+    def _check_image(self, item: Item) -> None:
+        try:
+            found = self.source.sha256(self.manifest.split, item.image)
+        except OSError as error:
+            raise ValueError(
+                f"Image '{item.image}' is missing or cannot be read: {error}. Restore the file."
+            ) from error
+        if found != item.image_sha256:
+            raise ValueError(
+                f"Image '{item.image}' is not the one that the manifest froze: its hash differs. Restore the file, or "
+                "make a new manifest."
+            )
+
+    def _mask(self, item: Item) -> MaskTensor:
+        holes, manifest = self.holes[item.bin], self.manifest
+        if item.mask_file is None:
+            mask = holes.draw(hole_generator(manifest.seed, item.bin, item.image))
+        else:
+            path = holes.root / item.mask_file
+            if not path.is_file():
+                raise ValueError(f"Mask file '{item.mask_file}' is missing: {path} does not exist. Restore the file.")
+            if file_sha256(path) != item.mask_file_sha256:
+                raise ValueError(
+                    f"Mask file '{item.mask_file}' is not the one that the manifest froze: the hash of {path} differs. "
+                    "Restore the file, or make a new manifest."
+                )
+            mask = holes.of_file(item.mask_file)
+        if mask_sha256(mask) != item.mask_sha256:
+            raise ValueError(
+                f"The hole of '{item.name}' is not the one that the manifest froze: its mask files or the mask's code "
+                "changed. Restore them, or make a new manifest."
+            )
+        return mask
+
+
+def check_names(items: Sequence[Item]) -> None:
+    """Raise a ValueError where two items would write their completed pictures to the same file."""
+    owners: dict[str, list[str]] = {}
+    for item in items:
+        owners.setdefault(picture_name(item.name), []).append(item.name)
+    for picture, same in owners.items():
+        if len(same) > 1:
+            raise ValueError(f"'{same[0]}' and '{same[1]}' would both be completed as {picture}; rename an image.")
+
+
+def picture_name(name: str) -> str:
+    """The file name of an image's completion: every character outside [A-Za-z0-9._-] becomes "_", then ".png"."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name) + ".png"

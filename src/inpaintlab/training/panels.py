@@ -1,0 +1,89 @@
+"""Pictures of the validation images while a model learns."""
+
+import os
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from inpaintlab.inpainting import Inpainter, hide
+from inpaintlab.shapes import Images, Planes
+from inpaintlab.tracking import trackers_of
+
+
+@final
+class Panels(Callback):
+    """Pictures of the same few validation images every so many batches, and at the end.
+
+    Written to ``panels/<iteration>.png`` in the run's folder, one row an image: input with its hole in red, what the
+    model sees on its way (edges), raw output, completed, original.
+    """
+
+    def __init__(self, folder: Path, every: int, images: int) -> None:
+        self.folder = folder / "panels"
+        self.every = every
+        self.images = images
+        self.examples: dict[str, Tensor] | None = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw when it is time."""
+        model = pl_module
+        assert isinstance(model, Inpainter)
+        assert model.schedule is not None
+        iteration = model.schedule.iteration
+        if not trainer.is_global_zero or self.images == 0 or (iteration % self.every and not model.schedule.finished):
+            return
+        if self.examples is None:
+            dataset = trainer.datamodule.validation  # type: ignore[attr-defined]
+            items = [dataset[index] for index in range(min(self.images, len(dataset)))]
+            self.examples = {key: torch.stack([item[key] for item in items]) for key in ("image", "mask")}
+        examples = {key: value.to(model.device) for key, value in self.examples.items()}
+        panel = Image.fromarray(draw_panel(panel_columns(model, examples["image"], examples["mask"])))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / ".panel.partial"
+        try:
+            panel.save(partial, format="png")
+            os.replace(partial, self.folder / f"{iteration:07d}.png")
+        finally:
+            partial.unlink(missing_ok=True)
+        for tracker in trackers_of(trainer):
+            tracker.picture("panels", panel, step=iteration - 1, caption=f"after {iteration} batches")
+
+
+def panel_columns(model: Inpainter, image: Images, mask: Planes) -> dict[str, Images]:
+    """The pictures of a panel by their titles, from input to original."""
+    raw = model.raw_output(image, mask)
+    return {
+        "input": overlay(image, mask),
+        **{name: picture.expand_as(image) for name, picture in model.seen_inside(image, mask).items()},
+        "raw output": raw,
+        "completed": model.paste(image, mask, raw),
+        "original": image,
+    }
+
+
+def overlay(image: Images, mask: Planes) -> Images:
+    """The visible pixels with the hole in red: nothing of what lies in the hole shows."""
+    red = torch.tensor([0.85, 0.15, 0.2], device=image.device).view(1, 3, 1, 1)
+    return hide(image, mask) + red * mask
+
+
+def draw_panel(columns: dict[str, Images]) -> np.ndarray:
+    """One (H, W, 3) uint8 picture: a row an image, a titled column a kind of picture."""
+    gap, title = 4, 16
+    rows, _, height, width = next(iter(columns.values())).shape
+    sheet = Image.new("RGB", (len(columns) * (width + gap) + gap, rows * (height + gap) + gap + title), "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, (name, pictures) in enumerate(columns.items()):
+        left = gap + column * (width + gap)
+        pen.text((left, 2), name, fill="black")
+        pixels = (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        for row in range(rows):
+            sheet.paste(Image.fromarray(pixels[row]), (left, title + row * (height + gap)))
+    return np.asarray(sheet)
