@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent))  # tests/commands.py
+sys.path.append(str(HERE.parent))  # tests/stand_ins
 STARTED = runpy.run_path(str(HERE / "start" / "sitecustomize.py"))  # before anything imports torchvision
 
 torch.set_num_threads(1)

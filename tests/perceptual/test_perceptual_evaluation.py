@@ -7,12 +7,12 @@ import pytest
 import torch
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-from commands import SCRIPT, run, run_here
 from inpaintlab.data import image_tensor, read_rgb
 from inpaintlab.evaluation import Result
 from inpaintlab.metrics import InceptionTF2015
 from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
+from stand_ins.commands import SCRIPT, run, run_here
 
 START = Path(__file__).parent / "start"
 BINS = "bins={half:{_target_:inpaintlab.masks.Half},block:{_target_:inpaintlab.masks.Block,fraction:0.5}}"

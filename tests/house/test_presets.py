@@ -1,0 +1,321 @@
+"""What each preset in conf/model and conf/experiment holds, and that it differs from its parent in that alone."""
+
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import nn
+
+from inpaintlab.inpainting import Schedule
+from inpaintlab.recipes import plain
+from stand_ins.building import Composer
+
+ABSENT = "(absent)"
+Settings = dict[str, Any]
+
+GLCIC_PHASES = {"completion": {"batches": 90_000}, "discriminator": {"batches": 10_000}, "joint": {"batches": 400_000}}
+
+
+def flat(settings: Any, prefix: str = "") -> Settings:
+    """Dotted keys to their values; a list is one value."""
+    found: Settings = {}
+    for key, value in plain(settings).items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def delta(child: Any, parent: Any) -> Settings:
+    """What a child changes: key to its value, or to ABSENT where it has no such key."""
+    ours, theirs = flat(child), flat(parent)
+    missing = object()
+    changed = {key: value for key, value in ours.items() if theirs.get(key, missing) != value}
+    return changed | dict.fromkeys(theirs.keys() - ours.keys(), ABSENT)
+
+
+def preset(composed: Composer, name: str, size: int = 256) -> DictConfig:
+    return composed(f"model={name}", "data=toy", f"data.size={size}").model
+
+
+def experiment(composed: Composer, name: str) -> DictConfig:
+    folders = ["data.root=/pictures", *(["mask.root=/masks"] if "edgeconnect" in name else [])]
+    cfg = composed(f"experiment={name}", *folders)
+    return DictConfig({"model": plain(cfg.model), "data": plain(cfg.data), "mask": plain(cfg.mask)})
+
+
+def test_a_delta_tells_what_is_changed_added_and_missing() -> None:
+    parent = {"a": 1, "b": {"c": None, "d": [1, 2]}, "e": None}
+    child = {"a": 1, "b": {"c": 0, "d": [1, 2], "f": None}}
+    assert delta(child, parent) == {"b.c": 0, "b.f": None, "e": ABSENT}
+
+
+# -------------------------------------------------------------------------------------------------------------- GLCIC
+
+
+def test_glcic_has_the_papers_numbers(composed: Composer) -> None:
+    assert plain(preset(composed, "glcic")) == {
+        "_target_": "inpaintlab.models.glcic.GLCIC",
+        "_convert_": "all",
+        "schedule": {"_target_": "inpaintlab.inpainting.Schedule", "phases": GLCIC_PHASES},
+        "optimizer": {"_target_": "inpaintlab.training.Adadelta", "_partial_": True, "rho": 0.9, "eps": 1e-6},
+        "weights": {
+            "completion": {"reconstruction": 1.0},
+            "joint": {"reconstruction": 1.0, "adversarial": 4e-4},
+            "discriminator": {"real": 1.0, "fake": 1.0},
+            "joint_discriminator": {"real": 1.0, "fake": 1.0},
+        },
+        "image_size": 256,
+        "patch_size": 128,
+        "global_convolutions": 6,
+        "local_convolutions": 5,
+        "width": 1.0,
+        "pixels": "centred",
+        "norm_first": True,
+        "bias": True,
+        "learning_rate": 1.0,
+        "mean_pixel": None,
+        "reconstruction": "mse",
+        "reduction": "all",
+        "judged": "completed",
+        "real_patch": "random",
+        "frozen_norm": "batch",
+    }
+
+
+@pytest.mark.parametrize("size", [64, 256, 512])
+def test_glcics_window_is_half_the_image_of_any_size(composed: Composer, size: int) -> None:
+    model = preset(composed, "glcic", size)
+    assert (model.image_size, model.patch_size) == (size, size // 2)
+
+
+@pytest.mark.parametrize("name", ["glcic", "glcic_celeba", "glcic_otenim", "glcic_mmagic"])
+def test_every_glcic_preset_changes_phase_at_the_papers_batches(composed: Composer, name: str) -> None:
+    schedule: Schedule = instantiate(preset(composed, name).schedule, _convert_="all")
+    found = []
+    for batch in (0, 89_999, 90_000, 99_999, 100_000, 499_999):
+        schedule.iteration = batch
+        found.append((schedule.phase.name, schedule.phase.learning_rate, schedule.finished))
+    names = ["completion", "completion", "discriminator", "discriminator", "joint", "joint"]
+    assert found == [(phase, None, False) for phase in names]
+    schedule.advance()
+    assert schedule.finished
+
+
+def test_celeba_changes_the_window_and_the_global_branch_alone(composed: Composer) -> None:
+    child, parent = preset(composed, "glcic_celeba", 160), preset(composed, "glcic", 160)
+    assert child.image_size == 160
+    assert delta(child, parent) == {"patch_size": 96, "global_convolutions": 5}
+
+
+def test_otenim_changes_what_its_code_does_differently(composed: Composer) -> None:
+    child, parent = preset(composed, "glcic_otenim", 160), preset(composed, "glcic_celeba", 160)
+    assert delta(child, parent) == {
+        "weights.joint.reconstruction": 1 / 2,  # (reconstruction + alpha * adversarial) / 2
+        "weights.joint.adversarial": 4e-4 / 2,
+        "weights.discriminator.real": 1 / 2,  # (real + fake) / 2
+        "weights.discriminator.fake": 1 / 2,
+        "weights.joint_discriminator.real": 4e-4 / 2,  # in phase 3 times alpha
+        "weights.joint_discriminator.fake": 4e-4 / 2,
+        "pixels": "filled",
+        "norm_first": False,
+        "judged": "raw",
+        "frozen_norm": "moving",
+    }
+
+
+def test_mmagic_changes_what_its_code_does_differently(composed: Composer) -> None:
+    assert delta(preset(composed, "glcic_mmagic"), preset(composed, "glcic")) == {
+        "optimizer._target_": "torch.optim.Adam",
+        "optimizer.betas": [0.9, 0.999],
+        "optimizer.rho": ABSENT,
+        "optimizer.eps": ABSENT,
+        "weights.completion.reconstruction": 2.0,  # weight 1 in [-1, 1] is weight 2 in [0, 1]
+        "weights.joint.reconstruction": 2.0,
+        "weights.joint.adversarial": 1e-3,
+        "pixels": "signed",
+        "bias": False,
+        "learning_rate": 4e-4,
+        "mean_pixel": [0.5, 0.5, 0.5],
+        "reconstruction": "l1",
+        "reduction": "hole",
+        "real_patch": "same",
+    }
+
+
+# -------------------------------------------------------------------------------------------------------- EdgeConnect
+
+
+def test_edgeconnect_has_the_released_examples_numbers(composed: Composer) -> None:
+    assert plain(preset(composed, "edgeconnect")) == {
+        "_target_": "inpaintlab.models.EdgeConnect",
+        "_convert_": "all",
+        "schedule": {
+            "_target_": "inpaintlab.inpainting.Schedule",
+            "phases": {
+                "edge": {"batches": 2_000_000},
+                "inpaint": {"batches": 2_000_000},
+                "edge_inpaint": {"batches": 0},
+                "joint": {"batches": 2_000_000},
+            },
+        },
+        "gan": {"_target_": "inpaintlab.losses.NonSaturating"},
+        "weights": {
+            "edge": {"adversarial": 1.0, "feature_matching": 10.0},
+            "inpaint": {"l1": 1.0, "adversarial": 0.1, "perceptual": 0.1, "style": 250.0},
+            "discriminator": {"real": 0.5, "fake": 0.5},
+        },
+        "width": 1.0,
+        "learning_rate": 1e-4,
+        "discriminator_ratio": 0.1,
+        "betas": [0.0, 0.9],
+        "sigma": 2.0,
+        "vgg": "imagenet",
+        "vgg_normalised": False,
+        "spectral_norm": ["edge_generator", "edge_discriminator", "inpaint_discriminator"],
+        "fill": "white",
+        "conditional": False,
+        "style_region": "hole",
+        "joint": "code",
+        "train_edges": "whole",
+        "test_edges": "known",
+        "test_composite": True,
+    }
+
+
+def test_the_paper_of_edgeconnect_changes_what_it_says_differently(composed: Composer) -> None:
+    assert delta(preset(composed, "edgeconnect_paper"), preset(composed, "edgeconnect")) == {
+        "schedule.phases.joint.learning_rate": 1e-6,
+        "spectral_norm": ["edge_generator", "edge_discriminator"],
+        "fill": "zero",
+        "conditional": True,
+        "style_region": "known",
+        "joint": "paper",
+    }
+
+
+@pytest.mark.parametrize("phase", ["edge", "inpaint", "edge_inpaint", "joint"])
+@pytest.mark.parametrize("name", ["edgeconnect", "edgeconnect_paper"])
+def test_a_schedule_of_one_phase_runs_that_phase_alone(composed: Composer, name: str, phase: str) -> None:
+    phases = composed(f"model={name}", f"model/schedule={phase}_only").model.schedule.phases
+    assert {key: settings.batches for key, settings in phases.items() if settings.batches} == {phase: 2_000_000}
+
+
+# --------------------------------------------------------------------------------------------------------- parameters
+
+D_WITHOUT_BIAS = 45_063_681 - (64 + 128 + 256 + 512 + 512 + 512) - (64 + 128 + 256 + 512 + 512)
+PAPERS_D2 = 16 * (4 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512 * 1) + (64 + 128 + 256 + 512 + 1)
+
+COUNTS = [
+    ("glcic", 256, {"completion": 6_072_131, "discriminator": 45_063_681}),
+    ("glcic_celeba", 160, {"completion": 6_072_131, "discriminator": 39_557_121}),
+    ("glcic_otenim", 160, {"completion": 6_072_131, "discriminator": 39_557_121}),
+    ("glcic_mmagic", 256, {"completion": 6_069_155, "discriminator": D_WITHOUT_BIAS}),
+    (
+        "edgeconnect",
+        256,
+        {
+            "edge_generator": 10_761_089,
+            "edge_discriminator": 2_762_752,
+            "inpaint_generator": 10_774_595,
+            "inpaint_discriminator": 2_763_776,
+        },
+    ),
+    (
+        "edgeconnect_paper",
+        256,
+        {
+            "edge_generator": 10_761_089,
+            "edge_discriminator": 2_762_752,
+            "inpaint_generator": 10_774_595,
+            "inpaint_discriminator": PAPERS_D2,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "counts"), COUNTS, ids=[name for name, _, _ in COUNTS])
+def test_a_presets_networks_have_the_published_parameters(
+    composed: Composer, name: str, size: int, counts: dict[str, int]
+) -> None:
+    with torch.device("meta"):
+        model = instantiate(preset(composed, name, size))
+    parts: dict[str, nn.Module] = {part: getattr(model, part) for part in counts}
+    assert {part: sum(p.numel() for p in net.parameters()) for part, net in parts.items()} == counts
+
+
+def test_discriminators_without_biases_have_mmagics_parameters() -> None:
+    assert D_WITHOUT_BIAS == 45_060_225
+
+
+# -------------------------------------------------------------------------------------------------------- experiments
+
+
+def test_glcics_experiment_has_the_papers_data(composed: Composer) -> None:
+    found = experiment(composed, "paper_glcic")
+    assert delta(found.model, preset(composed, "glcic")) == {}
+    assert (found.data.size, found.data.batch_size, found.data.flip) == (256, 96, 0.0)
+    assert found.data.crop == {
+        "_target_": "inpaintlab.data.RandomCrop",
+        "size": 256,
+        "shortest_edge": [256 / 256, 384 / 256],
+    }
+    assert found.mask._target_ == "inpaintlab.masks.Rectangle"
+    assert list(found.mask.height) == list(found.mask.width) == [96 / 256, 128 / 256]
+
+
+CELEBA_HOLES = {"mask.height": [48 / 160, 96 / 160], "mask.width": [48 / 160, 96 / 160]}
+
+EXPERIMENTS = {
+    "paper_glcic_celeba": {
+        "data.size": 160,
+        "data.crop.size": 160,
+        "data.crop.shortest_edge": [160 / 160, 178 / 160],
+        **CELEBA_HOLES,
+    },
+    "otenim_glcic": {
+        "data.size": 160,
+        "data.batch_size": 16,
+        "data.crop.size": 160,
+        "data.crop.shortest_edge": [160 / 160, 160 / 160],
+        **CELEBA_HOLES,
+    },
+    "mmagic_glcic": {"mask.height": [108 / 256, 128 / 256], "mask.width": [108 / 256, 128 / 256]},
+    "paper_glcic_freeform": {
+        "mask._target_": "inpaintlab.masks.RandomRegion",
+        "mask.cell": 0.0651,
+        "mask.level": 0.25,
+        "mask.coverage": [0.2, 0.3],
+        "mask.height": ABSENT,
+        "mask.width": ABSENT,
+    },
+}
+MODELS = {
+    "paper_glcic_celeba": ("glcic_celeba", 160),
+    "otenim_glcic": ("glcic_otenim", 160),
+    "mmagic_glcic": ("glcic_mmagic", 256),
+    "paper_glcic_freeform": ("glcic", 256),
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_of_glcic_changes_its_data_and_names_its_preset(composed: Composer, name: str) -> None:
+    child, parent = experiment(composed, name), experiment(composed, "paper_glcic")
+    data_and_mask = {key: value for key, value in delta(child, parent).items() if not key.startswith("model.")}
+    assert data_and_mask == EXPERIMENTS[name]
+    assert delta(child.model, preset(composed, *MODELS[name])) == {}
+
+
+def test_edgeconnects_experiment_has_the_released_codes_data(composed: Composer) -> None:
+    found = experiment(composed, "released_edgeconnect")
+    assert delta(found.model, preset(composed, "edgeconnect")) == {}
+    assert (found.data.size, found.data.batch_size, found.data.flip) == (256, 8, 0.5)
+    assert found.data.crop == {"_target_": "inpaintlab.data.CentreSquare", "size": 256}
+    assert found.mask._target_ == "inpaintlab.masks.MaskFolder"
+    assert (found.mask.threshold, found.mask.hole, found.mask.dilate) == (0.0, "white", 0)
+
+
+def test_the_paper_of_edgeconnect_is_trained_on_the_released_codes_data(composed: Composer) -> None:
+    child, parent = experiment(composed, "paper_edgeconnect"), experiment(composed, "released_edgeconnect")
+    assert all(key.startswith("model.") for key in delta(child, parent))
+    assert delta(child.model, preset(composed, "edgeconnect_paper")) == {}

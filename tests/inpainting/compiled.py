@@ -1,0 +1,302 @@
+"""What ``test_compile.py`` runs in a process whose signatures are not checked.
+
+Compiled networks learn and complete like others. torch's compiler mostly runs with the backend aot_eager, which traces
+alike and takes seconds. What the default one, Inductor, generates is seen in one discriminator and one generator.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback
+from PIL import Image
+from rich.console import Console
+from torch import Tensor
+from torch._dynamo.utils import counters
+
+from inpaintlab.evaluation import Result, measure_cost
+from inpaintlab.inpainting import CompileTimer, Compiling, Inpainter, compile_generators, computing
+from inpaintlab.inpainting.compiling import COMPARED
+from inpaintlab.losses import VGG19
+from inpaintlab.models.edgeconnect import PatchDiscriminator
+from stand_ins.building import Builder, fit, state_of
+from stand_ins.commands import checkpoint, run_here, tiny
+from stand_ins.models import LEARNING
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Nothing compiled before the test, nothing counted."""
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+class Steps(Callback):
+    """The losses of each batch, and the gradient of each step of an optimizer."""
+
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
+        self.gradients: list[Tensor] = []
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.gradients.append(torch.cat([p.grad.flatten() for p in parameters]).clone())
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.losses.append({name: loss.item() for name, loss in outputs.items()})
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    return float((one - other).norm() / other.norm())
+
+
+def phases(model: Inpainter, batches: int) -> list[str]:
+    return [f"model.schedule.phases.{name}.batches={batches}" for name in model.PHASES]  # type: ignore[attr-defined]
+
+
+def inputs(name: str) -> tuple[Tensor, ...]:
+    """What a network is called with."""
+    rgb, plane = torch.rand(2, 3, 32, 32), torch.rand(2, 1, 32, 32)
+    return {
+        "edge_generator": (plane, plane, plane),
+        "edge_discriminator": (torch.rand(2, 2, 32, 32),),
+        "inpaint_generator": (rgb, plane, plane),
+        "inpaint_discriminator": (rgb,),
+        "vgg": (rgb,),
+        "completion": (rgb, plane, torch.zeros(3)),
+        "discriminator": (rgb, rgb[..., :16, :16]),
+    }[name]
+
+
+def test_each_network_becomes_one_graph(built: Builder) -> None:
+    edgeconnect, glcic = built("edgeconnect"), built("glcic")
+    edgeconnect.vgg = (VGG19("random", 0.0625),)
+    for model in (edgeconnect, glcic):
+        Compiling(QUIET, "eager").on_fit_start(None, model)  # type: ignore[arg-type]
+        names = {id(network): name for name, network in model.named_children()} | (
+            {id(network): "vgg" for network in getattr(model, "vgg", ())}
+        )
+        assert len(model.networks()) == (5 if model is edgeconnect else 2)
+        for network in model.networks():
+            before = counters["stats"]["unique_graphs"]
+            network(*inputs(names[id(network)]))
+            assert counters["stats"]["unique_graphs"] == before + 1, names[id(network)]
+    assert not counters["graph_break"]
+    assert counters["frames"]["ok"] == counters["frames"]["total"] == 7
+
+
+@pytest.mark.parametrize(("name", "graphs"), [("glcic", 4), ("edgeconnect", 11)])
+def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
+    built: Builder, name: str, graphs: int
+) -> None:
+    """In every phase; a network that learns, judges or stands still is a graph of its own, all within torch's limit."""
+    seen = []
+    for more in ([], [Compiling(QUIET, "aot_eager")]):
+        model = built(name, *phases(built(name), 2))
+        fit(model, *more, steps := Steps())
+        seen.append((steps, state_of(model)))
+    (plain, before), (compiled, after) = seen
+    assert counters["stats"]["unique_graphs"] == counters["frames"]["ok"] == counters["frames"]["total"] == graphs
+    assert not counters["graph_break"]
+    assert before.keys() == after.keys()
+    assert len(plain.losses) == len(compiled.losses) == 2 * len(model.PHASES)
+    for one, other in zip(compiled.losses, plain.losses, strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+    assert len(plain.gradients) == len(compiled.gradients) > len(plain.losses)
+    for one, other in zip(compiled.gradients, plain.gradients, strict=True):
+        assert distance(one, other) < 1e-2
+
+
+def test_a_run_goes_on_compiled_or_not_from_the_others_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inpaintlab.train.require_compiler", lambda device: None)
+    monkeypatch.setattr("inpaintlab.train.Compiling", partial(Compiling, backend="aot_eager"))
+
+    def trained(folder: str, batches: int, compiled: bool) -> dict[str, Any]:
+        settings = [*tiny("glcic", 0), f"model.schedule.phases.completion.batches={batches}", f"name={folder}"]
+        ended = run_here("train", *settings, "average=0.9", f"compile={str(compiled).lower()}", cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        return checkpoint(tmp_path / "runs" / folder)
+
+    plain = trained("plain", 6, False)
+    assert not counters["frames"]
+    trained("mixed", 2, True)
+    assert counters["frames"]["ok"] == 1  # not of the validation, nor of the average that it completes with
+    trained("mixed", 4, False)
+    mixed = trained("mixed", 6, True)
+    assert mixed["inpaintlab"]["iterations"] == 6
+    assert mixed["state_dict"].keys() == plain["state_dict"].keys()
+    for key, value in plain["state_dict"].items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            assert torch.allclose(mixed["state_dict"][key], value, atol=1e-3), key
+
+
+def test_images_of_any_size_are_completed_by_the_uncompiled_networks(built: Builder) -> None:
+    model = built("glcic")
+    image, mask = torch.rand(1, 3, 36, 40), torch.zeros(1, 1, 36, 40)
+    mask[..., 8:20, 8:20] = 1
+    expected = model.complete(image, mask)
+    model.compiled = True
+    Compiling(QUIET, "eager").on_fit_start(None, model)  # type: ignore[arg-type]
+    assert torch.equal(model.complete(image, mask), expected)
+    assert torch.equal(model.complete(image[..., :32, :], mask[..., :32, :])[..., :8], image[..., :32, :8])
+    assert not counters["frames"]
+    model(image, mask)
+    assert counters["frames"]["ok"] == 1  # and learning is compiled again
+
+
+# --- completion ------------------------------------------------------------------------------------------------------
+
+
+def hole(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """A random image with a hole."""
+    mask = torch.zeros(1, 1, height, width)
+    mask[..., 8:20, 8:20] = 1
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height)), mask
+
+
+SIZES = [(36, 40), (32, 32), (29, 51), (40, 40), (64, 28), (33, 33), (48, 32)]
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, "bf16-mixed") for name in LEARNING), ("glcic", "32-true"), ("edgeconnect", "32-true")],
+)
+def test_compiled_generators_complete_like_uncompiled_ones_at_every_size(
+    built: Builder, name: str, precision: str
+) -> None:
+    """The graph that the compiler captures, run as it is: kernels generated from it are seen below."""
+    plain, model = built(name), built(name)
+    compile_generators(model, "cpu", "eager")
+    for size in SIZES:
+        image, mask = hole(*size)
+        with computing(precision, model.device):
+            expected, completed = plain.complete(image, mask), model.complete(image, mask)
+        known = (mask == 0).expand_as(image)
+        assert torch.equal(completed[known], image[known])
+        assert completed.dtype == torch.float32
+        assert 0 <= completed.min() <= completed.max() <= 1
+        assert torch.allclose(completed, expected, rtol=0, atol=1e-5)
+    assert not counters["graph_break"]
+    # for any size, and for squares where these came first; a generator each, whatever the number of sizes
+    assert counters["stats"]["unique_graphs"] <= 2 * len(model.generators())
+    assert counters["frames"]["ok"] == counters["frames"]["total"] >= len(model.generators())
+
+
+def test_generated_kernels_complete_like_the_network(built: Builder) -> None:
+    plain, model = built("glcic"), built("glcic")
+    with CompileTimer() as watch:
+        compile_generators(model, "cpu")
+        watch.taken()
+        for size in SIZES[:3]:
+            image, mask = hole(*size)
+            expected, completed = plain.complete(image, mask), model.complete(image, mask)
+            assert (completed - expected).abs().max() < 1e-5
+            known = (mask == 0).expand_as(image)
+            assert torch.equal(completed[known], image[known])
+            assert (watch.taken() > 0.1) is (size == SIZES[0])
+    assert counters["frames"]["ok"] == counters["frames"]["total"]
+
+
+def test_the_cost_of_a_compiled_completion_has_its_operations_and_leaves_it_compiled(
+    built: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inpaintlab.evaluation.cost.SECONDS", 0.0)
+    plain, model = built("glcic"), built("glcic")
+    compile_generators(model, "cpu", "aot_eager")
+    counters.clear()
+    told = [measure_cost(m, 32, 1, torch.device("cpu")) for m in (plain, model)]
+    assert told[0]["gmac"] == told[1]["gmac"]
+    assert told[0]["parameters"] == told[1]["parameters"]
+    assert counters["frames"]["ok"] == counters["frames"]["total"] == 1
+
+
+def test_a_folder_is_completed_compiled_and_the_time_is_told_where_it_was_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inpaintlab.complete.compile_generators", partial(compile_generators, backend="aot_eager"))
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    for number, size in enumerate(SIZES[:4]):
+        for folder, plane in zip(("photos", "masks"), hole(*size), strict=True):
+            pixels = (plane[0] * 255).byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
+            Image.fromarray(pixels.copy()).save(tmp_path / folder / f"{number}.png")
+    settings = ("model=glcic", "model.width=0.0625", "untrained=true", "image=photos", "holes=masks", "compile=true")
+    done = run_here("complete", *settings, "out=done", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5
+    assert re.fullmatch(r"compiled for it: \d+\.\d s", lines[1])
+    assert len(list((tmp_path / "done").iterdir())) == 4
+
+
+def test_numbers_of_compiled_networks_are_another_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inpaintlab.evaluate.compile_generators", partial(compile_generators, backend="aot_eager"))
+    test = ("data=toy", "data.size=32", "images=2", "out=test.json")
+    assert run_here("manifest", *test, cwd=tmp_path).returncode == 0
+    settings = ("manifest=test.json", "trainer=cpu", "workers=0", "label=a")
+    settings += ("model=glcic", "model.width=0.0625", "model.patch_size=16", "untrained=true", "data.size=32")
+    assert run_here("evaluate", *settings, cwd=tmp_path).returncode == 0
+    assert not counters["frames"]
+    refused = run_here("evaluate", *settings, "compile=true", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "holds a result of another switches" in refused.stderr
+    done = run_here("evaluate", *settings, "compile=true", "precision=bf16-mixed", "overwrite=true", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"compiled the networks: \d+\.\d s", done.stdout)
+    assert counters["frames"]["ok"] == counters["frames"]["total"] == 1  # its cost is taken of what is compiled already
+    switches = Result.load(tmp_path / "results/a").switches
+    assert switches["compile"] is True
+    assert switches["precision"] == "bf16-mixed"
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_time_of_compilation_is_told_once_a_phase(built: Builder) -> None:
+    """A phase's first batch takes 9 s, the next ones 1, 2, 3, 4, 5 s: 9 - 3 = 6."""
+    model = built("glcic", *phases(built("glcic"), COMPARED + 1))
+    clock, told = iter([0.0, 9.0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5] * 3), io.StringIO()
+    compiling = Compiling(Console(file=told), clock=lambda: next(clock))
+
+    class Trainer:
+        loggers = ()
+
+    for batch in range(18):
+        compiling.on_train_batch_start(Trainer(), model, None, batch)  # type: ignore[arg-type]
+        model.schedule.advance()
+        compiling.on_train_batch_end(Trainer(), model, None, None, batch)  # type: ignore[arg-type]
+        assert len(told.getvalue().splitlines()) == (batch + 1) // 6
+    assert told.getvalue().splitlines() == [
+        "compiled for phase 'completion': 6.0 s",
+        "compiled for phase 'discriminator': 6.0 s",
+        "compiled for phase 'joint': 6.0 s",
+    ]
+
+
+def test_generated_kernels_have_the_gradients_and_the_power_iteration_of_the_network() -> None:
+    torch.manual_seed(0)
+    plain, compiled = PatchDiscriminator(3, 0.03125), PatchDiscriminator(3, 0.03125)
+    compiled.load_state_dict(plain.state_dict())
+    compiled.compile(dynamic=False)
+    image = torch.rand(2, 3, 32, 32)
+    for network in (plain, compiled):
+        torch.stack([feature.square().mean() for feature in network(image)]).sum().backward()
+    assert counters["frames"]["ok"] == counters["frames"]["total"] == 1
+    for (name, one), other in zip(compiled.named_parameters(), plain.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert distance(one.grad, other.grad) < 1e-4, name
+    for (name, moved), other in zip(compiled.named_buffers(), plain.buffers(), strict=True):
+        assert torch.allclose(moved, other, atol=1e-5), name

@@ -1,0 +1,314 @@
+"""Files as others publish them, narrow and with random weights, made from their published names and shapes alone.
+
+``n`` is the number of output channels of a network's first convolution, 64 in the published ones.
+"""
+
+import json
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import spectral_norm
+
+from stand_ins.torch7_writer import Object, dumps
+
+MEAN = [0.25, 0.5, 0.625]
+
+# GLCIC's completion network: channels in and out, kernel, stride, dilation; at 12 and 14 the stride goes upwards
+COMPLETION = [
+    (4, 64, 5, 1, 1),
+    (64, 128, 3, 2, 1),
+    (128, 128, 3, 1, 1),
+    (128, 256, 3, 2, 1),
+    (256, 256, 3, 1, 1),
+    (256, 256, 3, 1, 1),
+    (256, 256, 3, 1, 2),
+    (256, 256, 3, 1, 4),
+    (256, 256, 3, 1, 8),
+    (256, 256, 3, 1, 16),
+    (256, 256, 3, 1, 1),
+    (256, 256, 3, 1, 1),
+    (256, 128, 4, 2, 1),
+    (128, 128, 3, 1, 1),
+    (128, 64, 4, 2, 1),
+    (64, 32, 3, 1, 1),
+    (32, 3, 3, 1, 1),
+]
+UPWARDS = (12, 14)
+
+
+def narrow(channels: int, n: int) -> int:
+    """A channel count; those of the input and the output, 4 and 3, stay."""
+    return channels if channels in (3, 4) else max(1, channels * n // 64)
+
+
+def save(path: Path, content: Any, zipped: bool = True) -> Path:
+    """Write a checkpoint in either of torch's formats."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    return path
+
+
+# --- GLCIC -----------------------------------------------------------------------------------------------------------
+
+
+@final
+class Weights:
+    """Random tensors from one seed; a network made of them passes signals of the size that it gets."""
+
+    def __init__(self, seed: int) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator)
+
+    def layer(self, *shape: int, bias: bool = True, transposed: bool = False) -> dict[str, Tensor]:
+        """'weight' of this shape and 'bias' of a convolution or linear layer."""
+        weight = self.normal(*shape) * (2 / np.prod(shape[1:])) ** 0.5
+        return {"weight": weight} | ({"bias": 0.1 * self.normal(shape[int(transposed)])} if bias else {})
+
+    def norm(self, channels: int) -> dict[str, Tensor]:
+        """What a batch norm that was trained for 7 batches holds."""
+        return {
+            "weight": 1 + 0.1 * self.normal(channels),
+            "bias": 0.1 * self.normal(channels),
+            "running_mean": 0.1 * self.normal(channels),
+            "running_var": 1 + 0.5 * torch.rand(channels, generator=self.generator),
+            "num_batches_tracked": torch.tensor(7),
+        }
+
+    def completion(self, index: int, n: int, bias: bool = True) -> dict[str, Tensor]:
+        """Convolution ``index`` of the completion network."""
+        incoming, outgoing, kernel, _, _ = COMPLETION[index]
+        shape = narrow(incoming, n), narrow(outgoing, n)
+        if index not in UPWARDS:
+            shape = shape[1], shape[0]
+        return self.layer(*shape, kernel, kernel, bias=bias, transposed=index in UPWARDS)
+
+    def branch(self, n: int, count: int) -> list[dict[str, Tensor]]:
+        """The convolutions of a branch of the discriminator."""
+        outgoing = [narrow(min(64 * 2**index, 512), n) for index in range(count)]
+        return [self.layer(o, i, 5, 5) for i, o in zip([3, *outgoing], outgoing, strict=False)]
+
+
+def prefixed(prefix: str, part: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in part.items()}
+
+
+def otenim_completion(n: int = 2, seed: int = 0) -> dict[str, Tensor]:
+    """The content of ``model_cn``."""
+    weights, state = Weights(seed), OrderedDict()
+    for index, (_, outgoing, *_) in enumerate(COMPLETION):
+        state |= prefixed(f"{'deconv' if index in UPWARDS else 'conv'}{index + 1}", weights.completion(index, n))
+        if index < 16:
+            state |= prefixed(f"bn{index + 1}", weights.norm(narrow(outgoing, n)))
+    return state
+
+
+def otenim_discriminator(
+    n: int = 2, image: int = 32, patch: int = 32, global_convolutions: int = 5, seed: int = 1
+) -> dict[str, Tensor]:
+    """The content of ``model_cd``."""
+    weights, state = Weights(seed), OrderedDict()
+    for branch, side, count in (("model_ld", patch, 5), ("model_gd", image, global_convolutions)):
+        for index, layer in enumerate(weights.branch(n, count), start=1):
+            state |= prefixed(f"{branch}.conv{index}", layer)
+            state |= prefixed(f"{branch}.bn{index}", weights.norm(len(layer["weight"])))
+        features = narrow(512, n) * (side // 2**count) ** 2
+        state |= prefixed(f"{branch}.linear{count + 1}", weights.layer(narrow(1024, n), features))
+    return state | prefixed("linear1", weights.layer(1, 2 * narrow(1024, n)))
+
+
+def otenim(folder: Path, n: int = 2, zipped: bool = True, **discriminator: int) -> list[Path]:
+    """otenim's three files."""
+    config = folder / "config.json"
+    paths = [
+        save(folder / "model_cn", otenim_completion(n), zipped),
+        save(folder / "model_cd", otenim_discriminator(n, **discriminator), zipped),
+    ]
+    config.write_text(json.dumps({"mpv": MEAN, "arc": "celeba", "cn_input_size": 32, "ld_input_size": 32}))
+    return [*paths, config]
+
+
+def mmagic_state(n: int = 2, image: int = 64, patch: int = 32, seed: int = 2) -> dict[str, Tensor]:
+    """The 'state_dict' of mmagic's file."""
+    weights, state = Weights(seed), OrderedDict()
+    stems = [f"encoder.enc{i}" for i in range(1, 7)] + [f"dilation_neck.dilation_convs.{i}" for i in range(4)]
+    for index, stem in enumerate([*stems, *(f"decoder.dec{i}" for i in range(1, 8))]):
+        state |= prefixed(f"generator.{stem}.conv", weights.completion(index, n, bias=index == 16))
+        if index < 16:
+            state |= prefixed(f"generator.{stem}.bn", weights.norm(narrow(COMPLETION[index][1], n)))
+    for branch, side, count in (("global_disc", image, 6), ("local_disc", patch, 5)):
+        for index, layer in enumerate(weights.branch(n, count), start=1):
+            state[f"disc.{branch}.conv{index}.conv.weight"] = layer["weight"]
+            state |= prefixed(f"disc.{branch}.conv{index}.bn", weights.norm(len(layer["weight"])))
+        features = narrow(512, n) * (side // 2**count) ** 2
+        state |= prefixed(f"disc.{branch}.fc.linear", weights.layer(narrow(1024, n), features))
+    return state | prefixed("disc.fc", weights.layer(1, 2 * narrow(1024, n)))
+
+
+def mmagic(folder: Path, n: int = 2, zipped: bool = True, **discriminator: int) -> list[Path]:
+    """mmagic's one file."""
+    meta = {"mmedit_version": "0.5.0", "iter": 500000}
+    content = {"meta": meta, "state_dict": mmagic_state(n, **discriminator)}
+    return [save(folder / "gl_256x256_8x12_places.pth", content, zipped)]
+
+
+def official_content(n: int = 2, eps: float = 1e-5, seed: int = 3) -> dict[str, Any]:
+    """The table in the authors' file; the convolutions keep what training left in them as well."""
+    weights, modules = Weights(seed), []
+    for index, (_, outgoing, kernel, stride, dilation) in enumerate(COMPLETION):
+        fields: dict[str, Any] = {name: t.numpy().copy() for name, t in weights.completion(index, n).items()}
+        fields |= {"gradWeight": np.zeros_like(fields["weight"]), "kW": kernel, "kH": kernel, "dW": stride}
+        fields |= {"dH": stride, "padW": dilation * (kernel - 1) // 2, "padH": dilation * (kernel - 1) // 2}
+        kind = "SpatialConvolution"
+        if index in UPWARDS:
+            kind, fields = "SpatialFullConvolution", fields | {"adjW": 0, "adjH": 0}
+        elif dilation > 1:
+            kind, fields = "SpatialDilatedConvolution", fields | {"dilationW": dilation, "dilationH": dilation}
+        modules.append(Object(f"nn.{kind}", fields))
+        if index < 16:
+            norm = weights.norm(narrow(outgoing, n))
+            del norm["num_batches_tracked"]
+            fields = {name: tensor.numpy().copy() for name, tensor in norm.items()} | {"eps": eps, "momentum": 0.1}
+            modules += [Object("nn.SpatialBatchNormalization", fields), Object("nn.ReLU", {"inplace": True})]
+    modules.append(Object("nn.Sigmoid", {}))
+    return {"model": Object("nn.Sequential", {"modules": modules, "train": False}), "mean": MEAN}
+
+
+def official(folder: Path, n: int = 2, eps: float = 1e-5) -> list[Path]:
+    """The authors' one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "completionnet_places2.t7"
+    path.write_bytes(dumps(official_content(n, eps)))
+    return [path]
+
+
+# --- EdgeConnect -----------------------------------------------------------------------------------------------------
+
+
+@final
+class ResidualBlock(nn.Module):
+    """Two convolutions, the first dilated by 2; no bias under spectral norm, no ReLU behind the sum."""
+
+    def __init__(self, channels: int, spectral: bool) -> None:
+        super().__init__()
+        wrap = spectral_norm if spectral else _as_it_is
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(2),
+            wrap(nn.Conv2d(channels, channels, 3, dilation=2, bias=not spectral)),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(),
+            nn.ReflectionPad2d(1),
+            wrap(nn.Conv2d(channels, channels, 3, bias=not spectral)),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_block(x)
+
+
+@final
+class Generator(nn.Module):
+    """The generators of the release; what comes before the sigmoid or tanh."""
+
+    def __init__(self, incoming: int, outgoing: int, n: int, spectral: bool) -> None:
+        super().__init__()
+        wrap = spectral_norm if spectral else _as_it_is
+        self.encoder = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            wrap(nn.Conv2d(incoming, n, 7)),
+            nn.InstanceNorm2d(n),
+            nn.ReLU(),
+            wrap(nn.Conv2d(n, 2 * n, 4, 2, 1)),
+            nn.InstanceNorm2d(2 * n),
+            nn.ReLU(),
+            wrap(nn.Conv2d(2 * n, 4 * n, 4, 2, 1)),
+            nn.InstanceNorm2d(4 * n),
+            nn.ReLU(),
+        )
+        self.middle = nn.Sequential(*(ResidualBlock(4 * n, spectral) for _ in range(8)))
+        self.decoder = nn.Sequential(
+            wrap(nn.ConvTranspose2d(4 * n, 2 * n, 4, 2, 1)),
+            nn.InstanceNorm2d(2 * n),
+            nn.ReLU(),
+            wrap(nn.ConvTranspose2d(2 * n, n, 4, 2, 1)),
+            nn.InstanceNorm2d(n),
+            nn.ReLU(),
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(n, outgoing, 7),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.middle(self.encoder(x)))
+
+
+@final
+class Discriminator(nn.Module):
+    """The discriminators of the release, whose first layer has two names; the outputs of the five layers."""
+
+    def __init__(self, incoming: int, n: int) -> None:
+        super().__init__()
+        self.conv1 = self.features = self.layer(incoming, n, 2)
+        self.conv2 = self.layer(n, 2 * n, 2)
+        self.conv3 = self.layer(2 * n, 4 * n, 2)
+        self.conv4 = self.layer(4 * n, 8 * n, 1)
+        self.conv5 = nn.Sequential(spectral_norm(nn.Conv2d(8 * n, 1, 4, 1, 1, bias=False)))
+
+    @staticmethod
+    def layer(incoming: int, outgoing: int, stride: int) -> nn.Sequential:
+        return nn.Sequential(spectral_norm(nn.Conv2d(incoming, outgoing, 4, stride, 1, bias=False)), nn.LeakyReLU(0.2))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        found = []
+        for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
+            found.append(x := layer(x))
+        return found
+
+
+def _as_it_is(layer: nn.Module) -> nn.Module:
+    return layer
+
+
+def released(n: int = 2) -> dict[str, nn.Module]:
+    """The release's four networks by our names, in evaluation mode, as after three batches of training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        networks: dict[str, nn.Module] = {
+            "edge_generator": Generator(3, 1, n, True),
+            "inpaint_generator": Generator(4, 3, n, False),
+            "edge_discriminator": Discriminator(2, n),
+            "inpaint_discriminator": Discriminator(3, n),
+        }
+        planes = {"edge_generator": 3, "inpaint_generator": 4, "edge_discriminator": 2, "inpaint_discriminator": 3}
+        with torch.no_grad():
+            for name, network in networks.items():
+                for _ in range(3):
+                    network(torch.rand(1, planes[name], 32, 32))
+    return {name: network.eval() for name, network in networks.items()}
+
+
+FILES = {
+    "edge_generator": "EdgeModel_gen.pth",
+    "inpaint_generator": "InpaintingModel_gen.pth",
+    "edge_discriminator": "EdgeModel_dis.pth",
+    "inpaint_discriminator": "InpaintingModel_dis.pth",
+}
+
+
+def edgeconnect_contents(n: int = 2) -> dict[str, dict[str, Any]]:
+    """The content of each of the four files by our names."""
+    contents = {}
+    for name, network in released(n).items():
+        stage, kind = name.split("_")
+        iteration = {"iteration": {"edge": 11, "inpaint": 12}[stage]} if kind == "generator" else {}
+        contents[name] = iteration | {kind: network.state_dict()}
+    return contents
+
+
+def edgeconnect(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
+    """EdgeConnect's four files."""
+    return [save(folder / FILES[name], content, zipped) for name, content in edgeconnect_contents(n).items()]

@@ -1,0 +1,262 @@
+"""The generators' moving average is what its formula says, completes the images, and disturbs nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from lightning import Callback, Trainer
+from torch import Tensor, nn
+
+from inpaintlab.inpainting import Inpainter, load_checkpoint, load_weights
+from inpaintlab.inpainting.checkpoints import rebuild
+from inpaintlab.recipes import plain
+from inpaintlab.survival import Checkpoints
+from inpaintlab.training import Averaging
+from stand_ins.building import Builder, State, compose_train, fit, state_of, toy_data
+from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
+
+MODELS = sorted(PHASES)
+GENERATORS = {"glcic": ["completion"], "edgeconnect": ["edge_generator", "inpaint_generator"]}
+
+
+def short(name: str, batches: int) -> list[str]:
+    return [f"model.schedule.phases.{phase}.batches={batches}" for phase in PHASES[name]]
+
+
+def averaging(built: Builder, name: str, batches: int = 1, decay: float | None = 0.5) -> Any:
+    model = built(name, *short(name, batches))
+    model.average = decay
+    return model
+
+
+class History(Callback):
+    """The model's state at the start and after each batch."""
+
+    def __init__(self) -> None:
+        self.states: list[State] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.states.append(state_of(pl_module))
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *rest: Any) -> None:
+        self.states.append(state_of(pl_module))
+
+
+def examples() -> tuple[Tensor, Tensor]:
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[..., 8:24, 4:20] = 1
+    return image, mask
+
+
+# -------------------------------------------------------------------------------------------------------- the formula
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("decay", [0.25, 0.9])
+def test_the_average_is_the_recursion_written_out(built: Builder, name: str, decay: float) -> None:
+    model, history = averaging(built, name, 2, decay), History()
+    parameters = {f"{g}.{key}" for g in GENERATORS[name] for key, _ in model.get_submodule(g).named_parameters()}
+    fit(model, Averaging(), history)
+    for key in parameters:
+        expected = history.states[0][key].double()
+        for batch, state in enumerate(history.states[1:], start=1):
+            share = min(decay, (1 + batch) / (10 + batch))
+            expected = share * expected + (1 - share) * state[key].double()
+            torch.testing.assert_close(state[f"averages.{key}"].double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_generators_alone_are_averaged_and_their_buffers_are_copied(built: Builder, name: str) -> None:
+    model, history = averaging(built, name), History()
+    fit(model, Averaging(), history)
+    state = history.states[-1]
+    assert {key.split(".")[1] for key in state if key.startswith("averages.")} == set(GENERATORS[name])
+    buffers = [f"{g}.{key}" for g in GENERATORS[name] for key, _ in model.get_submodule(g).named_buffers()]
+    assert buffers
+    for key in buffers:
+        assert torch.equal(state[f"averages.{key}"], state[key])
+    parameters = [f"{g}.{key}" for g in GENERATORS[name] for key, _ in model.get_submodule(g).named_parameters()]
+    assert any(not torch.equal(state[f"averages.{key}"], state[key]) for key in parameters)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_averaging_changes_nothing_of_the_training(built: Builder, name: str) -> None:
+    averaged, alone = averaging(built, name, 2), averaging(built, name, 2, None)
+    fit(averaged, Averaging())
+    fit(alone, Averaging())
+    now, before = state_of(averaged), state_of(alone)
+    assert not [key for key in before if key.startswith("averages.")]
+    assert all(torch.equal(now[key], value) for key, value in before.items())
+
+
+# ---------------------------------------------------------------------------------------------------- what completes
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_average_completes_the_images_and_steps_aside_again(built: Builder, name: str) -> None:
+    model, reference = averaging(built, name), averaging(built, name)
+    fit(model, Averaging())
+    before, networks, order = state_of(model), dict(model.named_children()), list(model.state_dict())
+    for generator in GENERATORS[name]:
+        reference.get_submodule(generator).load_state_dict(model.averages[generator].state_dict())
+    if name == "glcic":
+        reference.mean_pixel.copy_(model.mean_pixel)
+    image, mask = examples()
+    completed = model.complete(image, mask)
+    assert torch.equal(completed, reference.complete(image, mask))
+    for title, picture in model.seen_inside(image, mask).items():
+        assert torch.equal(picture, reference.seen_inside(image, mask)[title])
+    assert dict(model.named_children()) == networks
+    assert list(model.state_dict()) == order
+    assert all(torch.equal(value, before[key]) for key, value in state_of(model).items())
+    model.averages = None
+    assert not torch.equal(completed, model.complete(image, mask))
+
+
+def test_the_networks_come_back_after_an_exception(built: Builder) -> None:
+    model = averaging(built, "glcic")
+    Averaging().setup(Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"), model, "fit")
+    learning, seen = model.completion, []
+
+    def fail() -> None:
+        with model.completing():
+            seen.append((model.completion, model.completion.training))
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fail()
+    assert seen == [(model.averages["completion"], False)]
+    assert model.completion is learning
+    assert model.completion.training
+
+
+def test_the_edges_that_validation_scores_are_the_averages(built: Builder) -> None:
+    model = averaging(built, "edgeconnect")
+    fit(model, Averaging())
+    called: list[nn.Module] = []
+    for network in (model.edge_generator, model.averages["edge_generator"]):
+        network.register_forward_hook(lambda module, *_: called.append(module))
+    model.log = lambda *_: None
+    image, mask = examples()
+    with torch.no_grad():
+        model.validation_step({"image": image, "mask": mask}, 0)
+    assert called == [model.averages["edge_generator"]] * 2
+
+
+# -------------------------------------------------------------------------------------------------------- checkpoints
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def saved(
+    request: pytest.FixtureRequest, built: Builder, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Inpainter, Path]:
+    """A model after a run with averaging, and the folder of its checkpoint."""
+    folder, name = tmp_path_factory.mktemp("run"), request.param
+    model = averaging(built, name)
+    small = {"glcic": ["model.patch_size=16"], "edgeconnect": ["model.vgg=random"]}[name]
+    settings = [f"model={name}", "data=toy", "data.size=32", "model.width=0.0625", *small, *short(name, 1)]
+    model.recipe = plain(compose_train(*settings).model)
+    fit(model, Averaging(), Checkpoints(folder, 100, 100, "val/psnr_rgb", True))
+    return name, model, folder
+
+
+def test_a_checkpoint_holds_both_and_gives_the_average(saved: tuple[str, Inpainter, Path]) -> None:
+    name, model, folder = saved
+    ours, theirs = state_of(model), rebuild(folder)[0]
+    for key, value in checkpoint(folder)["state_dict"].items():
+        assert not isinstance(value, Tensor) or torch.equal(value, ours[key])
+    for generator in GENERATORS[name]:
+        for key, value in theirs.get_submodule(generator).state_dict().items():
+            assert torch.equal(value, ours[f"averages.{generator}.{key}"])
+    assert theirs.averages is None
+    assert torch.equal(theirs.complete(*examples()), model.complete(*examples()))
+
+
+def test_the_result_says_what_completed(saved: tuple[str, Inpainter, Path], built: Builder) -> None:
+    name, model, folder = saved
+    told = rebuild(folder)[0].switches()
+    assert told == model.switches()
+    assert told["generators"] == "averaged over batches, decay 0.5"
+    assert "generators" not in built(name).switches()
+
+
+def test_another_run_starts_from_the_weights_that_learned(saved: tuple[str, Inpainter, Path], built: Builder) -> None:
+    name, model, folder = saved
+    fresh = built(name, *short(name, 1))
+    load_weights(fresh, load_checkpoint(folder), "runs/first")
+    ours = state_of(model)
+    assert all(torch.equal(value, ours[key]) for key, value in state_of(fresh).items())
+
+
+@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable.*")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_resumed_run_has_the_average_of_the_unbroken_one(built: Builder, tmp_path: Path, name: str) -> None:
+    unbroken, saving = averaging(built, name, 2), Checkpoints(tmp_path, 100, 100, "val/psnr_rgb", True)
+    fit(unbroken, Averaging())
+    fit(averaging(built, name, 1), Averaging(), saving)
+    first = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert first["inpaintlab"]["average"] == 0.5
+
+    class Stopped(Checkpoints):
+        def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *rest: Any) -> None:
+            if pl_module.schedule.iteration == 3:
+                self._save(trainer, "kept.ckpt")
+
+    stopping = Stopped(tmp_path, 3, 100, "val/psnr_rgb", True)
+    fit(averaging(built, name, 2), Averaging(), stopping)
+    resumed = averaging(built, name, 2)
+    fit(resumed, Averaging(), stopping, ckpt_path=tmp_path / "kept.ckpt")
+    now, before = state_of(resumed), state_of(unbroken)
+    assert now.keys() == before.keys()
+    assert all(torch.equal(now[key], value) for key, value in before.items())
+
+
+# -------------------------------------------------------------------------------------------------- runs and processes
+
+
+class Left(Callback):
+    """Each process leaves its state behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        torch.save(state_of(pl_module), self.folder / f"{trainer.global_rank}.pt")
+
+
+def test_processes_hold_the_same_average(built: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    settings = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
+    trainer = instantiate(compose_train(*settings).trainer)(
+        callbacks=[Averaging(), Left(tmp_path)], logger=False, limit_val_batches=0, num_sanity_val_steps=0
+    )
+    trainer.fit(averaging(built, "edgeconnect"), datamodule=toy_data(), weights_only=True)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert [key for key in first if key.startswith("averages.")]
+    assert all(torch.equal(second[key], value) for key, value in first.items())
+
+
+def test_the_command_averages_and_resumes(tmp_path: Path) -> None:
+    settings = [*tiny("glcic"), "average=0.9"]
+    shorter = "model.schedule.phases.joint.batches=1"
+    for folder, runs in (("whole", [settings]), ("broken", [[*settings, shorter], settings])):
+        for run in runs:
+            done = run_here("train", *run, f"name={folder}", cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+    assert "averaged over batches, decay 0.9" in done.stdout
+    whole, broken = (checkpoint(tmp_path / "runs" / folder) for folder in ("whole", "broken"))
+    assert [key for key in whole["state_dict"] if key.startswith("averages.")]
+    assert same_weights(whole, broken)
+
+
+@pytest.mark.parametrize("decay", ["0", "1", "1.0", "-0.5", "1.5", "true", "much"])
+def test_a_decay_that_is_none_is_refused(tmp_path: Path, decay: str) -> None:
+    done = run_here("train", *tiny("glcic"), f"average={decay}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "give a decay between 0 and 1" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()

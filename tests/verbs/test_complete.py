@@ -1,0 +1,203 @@
+"""The command for one's own photographs: pairs, sizes, masks, and what it says."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stand_ins.commands import run_here, tiny
+
+Done = subprocess.CompletedProcess[str]
+SIZE = (31, 46)  # height, width: no multiple of anything
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    done = run_here("train", *tiny("edgeconnect", 1), "name=edges", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "edges"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A photograph, its mask, and masks that are empty, full, of another size and inverted."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    hole = np.zeros(SIZE, np.uint8)
+    hole[5:20, 30:46] = 255
+    pictures = {"photo": pixels, "hole": hole, "none": 0 * hole, "all": 0 * hole + 255, "black": 255 - hole}
+    pictures["small"] = hole[:-1]
+    for name, picture in pictures.items():
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+def complete(folder: Path, *settings: str) -> Done:
+    return run_here("complete", *settings, cwd=folder)
+
+
+def succeeded(done: Done) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(done: Done) -> str:
+    assert done.returncode == 1, done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+@pytest.mark.parametrize("blend", ["false", "true"])
+def test_known_pixels_are_the_photographs_and_the_hole_is_filled(here: Path, run: Path, blend: str) -> None:
+    told = succeeded(
+        complete(here, f"checkpoint={run}", "image=photo.png", "holes=hole.png", "out=done.png", f"blend={blend}")
+    )
+    done, photo, known = read(here / "done.png"), read(here / "photo.png"), read(here / "hole.png") == 0
+    assert done.shape == photo.shape
+    assert (done[known] == photo[known]).all()
+    assert (done[~known] != photo[~known]).any()
+    assert "16.8% filled" in told
+
+
+def test_bfloat16_rounds_what_is_filled_in(here: Path, run: Path) -> None:
+    for precision in ("32-true", "bf16-mixed"):
+        settings = (f"checkpoint={run}", "image=photo.png", "holes=hole.png", f"precision={precision}")
+        succeeded(complete(here, *settings, f"out={precision}.png"))
+    exact, rounded = (read(here / f"{name}.png").astype(int) for name in ("32-true", "bf16-mixed"))
+    known = read(here / "hole.png") == 0
+    assert (rounded[known] == exact[known]).all()
+    assert 0 < np.abs(rounded - exact).max() <= 5
+
+
+def test_blending_changes_the_hole(here: Path) -> None:
+    for blend in ("false", "true"):
+        succeeded(
+            complete(
+                here, "model=mean_colour", "image=photo.png", "holes=hole.png", f"out={blend}.png", f"blend={blend}"
+            )
+        )
+    assert (read(here / "true.png") != read(here / "false.png")).any()
+
+
+def test_a_drawing_of_edges_changes_what_is_painted(here: Path, run: Path) -> None:
+    drawing = np.zeros(SIZE, np.uint8)
+    drawing[12, 30:46] = 255
+    Image.fromarray(drawing).save(here / "drawing.png")
+    settings = (f"checkpoint={run}", "image=photo.png", "holes=hole.png")
+    succeeded(complete(here, *settings, "out=alone.png"))
+    succeeded(complete(here, *settings, "out=drawn.png", "edges=drawing.png"))
+    assert (read(here / "alone.png") != read(here / "drawn.png")).any()
+
+
+def test_a_mask_without_a_hole_gives_the_photograph_and_says_so(here: Path) -> None:
+    told = succeeded(complete(here, "model=telea", "image=photo.png", "holes=none.png", "out=done.png"))
+    assert "the mask has no hole" in told
+    assert (read(here / "done.png") == read(here / "photo.png")).all()
+
+
+def test_a_mask_that_is_all_hole_gives_a_networks_output_and_a_classical_methods_error(here: Path, run: Path) -> None:
+    told = succeeded(complete(here, f"checkpoint={run}", "image=photo.png", "holes=all.png", "out=done.png"))
+    assert "all hole" in told
+    assert "known pixels" in refused(complete(here, "model=telea", "image=photo.png", "holes=all.png", "out=telea.png"))
+    assert not (here / "telea.png").exists()
+
+
+def test_the_holes_colour_can_be_black(here: Path) -> None:
+    for name, settings in {"white": ["holes=hole.png"], "black": ["holes=black.png", "hole_colour=black"]}.items():
+        succeeded(complete(here, "model=mean_colour", "image=photo.png", *settings, f"out={name}_hole.png"))
+    assert (read(here / "white_hole.png") == read(here / "black_hole.png")).all()
+
+
+def test_folders_are_paired_by_name_whatever_the_order_and_suffix(here: Path) -> None:
+    for folder in ("photos", "masks"):
+        (here / folder).mkdir()
+    photo, hole = Image.open(here / "photo.png"), Image.open(here / "hole.png")
+    for name in ("b", "a"):
+        photo.save(here / "photos" / f"{name}.bmp")
+        hole.save(here / "masks" / f"{name}.png")
+    succeeded(complete(here, "model=mean_colour", "image=photos", "holes=masks", "out=done"))
+    assert sorted(path.name for path in (here / "done").iterdir()) == ["a.png", "b.png"]
+    (here / "masks" / "b.png").rename(here / "masks" / "c.png")
+    told = refused(complete(here, "model=mean_colour", "image=photos", "holes=masks", "out=again"))
+    assert "in photos alone: b" in told
+    assert "in masks alone: c" in told
+    assert not (here / "again").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["holes=small.png"], "46 x 30 pixels, photo.png 46 x 31"),
+        (["holes=missing.png"], "missing.png cannot be read"),
+        (["holes=hole.png", "image=nowhere.png"], "nowhere.png does not exist"),
+        (["holes=hole.png", "out=done.jpg"], "ends in .png"),
+        (["holes=hole.png", "hole_colour=red"], "'white' or 'black'"),
+        (["holes=hole.png", "threshold=1"], "threshold is 1"),
+        (["holes=hole.png", "precision=16-mixed"], "'32-true' or 'bf16-mixed'"),
+        (["holes=hole.png", "precision=bf16-mixed"], "telea has no network, so precision=bf16-mixed would be ignored"),
+        (["holes=hole.png", "compile=true"], "telea has no network, so compile=true would be ignored"),
+        (["holes=hole.png", "compile=yes"], "compile is 'yes'; it can be true or false."),
+        (["holes=."], "holes is a folder"),
+        (["holes=hole.png", "out=photo.png"], "photo.png exists"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence_and_nothing_is_written(here: Path, settings: list[str], told: str) -> None:
+    before = sorted(here.iterdir())
+    given = {setting.partition("=")[0] for setting in settings}
+    defaults = [
+        f"{key}={value}" for key, value in {"image": "photo.png", "out": "done.png"}.items() if key not in given
+    ]
+    assert told in refused(complete(here, "model=telea", *defaults, *settings))
+    assert sorted(here.iterdir()) == before
+
+
+def test_an_existing_file_is_replaced_only_where_that_is_asked_for(here: Path) -> None:
+    settings = ("model=mean_colour", "image=photo.png", "holes=hole.png", "out=photo.png")
+    before = read(here / "photo.png")
+    refused(complete(here, *settings))
+    assert (read(here / "photo.png") == before).all()
+    succeeded(complete(here, *settings, "overwrite=true"))
+    assert (read(here / "photo.png") != before).any()
+
+
+def test_a_folder_with_one_wrong_size_is_refused_before_anything_is_written(here: Path) -> None:
+    for folder in ("photos", "masks"):
+        (here / folder).mkdir()
+    for name, mask in {"a": "hole", "b": "small"}.items():
+        (here / "photos" / f"{name}.png").write_bytes((here / "photo.png").read_bytes())
+        (here / "masks" / f"{name}.png").write_bytes((here / f"{mask}.png").read_bytes())
+    told = refused(complete(here, "model=mean_colour", "image=photos", "holes=masks", "out=done"))
+    assert "masks/b.png is 46 x 30 pixels" in told
+    assert not (here / "done").exists()
+
+
+def test_white_strokes_on_a_transparent_ground_are_a_hole(here: Path) -> None:
+    hole = read(here / "hole.png")
+    Image.fromarray(np.stack([hole] * 4, axis=-1)).save(here / "strokes.png")
+    for name in ("hole", "strokes"):
+        succeeded(complete(here, "model=mean_colour", "image=photo.png", f"holes={name}.png", f"out={name}_done.png"))
+    assert (read(here / "strokes_done.png") == read(here / "hole_done.png")).all()
+
+
+@pytest.mark.parametrize("name", ["photo[edited]", "photo[a"])
+def test_names_are_told_as_they_are(here: Path, name: str) -> None:
+    (here / "photo.png").rename(here / f"{name}.png")
+    done = complete(here, "model=mean_colour", f"image='{name}.png'", "holes=hole.png", "out='done[/b].png'")
+    assert f"{name}.png -> done[/b].png" in succeeded(done)
+
+
+def test_an_untrained_network_paints_the_same_each_time(here: Path) -> None:
+    settings = ("model=glcic", "model.width=0.0625", "untrained=true", "image=photo.png", "holes=hole.png")
+    for name in ("once", "again"):
+        succeeded(complete(here, *settings, f"out={name}.png"))
+    assert (read(here / "once.png") == read(here / "again.png")).all()
+
+
+def test_without_a_method_the_user_is_told_how_to_give_one(here: Path) -> None:
+    assert "checkpoint=runs/NAME" in refused(complete(here, "image=photo.png", "holes=hole.png", "out=done.png"))
