@@ -78,7 +78,7 @@ def _kept(path: Path, key: str, shape: tuple[int, int]) -> Float32[np.ndarray, "
     except Exception:  # numpy and zipfile raise many kinds for a damaged file: all mean the same
         pass
     told = f"{path} is damaged: the photographs' features are computed again."
-    Console(stderr=True).print(told, markup=False, highlight=False)
+    Console(stderr=True).print(told, markup=False, highlight=False, soft_wrap=True)
     return None
 
 
