@@ -142,6 +142,8 @@ def test_a_classical_method_needs_no_checkpoint(here: Path) -> None:
     assert result.trained
     assert result.checkpoint is None
     assert result.cost["parameters"] is None
+    assert result.cost["rounds"] >= 3
+    assert {"load_of_others", "cores"} <= result.cost.keys()
 
 
 def test_a_model_that_learns_needs_a_checkpoint_or_the_word_untrained(here: Path) -> None:
