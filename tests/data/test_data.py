@@ -349,7 +349,7 @@ def test_edge_maps_are_found_under_the_same_path(tmp_path: Path) -> None:
 def test_toy_pictures_are_the_same_in_another_process() -> None:
     toy = Toy(count=2, size=24)
     assert toy.names("val") == ["val_0000", "val_0001"]
-    code = "from inpaintlab.sources import Toy; print(Toy(2, 24).sha256('val', 'val_0001'))"
+    code = "from inpaintlab.data import Toy; print(Toy(2, 24).sha256('val', 'val_0001'))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == toy.sha256("val", "val_0001")
 

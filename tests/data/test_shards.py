@@ -24,19 +24,9 @@ from lightning import Callback, Trainer
 from PIL import Image
 
 from inpaintlab.config import CONF
-from inpaintlab.data import (
-    DataModule,
-    Folder,
-    RandomCrop,
-    Recipe,
-    ShardPositions,
-    Shards,
-    parse_index,
-    plan_shards,
-    write_shards,
-)
+from inpaintlab.data import DataModule, Folder, RandomCrop, Recipe, ShardPositions, Shards, plan_shards, write_shards
 from inpaintlab.data.order import Part
-from inpaintlab.data.shard_lists import parse_list
+from inpaintlab.data.shard_lists import parse_index, parse_list
 from inpaintlab.machine import Storage
 from inpaintlab.machine.storage import cache_limit
 from inpaintlab.masks import Rectangle

@@ -17,7 +17,8 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from inpaintlab.data import image_tensor, read_rgb
-from inpaintlab.evaluation import Result, Scores
+from inpaintlab.evaluation import Result
+from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.imaging import blend
 from inpaintlab.losses import VGG19
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name

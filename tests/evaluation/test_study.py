@@ -71,7 +71,7 @@ def started(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         shutil.copytree(prepared / "finished" / label, Path("results", label), dirs_exist_ok=True)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr("inpaintlab.study.subprocess.run", evaluated)
+    monkeypatch.setattr("inpaintlab.evaluation.study.subprocess.run", evaluated)
     return commands
 
 
@@ -129,7 +129,7 @@ def test_a_method_that_fails_leaves_the_others_to_be_done_and_is_told_by_its_lab
             return subprocess.CompletedProcess(command, 1, "", "a warning\ninpaintlab evaluate: The disk is full.\n")
         return evaluated(command, **options)
 
-    monkeypatch.setattr("inpaintlab.study.subprocess.run", failing)
+    monkeypatch.setattr("inpaintlab.evaluation.study.subprocess.run", failing)
     write(here)
     sentence = refused(compare(here))
     assert "1 of 2 evaluations failed (method 'telea': The disk is full.); the others are done" in sentence
@@ -139,7 +139,8 @@ def test_a_method_that_fails_leaves_the_others_to_be_done_and_is_told_by_its_lab
 
 def test_a_killed_evaluation_is_told_by_its_signal(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "inpaintlab.study.subprocess.run", lambda command, **_: subprocess.CompletedProcess(command, -9, "", "")
+        "inpaintlab.evaluation.study.subprocess.run",
+        lambda command, **_: subprocess.CompletedProcess(command, -9, "", ""),
     )
     write(here)
     assert "method 'telea': its process was ended by signal 9" in refused(compare(here))

@@ -19,7 +19,8 @@ from rich.console import Console
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from inpaintlab.evaluation import Result, measure_cost
+from inpaintlab.evaluation import Result
+from inpaintlab.evaluation.cost import measure_cost
 from inpaintlab.inpainting import CompileTimer, Compiling, Inpainter, compile_generators, computing
 from inpaintlab.inpainting.compiling import COMPARED
 from inpaintlab.losses import VGG19
@@ -119,8 +120,8 @@ def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
 def test_a_run_goes_on_compiled_or_not_from_the_others_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inpaintlab.train.require_compiler", lambda device: None)
-    monkeypatch.setattr("inpaintlab.train.Compiling", partial(Compiling, backend="aot_eager"))
+    monkeypatch.setattr("inpaintlab.training.fit.require_compiler", lambda device: None)
+    monkeypatch.setattr("inpaintlab.training.fit.Compiling", partial(Compiling, backend="aot_eager"))
 
     def trained(folder: str, batches: int, compiled: bool) -> dict[str, Any]:
         settings = [*tiny("glcic", 0), f"model.schedule.phases.completion.batches={batches}", f"name={folder}"]

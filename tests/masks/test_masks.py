@@ -14,18 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from scipy import ndimage
 
-from inpaintlab.masks import (
-    Block,
-    Center,
-    Half,
-    Mask,
-    Mixture,
-    RandomRegion,
-    Rectangle,
-    Strokes,
-    WithHoleRatio,
-    catmull_rom,
-)
+from inpaintlab.masks import Block, Center, Half, Mask, Mixture, RandomRegion, Rectangle, Strokes, WithHoleRatio
+from inpaintlab.masks.regions import catmull_rom
 from inpaintlab.randomness import sample_generator
 from inpaintlab.testsets import Manifest, ManifestDataset
 

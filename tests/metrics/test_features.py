@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from inpaintlab.evaluation import real_features
+from inpaintlab.evaluation.photographs import real_features
 from inpaintlab.metrics import LPIPS, FeatureNetwork, InceptionTF2015
 from inpaintlab.metrics.features import InceptionEdgeConnect
 from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
@@ -139,9 +139,9 @@ def test_the_code_and_the_library_that_read_pictures_are_part_of_the_key(
 ) -> None:
     computed(dataset, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("inpaintlab.features.version", lambda package: "another")
+        patch.setattr("inpaintlab.evaluation.photographs.version", lambda package: "another")
         assert computed(dataset, tmp_path)[1] != []
-    monkeypatch.setattr("inpaintlab.features.code", lambda modules: "other code")
+    monkeypatch.setattr("inpaintlab.evaluation.photographs.code_sha256", lambda modules: "other code")
     assert computed(dataset, tmp_path)[1] != []
 
 

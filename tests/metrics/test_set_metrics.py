@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from inpaintlab.evaluation import score_sets
+from inpaintlab.evaluation.set_scores import score_sets
 from inpaintlab.metrics import FeatureNetwork, FeaturePairs, SetMetric
 from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
 from inpaintlab.shapes import Images

@@ -23,7 +23,7 @@ from inpaintlab.inpainting import Inpainter, load_checkpoint
 from inpaintlab.survival import Journal
 from inpaintlab.survival.saving import WholeFile
 from inpaintlab.train import main as train
-from inpaintlab.training import Validation
+from inpaintlab.training.validation import Validation
 
 STAGES = ("start", "training", "checkpoint", "best checkpoint", "progress", "validation", "end")
 _SHARED = mmap.mmap(-1, 16)  # the stage and the batch; children share it

@@ -21,7 +21,7 @@ from inpaintlab.data import Toy
 from inpaintlab.data.order import Part, Positions
 from inpaintlab.inpainting import Inpainter, frozen
 from inpaintlab.survival import ending_together, require_processes
-from inpaintlab.training import Validation
+from inpaintlab.training.validation import Validation
 from stand_ins.building import Builder, compose_train, state_of, toy_data
 from stand_ins.commands import PHASES, SCRIPT, checkpoint, environment, run, run_here, tiny
 

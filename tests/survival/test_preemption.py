@@ -15,7 +15,7 @@ from inpaintlab.machine import INTERRUPTED, was_asked
 from inpaintlab.machine.signals import REQUEUE
 from inpaintlab.models.glcic import GLCIC
 from inpaintlab.runs import Progress
-from inpaintlab.training import Validation
+from inpaintlab.training.validation import Validation
 from stand_ins.commands import SCRIPT, checkpoint, run, run_here, same_weights, start, tiny
 
 SETTINGS = [*tiny("glcic", 4), "every.checkpoint=100", "every.validation=6", "every.panel=100"]  # of 12 batches

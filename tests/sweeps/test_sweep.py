@@ -322,8 +322,8 @@ def test_a_job_stands_as_its_files_say(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from inpaintlab.jobs import held
-with held(Path(sys.argv[1])):
+from inpaintlab.runs import locked
+with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -389,7 +389,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, *sett
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
-    monkeypatch.setattr("inpaintlab.jobs.sys.executable", str(python))
+    monkeypatch.setattr("inpaintlab.sweeps.job.sys.executable", str(python))
     monkeypatch.setenv(SWEEP, "")
     monkeypatch.delenv("WANDB_RUN_GROUP", raising=False)
     sweep(tmp_path, *settings, "seed=choice(3)", "name=a", "data.flip=0.25")
@@ -471,7 +471,7 @@ def test_a_job_that_another_process_trains_is_left_alone(tmp_path: Path, monkeyp
 
 FAMILY = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; from inpaintlab.jobs import end_with_parent; "
+child = subprocess.Popen([sys.executable, "-c", "import time; from inpaintlab.machine import end_with_parent; "
     "end_with_parent(); print('up', flush=True); time.sleep(60)"])
 print(child.pid, flush=True)
 time.sleep(60)

@@ -114,7 +114,7 @@ def test_a_csv_that_cannot_be_written_ends_no_training(tmp_path: Path) -> None:
 
 
 def test_tensorboard_is_asked_for_by_name_where_it_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("inpaintlab.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("inpaintlab.tracking.tensorboard.find_spec", lambda name: None)
     done = run_here("train", *tiny("glcic", 1), "logger=tensorboard", "name=a", cwd=tmp_path)
     assert done.returncode == 1
     assert 'run `pip install "inpaintlab[tensorboard]"`' in done.stderr

@@ -13,7 +13,7 @@ from inpaintlab.inpainting import Inpainter, load_checkpoint, load_weights
 from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.recipes import plain
 from inpaintlab.survival import Checkpoints
-from inpaintlab.training import Averaging
+from inpaintlab.training.averaging import Averaging
 from stand_ins.building import Builder, State, compose_train, fit, state_of, toy_data
 from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from inpaintlab.inpainting import Inpainter
 from inpaintlab.tracking import Tracker
 from inpaintlab.tracking.tracker import Metrics
-from inpaintlab.training import Health
+from inpaintlab.training.health import Health
 from stand_ins.building import Builder, compose_train, fit, state_of
 from stand_ins.commands import PHASES, run_here, tiny
 

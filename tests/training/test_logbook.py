@@ -12,8 +12,7 @@ from inpaintlab.data import Toy
 from inpaintlab.runs import Progress
 from inpaintlab.tracking import Tracker
 from inpaintlab.tracking.tracker import Metrics
-from inpaintlab.training import Logbook, OtherCallbacksDone
-from inpaintlab.training.logbook import Stopwatch, checkpoint_facts, gpu_memory
+from inpaintlab.training.logbook import Logbook, OtherCallbacksDone, Stopwatch, checkpoint_facts, gpu_memory
 from stand_ins.building import Builder, fit, toy_data
 
 

@@ -5,7 +5,7 @@ from inpaintlab.comparison.costs import costs_csv, costs_latex, costs_markdown, 
 from inpaintlab.comparison.formats import DIFFERENCE_HEADINGS, table_csv, table_markdown, terminal_tables
 from inpaintlab.comparison.latex import table_latex
 from inpaintlab.comparison.methods import cost_columns, trained_on, weights
-from inpaintlab.comparison.papers import PaperMethod, load_papers
+from inpaintlab.comparison.papers import load_papers
 from inpaintlab.comparison.seeds import SEEDS_NOTE, seed_groups, seed_rows, seeds_csv, seeds_markdown, seeds_tables
 from inpaintlab.comparison.statistics import competes
 from inpaintlab.comparison.table import HEADLINE, Table, marked, tabulate
@@ -14,7 +14,6 @@ __all__ = [
     "DIFFERENCE_HEADINGS",
     "HEADLINE",
     "SEEDS_NOTE",
-    "PaperMethod",
     "Table",
     "check",
     "check_settings",

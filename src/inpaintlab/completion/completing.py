@@ -1,15 +1,11 @@
 """The holes of a user's photographs filled, each picture written whole or not at all."""
 
-import os
-
 from omegaconf import DictConfig
 from PIL import Image
 
 from inpaintlab.completion.photographs import Photograph, read_photograph
-from inpaintlab.inpainting import (
-    Inpainter,
-    computing,
-)
+from inpaintlab.inpainting import Inpainter, computing
+from inpaintlab.machine import whole
 
 
 def complete_photograph(model: Inpainter, job: Photograph, cfg: DictConfig) -> str:
@@ -29,11 +25,7 @@ def complete_photograph(model: Inpainter, job: Photograph, cfg: DictConfig) -> s
             completed = model.complete(image.to(device), mask.to(device), drawing, blended=cfg.blend)
         note = f"{share:.1%} filled" if share < 1 else "all hole: nothing of the image is left"
     job.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.out.with_name(f".{job.out.name}.{os.getpid()}.partial")
-    try:
-        pixels = (completed[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    pixels = (completed[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    with whole(job.out) as partial:
         Image.fromarray(pixels).save(partial, format="PNG")
-        os.replace(partial, job.out)
-    finally:
-        partial.unlink(missing_ok=True)
     return f"{job.image} -> {job.out}: {note}"

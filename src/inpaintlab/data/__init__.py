@@ -5,29 +5,25 @@ from inpaintlab.data.folder import Folder
 from inpaintlab.data.inspection import Finding, examine, splits_found
 from inpaintlab.data.order import ShardPositions
 from inpaintlab.data.packing import Watch, plan_shards, shard_faults, write_shards
-from inpaintlab.data.pictures import edge_tensor, image_tensor, open_image, read_rgb
+from inpaintlab.data.pictures import edge_tensor, image_tensor, read_rgb
 from inpaintlab.data.samples import DataModule, TrainingSet
-from inpaintlab.data.shard_lists import FORMAT, LIST, Packed, Shard, parse_index
+from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shard_recipe import Recipe
 from inpaintlab.data.shards import Shards
-from inpaintlab.data.sources import ENDINGS, SPLITS, Photos, Source, Toy
+from inpaintlab.data.sources import ENDINGS, Photos, Source, Toy
 from inpaintlab.data.speed import PreparationTime, measure_preparation
 
 __all__ = [
     "ENDINGS",
-    "FORMAT",
     "LIST",
-    "SPLITS",
     "CentreSquare",
     "DataModule",
     "Finding",
     "Folder",
-    "Packed",
     "Photos",
     "PreparationTime",
     "RandomCrop",
     "Recipe",
-    "Shard",
     "ShardPositions",
     "Shards",
     "Source",
@@ -38,8 +34,6 @@ __all__ = [
     "examine",
     "image_tensor",
     "measure_preparation",
-    "open_image",
-    "parse_index",
     "plan_shards",
     "read_rgb",
     "shard_faults",

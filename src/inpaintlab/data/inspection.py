@@ -1,6 +1,5 @@
 """Every file of a data set looked at, before a run trips over it."""
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import final
 
 from inpaintlab.data.pictures import open_image, read_rgb
 from inpaintlab.data.sources import SPLITS, Source
+from inpaintlab.machine import file_sha256
 
 
 @final
@@ -85,8 +85,7 @@ def _examine_file(split: str, path: Path, size: int, max_pixels: int) -> tuple[s
         with open_image(path, max_pixels) as header:
             mode = header.mode
         picture = read_rgb(path, max_pixels)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
     except (ValueError, OSError) as error:
         return None, [finding("cannot be used", str(error), is_error=True)]
     if mode != "RGB":

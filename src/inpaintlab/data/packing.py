@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from inpaintlab.data.folder import Folder
 from inpaintlab.data.shard_lists import FORMAT, LIST, Packed, Shard, parse_index
 from inpaintlab.data.shard_recipe import Recipe
 from inpaintlab.data.shards import Shards
-from inpaintlab.machine import write_json
+from inpaintlab.machine import file_sha256, remove_partials, whole, write_json
 from inpaintlab.randomness import sample_generator
 
 Watch = Callable[[int, int], None]
@@ -72,18 +71,12 @@ class PlannedShard:
         if self.index.is_file() and self.tar.is_file():
             self._require_same(origin)
             return
-        part = self.tar.with_name(f".{self.tar.name}.partial")
-        try:
+        with whole(self.tar) as part:
             with part.open("wb") as file:
                 packed, broken = self._fill(file)
             if broken and not skip_broken:
                 raise UnreadableError([reason for _, reason in broken])
-            with part.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            size = part.stat().st_size
-            os.replace(part, self.tar)
-        finally:
-            part.unlink(missing_ok=True)
+            sha256, size = file_sha256(part), part.stat().st_size
         facts = {"format": FORMAT, "file": self.tar.name, "bytes": size, "sha256": sha256, "origin": origin}
         skipped = [{"name": name, "reason": reason} for name, reason in broken]
         write_json(self.index, {**facts, "skipped": skipped, "items": [item.fields() for item in packed]})
@@ -195,6 +188,7 @@ def write_shards(
         ValueError: pictures that cannot be read, all of them named; or shards of something else in the folder.
     """
     out.mkdir(parents=True, exist_ok=True)
+    remove_partials(out)
     planned = [job for of_split in jobs.values() for job in of_split]
     strangers = {path.name for path in out.glob("*.tar")} - {job.tar.name for job in planned}
     if strangers:

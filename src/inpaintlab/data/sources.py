@@ -149,6 +149,7 @@ def _bundled(file: str) -> Path:
 
 
 def require_split(split: str) -> None:
+    """Raise a ValueError unless this is one of `SPLITS`."""
     if split not in SPLITS:
         raise ValueError(f"There is no split '{split}'; it is one of {', '.join(SPLITS)}.")
 
@@ -196,4 +197,5 @@ class Toy(Source):
 
 
 def picture_sha256(content: bytes, box: Box | None = None) -> str:
+    """Hash over a picture's bytes and, of a tile, its box."""
     return hashlib.sha256(content + (str(box).encode() if box else b"")).hexdigest()

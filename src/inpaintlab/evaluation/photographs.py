@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from jaxtyping import Float32
 from rich.console import Console
 
 from inpaintlab.data import read_rgb
-from inpaintlab.machine import code_sha256
+from inpaintlab.machine import code_sha256, whole
 from inpaintlab.metrics import FeatureNetwork
 from inpaintlab.testsets import ManifestDataset
 
@@ -84,10 +83,8 @@ def _kept(path: Path, key: str, shape: tuple[int, int]) -> Float32[np.ndarray, "
 
 def _keep(path: Path, key: str, rows: Float32[np.ndarray, "photographs width"]) -> None:
     """Write a file of the cache, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
+    with whole(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, features=rows, key=np.array(key), sha256=np.array(_sha256(rows)))
-    os.replace(unfinished, path)
 
 
 def _sha256(rows: np.ndarray) -> str:

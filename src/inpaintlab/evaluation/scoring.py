@@ -11,12 +11,9 @@ every other evaluation out; it goes with the processes, however they end. While 
 lies in .LABEL.before.
 """
 
-import errno
 import io
 import json
-import os
 import shutil
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +26,7 @@ from jaxtyping import Float
 
 from inpaintlab.evaluation.results import FORMAT, means_by_bin
 from inpaintlab.imaging import blend
-from inpaintlab.machine import write_json
+from inpaintlab.machine import Lock, whole, write_json
 from inpaintlab.metrics import FeatureNetwork, Meaning, PerImageMetric, score
 from inpaintlab.shapes import Images
 from inpaintlab.testsets import Manifest, picture_name
@@ -78,7 +75,7 @@ class Scores:
         self.blended = blended
         self.raw = raw
         self.rows: list[dict[str, Any]] = []
-        self._lock: int | None = None
+        self._lock = Lock(folder.with_name(f".{folder.name}.lock"))
 
     def prepare(self) -> str:
         """Make the partial folder, or take up one of the same inputs; return what there is to say of it, or "".
@@ -193,35 +190,14 @@ class Scores:
         shutil.rmtree(self.folder / "parts")
         (self.folder / "inputs.json").unlink()
         shutil.rmtree(before, ignore_errors=True)
-        self._lock_file.unlink(missing_ok=True)
-
-    @property
-    def _lock_file(self) -> Path:
-        return self.folder.with_name(f".{self.folder.name}.lock")
+        self._lock.path.unlink(missing_ok=True)
 
     def _take_lock(self, *, alone: bool) -> None:
-        """Lock the result against other evaluations; with ``alone`` against the processes of this one too.
-
-        Where a file system knows no locks, the user has to see to this.
-
-        A POSIX record lock, which the loader's workers do not inherit: they can outlive a killed process for seconds.
-        """
-        try:
-            import fcntl  # not on Windows
-        except ImportError:
-            return
-        if self._lock is None:
-            self._lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o666)
-            weakref.finalize(self, os.close, self._lock)
-        try:
-            fcntl.lockf(self._lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
+        """Lock the result against other evaluations; with ``alone`` against the processes of this one too."""
+        if not self._lock.take(shared=not alone):
             raise ValueError(
                 f"Another process is writing {self.partial} at this moment: wait for it, or give another label=..."
-            ) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
+            )
 
     def _begun(self) -> Any:
         """What the partial folder was made of; None where that cannot be read."""
@@ -275,12 +251,8 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
     """Write a Parquet file, whole or not at all."""
     content = io.BytesIO()  # because Polars makes an error of its own of a full disk
     frame.write_parquet(content)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as unfinished:
         unfinished.write_bytes(content.getbuffer())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _plain(metric: Meaning) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """From the files that others published to a checkpoint of ours, strictly: every tensor has its place or is an error."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from inpaintlab.importers.glcic_mmagic import read as mmagic
 from inpaintlab.importers.glcic_official import read as official
 from inpaintlab.importers.glcic_otenim import read as otenim
 from inpaintlab.importers.layout import Found
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Inpainter, save_checkpoint
 from inpaintlab.machine import file_sha256
 from inpaintlab.recipes import plain
 
@@ -46,13 +45,7 @@ def import_checkpoint(
     """
     model, record, weights = read_published(files, layout, mean_pixel)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:  # an OSError where torch would raise another
-            torch.save({"state_dict": weights, "inpaintlab": record}, file)
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
+    save_checkpoint(out, {"state_dict": weights, "inpaintlab": record})
     lines = [f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters" for name, network in parts(model)]
     lines = [line for line in lines if line.partition(":")[0] not in record["absent"]]
     lines += [f"{name}: not in the files; it starts from random weights if it is trained" for name in record["absent"]]

@@ -1,6 +1,6 @@
 """What every method shares: from a hole to finished pixels, from a batch to a step."""
 
-from inpaintlab.inpainting.checkpoints import load_checkpoint, load_weights
+from inpaintlab.inpainting.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
 from inpaintlab.inpainting.inpainter import Inpainter, Losses, evaluating, frozen, hide
 from inpaintlab.inpainting.method import build_method
@@ -34,6 +34,7 @@ __all__ = [
     "load_checkpoint",
     "load_weights",
     "require_compiler",
+    "save_checkpoint",
     "training_precision",
     "uncompiled",
 ]

@@ -1,5 +1,6 @@
 """Checkpoints from the outside: read one safely, take its weights, rebuild its model."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -10,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.machine import whole
 from inpaintlab.recipes import only_ours
 
 _AVERAGES = "averages."  # of the names of averaged weights in a checkpoint
@@ -40,6 +42,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "inpaintlab" not in checkpoint or "state_dict" not in checkpoint:
         raise ValueError(f"{path} is not a checkpoint of inpaintlab; a training run writes them as last.ckpt.")
     return checkpoint
+
+
+def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written; what was at ``path`` is still there.
+    """
+    try:
+        with whole(path) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)
+    except RuntimeError as error:  # torch stumbles over the archive's end when the disk is full, and says that
+        raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> None:

@@ -1,20 +1,51 @@
-"""Files that are written whole or not at all, and what they hold: JSON, texts, hashes."""
+"""Files that are whole or not there, what a full disk says, and hashes."""
 
 import errno
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says when a file finds no place: a full disk, a user's share of it, the largest file allowed."""
 
+_SHOWN = 40  # characters of a file's name in that of its unfinished form, which must not get too long for the system
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write `data` as indented JSON, whole or not at all.
 
-    Raises ValueError when a value has no place in JSON (NaN, infinity, an object).
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all: what is written to the yielded path gets its name at the end.
+
+    It lies beside ``path`` meanwhile, as ``.NAME.PID.partial``, and is on the disk before it is renamed. Whatever ends
+    the writing early leaves what was at ``path``, and takes the unfinished file away.
+
+    Args:
+        path: the file; its folder exists.
+    """
+    partial = path.with_name(f".{path.name[:_SHOWN]}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed process was writing below a folder, for the one process that may write there."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write ``data`` as indented JSON, whole or not at all.
+
+    Raises:
+        ValueError: a value has no place in JSON (NaN, infinity, an object).
     """
     try:
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
@@ -23,20 +54,25 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     write_texts(path.parent, {path.name: text + "\n"})
 
 
-def write_texts(folder: Path, texts: dict[str, str]) -> None:
-    """Write several files (name -> text, UTF-8) into a folder; none of them appears before all are on the disk."""
-    parts = {name: folder / f".{name}.{os.getpid()}.partial" for name in texts}
-    try:
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write several files (name to text, UTF-8) into a folder; none of them appears before all are written."""
+    with ExitStack() as files:
         for name, text in texts.items():
-            parts[name].write_text(text, encoding="utf-8", newline="\n")
-        for name, part in parts.items():
-            os.replace(part, folder / name)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+            files.enter_context(whole(folder / name)).write_text(text, encoding="utf-8", newline="\n")
 
 
 def file_sha256(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def full_disk_named(folder: Path) -> Iterator[None]:
+    """Let an error that says that a disk is full say where; what writes into an open file does not know."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_DISK and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        raise

@@ -1,13 +1,13 @@
 """Files of a folder or of a URL: those of a URL are fetched whole, checked and kept for a while on this machine."""
 
-import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
+
+from inpaintlab.machine.files import file_sha256
+from inpaintlab.machine.locks import alone
 
 SCHEMES = ("http", "https", "s3", "gs", "abfs", "az", "hf")
 """URLs that are read. A test set of others may name one, so none is here that would run a command (``pipe:``) or
@@ -76,7 +76,7 @@ class Storage:
                 return Path(self.root, file).read_bytes()
             except FileNotFoundError as error:
                 raise ValueError(f"{self.place(file)} does not exist; check data.root.") from error
-        with _alone(cache_folder(), "listing"):
+        with alone(cache_folder() / ".listing.lock"):
             part = cache_folder() / "listing.partial"
             try:
                 self._fetch(file, part)
@@ -96,7 +96,8 @@ class Storage:
             return Path(self.root, file)
         kept = cache_folder() / sha256
         if not _touched(kept):
-            with _alone(kept.parent, sha256):
+            # a lock for each of millions of names would be a file each
+            with alone(kept.parent / f".{sha256[:2]}.lock"):
                 if not _touched(kept):  # another process may have brought it in the meantime
                     self._bring(file, sha256, kept)
         return kept
@@ -105,8 +106,7 @@ class Storage:
         part = kept.with_name(f"{sha256}.partial")
         try:
             self._fetch(file, part)
-            with part.open("rb") as content:
-                found = hashlib.file_digest(content, "sha256").hexdigest()
+            found = file_sha256(part)
             if found != sha256:
                 raise ValueError(
                     f"What came from {self.place(file)} is not what its list promises (SHA-256 {found}, expected "
@@ -174,14 +174,3 @@ def _make_room(folder: Path, needed: int) -> None:
             break
         path.unlink(missing_ok=True)
         taken -= size
-
-
-@contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """One process or thread at a time for a name; the system frees the lock when its holder ends, however it ends."""
-    import fcntl  # not on Windows, where shards on disk are of use all the same
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{name[:2]}.lock").open("w") as lock:  # a lock for each of millions of names would be a file each
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

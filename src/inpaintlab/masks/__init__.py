@@ -4,8 +4,8 @@ from inpaintlab.masks.folder import MaskFolder, read_grey
 from inpaintlab.masks.mask import Mask
 from inpaintlab.masks.mixtures import Mixture, WithHoleRatio
 from inpaintlab.masks.rectangles import Block, Center, Half, Rectangle
-from inpaintlab.masks.regions import RandomRegion, catmull_rom
-from inpaintlab.masks.settings import Number, checked_counts, checked_fractions, checked_ratios, checked_share
+from inpaintlab.masks.regions import RandomRegion
+from inpaintlab.masks.settings import Number
 from inpaintlab.masks.strokes import Strokes
 
 __all__ = [
@@ -20,10 +20,5 @@ __all__ = [
     "Rectangle",
     "Strokes",
     "WithHoleRatio",
-    "catmull_rom",
-    "checked_counts",
-    "checked_fractions",
-    "checked_ratios",
-    "checked_share",
     "read_grey",
 ]

@@ -6,8 +6,6 @@ import os
 import ssl
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -15,6 +13,7 @@ from urllib.error import HTTPError, URLError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from inpaintlab.machine import alone
 from inpaintlab.published.catalogue import File, Published
 
 TIMEOUT = 30.0
@@ -82,7 +81,7 @@ def fetch(entry: Published, console: Console | None = None) -> list[Path]:
             f"put {'them' if len(by_hand) > 1 else 'it'} into {place}."
         )
     if absent:
-        with _alone(place, console):
+        with alone(place / ".lock", lambda: _say(console, f"waiting for another process that fetches {place.name}")):
             for file in absent:
                 if not _is_there(place / file.name, file):  # a process that was here before may have brought it
                     _download(file, place / file.name, console)
@@ -106,21 +105,6 @@ def _is_there(path: Path, file: File) -> bool:
     if difference := wrong_hash(path, file):
         raise ValueError(f"{path} is not the published file ({difference}): delete it and get it again.")
     return True
-
-
-@contextmanager
-def _alone(place: Path, console: Console) -> Iterator[None]:
-    """One process at a time; the system lets go of the lock when its holder ends, however that happens."""
-    import fcntl  # not on Windows, where weights that were put there by hand are of use all the same
-
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say(console, f"waiting for another process that fetches {place.name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _download(file: File, path: Path, console: Console) -> None:

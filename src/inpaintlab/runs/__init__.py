@@ -11,7 +11,6 @@ from inpaintlab.runs.record import (
     locked,
     reason_of,
     state_of,
-    write_text,
 )
 from inpaintlab.runs.settings import FREE_TO_CHANGE, mask_recipe, run_folder, set_steps, training_record
 
@@ -31,5 +30,4 @@ __all__ = [
     "set_steps",
     "state_of",
     "training_record",
-    "write_text",
 ]

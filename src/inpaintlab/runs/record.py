@@ -1,25 +1,22 @@
-"""A job of a sweep: the folder of its run, what can be told from it, and the process that trains it.
-
-A job is the command ``inpaintlab train`` in a process of its own. So it may start a process a device without repeating
-the sweep, its memory and its W&B run end with it, and nothing that happens to it takes other jobs along. What it did
-is read from files in its run's folder, on whatever machine it ran:
+"""What can be told of a run from the files in its folder, on whatever machine it was trained:
 
     progress.json  batches done and planned, the monitored metric at each validation, seconds
     output.log     everything that it printed
     failed.txt     why it failed, in a sentence; deleted when it starts again; not there when it was asked to end
     stopped.txt    why a search gave it up; such a job is not started again
     .lock          held while a process trains there
+
+The first is written by every training, ``output.log``, ``failed.txt`` and ``stopped.txt`` by sweeps for their jobs.
 """
 
-import fcntl
 import json
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
+
+from inpaintlab.machine import Lock, is_held_by_another, write_texts
 
 OUTPUT, FAILED, STOPPED, _PROGRESS, _LOCK = "output.log", "failed.txt", "stopped.txt", "progress.json", ".lock"
 
@@ -70,7 +67,7 @@ class Progress:
 
     def save(self, folder: Path) -> None:
         """Write ``progress.json``, whole or not at all."""
-        write_text(folder / _PROGRESS, json.dumps(self.__dict__, indent=1, allow_nan=False) + "\n")
+        write_texts(folder, {_PROGRESS: json.dumps(self.__dict__, indent=1, allow_nan=False) + "\n"})
 
 
 def duration(seconds: float) -> str:
@@ -109,7 +106,7 @@ def reason_of(folder: Path) -> str:
 def give_up(folder: Path, reason: str) -> None:
     """Give a job up: it is ended if it runs, and never started again."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / STOPPED, reason + "\n")
+    write_texts(folder, {STOPPED: reason + "\n"})
 
 
 @contextmanager
@@ -119,41 +116,15 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: another process holds it.
     """
-    with (folder / _LOCK).open("a+") as file:
-        deadline = time.monotonic() + 2  # someone who only looks holds it for an instant
-        while not _take(file):
-            if time.monotonic() > deadline:
-                raise ValueError(f"{folder} is being trained by another process; wait for it to end, or end it.")
-            time.sleep(0.05)
+    lock = Lock(folder / _LOCK)
+    if not lock.take(seconds=2):  # someone who only looks holds it for an instant
+        raise ValueError(f"{folder} is being trained by another process; wait for it to end, or end it.")
+    try:
         yield
+    finally:
+        lock.free()
 
 
 def is_locked(folder: Path) -> bool:
     """Whether a process trains in a folder."""
-    try:
-        with (folder / _LOCK).open("r+") as file:
-            return not _take(file)
-    except OSError:  # never held, or not ours to write
-        return False
-
-
-def _take(file: Any) -> bool:
-    """Take the lock of an open file unless another process has it.
-
-    A POSIX record lock: child processes, such as the loader's workers, which may outlive a killed parent for seconds,
-    do not inherit it.
-    """
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return is_held_by_another(folder / _LOCK)

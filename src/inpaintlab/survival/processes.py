@@ -1,10 +1,7 @@
-"""The processes of one run: how they are started, and that none outlives another."""
+"""The processes of one run: what can start them, and that they end together."""
 
 import os
-import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,37 +81,3 @@ def _is_connection(error: RuntimeError) -> bool:
     return isinstance(error, torch.distributed.DistError) or any(
         word in str(error) for word in ("gloo", "pair closure")
     )
-
-
-def end_with_first(seconds: float = 10.0) -> None:
-    """End this process ``seconds`` after the one that started it is gone, wherever it waits.
-
-    For the processes beside the first one, which Lightning starts and nobody else watches. On the CPU the connection
-    breaks at once and the process ends by itself before; a wait for a GPU's answer it would not leave.
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        time.sleep(seconds)
-        print("inpaintlab train: the first process is gone; this one ends as well.", file=sys.stderr, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True, name="end-with-first").start()
-
-
-PARENT = "INPAINTLAB_PARENT"
-"""The variable that makes a training end when the process that started it is gone: that process's id."""
-
-
-def end_with_parent() -> None:
-    """Ask this process to end (SIGTERM) once the one that started it is gone, even by a SIGKILL."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -1,12 +1,9 @@
 """Where a run goes on: at its last checkpoint, or at the beginning, and never at the beginning by mistake."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from inpaintlab.inpainting import load_checkpoint
-from inpaintlab.machine import FULL_DISK
 from inpaintlab.runs import Progress
 
 
@@ -53,23 +50,6 @@ def require_same_steps(record: dict[str, Any], processes: int, precision: str) -
             f"The run was trained in {so_far} so far and would go on in {precision}, so nobody could say which of them "
             f"its result is of; give trainer.precision={so_far}, or another name (name=...)."
         )
-
-
-@contextmanager
-def full_disk_named(folder: Path) -> Iterator[None]:
-    """Let an error that says that a disk is full say where; what writes into an open file does not know."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL_DISK and error.filename is None:
-            raise OSError(error.errno, error.strerror, str(folder)) from error
-        raise
-
-
-def remove_partials(folder: Path) -> None:
-    """Remove what a killed process was writing; to be called by the one process that holds the run."""
-    for path in folder.rglob(".*.partial"):
-        path.unlink(missing_ok=True)
 
 
 def _ways_out(folder: Path) -> str:

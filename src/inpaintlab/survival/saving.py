@@ -4,12 +4,11 @@ import os
 from pathlib import Path
 from typing import Any, final
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from inpaintlab.inpainting import Inpainter, load_checkpoint
+from inpaintlab.inpainting import Inpainter, load_checkpoint, save_checkpoint
 
 
 @final
@@ -132,15 +131,4 @@ class WholeFile(TorchCheckpointIO):
         Raises:
             OSError: the file could not be written; what was at ``path`` is still there, and nothing else is left.
         """
-        whole = Path(path)
-        partial = whole.with_name(f".{whole.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, whole)
-        except RuntimeError as error:  # torch stumbles over the archive's end when the disk is full, and says that
-            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
-        finally:
-            partial.unlink(missing_ok=True)
+        save_checkpoint(Path(path), checkpoint)

@@ -1,4 +1,8 @@
-"""A job of a sweep: the command ``inpaintlab train`` in a process of its own."""
+"""A job of a sweep: the command ``inpaintlab train`` in a process of its own.
+
+So it may start a process a device without repeating the sweep, its memory and its W&B run end with it, and nothing that
+happens to it takes other jobs along.
+"""
 
 import os
 import signal
@@ -11,13 +15,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from inpaintlab.machine import was_asked
-from inpaintlab.runs import FAILED, OUTPUT, STOPPED, state_of, write_text
-from inpaintlab.survival import PARENT, end_with_parent
+from inpaintlab.machine import PARENT, end_with_parent, was_asked, write_texts
+from inpaintlab.runs import FAILED, OUTPUT, STOPPED, state_of
 
 SWEEP = "INPAINTLAB_SWEEP"
 """The variable that holds the id of the process in which a sweep runs."""
-
 
 _SECONDS_TO_END = 30.0  # for a training that is asked to end, before it is killed
 
@@ -48,7 +50,7 @@ def run_job(cfg: DictConfig) -> None:
     if code and not was_asked(code) and state_of(folder) not in ("running", "stopped"):
         with (folder / OUTPUT).open("rb") as output:
             output.seek(begin)
-            write_text(folder / FAILED, _sentence(code, output.read().decode(errors="replace")) + "\n")
+            write_texts(folder, {FAILED: _sentence(code, output.read().decode(errors="replace")) + "\n"})
 
 
 def planned_batches(cfg: DictConfig) -> int | None:

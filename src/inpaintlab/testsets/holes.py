@@ -95,11 +95,6 @@ def mask_sha256(mask: MaskTensor) -> str:
     return hashlib.sha256(f"{tuple(mask.shape)}".encode() + bits.tobytes()).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
-    """Hash over a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def with_mask_root(recipe: Any, mask_root: str | None, before: str | None, now: str | None) -> Any:
     """A mask recipe whose mask folders lie where they are now."""
     if isinstance(recipe, list):

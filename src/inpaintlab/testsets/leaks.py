@@ -14,8 +14,8 @@ from jaxtyping import UInt64
 from PIL import Image, ImageOps
 
 from inpaintlab.data import Source
+from inpaintlab.machine import file_sha256
 from inpaintlab.masks import MaskFolder
-from inpaintlab.testsets.holes import file_sha256
 from inpaintlab.testsets.manifest import Manifest
 
 _SHOWN = 20

@@ -15,14 +15,13 @@ from hydra.utils import instantiate
 from torch.utils.data import Dataset
 
 from inpaintlab.data import image_tensor
-from inpaintlab.machine import write_json
+from inpaintlab.machine import file_sha256, write_json
 from inpaintlab.masks import Number
 from inpaintlab.randomness import sample_generator
 from inpaintlab.recipes import only_ours
 from inpaintlab.testsets.holes import (
     Holes,
     MaskTensor,
-    file_sha256,
     hole_generator,
     hole_ratio,
     mask_sha256,

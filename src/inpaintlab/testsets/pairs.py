@@ -11,11 +11,11 @@ from typing import Any, final
 import torch
 
 from inpaintlab.data import ENDINGS, read_rgb
+from inpaintlab.machine import file_sha256
 from inpaintlab.masks import MaskFolder, Number
 from inpaintlab.testsets.holes import (
     Holes,
     MaskTensor,
-    file_sha256,
     hole_generator,
     hole_ratio,
     mask_sha256,

@@ -13,6 +13,7 @@ from wandb.errors import CommError, Error, UsageError
 from wandb.sdk.mailbox.mailbox import MailboxClosedError
 from wandb.sdk.mailbox.mailbox_handle import HandleAbandonedError, ServerResponseError
 
+from inpaintlab.machine import write_texts
 from inpaintlab.tracking.tracker import Metrics, Tracker
 
 STEP = "trainer/global_step"
@@ -140,9 +141,7 @@ class WandbTracker(Tracker):
             return None
         kept = self.run_dir / "wandb/run-id.txt"
         if not kept.is_file():
-            partial = kept.with_suffix(".partial")
-            partial.write_text(secrets.token_hex(8))
-            os.replace(partial, kept)
+            write_texts(kept.parent, {kept.name: secrets.token_hex(8)})
         return kept.read_text().strip()
 
     def _start(self, iteration: int) -> None:

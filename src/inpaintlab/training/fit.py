@@ -28,22 +28,28 @@ from inpaintlab.inpainting import (
     require_compiler,
     training_precision,
 )
-from inpaintlab.machine import Request, commit, keep_freed_memory, versions, write_json
+from inpaintlab.machine import (
+    PARENT,
+    Request,
+    commit,
+    end_with_first,
+    end_with_parent,
+    full_disk_named,
+    keep_freed_memory,
+    remove_partials,
+    versions,
+    write_json,
+)
 from inpaintlab.metrics import require_fitting
 from inpaintlab.recipes import plain
 from inpaintlab.runs import locked, mask_recipe, run_folder, set_steps, training_record
 from inpaintlab.survival import (
-    PARENT,
     Checkpoints,
     Journal,
     Preemption,
-    end_with_first,
-    end_with_parent,
     ending_together,
-    full_disk_named,
     missed_validation,
     note_finished,
-    remove_partials,
     require_processes,
     require_same_steps,
     starting_point,

@@ -1,6 +1,5 @@
 """Batches whose losses or steps are not finite numbers: found, told, kept for a look, and left out if that is asked."""
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from copy import copy
@@ -17,7 +16,7 @@ from torch.distributed import ReduceOp
 from torch.optim import Optimizer
 from torch.utils.data import default_collate
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Inpainter, save_checkpoint
 
 _NONE = 2**40  # more losses than there are between two looks
 
@@ -146,9 +145,7 @@ class NonFiniteBatches(Callback):
             "batch": batch,
             "weights": "before the batch" if self.skip else "after the batch and those up to the look",
         }
-        partial = self.folder / ".broken.ckpt.partial"
-        torch.save(checkpoint, partial)
-        os.replace(partial, self.folder / "broken.ckpt")
+        save_checkpoint(self.folder / "broken.ckpt", checkpoint)
 
     def _advice(self) -> str:
         last, kept = self.folder / "last.ckpt", self.folder / "broken.ckpt"

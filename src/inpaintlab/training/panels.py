@@ -1,6 +1,5 @@
 """Pictures of the validation images while a model learns."""
 
-import os
 from pathlib import Path
 from typing import Any, final
 
@@ -11,6 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from inpaintlab.inpainting import Inpainter, hide
+from inpaintlab.machine import whole
 from inpaintlab.shapes import Images, Planes
 from inpaintlab.tracking import trackers_of
 
@@ -46,12 +46,8 @@ class Panels(Callback):
         examples = {key: value.to(model.device) for key, value in self.examples.items()}
         panel = Image.fromarray(draw_panel(panel_columns(model, examples["image"], examples["mask"])))
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / ".panel.partial"
-        try:
+        with whole(self.folder / f"{iteration:07d}.png") as partial:
             panel.save(partial, format="png")
-            os.replace(partial, self.folder / f"{iteration:07d}.png")
-        finally:
-            partial.unlink(missing_ok=True)
         for tracker in trackers_of(trainer):
             tracker.picture("panels", panel, step=iteration - 1, caption=f"after {iteration} batches")
 

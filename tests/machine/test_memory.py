@@ -36,6 +36,6 @@ def test_what_a_step_frees_the_next_one_has_without_a_fault() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inpaintlab.freed_memory.platform.libc_ver", lambda: ("", ""))
-    monkeypatch.setattr("inpaintlab.freed_memory.ctypes.CDLL", lambda _: pytest.fail("a library was opened"))
+    monkeypatch.setattr("inpaintlab.machine.memory.platform.libc_ver", lambda: ("", ""))
+    monkeypatch.setattr("inpaintlab.machine.memory.ctypes.CDLL", lambda _: pytest.fail("a library was opened"))
     assert not keep_freed_memory()

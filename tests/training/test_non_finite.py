@@ -19,7 +19,7 @@ from inpaintlab.data.order import Part, Positions
 from inpaintlab.inpainting import Inpainter, load_checkpoint
 from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.survival import Checkpoints
-from inpaintlab.training import NonFiniteBatches
+from inpaintlab.training.non_finite import NonFiniteBatches
 from stand_ins.building import Builder, compose_train, fit, state_of, toy_data
 from stand_ins.commands import PHASES, checkpoint, run_here, tiny
 
@@ -108,7 +108,7 @@ def test_the_first_broken_batch_is_named_and_kept(
 def test_losses_are_read_only_where_something_is_due(
     built: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, looks = inpaintlab.broken._first, []
+    read, looks = inpaintlab.training.non_finite._first, []
     monkeypatch.setattr(inpaintlab.broken, "_first", lambda unsound: looks.append(0) or read(unsound))
     fit(built("glcic", *lengths("glcic", completion=11)), broken(tmp_path, looks=(4, 6, 0)))
     assert len(looks) == 4  # after 4, 6, 8 batches and at the end
