@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 from benchmarks.plain import edgeconnect, glcic
 from benchmarks.settings import VARIANTS, Settings
 from inpaintlab.config import CONF
-from inpaintlab.inpainting import Compiling, Inpainter, chosen_precision, device_type, require_compiler
+from inpaintlab.inpainting import Compiling, Learner, build, chosen_precision, device_type, require_compiler
 from inpaintlab.recipes import plain as plain_values
-from inpaintlab.runs import set_steps
+from inpaintlab.training import chosen_steps
 
 PHASES = {"edgeconnect": edgeconnect.STAGES, "glcic": glcic.PHASES}
 MEAN_PIXEL = [0.5, 0.5, 0.5]  # GLCIC's, given so that it is not measured on the training set
@@ -42,7 +42,7 @@ class Case:
         return f"{self.model}/{self.phase}/{self.size}x{self.batch}"
 
 
-def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more: str) -> tuple[Inpainter, Any]:
+def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more: str) -> tuple[Learner, Any]:
     """Our model, made as `inpaintlab train` makes it for so many batches of this phase alone, and its trainer's maker.
 
     VGG-19 has random weights: the time of a step does not depend on them.
@@ -69,22 +69,22 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         cfg = compose("train", overrides=overrides)
     torch.manual_seed(0)
-    model = instantiate(cfg.model)
-    set_steps(model, plain_values(cfg))
+    model = build(cfg.model, chosen_steps(plain_values(cfg)))
+    assert isinstance(model, Learner)
     chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # which refuses what a training would
-    if model.compiled:
+    if model.steps.compiled:
         require_compiler(device_type(cfg.trainer.accelerator))
     return model, instantiate(cfg.trainer)
 
 
-def fit(model: Inpainter, build_trainer: Callable[..., Trainer], batch: Batch, size: int, *callbacks: Callback) -> None:
+def fit(model: Learner, build_trainer: Callable[..., Trainer], batch: Batch, size: int, *callbacks: Callback) -> None:
     """Train to the end of the schedule on one batch, without logs, files and validation."""
-    compiling = [Compiling(Console(quiet=True))] if model.compiled else []
+    compiling = [Compiling(Console(quiet=True))] if model.steps.compiled else []
     trainer = build_trainer(
         callbacks=[*compiling, *callbacks], logger=False, limit_val_batches=0, num_sanity_val_steps=0
     )
     with product_switches():
-        trainer.fit(model, datamodule=Repeated(batch, model.schedule.total, size))  # type: ignore[union-attr]
+        trainer.fit(model, datamodule=Repeated(batch, model.schedule.total, size))
 
 
 class Repeated(LightningDataModule):
@@ -112,7 +112,7 @@ def build_plain(case: Case, width: float, **rates: float) -> Plain:
     return glcic.GLCIC(case.size, MEAN_PIXEL, width)
 
 
-def copy_weights(ours: Inpainter, plain: Plain) -> None:
+def copy_weights(ours: Learner, plain: Plain) -> None:
     """Give the plain networks our weights, the vectors of spectral norm and statistics of batch norm included."""
     for name, network in plain.networks():
         for source, target in zip(layers(ours.get_submodule(name)), layers(network), strict=True):

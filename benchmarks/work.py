@@ -27,7 +27,7 @@ from benchmarks.sides import Case, build_ours
 from benchmarks.timing import Pairs, seconds, summary, take_turns
 from inpaintlab.config import CONF
 from inpaintlab.imaging import canny, rgb_to_gray
-from inpaintlab.inpainting import compile_generators, computing
+from inpaintlab.inpainting import compile_generators, computing, fit
 from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.machine import Load
 from inpaintlab.masks import Mask
@@ -248,11 +248,12 @@ def completer(case: Case, settings: Settings, variant: str) -> Callable[[Tensor,
     """
     model, _ = build_ours(case, settings, "float32", 1)
     fuse_spectral_norm(model)
-    model.to(settings.torch_device)
     words = variant.split("+")
+    precision = "bf16-mixed" if "bf16" in words else "32-true"
+    fit(model.networks(), settings.device, precision)
+    model.to(settings.torch_device)
     if "compile" in words:
         compile_generators(model, settings.device)
-    precision = "bf16-mixed" if "bf16" in words else "32-true"
 
     def complete(image: Tensor, mask: Tensor) -> Tensor:
         with computing(precision, settings.torch_device):

@@ -82,7 +82,7 @@ def folders_as_override(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(argument)
         before = argument
-    return [*rest, f"results=[{','.join(folders)}]"] if folders else rest
+    return [f"results=[{','.join(folders)}]", *rest] if folders else rest
 
 
 def settings_of(arguments: Sequence[str]) -> list[str]:

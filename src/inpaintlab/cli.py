@@ -1,6 +1,5 @@
-"""The command ``inpaintlab <verb> ...``. A verb's module is imported only when the verb runs."""
+"""The command ``inpaintlab <verb> ...``. A verb's module is imported only when the verb has work to do."""
 
-import difflib
 import runpy
 import sys
 
@@ -27,7 +26,7 @@ usage: inpaintlab VERB [KEY=VALUE ...]
 {chr(10).join(f"  {verb:<10} {line}" for verb, line in VERBS.items())}
 
 Settings are Hydra overrides: inpaintlab train model=edgeconnect data=folder data.root=photos
-'inpaintlab VERB --help' lists a verb's settings and their choices, '--cfg job' prints the resolved ones.
+'inpaintlab VERB --help' lists a verb's choices and settings with what they mean, '--cfg job' the resolved ones.
 """
 
 
@@ -45,11 +44,25 @@ def main() -> None:
     elif verb in VERBS:
         del sys.argv[1]
         try:
-            runpy.run_module(f"inpaintlab.{verb}", run_name="__main__", alter_sys=True)
+            if not _answered(verb):
+                runpy.run_module(f"inpaintlab.{verb}", run_name="__main__", alter_sys=True)
         except KeyboardInterrupt:  # while it is imported, or in a command that has nothing to save
             raise SystemExit(INTERRUPTED) from None
     else:
-        near = difflib.get_close_matches(verb, VERBS, 1)
-        guess = f" Did you mean '{near[0]}'?" if near else ""
-        print(f"inpaintlab: there is no verb '{verb}'.{guess} Verbs: {', '.join(VERBS)}.", file=sys.stderr)
+        from inpaintlab.recipes import nearest  # OmegaConf: not for help
+
+        told = f"there is no verb '{verb}'.{nearest(verb, VERBS)}"
+        print(f"inpaintlab: {told} Verbs: {', '.join(VERBS)}.", file=sys.stderr)
         raise SystemExit(2)
+
+
+def _answered(verb: str) -> bool:
+    """Answer what a verb is asked for instead of work, from its settings alone; False where it is asked for work."""
+    if verb == "weights":  # it takes names and files, no settings
+        return False
+    from inpaintlab.config import answer, asks  # Hydra: not for the list of verbs
+
+    if not asks(sys.argv[1:]):
+        return False
+    answer(verb, sys.argv[1:])
+    return True

@@ -18,6 +18,7 @@ from inpaintlab.inpainting import (
     compile_generators,
     completing_precision,
     device_type,
+    fit,
 )
 from inpaintlab.recipes import require_flag, require_one_of
 
@@ -56,6 +57,7 @@ def main(cfg: DictConfig) -> None:
     device = device_type("auto")
     cfg.trainer.precision = completing_precision(cfg.trainer.precision, device)
     _require_networks(model, identity["label"], cfg)
+    fit(model.networks(), device, cfg.trainer.precision)
     model.to(device)
     if cfg.compile:
         compile_generators(model, device)

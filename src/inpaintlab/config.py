@@ -1,9 +1,10 @@
 """Where the configuration lives, and how a command meets its user."""
 
 import functools
+import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
-from inpaintlab.arguments import COMMANDS
+from inpaintlab.arguments import COMMANDS, read
+from inpaintlab.help import print_help
 from inpaintlab.machine import FULL_DISK
 
 _PACKAGED = Path(__file__).parent / "conf"
@@ -21,6 +23,13 @@ _PACKAGED = Path(__file__).parent / "conf"
 
 CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The folder of all YAML: inside an installed wheel, or at the top of the repository."""
+
+
+_QUESTIONS = (
+    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"),
+    *("--shell-completion", "-sc"),
+)
+"""Hydra's flags that ask for something instead of work."""
 
 
 # In YAML: a side in pixels that is half of another, such as GLCIC's window.
@@ -35,6 +44,13 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
     """
 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        @functools.wraps(main)
+        def start() -> None:
+            if {"--help", "-h"} & set(sys.argv[1:]):
+                print_help(CONF, words, sys.argv[1:])
+            else:
+                run()
+
         @hydra.main(version_base="1.3", config_path=str(CONF), config_name=COMMANDS[words].config)
         @functools.wraps(main)
         def run(cfg: DictConfig) -> Any:
@@ -46,9 +62,25 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
                 print(f"inpaintlab {words}: {_sentence(error)}", file=sys.stderr)
                 raise SystemExit(1) from None
 
-        return run
+        return start
 
     return decorate
+
+
+def asks(arguments: Sequence[str]) -> bool:
+    """Whether the arguments of a verb ask for something that is answered from conf/ alone."""
+    return any(argument.partition("=")[0] in _QUESTIONS for argument in arguments)
+
+
+def answer(verb: str, arguments: Sequence[str]) -> None:
+    """Answer what ``inpaintlab VERB ...`` asks for, such as ``--help``, without importing its module."""
+    words, sys.argv[1:] = read(verb, arguments)
+
+    def nothing(cfg: DictConfig) -> None:
+        raise AssertionError(f"{sys.argv[1:]} asks for no work.")
+
+    inspect.unwrap(nothing).__module__ = f"inpaintlab.{verb}"  # Hydra calls the job after it
+    command(words)(nothing)()
 
 
 def _sentence(error: BaseException) -> str:

@@ -840,8 +840,8 @@ def test_folders_survive_the_grammar_of_hydra(tmp_path):
     (tmp_path / "lr=0.1,seed=2").mkdir()
     with_equals = str(tmp_path / "lr=0.1,seed=2")
     arguments = folders_as_override(["out=here", *folders, with_equals, "pictures=3"])
-    assert arguments[:2] == ["out=here", "pictures=3"]
-    (override,) = OverridesParser.create().parse_overrides(arguments[2:])
+    assert arguments[1:] == ["out=here", "pictures=3"]
+    (override,) = OverridesParser.create().parse_overrides(arguments[:1])
     assert override.key_or_group == "results"
     assert override.value() == [*folders, with_equals]
 

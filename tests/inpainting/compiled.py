@@ -21,7 +21,7 @@ from torch._dynamo.utils import counters
 
 from inpaintlab.evaluation import Result
 from inpaintlab.evaluation.cost import measure_cost
-from inpaintlab.inpainting import CompileTimer, Compiling, Inpainter, compile_generators, computing
+from inpaintlab.inpainting import CompileTimer, Compiling, Inpainter, Steps, compile_generators, computing
 from inpaintlab.inpainting.compiling import COMPARED
 from inpaintlab.losses import VGG19
 from inpaintlab.models.edgeconnect import PatchDiscriminator
@@ -41,7 +41,7 @@ def fresh() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-class Steps(Callback):
+class Watched(Callback):
     """The losses of each batch, and the gradient of each step of an optimizer."""
 
     def __init__(self) -> None:
@@ -86,8 +86,9 @@ def test_each_network_becomes_one_graph(built: Builder) -> None:
         names = {id(network): name for name, network in model.named_children()} | (
             {id(network): "vgg" for network in getattr(model, "vgg", ())}
         )
-        assert len(model.networks()) == (5 if model is edgeconnect else 2)
-        for network in model.networks():
+        networks = [*model.networks(), *model.constants()]
+        assert len(networks) == (5 if model is edgeconnect else 2)
+        for network in networks:
             before = counters["stats"]["unique_graphs"]
             network(*inputs(names[id(network)]))
             assert counters["stats"]["unique_graphs"] == before + 1, names[id(network)]
@@ -103,7 +104,7 @@ def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
     seen = []
     for more in ([], [Compiling(QUIET, "aot_eager")]):
         model = built(name, *phases(built(name), 2))
-        fit(model, *more, steps := Steps())
+        fit(model, *more, steps := Watched())
         seen.append((steps, state_of(model)))
     (plain, before), (compiled, after) = seen
     assert counters["stats"]["unique_graphs"] == counters["frames"]["ok"] == counters["frames"]["total"] == graphs
@@ -143,11 +144,10 @@ def test_a_run_goes_on_compiled_or_not_from_the_others_checkpoint(
 
 
 def test_images_of_any_size_are_completed_by_the_uncompiled_networks(built: Builder) -> None:
-    model = built("glcic")
+    model = built("glcic", steps=Steps(compiled=True))
     image, mask = torch.rand(1, 3, 36, 40), torch.zeros(1, 1, 36, 40)
     mask[..., 8:20, 8:20] = 1
     expected = model.complete(image, mask)
-    model.compiled = True
     Compiling(QUIET, "eager").on_fit_start(None, model)  # type: ignore[arg-type]
     assert torch.equal(model.complete(image, mask), expected)
     assert torch.equal(model.complete(image[..., :32, :], mask[..., :32, :])[..., :8], image[..., :32, :8])

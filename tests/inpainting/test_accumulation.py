@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Inpainter, Steps
 from inpaintlab.masks import Rectangle
 from inpaintlab.survival import Checkpoints
 from stand_ins.building import Builder, Watch, compose_train, fit, state_of, toy_data
@@ -26,7 +26,7 @@ EQUAL_HOLES = Rectangle(height=(0.5, 0.5), width=(0.5, 0.5))
 Gradients = dict[str, Tensor]
 
 
-class Steps(Callback):
+class Gathered(Callback):
     """The gradients of each optimizer step by parameter, and what stands in the parameters at the end of each batch.
 
     Args:
@@ -59,8 +59,7 @@ def lengths(name: str, **batches: int) -> list[str]:
 
 def steps_of(model: Inpainter, batch_size: int, accumulate: int = 1, precision: str = "32-true") -> list[Gradients]:
     """The gradients with which the optimizers step when ``model`` is trained to its end."""
-    model.accumulate = accumulate
-    seen = Steps()
+    seen = Gathered()
     trainer = instantiate(compose_train("trainer=cpu", f"trainer.precision={precision}").trainer)(
         callbacks=[seen], logger=False, limit_val_batches=0, num_sanity_val_steps=0
     )
@@ -80,9 +79,9 @@ def distance(one: Gradients, other: Gradients) -> float:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_move_in_the_last_batch_of_each_group_alone(built: Builder, name: str) -> None:
-    model, watch = built(name, *lengths(name, **dict.fromkeys(PHASES[name], 3))), Watch(NETWORKS[name])
+    batches = lengths(name, **dict.fromkeys(PHASES[name], 3))
+    model, watch = built(name, *batches, steps=Steps(accumulate=3)), Watch(NETWORKS[name])
     parameters = {part: {key for key, _ in getattr(model, part).named_parameters()} for part in NETWORKS[name]}
-    model.accumulate = 3
     fit(model, watch)
     moved = [any(batch.changed[part] & parameters[part] for part in parameters) for batch in watch.batches]
     assert moved == [False, False, True] * len(PHASES[name])
@@ -91,8 +90,8 @@ def test_weights_move_in_the_last_batch_of_each_group_alone(built: Builder, name
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_that_rests_in_a_phase_gathers_no_gradient(built: Builder, name: str) -> None:
-    model, watch = built(name, *lengths(name, **dict.fromkeys(PHASES[name], 2))), Watch(NETWORKS[name])
-    model.accumulate = 2
+    batches = lengths(name, **dict.fromkeys(PHASES[name], 2))
+    model, watch = built(name, *batches, steps=Steps(accumulate=2)), Watch(NETWORKS[name])
     fit(model, watch)
     for first, second in zip(watch.batches[::2], watch.batches[1::2], strict=True):
         stepped = {part for step in watch.steps if step.phase == first.phase for part in step.stepped}
@@ -131,10 +130,9 @@ def test_batch_norm_sees_each_batch_alone(built: Builder) -> None:
 
 def parallel(folder: Path, model: Inpainter, batch_size: int, accumulate: int = 1) -> list[dict[str, Any]]:
     """What two processes see when they train ``model`` together."""
-    model.accumulate = accumulate
     settings = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
     trainer = instantiate(compose_train(*settings).trainer)(
-        callbacks=[Steps(folder)], logger=False, limit_val_batches=0, num_sanity_val_steps=0
+        callbacks=[Gathered(folder)], logger=False, limit_val_batches=0, num_sanity_val_steps=0
     )
     trainer.fit(model, datamodule=toy_data(batch_size=batch_size, mask=EQUAL_HOLES), weights_only=True)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
@@ -191,8 +189,7 @@ def test_a_run_that_stopped_between_two_groups_continues_as_the_unbroken_one(
                 last.rename(self.folder / "kept.ckpt")
 
     batches = lengths(name, **dict.fromkeys(PHASES[name], 2))
-    unbroken, resumed = built(name, *batches), built(name, *batches)
-    unbroken.accumulate = resumed.accumulate = 2
+    unbroken, resumed = (built(name, *batches, steps=Steps(accumulate=2)) for _ in range(2))
     saving = Kept(tmp_path, 2, 100, "val/psnr_rgb", True)
     fit(unbroken, saving)
     fit(resumed, saving, ckpt_path=tmp_path / "kept.ckpt")

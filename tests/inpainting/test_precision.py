@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from inpaintlab.inpainting import Inpainter, chosen_precision, completing_precision, training_precision
+from inpaintlab.inpainting import Inpainter, Steps, chosen_precision, completing_precision, training_precision
 from inpaintlab.inpainting.precision import StepScaler
 from stand_ins.building import Builder, compose_train, state_of, toy_data
 from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
@@ -227,9 +227,7 @@ def test_the_scale_moves_between_steps_only(built: Builder) -> None:
 
 def test_the_batches_of_a_step_share_a_scale(built: Builder) -> None:
     settings = ["model.discriminator_ratio=1e-12", "model.learning_rate=1e-12", *lengths(joint=4)]
-    models = [built("edgeconnect", *settings) for _ in range(2)]
-    for model in models:
-        model.accumulate = 2
+    models = [built("edgeconnect", *settings, steps=Steps(accumulate=2)) for _ in range(2)]
     exact, moving = fit(models[0], "32-true").steps, fit(models[1], "16-mixed", start=64.0, grow=1)
     assert moving.scales == [64.0, 128.0, 128.0, 256.0]
     for one, other in zip(exact, moving.steps, strict=True):

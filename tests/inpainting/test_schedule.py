@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from inpaintlab.inpainting import Phase, Schedule
+from inpaintlab.inpainting import Schedule
+from inpaintlab.inpainting.schedule import Phase
 
 GLCIC = {"completion": {"batches": 90_000}, "discriminator": {"batches": 10_000}, "joint": {"batches": 400_000}}
 

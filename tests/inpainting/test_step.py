@@ -5,39 +5,28 @@ own, with the cross entropy of a sigmoid and VGG-19 once for each of the four th
 """
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning import Trainer
 from torch import Tensor, nn
 
-from inpaintlab.layers import InstanceNorm, SteadyConv2d, SteadyConvTranspose2d, SteadyLinear, ThinConv2d
-from inpaintlab.losses import VGG19, weigh
+from inpaintlab.inpainting import fit, weigh
+from inpaintlab.losses import VGG19
 from inpaintlab.models import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
 from stand_ins.building import Builder
 
-Plain = dict[type[nn.Module], Callable[..., torch.Tensor]]
 Step = tuple[dict[str, Tensor], Tensor]
 
 
 def made_plain(network: nn.Module) -> nn.Module:
-    """A copy in which each layer of ours is torch's, contiguous and out of place."""
+    """A copy that rectifies out of place."""
     network = copy.deepcopy(network)
-    theirs = {ThinConv2d: nn.Conv2d, SteadyConv2d: nn.Conv2d, SteadyConvTranspose2d: nn.ConvTranspose2d}
     for module in network.modules():
-        for name, part in list(module.named_children()):
-            if isinstance(part, InstanceNorm):
-                setattr(module, name, nn.InstanceNorm2d(part.num_channels))
-            elif isinstance(part, SteadyLinear):
-                part.__class__ = nn.Linear
-            elif type(part) in theirs:
-                part.__class__ = theirs[type(part)]
-            elif isinstance(part, nn.ReLU | nn.LeakyReLU):
-                part.inplace = False
+        if isinstance(module, nn.ReLU | nn.LeakyReLU):
+            module.inplace = False
     return network
 
 
@@ -123,6 +112,7 @@ def our_inpaint(model: EdgeConnect, batch: dict[str, Tensor]) -> Step:
     return losses, gradient_of(model.inpaint_generator, weigh(losses, model.weights["inpaint"]))
 
 
+LIGHTNINGS = {torch.float64: "64-true", torch.float32: "32-true", torch.bfloat16: "bf16-mixed"}
 EDGECONNECT = {"edge": (plain_edge, our_edge), "inpaint": (plain_inpaint, our_inpaint)}
 
 
@@ -140,11 +130,8 @@ def of_edgeconnect(model: EdgeConnect, stage: str, precision: torch.dtype) -> tu
     exact.vgg = (copy.deepcopy(model.vgg[0]).double(),)
     expected = plain(exact, {name: value.double() for name, value in batch.items()})
     if precision == torch.float64:
-        return expected, ours(exact, {name: value.double() for name, value in batch.items()})
-    if precision == torch.bfloat16:
-        model.trainer = Trainer(precision="bf16-mixed", accelerator="cpu", logger=False, enable_checkpointing=False)
-        model.configure_model()
-        model.on_fit_start()
+        model, batch = exact, {name: value.double() for name, value in batch.items()}
+    fit(model.networks(), "cpu", LIGHTNINGS[precision], model.constants())
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16, cache_enabled=False):
         return expected, ours(model, batch)
 
@@ -206,6 +193,7 @@ def test_glcics_gradients_keep_their_direction_in_mixed_precision(
             loss.backward(inputs=[p for group in optimizer.param_groups for p in group["params"]])
             optimizer.step()
     expected = glcic_losses(plain_glcic(model), {name: value.double() for name, value in batch.items()})
+    fit(model.networks(), "cpu", "bf16-mixed")
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
         rounded = glcic_losses(model, batch)
     for name, gradient in expected.items():
@@ -223,6 +211,7 @@ def test_glcics_outputs_and_losses_stay_in_float32_in_mixed_precision(built: Bui
     model: GLCIC = built("glcic").train()
     batch = scene()
     exact = joint_losses(model, batch)
+    fit(model.networks(), "cpu", "bf16-mixed")
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
         mixed = joint_losses(model, batch)
     assert [loss.dtype for loss in mixed] == [torch.float32] * 2

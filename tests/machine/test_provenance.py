@@ -50,11 +50,11 @@ def test_imports_relative_to_a_package_are_followed(package: Path) -> None:
 def test_the_code_of_a_method_elsewhere_covers_what_it_builds_on(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (package / "method.py").write_text("from inpaintlab.layers import Swish\nimport json\n")
+    (package / "method.py").write_text("from inpaintlab.layers.convolutions import Swish\nimport json\n")
     found, seen = _source_file, []
     monkeypatch.setattr("inpaintlab.machine.provenance._source_file", lambda name: seen.append(name) or found(name))
     code_sha256(["toolbox.method"])
-    assert "inpaintlab.layers" in seen
+    assert "inpaintlab.layers.convolutions" in seen
     assert "json" not in seen
 
 

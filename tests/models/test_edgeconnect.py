@@ -10,6 +10,7 @@ from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
 from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.inpainting import fitting
 from inpaintlab.models import EdgeConnect
 from inpaintlab.models.edgeconnect import EdgeGenerator, InpaintGenerator, PatchDiscriminator
 from stand_ins.building import Builder, Watch, fit, state_of
@@ -110,8 +111,10 @@ def test_the_discriminators_features_are_activated_and_its_last_are_logits() -> 
 
 
 def test_logits_are_in_float32_in_mixed_precision() -> None:
+    discriminator = PatchDiscriminator(2, 0.25)
+    fitting.fit([discriminator], "cpu", "bf16-mixed")
     with torch.autocast("cpu", torch.bfloat16):
-        features = PatchDiscriminator(2, 0.25)(torch.rand(1, 2, 32, 32))
+        features = discriminator(torch.rand(1, 2, 32, 32))
     assert [f.dtype for f in features] == [torch.bfloat16] * 4 + [torch.float32]
 
 
@@ -128,9 +131,9 @@ def test_weights_start_from_a_normal_distribution_below_spectral_norm_too(networ
 
 
 def test_a_channel_has_its_own_statistics_in_the_generators() -> None:
-    norms = [m for m in InpaintGenerator(0.25).modules() if isinstance(m, nn.GroupNorm)]
+    norms = [m for m in InpaintGenerator(0.25).modules() if isinstance(m, nn.InstanceNorm2d)]
     assert len(norms) == 5 + 16
-    assert all(norm.num_groups == norm.num_channels and norm.weight is None for norm in norms)
+    assert not any(norm.affine or norm.track_running_stats for norm in norms)
 
 
 # ------------------------------------------------------------------------------------------------------------- inputs

@@ -11,11 +11,10 @@ from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
 from inpaintlab.imaging import canny, rgb_to_gray
-from inpaintlab.inpainting import Phase
 from inpaintlab.inpainting.checkpoints import rebuild
-from inpaintlab.layers import SteadyConv2d
+from inpaintlab.inpainting.schedule import Phase
 from inpaintlab.losses import style_loss
-from inpaintlab.models.glcic import CompletionNetwork, ContextDiscriminator
+from inpaintlab.models.glcic import PIXELS, CompletionNetwork, ContextDiscriminator
 from inpaintlab.recipes import only_ours, plain, require_flag
 from inpaintlab.survival import Checkpoints
 from inpaintlab.training import Adadelta
@@ -107,7 +106,7 @@ SEEN = {
 
 @pytest.mark.parametrize("pixels", SEEN)
 def test_the_first_convolution_sees_known_pixels_and_hole_as_set(pixels: str) -> None:
-    network = CompletionNetwork(1 / 64, pixels=pixels)
+    network = CompletionNetwork(1 / 64, pixels=PIXELS[pixels])
     seen = inputs_of(network.layers[0])
     mask = rectangles((2, 5, 1, 7), size=8)
     network(GRAY * (1 - mask), mask, MEAN)
@@ -130,7 +129,7 @@ def test_the_first_convolution_sees_known_pixels_and_hole_as_set(pixels: str) ->
 def test_the_output_ends_in_a_sigmoid_or_for_signed_pixels_in_a_clamp(
     pixels: str, biases: tuple[float, ...], outputs: tuple[float, ...]
 ) -> None:
-    network = CompletionNetwork(1 / 64, pixels=pixels)
+    network = CompletionNetwork(1 / 64, pixels=PIXELS[pixels])
     last: Any = network.layers[-1]
     with torch.no_grad():
         last.weight.zero_()
@@ -141,7 +140,7 @@ def test_the_output_ends_in_a_sigmoid_or_for_signed_pixels_in_a_clamp(
 
 @pytest.mark.parametrize(("pixels", "expected"), [("centred", 0.75), ("filled", 0.75), ("signed", 0.5)])
 def test_the_discriminators_see_pixels_from_0_or_for_signed_ones_from_minus_1(pixels: str, expected: float) -> None:
-    discriminator = ContextDiscriminator(8, 4, 2, 1, 1 / 64, pixels=pixels).eval()
+    discriminator = ContextDiscriminator(8, 4, 2, 1, 1 / 64, pixels=PIXELS[pixels]).eval()
     whole, window = inputs_of(discriminator.whole), inputs_of(discriminator.window)
     discriminator(GRAY, GRAY[..., :4, :4])
     for (seen,) in (*whole, *window):
@@ -203,7 +202,7 @@ def test_the_networks_of_a_model_are_built_as_its_settings_say(built: Builder) -
     assert model.completion.pixels == "signed"
     assert model.discriminator.signed
     for network in (model.completion.layers, model.discriminator.whole, model.discriminator.window):
-        assert kinds(network)[:3] == [SteadyConv2d, nn.ReLU, nn.BatchNorm2d]
+        assert kinds(network)[:3] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
         assert network[0][0].bias is None
 
 
@@ -343,7 +342,6 @@ def test_a_checkpoint_brings_its_optimizer_and_all_switches_back(
 ) -> None:
     overrides = [*ONE_BATCH, *EVERY_OTHER, f"model/optimizer={choice}", "model.width=0.0625", "model.patch_size=16"]
     model = built("glcic", *overrides)
-    model.recipe = plain(composed("model=glcic", "data=toy", "data.size=32", *overrides).model)
     fit(model, Checkpoints(tmp_path, 100, 100, "val/psnr_rgb", True))
     other: Any = rebuild(tmp_path)[0]
     assert_optimizers(other, choice)

@@ -17,7 +17,8 @@ from torchmetrics.functional.classification import binary_precision, binary_reca
 from inpaintlab.imaging import rgb_to_gray
 from inpaintlab.importers.checkpoint import read_published
 from inpaintlab.importers.edgeconnect import DISCRIMINATOR, GENERATOR
-from inpaintlab.losses import perceptual_loss, style_loss, weigh
+from inpaintlab.inpainting import weigh
+from inpaintlab.losses import perceptual_loss, style_loss
 from inpaintlab.models import EdgeConnect
 
 sys.path.insert(0, str(Path(__file__).parent))

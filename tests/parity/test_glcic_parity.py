@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaintlab.importers.checkpoint import read_published
-from inpaintlab.inpainting import hide
-from inpaintlab.losses import weigh
+from inpaintlab.inpainting import hide, weigh
 from inpaintlab.models.glcic import GLCIC
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from inpaintlab.config import CONF
 from inpaintlab.data import DataModule, RandomCrop, Toy
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Steps, build
 from inpaintlab.masks import Rectangle
 
 Composer = Callable[..., DictConfig]
@@ -30,7 +30,7 @@ def compose_train(*overrides: str) -> DictConfig:
         return compose("train", overrides=list(overrides))
 
 
-def build_model(name: str, *overrides: str) -> Any:
+def build_model(name: str, *overrides: str, steps: Steps = BATCH_BY_BATCH) -> Any:
     """A model as ``model=<name>`` gives it for 32 pixels, a sixteenth as wide, with random VGG-19 weights."""
     cfg = compose_train(f"model={name}", "data=toy", "data.size=32", *overrides)
     given = {override.split("=")[0] for override in overrides}
@@ -40,7 +40,7 @@ def build_model(name: str, *overrides: str) -> Any:
             if key in cfg.model and f"model.{key}" not in given:
                 cfg.model[key] = value
     torch.manual_seed(0)
-    return instantiate(cfg.model)
+    return build(cfg.model, steps)
 
 
 def state_of(network: nn.Module) -> State:
@@ -137,7 +137,7 @@ def toy_data(**changes: Any) -> DataModule:
     return DataModule(**(settings | {"seed": 1, "workers": 0} | changes))
 
 
-def fit(model: Inpainter, *callbacks: Callback, data: DataModule | None = None, ckpt_path: Any = None) -> Trainer:
+def fit(model: Learner, *callbacks: Callback, data: DataModule | None = None, ckpt_path: Any = None) -> Trainer:
     """Train to the end of the schedule on generated scenes, as the command does, without logs and files."""
     trainer = instantiate(compose_train("trainer=cpu").trainer)(
         callbacks=list(callbacks), logger=False, limit_val_batches=0, num_sanity_val_steps=0

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.inpainting import Losses, Phase
+from inpaintlab.inpainting import Losses
+from inpaintlab.inpainting.schedule import Phase
 from inpaintlab.models.glcic import GLCIC
 
 
@@ -14,7 +15,6 @@ class Faulty(GLCIC):
     """GLCIC that fails in process and batch ``FAULT`` = 'rank,batch,how', and writes image names to folder ``SEEN``."""
 
     def learn(self, batch: dict[str, Any], phase: Phase) -> Losses:
-        assert self.schedule is not None
         if "SEEN" in os.environ:
             with (Path(os.environ["SEEN"]) / f"{self.global_rank}.txt").open("a") as file:
                 file.write(" ".join(batch["name"]) + "\n")

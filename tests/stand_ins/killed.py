@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from inpaintlab.inpainting import Inpainter, load_checkpoint
+from inpaintlab.inpainting import Learner, load_checkpoint
 from inpaintlab.survival import Journal
 from inpaintlab.survival.saving import WholeFile
 from inpaintlab.train import main as train
@@ -49,13 +49,13 @@ def watch() -> None:
         untouched = getattr(kind, name)
 
         def wrapped(self: Any, *given: Any, **named: Any) -> Any:
-            module = next((entry for entry in (self, *given) if isinstance(entry, Inpainter)), None)
+            module = next((entry for entry in (self, *given) if isinstance(entry, Learner)), None)
             before, _ = told()
             first = os.environ.get("LOCAL_RANK", "0") == "0" and (module is None or module.global_rank == 0)
             if first:
                 path = Path(given[1]) if kind is WholeFile else None
                 tell(stage or ("best checkpoint" if path and path.name == "best.ckpt" else "checkpoint"))
-                if module is not None and module.schedule is not None:
+                if module is not None:
                     tell(told()[0], module.schedule.iteration)
             result = untouched(self, *given, **named)
             if first and stage != "validation":
@@ -64,7 +64,7 @@ def watch() -> None:
 
         setattr(kind, name, wrapped)
 
-    telling(Inpainter, "training_step", "training")
+    telling(Learner, "training_step", "training")
     telling(WholeFile, "save_checkpoint", None)
     telling(Journal, "note", "progress")
     telling(Validation, "on_validation_epoch_start", "validation")

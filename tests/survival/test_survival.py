@@ -221,7 +221,6 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_same_command_goes_on(
     ballast = small_disk / "ballast"
 
     def learn(self: GLCIC, *arguments: Any) -> Any:
-        assert self.schedule is not None
         if self.schedule.iteration == 2 and not ballast.exists():
             fill(small_disk, left)
         return untouched(self, *arguments)
@@ -363,7 +362,6 @@ def test_an_image_that_goes_while_training_is_named_and_the_run_goes_on_when_it_
     kept = contents(photos)
 
     def learn(self: GLCIC, *arguments: Any) -> Any:
-        assert self.schedule is not None
         if self.schedule.iteration == 2:
             for path in (photos / "train").iterdir():
                 path.unlink() if harm == "removed" else path.write_bytes(path.read_bytes()[:100])

@@ -9,9 +9,8 @@ from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 
-from inpaintlab.inpainting import Inpainter, load_checkpoint, load_weights
+from inpaintlab.inpainting import Inpainter, Steps, load_checkpoint, load_weights
 from inpaintlab.inpainting.checkpoints import rebuild
-from inpaintlab.recipes import plain
 from inpaintlab.survival import Checkpoints
 from inpaintlab.training.averaging import Averaging
 from stand_ins.building import Builder, State, compose_train, fit, state_of, toy_data
@@ -26,9 +25,7 @@ def short(name: str, batches: int) -> list[str]:
 
 
 def averaging(built: Builder, name: str, batches: int = 1, decay: float | None = 0.5) -> Any:
-    model = built(name, *short(name, batches))
-    model.average = decay
-    return model
+    return built(name, *short(name, batches), steps=Steps(average=decay))
 
 
 class History(Callback):
@@ -156,9 +153,6 @@ def saved(
     """A model after a run with averaging, and the folder of its checkpoint."""
     folder, name = tmp_path_factory.mktemp("run"), request.param
     model = averaging(built, name)
-    small = {"glcic": ["model.patch_size=16"], "edgeconnect": ["model.vgg=random"]}[name]
-    settings = [f"model={name}", "data=toy", "data.size=32", "model.width=0.0625", *small, *short(name, 1)]
-    model.recipe = plain(compose_train(*settings).model)
     fit(model, Averaging(), Checkpoints(folder, 100, 100, "val/psnr_rgb", True))
     return name, model, folder
 

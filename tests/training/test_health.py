@@ -12,7 +12,7 @@ from lightning import Callback, Trainer
 from rich.console import Console
 from torch import Tensor
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Learner, Steps
 from inpaintlab.tracking import Tracker
 from inpaintlab.tracking.tracker import Metrics
 from inpaintlab.training.health import Health
@@ -54,15 +54,14 @@ class Norms(Callback):
 def test_a_gradient_is_scaled_down_to_the_limit_and_a_smaller_one_left_alone(
     built: Builder, name: str, accumulate: int
 ) -> None:
-    free, norms = built(name, *short(name, joint=2)), Norms()
-    free.accumulate = accumulate
+    free, norms = built(name, *short(name, joint=2), steps=Steps(accumulate=accumulate)), Norms()
     fit(free, norms)
     assert norms.after == norms.before
     first = norms.before[: len(free.optimizers())]
     limit = sorted(norm for _, norm in first)[len(first) // 2] * 0.99  # between them, so that one is above
 
-    model, clipped = built(name, *short(name, joint=2)), Norms()
-    model.accumulate, model.gradient_limit = accumulate, limit
+    steps = Steps(accumulate=accumulate, gradient_limit=limit)
+    model, clipped = built(name, *short(name, joint=2), steps=steps), Norms()
     fit(model, clipped)
     assert {norm > limit for _, norm in clipped.before} == {True, False}
     for (network, before), (same, after) in zip(clipped.before, clipped.after, strict=True):
@@ -71,12 +70,11 @@ def test_a_gradient_is_scaled_down_to_the_limit_and_a_smaller_one_left_alone(
 
 
 def test_the_direction_of_a_clipped_gradient_is_its_own(built: Builder) -> None:
-    model = built("glcic")
+    model = built("glcic", steps=Steps(gradient_limit=0.5))
     parameters = list(model.completion.parameters())
     for seed, parameter in enumerate(parameters):
         parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
     before = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
-    model.gradient_limit = 0.5
     model.on_before_optimizer_step(torch.optim.SGD(parameters, lr=1.0))
     after = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
     torch.testing.assert_close(after, before * (0.5 / before.norm()))
@@ -164,8 +162,7 @@ def test_only_the_step_before_a_line_of_the_log_is_looked_at(
             looked.append(pl_module.noting)
 
     looked: list[bool] = []
-    model, kept = built("glcic", *short("glcic", joint=8)), Kept(every)
-    model.accumulate = accumulate
+    model, kept = built("glcic", *short("glcic", joint=8), steps=Steps(accumulate=accumulate)), Kept(every)
     fit(model, Noting(), kept)
     assert [batch for batch, at in enumerate(looked) if at] == noted
     assert [bool(line) for line in kept.logged] == [batch % every == 0 for batch in range(1, 9)]
@@ -229,18 +226,17 @@ class Alerted(Tracker):
 
 
 @pytest.fixture
-def model(built: Builder) -> Inpainter:
+def model(built: Builder) -> Learner:
     return built("glcic")
 
 
 def watch(
-    model: Inpainter, callback: Health, accuracies: list[float], tracker: Tracker | None = None, both: bool = True
+    model: Learner, callback: Health, accuracies: list[float], tracker: Tracker | None = None, both: bool = True
 ) -> str:
     """What is printed while D is right on these shares of real and of generated samples, one a look."""
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     trainer.loggers = [tracker] if tracker else []
     for accuracy in accuracies:
-        assert model.schedule is not None
         model.schedule.iteration += callback.every
         model.logged = {"health/discriminator_gradient_ratio": 1.0} if both else {}
         model.logged |= {
@@ -254,7 +250,7 @@ def watch(
     return callback.console.file.getvalue()
 
 
-def test_a_discriminator_that_wins_for_long_is_told_of_once(model: Inpainter) -> None:
+def test_a_discriminator_that_wins_for_long_is_told_of_once(model: Learner) -> None:
     callback = health(every=10, batches=40)
     assert watch(model, callback, [1.0, 1.0, 1.0]) == ""
     told = watch(model, callback, [0.8, 0.8, 0.8])  # the mean of the last four: 0.95, 0.9, 0.85
@@ -265,17 +261,17 @@ def test_a_discriminator_that_wins_for_long_is_told_of_once(model: Inpainter) ->
     assert watch(model, callback, [1.0] * 9).count("wins") == 2
 
 
-def test_a_discriminator_that_loses_for_long_is_told_of(model: Inpainter) -> None:
+def test_a_discriminator_that_loses_for_long_is_told_of(model: Learner) -> None:
     callback = health(batches=2, loses=0.51)
     assert watch(model, callback, [0.2, 0.9, 0.6]) == ""
     assert "loses: over 2 batches up to 4 it is right on 50.0%" in watch(model, callback, [0.4])
 
 
-def test_a_discriminator_of_a_fixed_generator_may_win(model: Inpainter) -> None:
+def test_a_discriminator_of_a_fixed_generator_may_win(model: Learner) -> None:
     assert watch(model, health(batches=2), [1.0] * 5, both=False) == ""
 
 
-def test_trackers_are_told_the_same_at_the_batch_where_it_shows(model: Inpainter) -> None:
+def test_trackers_are_told_the_same_at_the_batch_where_it_shows(model: Learner) -> None:
     tracker = Alerted()
     told = watch(model, health(batches=2), [1.0] * 5, tracker)
     ((title, sentence, step),) = tracker.alerts
@@ -284,7 +280,7 @@ def test_trackers_are_told_the_same_at_the_batch_where_it_shows(model: Inpainter
     assert step == 1  # the second batch
 
 
-def test_a_resumed_run_remembers_the_stretch(model: Inpainter) -> None:
+def test_a_resumed_run_remembers_the_stretch(model: Learner) -> None:
     first, second = health(batches=3), health(batches=3)
     watch(model, first, [1.0, 1.0])
     second.load_state_dict(first.state_dict())

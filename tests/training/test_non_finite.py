@@ -16,7 +16,7 @@ from torch import Tensor
 import inpaintlab.training.non_finite
 from inpaintlab.data import TrainingSet
 from inpaintlab.data.order import Part, Positions
-from inpaintlab.inpainting import Inpainter, load_checkpoint
+from inpaintlab.inpainting import Learner, Steps, load_checkpoint
 from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.survival import Checkpoints
 from inpaintlab.training.non_finite import NonFiniteBatches
@@ -61,7 +61,7 @@ class States(Callback):
             torch.save(self.after, self.folder / f"{trainer.global_rank}.pt")
 
 
-def whole_state(trainer: Trainer, model: Inpainter) -> dict[str, Tensor]:
+def whole_state(trainer: Trainer, model: Learner) -> dict[str, Tensor]:
     memory = {
         f"optimizer {place} {number} {name}": value.clone()
         for place, optimizer in enumerate(trainer.optimizers)
@@ -166,8 +166,8 @@ def test_the_batches_of_a_step_are_left_out_together(
     built: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, batch=2)
-    model, states, guard = built("glcic", *lengths("glcic", joint=6)), States(), broken(tmp_path, skip=2)
-    model.accumulate = 2
+    model = built("glcic", *lengths("glcic", joint=6), steps=Steps(accumulate=2))
+    states, guard = States(), broken(tmp_path, skip=2)
     fit(model, guard, states)
     assert guard.skipped == 2
     assert equal(states.after[2], states.after[4])
@@ -245,7 +245,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
-def fit_two(model: Inpainter, *callbacks: Callback) -> None:
+def fit_two(model: Learner, *callbacks: Callback) -> None:
     settings = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
     trainer = instantiate(compose_train(*settings).trainer)(
         callbacks=list(callbacks), logger=False, limit_val_batches=0, num_sanity_val_steps=0

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from inpaintlab.config import CONF
 from inpaintlab.importers.edgeconnect import read as edgeconnect
@@ -14,7 +13,7 @@ from inpaintlab.importers.glcic_mmagic import read as mmagic
 from inpaintlab.importers.glcic_official import read as official
 from inpaintlab.importers.glcic_otenim import read as otenim
 from inpaintlab.importers.layout import Found
-from inpaintlab.inpainting import Inpainter, save_checkpoint
+from inpaintlab.inpainting import Inpainter, build, save_checkpoint
 from inpaintlab.machine import file_sha256
 from inpaintlab.recipes import plain
 
@@ -92,9 +91,7 @@ def _build(found: Found) -> Inpainter:
     recipe = plain(cfg.model) | found.settings
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = instantiate(recipe)
-    model.recipe = recipe
-    return model
+        return build(recipe)
 
 
 def _own_state(model: Inpainter) -> list[str]:

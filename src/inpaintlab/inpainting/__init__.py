@@ -1,8 +1,10 @@
 """What every method shares: from a hole to finished pixels, from a batch to a step."""
 
-from inpaintlab.inpainting.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from inpaintlab.inpainting.checkpoints import build, load_checkpoint, load_weights, save_checkpoint
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
-from inpaintlab.inpainting.inpainter import Inpainter, Losses, evaluating, frozen, hide
+from inpaintlab.inpainting.fitting import fit
+from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
+from inpaintlab.inpainting.learner import Learner, Losses, frozen, learner_of, weigh
 from inpaintlab.inpainting.method import build_method
 from inpaintlab.inpainting.precision import (
     WHOLE,
@@ -12,16 +14,20 @@ from inpaintlab.inpainting.precision import (
     device_type,
     training_precision,
 )
-from inpaintlab.inpainting.schedule import Phase, Schedule
+from inpaintlab.inpainting.schedule import Schedule
+from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, is_number
 
 __all__ = [
+    "BATCH_BY_BATCH",
     "WHOLE",
     "CompileTimer",
     "Compiling",
     "Inpainter",
+    "Learner",
     "Losses",
-    "Phase",
     "Schedule",
+    "Steps",
+    "build",
     "build_method",
     "chosen_precision",
     "compile_generators",
@@ -29,12 +35,16 @@ __all__ = [
     "computing",
     "device_type",
     "evaluating",
+    "fit",
     "frozen",
     "hide",
+    "is_number",
+    "learner_of",
     "load_checkpoint",
     "load_weights",
     "require_compiler",
     "save_checkpoint",
     "training_precision",
     "uncompiled",
+    "weigh",
 ]

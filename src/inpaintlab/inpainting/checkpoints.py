@@ -1,6 +1,7 @@
 """Checkpoints from the outside: read one safely, take its weights, rebuild its model."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -8,11 +9,12 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.inpainting.steps import Steps
 from inpaintlab.machine import whole
-from inpaintlab.recipes import only_ours
+from inpaintlab.recipes import only_ours, plain
 
 _AVERAGES = "averages."  # of the names of averaged weights in a checkpoint
 
@@ -84,6 +86,19 @@ def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> N
     model.load_state_dict(theirs, strict=False)  # strictness is what the lines above are
 
 
+def build(recipe: DictConfig | dict[str, Any], steps: Steps | None = None) -> Inpainter:
+    """The model of a recipe, which it keeps; one that learns with these ``steps``.
+
+    Hydra builds the steps too: they go to whatever has a schedule, and any other model has no use for them.
+    """
+    given = {}
+    if steps is not None and "schedule" in recipe:
+        given["steps"] = {"_target_": "inpaintlab.inpainting.Steps", **asdict(steps)}
+    model: Inpainter = instantiate(recipe, **given)
+    model.recipe = plain(recipe)
+    return model
+
+
 def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpainter, dict[str, Any]]:
     """The trained model of a checkpoint, built from the recipe inside it with ``overrides`` on top.
 
@@ -94,9 +109,7 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     checkpoint = load_checkpoint(path)
     record = checkpoint["inpaintlab"]
     recipe = only_ours(OmegaConf.to_container(OmegaConf.merge(record["model"], overrides or {})), str(path))
-    model = instantiate(recipe)
-    model.recipe = recipe
-    model.average = record.get("average")
+    model = build(recipe, Steps(average=record.get("average")))
     weights = checkpoint["state_dict"]
     checkpoint["state_dict"] = weights | {
         key.removeprefix(_AVERAGES): value for key, value in weights.items() if key.startswith(_AVERAGES)

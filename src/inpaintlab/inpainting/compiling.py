@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.inpainting.learner import learner_of
 from inpaintlab.tracking import trackers_of
 
 COMPARED = 5
@@ -136,14 +137,13 @@ class Compiling(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compile the networks, after they are copied for averages, which are not compiled."""
-        model = _inpainter(pl_module)
-        for network in model.networks():
+        model = learner_of(pl_module)
+        for network in (*model.networks(), *model.constants()):
             network.compile(dynamic=False, backend=self.backend)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note when a batch begins, and of which phase it is."""
-        schedule = _inpainter(pl_module).schedule
-        assert schedule is not None
+        schedule = learner_of(pl_module).schedule
         if schedule.phase.name != self.phase:
             self.phase, self.spent = schedule.phase.name, []
         self.began = self.clock()
@@ -157,14 +157,8 @@ class Compiling(Callback):
         self.spent.append(self.clock() - self.began)
         if len(self.spent) <= COMPARED:
             return
-        schedule = _inpainter(pl_module).schedule
-        assert schedule is not None
+        schedule = learner_of(pl_module).schedule
         seconds = max(0.0, self.spent[0] - statistics.median(self.spent[1:]))
         self.console.print(f"compiled for phase '{self.phase}': {seconds:.1f} s")
         for tracker in trackers_of(trainer):
             tracker.log_metrics({"speed/compiling_seconds": seconds}, step=schedule.iteration - 1)
-
-
-def _inpainter(module: LightningModule) -> Inpainter:
-    assert isinstance(module, Inpainter)
-    return module

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from inpaintlab.inpainting.checkpoints import rebuild
+from inpaintlab.inpainting.checkpoints import build, rebuild
 from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.inpainting.learner import Learner
 from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.machine import file_sha256
-from inpaintlab.recipes import plain
 
 
 def build_method(
@@ -47,14 +46,14 @@ def build_method(
         return model, _identity(_label(label, _name(Path(origin["path"]))), model, True, origin, seed)
     if not recipe:
         raise ValueError("No method is given: give checkpoint=runs/NAME, or model=telea (or another method).")
-    model = instantiate(recipe)
-    model.recipe = plain(recipe)
-    if model.schedule is not None and not untrained:
+    model = build(recipe)
+    learns = isinstance(model, Learner)
+    if learns and not untrained:
         raise ValueError(
             f"{type(model).__name__} learns, so it needs checkpoint=runs/NAME; untrained=true scores it as it was "
             "born, which is a floor and no result."
         )
-    return model, _identity(_label(label, named), model, model.schedule is None, None, seed)
+    return model, _identity(_label(label, named), model, not learns, None, seed)
 
 
 def _from_checkpoint(

@@ -7,7 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins import MixedPrecision
 
-from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.inpainting.learner import learner_of
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
 
@@ -117,7 +117,6 @@ class LossScale(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End the step with its last batch."""
-        assert isinstance(pl_module, Inpainter)
-        assert pl_module.schedule is not None
-        if pl_module.schedule.iteration % pl_module.accumulate == 0:
+        model = learner_of(pl_module)
+        if model.schedule.iteration % model.steps.accumulate == 0:
             self.scaler.end_step()

@@ -1,4 +1,4 @@
-"""Blocks that at least two models use."""
+"""Convolutions and linear layers that are faster on a CPU, or more exact in mixed precision, than torch's own."""
 
 from typing import Any
 
@@ -10,11 +10,8 @@ from torch.autograd.function import once_differentiable
 
 from inpaintlab.layers.rounding import at_least_float32
 
-FEW_PIXELS = 32
-"""Up to so many output pixels of a batch a CPU convolves faster by one matrix product."""
 
-
-class ThinConv2d(nn.Conv2d):
+class FewOutputsConv2d(nn.Conv2d):
     """A convolution with few outputs, such as the one that ends a generator: stride 1, no padding, no dilation.
 
     A CPU's convolutions compute many output channels at once and idle at 1 or 3. So the rows of the kernel become
@@ -24,8 +21,6 @@ class ThinConv2d(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch outputs rows columns"]:
         """The convolution of the input."""
-        if x.device.type != "cpu":
-            return super().forward(x)
         outputs, incoming, rows, columns = self.weight.shape
         weight = self.weight.transpose(1, 2).reshape(outputs * rows, incoming, 1, columns)
         by_row = F.conv2d(x, weight).unflatten(1, (outputs, rows))
@@ -34,87 +29,51 @@ class ThinConv2d(nn.Conv2d):
         return total if self.bias is None else total + self.bias.view(-1, 1, 1)
 
 
-class SteadyConv2d(nn.Conv2d):
+class RoundedGradientConv2d(nn.Conv2d):
     """A convolution whose output mixed precision leaves in float32 while it learns; its gradients alone have 16 bits.
 
     Where batch norm follows batch norm, a rounded output turns the gradients of all earlier layers: GLCIC's had a
     cosine of 0.65 to 0.96 to float64's. Rounding in the backward pass passes through linear maps only: 0.9999. In
     evaluation mode without gradients there is nothing to turn, and the output is rounded like any convolution's.
-
-    On a CPU an output of very few pixels is one matrix product: oneDNN's kernels take up to four times as long.
     """
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch outputs rows columns"]:
         """The convolution of the input."""
-        rows, columns = self._sides(x)
-        if x.device.type == "cpu" and len(x) * rows * columns <= FEW_PIXELS:
-            return self._as_product(x).unflatten(1, (len(x), rows, columns)).transpose(0, 1).contiguous()
-        if not _rounds_gradients_alone(self, x):
-            return super().forward(x)
-        settings = ((*self.stride,), (*self.padding,), (*self.dilation,), False, (0, 0), self.groups)
-        dtype = torch.get_autocast_dtype(x.device.type)
-        return _ConvolutionWithRoundedGradients.apply(x, self.weight, self.bias, settings, dtype)
-
-    def _sides(self, x: Tensor) -> list[int]:
-        """Height and width of the output."""
-        assert not isinstance(self.padding, str)
-        settings = zip(x.shape[2:], self.kernel_size, self.padding, self.dilation, self.stride, strict=True)
-        return [
-            (side + 2 * pad - dilation * (taps - 1) - 1) // step + 1 for side, taps, pad, dilation, step in settings
-        ]
-
-    def _as_product(self, x: Tensor) -> Tensor:
-        """The output as (outputs, batch * rows * columns), in float32: one matrix product, forward and back."""
-        assert not isinstance(self.padding, str)
-        with torch.autocast(x.device.type, enabled=False):
-            seen = F.unfold(at_least_float32(x), self.kernel_size, self.dilation, self.padding, self.stride)
-            product = self.weight.flatten(1) @ seen.transpose(0, 1).flatten(1)
-            return product if self.bias is None else product + self.bias[:, None]
+        return _with_rounded_gradients(self, x, (False, (0, 0))) if _rounds(self, x) else super().forward(x)
 
 
-class SteadyConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution that mixed precision treats like ``SteadyConv2d``; without an output size."""
+class RoundedGradientConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution that mixed precision treats like ``RoundedGradientConv2d``; without an output size."""
 
     def forward(  # type: ignore[override]
         self, x: Float[Tensor, "batch features height width"]
     ) -> Float[Tensor, "batch outputs rows columns"]:
         """The transposed convolution of the input."""
-        if not _rounds_gradients_alone(self, x):
-            return super().forward(x)
-        settings = ((*self.stride,), (*self.padding,), (*self.dilation,), True, (*self.output_padding,), self.groups)
-        dtype = torch.get_autocast_dtype(x.device.type)
-        return _ConvolutionWithRoundedGradients.apply(x, self.weight, self.bias, settings, dtype)
+        transposed = (True, (*self.output_padding,))
+        return _with_rounded_gradients(self, x, transposed) if _rounds(self, x) else super().forward(x)
 
 
-class SteadyLinear(nn.Linear):
-    """A linear layer that mixed precision leaves in float32.
-
-    The gradient of its weight comes as the weight lies; torch's comes transposed, and turning 8 million numbers around
-    takes longer on a CPU than finding them.
-    """
+class Float32Linear(nn.Linear):
+    """A linear layer that mixed precision leaves in float32: its product is small beside the convolutions."""
 
     def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         """The affine map of the input."""
         with torch.autocast(x.device.type, enabled=False):
-            return _Affine.apply(x, self.weight, self.bias)
+            return super().forward(at_least_float32(x))
 
 
-class _Affine(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return F.linear(x, weight, bias)
+def _rounds(layer: nn.Module, x: Tensor) -> bool:
+    """Whether mixed precision is on, and the layer takes part in learning."""
+    return torch.is_autocast_enabled(x.device.type) and (layer.training or torch.is_grad_enabled())
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        for_x, for_weight, for_bias = ctx.needs_input_grad
-        return (
-            gradient @ weight if for_x else None,
-            gradient.mT @ x if for_weight else None,
-            gradient.sum(dim=0) if for_bias else None,
-        )
+
+def _with_rounded_gradients(
+    layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, transposed: tuple[bool, tuple[int, ...]]
+) -> Tensor:
+    assert not isinstance(layer.padding, str)
+    settings = ((*layer.stride,), (*layer.padding,), (*layer.dilation,), *transposed, layer.groups)
+    dtype = torch.get_autocast_dtype(x.device.type)
+    return _ConvolutionWithRoundedGradients.apply(x, layer.weight, layer.bias, settings, dtype)
 
 
 class _ConvolutionWithRoundedGradients(torch.autograd.Function):
@@ -140,11 +99,6 @@ class _ConvolutionWithRoundedGradients(torch.autograd.Function):
         gradients = torch.ops.aten.convolution_backward(*operands, None, *ctx.settings, [for_x, for_weight, False])
         of_x, of_weight = (None if g is None else g.to(gradient.dtype) for g in gradients[:2])
         return of_x, of_weight, gradient.sum(dim=(0, 2, 3)) if for_bias else None, None, None
-
-
-def _rounds_gradients_alone(layer: nn.Module, x: Tensor) -> bool:
-    """Whether mixed precision is on, and the layer takes part in learning."""
-    return torch.is_autocast_enabled(x.device.type) and (layer.training or torch.is_grad_enabled())
 
 
 def _each_tap_sees_a_pixel(x: Tensor, weight: Tensor, settings: tuple[Any, ...]) -> bool:

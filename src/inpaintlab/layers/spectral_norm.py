@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrizations import _SpectralNorm
-from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 
 class SpectralNorm(_SpectralNorm):
@@ -65,13 +65,6 @@ class _DividedBySingularValue(torch.autograd.Function):
         turned = torch.addr(along, u, v * -share).div_(singular)
         sides = [weight.shape[dim] for dim in ctx.order]
         return turned.view(sides).permute([ctx.order.index(dim) for dim in range(weight.dim())]), None, None, None, None
-
-
-def spectrally_normalised(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
-    """The layer with spectral norm on its weight (Miyato et al. 2018), as torch registers its own."""
-    outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0  # the dimension of the weight
-    register_parametrization(layer, "weight", SpectralNorm(layer.weight, dim=outputs))
-    return layer
 
 
 def fuse_spectral_norm(network: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 from inpaintlab.losses.adversarial import AdversarialLoss, Hinge, LeastSquares, NonSaturating
 from inpaintlab.losses.perceptual import feature_matching, perceptual_loss, style_loss
-from inpaintlab.losses.pixels import REDUCTIONS, hole_l1, hole_mse, l1_per_hole, weigh
+from inpaintlab.losses.pixels import REDUCTIONS, hole_l1, hole_mse, l1_per_hole
 from inpaintlab.losses.vgg import VGG19
 
 __all__ = [
@@ -18,5 +18,4 @@ __all__ = [
     "l1_per_hole",
     "perceptual_loss",
     "style_loss",
-    "weigh",
 ]

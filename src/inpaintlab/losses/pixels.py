@@ -1,52 +1,45 @@
 """Reconstruction losses as pure functions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from inpaintlab.shapes import Images, Planes, Scalar
 
-
-def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The weighted sum of a step's losses.
-
-    Raises:
-        ValueError: a loss without a weight or a weight without a loss.
-    """
-    if losses.keys() != weights.keys():
-        raise ValueError(
-            f"The weights {sorted(weights)} do not match the losses {sorted(losses)}; each loss needs a weight of its "
-            "name and each weight a loss."
-        )
-    return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+Reduction = Callable[[Images, Planes], Scalar]
+"""One number of errors that are 0 outside the hole, and the mask."""
 
 
-REDUCTIONS = ("all", "hole", "sum")
+def mean_of_all(errors: Images, mask: Planes) -> Scalar:
+    """The mean over all elements of the batch."""
+    return errors.mean()
 
 
-def hole_mse(output: Images, image: Images, mask: Planes, reduction: str = "all") -> Scalar:
+def mean_of_holes(errors: Images, mask: Planes) -> Scalar:
+    """The mean over the elements of the batch's holes."""
+    return errors.sum() / (errors.shape[1] * mask.sum())
+
+
+def sum_of_an_image(errors: Images, mask: Planes) -> Scalar:
+    """The sum over an image, as the mean over the batch."""
+    return errors.sum() / len(errors)
+
+
+REDUCTIONS: Mapping[str, Reduction] = {"all": mean_of_all, "hole": mean_of_holes, "sum": sum_of_an_image}
+
+
+def hole_mse(output: Images, image: Images, mask: Planes, reduction: Reduction = mean_of_all) -> Scalar:
     """Squared error in the hole (GLCIC, weighted MSE).
 
-    The paper writes a norm and leaves the reduction open. The mean over 'all' elements of the batch is what its weight
+    The paper writes a norm and leaves the reduction open. The mean over all elements of the batch is what its weight
     of the adversarial loss is known to work with (otenim/GLCIC-PyTorch); it scales with the hole's share of the image.
     """
-    return _reduce(((output - image) * mask).square(), mask, reduction)
+    return reduction(((output - image) * mask).square(), mask)
 
 
-def hole_l1(output: Images, image: Images, mask: Planes, reduction: str = "hole") -> Scalar:
+def hole_l1(output: Images, image: Images, mask: Planes, reduction: Reduction = mean_of_holes) -> Scalar:
     """Absolute error in the hole (mmagic's GLCIC, as the mean over the batch's hole elements)."""
-    return _reduce(((output - image) * mask).abs(), mask, reduction)
-
-
-def _reduce(errors: Images, mask: Planes, reduction: str) -> Scalar:
-    """Errors that are 0 outside the hole: averaged over all elements or the hole's, or added up image by image."""
-    if reduction == "all":
-        return errors.mean()
-    if reduction == "hole":
-        return errors.sum() / (errors.shape[1] * mask.sum())
-    return errors.sum() / len(errors)
+    return reduction(((output - image) * mask).abs(), mask)
 
 
 def l1_per_hole(output: Images, image: Images, mask: Planes) -> Scalar:

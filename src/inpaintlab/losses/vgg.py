@@ -22,7 +22,6 @@ _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation o
 class VGG19(nn.Module):
     """The convolutions of VGG-19 (Simonyan and Zisserman 2015), frozen, up to relu5_2, the last layer a loss uses.
 
-    It computes in channels_last, in which a CPU pools five times as fast, and rectifies in place.
     Takes RGB in [0, 1], by default without ImageNet normalisation: EdgeConnect's weights 0.1 and 250 were tuned so.
 
     Args:
@@ -62,7 +61,7 @@ class VGG19(nn.Module):
     def forward(self, image: Images) -> dict[str, Float[Tensor, "batch features rows columns"]]:
         """All rectified feature maps by name, relu1_1 to relu5_2."""
         features = {}
-        x = ((image - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
+        x = (image - self.mean) / self.deviation
         for name, layer in self.layers.items():
             x = layer(x)
             if name.startswith("relu"):

@@ -2,29 +2,22 @@
 Edge Learning", 2019. Where paper and released code (knazeri/edge-connect) differ, an argument chooses.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import cached
 from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.imaging import canny, rgb_to_gray
-from inpaintlab.inpainting import Inpainter, Losses, Phase, Schedule, evaluating, frozen, hide
-from inpaintlab.layers import (
-    ROUNDED,
-    InstanceNorm,
-    ReflectionPad2d,
-    ThinConv2d,
-    at_least_float32,
-    channels,
-    laid_out,
-    spectrally_normalised,
-)
-from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss, weigh
+from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
+from inpaintlab.layers import channels
+from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes
 
@@ -37,29 +30,29 @@ class EdgeGenerator(nn.Module):
     Spectral norm takes the residual blocks' biases away, as in the released code.
     """
 
-    def __init__(self, width: float = 1.0, *, spectral: bool = True, fill: str = "white") -> None:
+    def __init__(self, width: float = 1.0, *, spectral: bool = True, fill: float = 1.0) -> None:
         super().__init__()
         self.body = _generator(3, 1, width, spectral)
-        self.fill = FILLS[fill]
+        self.fill = fill
 
     def forward(self, gray: Planes, known_edges: Planes, mask: Planes) -> Planes:
         """The probability of an edge at every pixel. In the hole ``gray`` is filled, ``known_edges`` made 0."""
         filled = gray * (1 - mask) + self.fill * mask
-        return self.body(laid_out(torch.cat([filled, known_edges * (1 - mask), mask], dim=1))).sigmoid()
+        return self.body(torch.cat([filled, known_edges * (1 - mask), mask], dim=1)).sigmoid()
 
 
 class InpaintGenerator(nn.Module):
     """G2: paints the image over the edges. 10,774,595 parameters at width 1 without spectral norm."""
 
-    def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: str = "white") -> None:
+    def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0) -> None:
         super().__init__()
         self.body = _generator(4, 3, width, spectral)
-        self.fill = FILLS[fill]
+        self.fill = fill
 
     def forward(self, visible: Images, edges: Planes, mask: Planes) -> Images:
         """RGB in [0, 1]. The hole is filled; the mask itself is not an input."""
         filled = visible * (1 - mask) + self.fill * mask
-        return (self.body(laid_out(torch.cat([filled, edges], dim=1))).tanh() + 1) / 2
+        return (self.body(torch.cat([filled, edges], dim=1)).tanh() + 1) / 2
 
 
 class PatchDiscriminator(nn.Module):
@@ -67,7 +60,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, incoming: int, width: float = 1.0, *, spectral: bool = True) -> None:
         super().__init__()
-        wrap = spectrally_normalised if spectral else _as_it_is
+        wrap = spectral_norm if spectral else _as_it_is
         sizes = [incoming, *(channels(base, width) for base in (64, 128, 256, 512)), 1]
         self.layers = nn.ModuleList(
             wrap(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=not spectral)))
@@ -76,16 +69,15 @@ class PatchDiscriminator(nn.Module):
         self.activation = nn.LeakyReLU(0.2, inplace=True)
 
     def forward(self, x: Float[Tensor, "batch planes height width"]) -> list[Tensor]:
-        """The outputs of the five layers, the last of them the logit of each patch being real, never below float32."""
-        x = laid_out(x)
+        """The outputs of the five layers, the last of them the logit of each patch being real."""
         features = []
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
             features.append(x)
-        return [*features, at_least_float32(self.layers[-1](x))]
+        return [*features, self.layers[-1](x)]
 
 
-class EdgeConnect(Inpainter):
+class EdgeConnect(Learner):
     """Edge generator G1 and inpainting generator G2 with their discriminators D1 and D2, trained in phases.
 
     ``edge`` trains G1 and D1 (the released code's MODEL 1); ``inpaint`` trains G2 and D2 on true edges (MODEL 2);
@@ -119,9 +111,12 @@ class EdgeConnect(Inpainter):
         test_edges: the same for completion. 'whole' makes the method an oracle, and tables say so.
         test_composite: whether G2 gets the known region's Canny edges outside the hole at completion, as in training;
             if not, G1's drawing everywhere, as in the released test script.
+        steps: how batches become steps.
+
+    Raises:
+        ValueError: a setting that is none of its choices.
     """
 
-    PHASES = ("edge", "inpaint", "edge_inpaint", "joint")
     NETWORKS = ("edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator")
     adversaries: Mapping[str, str] = {
         "edge_discriminator": "edge_generator",
@@ -149,9 +144,9 @@ class EdgeConnect(Inpainter):
         train_edges: str,
         test_edges: str,
         test_composite: bool,
+        steps: Steps = BATCH_BY_BATCH,
     ) -> None:
-        super().__init__(schedule, learning_rate, stride=4, smallest=12)
-        schedule.require(self.PHASES)
+        super().__init__(schedule, learning_rate, steps, stride=4, smallest=12)
         self.weights = {
             network: {name: weight for name, weight in losses.items() if weight is not None}
             for network, losses in weights.items()
@@ -166,7 +161,6 @@ class EdgeConnect(Inpainter):
         if not isinstance(spectral_norm, Sequence) or isinstance(spectral_norm, str):
             raise ValueError(f"model.spectral_norm is '{spectral_norm}'; give a list of networks, [] for none.")
         self.spectral_norm = [require_one_of("model.spectral_norm", name, self.NETWORKS) for name in spectral_norm]
-        self.fill = require_one_of("model.fill", fill, FILLS)
         self.conditional = require_flag("model.conditional", conditional)
         self.style_region = require_one_of("model.style_region", style_region, ("hole", "known"))
         self.joint = require_one_of("model.joint", joint, ("code", "paper"))
@@ -175,13 +169,23 @@ class EdgeConnect(Inpainter):
         self.test_composite = require_flag("model.test_composite", test_composite)
         self.oracle = test_edges == "whole"
         self.vgg: tuple[VGG19, ...] = ()  # in a tuple: frozen, so neither a checkpoint nor an optimizer sees it
-        spectral = {name: name in self.spectral_norm for name in self.NETWORKS}
-        self.edge_generator = EdgeGenerator(width, spectral=spectral["edge_generator"], fill=fill)
-        self.edge_discriminator = PatchDiscriminator(2, width, spectral=spectral["edge_discriminator"])
-        self.inpaint_generator = InpaintGenerator(width, spectral=spectral["inpaint_generator"], fill=fill)
-        self.inpaint_discriminator = PatchDiscriminator(
-            4 if conditional else 3, width, spectral=spectral["inpaint_discriminator"]
-        )
+        self.choices = {
+            "gan": type(gan).__name__,
+            "spectral_norm": ", ".join(spectral_norm) or "none",
+            "fill": require_one_of("model.fill", fill, FILLS),
+            "conditional": conditional,
+            "style_region": style_region,
+            "joint": joint,
+            "train_edges": train_edges,
+            "test_edges": test_edges,
+            "test_composite": test_composite,
+            "vgg_normalised": vgg_normalised,
+        }
+        g1, d1, g2, d2 = (name in self.spectral_norm for name in self.NETWORKS)
+        self.edge_generator = EdgeGenerator(width, spectral=g1, fill=FILLS[fill])
+        self.edge_discriminator = PatchDiscriminator(2, width, spectral=d1)
+        self.inpaint_generator = InpaintGenerator(width, spectral=g2, fill=FILLS[fill])
+        self.inpaint_discriminator = PatchDiscriminator(4 if conditional else 3, width, spectral=d2)
         self.edge_precision = BinaryPrecision()
         self.edge_recall = BinaryRecall()
 
@@ -238,43 +242,82 @@ class EdgeConnect(Inpainter):
 
     # --- training --------------------------------------------------------------------------------------------------
 
-    def learn(self, batch: dict[str, Any], phase: Phase) -> Losses:
-        """One batch of a phase: the discriminators first, then the generators through them, down one summed loss."""
-        image, mask = batch["image"], batch["mask"]
-        gray = rgb_to_gray(image)
-        true_edges, known_edges = self.training_edges(batch, gray)
-        optimizer_g1, optimizer_d1, optimizer_g2, optimizer_d2 = self.optimizers()  # type: ignore[attr-defined]
-        losses: Losses = {}
-        totals: list[Tensor] = []
-        edges = true_edges * mask + known_edges * (1 - mask)
+    def learn_edge(self, batch: dict[str, Any]) -> Losses:
+        """G1 and D1, on true edges (the released code's MODEL 1)."""
+        optimizer_g1, *_ = self.optimizers()  # type: ignore[attr-defined]
+        scene = self.scene(batch)
+        losses, total = self.learn_to_draw(scene, self.draw(scene))
+        self.descend(total, optimizer_g1)
+        return losses
 
-        if phase.name in ("edge", "joint"):
-            drawn = self.edge_generator(gray, known_edges, mask)
-            edges = drawn * mask + known_edges * (1 - mask)
-        if phase.name == "edge" or (phase.name == "joint" and self.joint == "code"):
-            real, fake = torch.cat([gray, true_edges], dim=1), torch.cat([gray, drawn], dim=1)
-            d_losses = self.discriminator_losses(self.edge_discriminator, real, fake)
-            self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d1)
-            g_losses = self.edge_losses(real, fake)
-            totals.append(weigh(g_losses, self.weights["edge"]))
-            losses |= _named("edge", g_losses) | _named("edge_discriminator", d_losses)
+    def learn_inpaint(self, batch: dict[str, Any]) -> Losses:
+        """G2 and D2, on true edges (MODEL 2)."""
+        scene = self.scene(batch)
+        return self.learn_painting_alone(scene, scene.edges(scene.true_edges))
 
-        if phase.name == "edge_inpaint":
-            with torch.no_grad(), evaluating(self.edge_generator):
-                drawn = self.edge_generator(gray, known_edges, mask)
-            edges = drawn * mask + known_edges * (1 - mask)
+    def learn_edge_inpaint(self, batch: dict[str, Any]) -> Losses:
+        """G2 and D2, on the edges of the fixed G1 (MODEL 3)."""
+        scene = self.scene(batch)
+        with torch.no_grad(), evaluating(self.edge_generator):
+            drawn = self.draw(scene)
+        return self.learn_painting_alone(scene, scene.edges(drawn))
 
-        if phase.name != "edge":
-            output = self.inpaint_generator(image, edges, mask)
-            real, fake = self.judged_by_d2(image, edges), self.judged_by_d2(output, edges)
-            d_losses = self.discriminator_losses(self.inpaint_discriminator, real, fake)
-            self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d2)
-            g_losses = self.inpaint_losses(image, output, mask, fake)
-            totals.append(weigh(g_losses, self.weights["inpaint"]))
-            losses |= _named("inpaint", g_losses) | _named("inpaint_discriminator", d_losses)
+    def learn_joint(self, batch: dict[str, Any]) -> Losses:
+        """Both generators, end to end (MODEL 4), down the sum of their losses."""
+        optimizer_g1, _, optimizer_g2, _ = self.optimizers()  # type: ignore[attr-defined]
+        scene = self.scene(batch)
+        drawn = self.draw(scene)
+        if self.joint == "paper":
+            losses, total = self.learn_to_paint(scene, scene.edges(drawn))
+        else:
+            of_g1, total_of_g1 = self.learn_to_draw(scene, drawn)
+            of_g2, total_of_g2 = self.learn_to_paint(scene, scene.edges(drawn))
+            losses, total = of_g1 | of_g2, total_of_g1 + total_of_g2
+        self.descend(total, optimizer_g1, optimizer_g2)
+        return losses
 
-        learning = {"edge": [optimizer_g1], "joint": [optimizer_g1, optimizer_g2]}.get(phase.name, [optimizer_g2])
-        self.descend(torch.stack(totals).sum(), *learning)
+    PHASES: Mapping[str, Callable[[Any, dict[str, Any]], Losses]] = {
+        "edge": learn_edge,
+        "inpaint": learn_inpaint,
+        "edge_inpaint": learn_edge_inpaint,
+        "joint": learn_joint,
+    }
+
+    def scene(self, batch: dict[str, Any]) -> "Scene":
+        """A batch with its edges."""
+        gray = rgb_to_gray(batch["image"])
+        return Scene(batch["image"], batch["mask"], gray, *self.training_edges(batch, gray))
+
+    def draw(self, scene: "Scene") -> Planes:
+        """G1's edges of the whole image."""
+        return self.edge_generator(scene.gray, scene.known_edges, scene.mask)
+
+    def learn_to_draw(self, scene: "Scene", drawn: Planes) -> tuple[Losses, Tensor]:
+        """One step of D1; the losses of both to log, and G1's weighted sum, through the updated D1, to descend."""
+        _, optimizer_d1, *_ = self.optimizers()  # type: ignore[attr-defined]
+        real, fake = torch.cat([scene.gray, scene.true_edges], dim=1), torch.cat([scene.gray, drawn], dim=1)
+        d_losses = self.discriminator_losses(self.edge_discriminator, real, fake)
+        self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d1)
+        g_losses = self.edge_losses(real, fake)
+        losses = _named("edge", g_losses) | _named("edge_discriminator", d_losses)
+        return losses, weigh(g_losses, self.weights["edge"])
+
+    def learn_to_paint(self, scene: "Scene", edges: Planes) -> tuple[Losses, Tensor]:
+        """One step of D2; the losses of both to log, and G2's weighted sum, through the updated D2, to descend."""
+        *_, optimizer_d2 = self.optimizers()  # type: ignore[attr-defined]
+        output = self.inpaint_generator(scene.image, edges, scene.mask)
+        real, fake = self.judged_by_d2(scene.image, edges), self.judged_by_d2(output, edges)
+        d_losses = self.discriminator_losses(self.inpaint_discriminator, real, fake)
+        self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d2)
+        g_losses = self.inpaint_losses(scene.image, output, scene.mask, fake)
+        losses = _named("inpaint", g_losses) | _named("inpaint_discriminator", d_losses)
+        return losses, weigh(g_losses, self.weights["inpaint"])
+
+    def learn_painting_alone(self, scene: "Scene", edges: Planes) -> Losses:
+        """A step of D2, then one of G2, on edges that stand."""
+        _, _, optimizer_g2, _ = self.optimizers()  # type: ignore[attr-defined]
+        losses, total = self.learn_to_paint(scene, edges)
+        self.descend(total, optimizer_g2)
         return losses
 
     def training_edges(self, batch: dict[str, Any], gray: Planes) -> tuple[Planes, Planes]:
@@ -337,9 +380,9 @@ class EdgeConnect(Inpainter):
         """The feature maps of a target, which no gradient passes."""
         return self.features(image)
 
-    def networks(self) -> list[nn.Module]:
-        """Generators, discriminators and, once it is fetched, VGG-19."""
-        return [*super().networks(), *self.vgg]
+    def constants(self) -> list[nn.Module]:
+        """VGG-19, once it is fetched."""
+        return list(self.vgg)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Adam for each of G1, D1, G2, D2."""
@@ -360,43 +403,14 @@ class EdgeConnect(Inpainter):
 
     def switches(self) -> dict[str, Any]:
         """Where the paper and the released code differ, and what users of both asked for."""
-        return {
-            "gan": type(self.gan).__name__,
-            "spectral_norm": ", ".join(self.spectral_norm) or "none",
-            "fill": self.fill,
-            "conditional": self.conditional,
-            "style_region": self.style_region,
-            "joint": self.joint,
-            "train_edges": self.train_edges,
-            "test_edges": self.test_edges,
-            "test_composite": self.test_composite,
-            "vgg_normalised": self.vgg_normalised,
-            **super().switches(),
-        }
+        return {**self.choices, **super().switches()}
 
     def setup(self, stage: str) -> None:
         """Fetch the VGG-19 before anything long starts, if a phase to come needs it."""
-        assert self.schedule is not None
         painting = any(phase.batches for phase in self.schedule.phases if phase.name != "edge")
         looking = self.weights["inpaint"].keys() & {"perceptual", "style"}
         if stage == "fit" and painting and looking and not self.vgg:
             self.vgg = (VGG19(self.vgg_weights, self.width, self.vgg_normalised),)
-
-    def configure_model(self) -> None:
-        """In mixed precision, lay the weights out as ``laid_out`` does the pictures.
-
-        So convolutions need not turn them around, nor their gradients.
-        """
-        if self.trainer.precision in ROUNDED:
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch has forgotten
-
-    def on_fit_start(self) -> None:
-        """Move the VGG-19, which Lightning does not see, to where the networks are, and round it once for all steps."""
-        for network in self.vgg:
-            network.to(self.device)
-            if self.trainer.precision in ROUNDED:
-                layers: Any = network.layers.to(ROUNDED[self.trainer.precision])
-                layers.to(memory_format=torch.channels_last)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete the batch, and score G1's edges in the hole against the whole image's, at threshold 0.5."""
@@ -411,6 +425,21 @@ class EdgeConnect(Inpainter):
         return super().validation_step(batch, batch_idx)
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A batch with its gray and its edges: the whole image's, and those that the generators know."""
+
+    image: Images
+    mask: Planes
+    gray: Planes
+    true_edges: Planes
+    known_edges: Planes
+
+    def edges(self, inside: Planes) -> Planes:
+        """The edges that G2 paints over: ``inside`` the hole these, elsewhere the known ones."""
+        return inside * self.mask + self.known_edges * (1 - self.mask)
+
+
 def _named(prefix: str, losses: Losses) -> Losses:
     return {f"{prefix}_{name}": loss for name, loss in losses.items()}
 
@@ -418,18 +447,18 @@ def _named(prefix: str, losses: Losses) -> Losses:
 def _generator(incoming: int, outgoing: int, width: float, spectral: bool) -> nn.Sequential:
     """The body that G1 and G2 share: two downsamplings, eight residual blocks, two upsamplings."""
     c64, c128, c256 = (channels(base, width) for base in (64, 128, 256))
-    wrap = spectrally_normalised if spectral else _as_it_is
+    wrap = spectral_norm if spectral else _as_it_is
     middle = [ResidualBlock(c256, spectral) for _ in range(8)]
     return nn.Sequential(
-        ReflectionPad2d(3),
+        nn.ReflectionPad2d(3),
         *_block(wrap(_initialised(nn.Conv2d(incoming, c64, 7))), c64),
         *_block(wrap(_initialised(nn.Conv2d(c64, c128, 4, 2, 1))), c128),
         *_block(wrap(_initialised(nn.Conv2d(c128, c256, 4, 2, 1))), c256),
         *middle,
         *_block(wrap(_initialised(nn.ConvTranspose2d(c256, c128, 4, 2, 1))), c128),
         *_block(wrap(_initialised(nn.ConvTranspose2d(c128, c64, 4, 2, 1))), c64),
-        ReflectionPad2d(3),
-        _initialised(ThinConv2d(c64, outgoing, 7)),
+        nn.ReflectionPad2d(3),
+        _initialised(nn.Conv2d(c64, outgoing, 7)),
     )
 
 
@@ -438,13 +467,13 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, spectral: bool) -> None:
         super().__init__()
-        wrap = spectrally_normalised if spectral else _as_it_is
+        wrap = spectral_norm if spectral else _as_it_is
         self.block = nn.Sequential(
-            ReflectionPad2d(2),
+            nn.ReflectionPad2d(2),
             *_block(wrap(_initialised(nn.Conv2d(width, width, 3, dilation=2, bias=not spectral))), width),
-            ReflectionPad2d(1),
+            nn.ReflectionPad2d(1),
             wrap(_initialised(nn.Conv2d(width, width, 3, bias=not spectral))),
-            InstanceNorm(width),
+            nn.InstanceNorm2d(width),
         )
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch features height width"]:
@@ -453,7 +482,7 @@ class ResidualBlock(nn.Module):
 
 
 def _block(convolution: nn.Module, width: int) -> list[nn.Module]:
-    return [convolution, InstanceNorm(width), nn.ReLU(inplace=True)]
+    return [convolution, nn.InstanceNorm2d(width), nn.ReLU(inplace=True)]
 
 
 def _initialised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Conv2d | nn.ConvTranspose2d:

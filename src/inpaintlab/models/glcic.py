@@ -3,10 +3,11 @@
 The paper is the default; what otenim/GLCIC-PyTorch and mmagic do differently is chosen by arguments.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +15,75 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from inpaintlab.inpainting import Inpainter, Losses, Phase, Schedule, evaluating, frozen, hide
-from inpaintlab.layers import SteadyConv2d, SteadyConvTranspose2d, SteadyLinear, at_least_float32, channels
-from inpaintlab.losses import REDUCTIONS, hole_l1, hole_mse, weigh
+from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
+from inpaintlab.layers import channels
+from inpaintlab.losses import REDUCTIONS, hole_l1, hole_mse
 from inpaintlab.recipes import require_flag, require_one_of
-from inpaintlab.shapes import Images, Planes
+from inpaintlab.shapes import Images, Planes, Scalar
+
+MeanPixel = Float[Tensor, "3"]
+
+
+class Pixels(ABC):
+    """What C's convolutions see of an image, what C makes of their output, and what D sees. Images are in [0, 1]."""
+
+    @abstractmethod
+    def seen(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
+        """The colours that C's first convolution gets beside the mask."""
+
+    @abstractmethod
+    def given(self, output: Images) -> Images:
+        """C's output in [0, 1], of its last convolution's."""
+
+    def judged(self, image: Images) -> Images:
+        """The colours that D's first convolutions get."""
+        return image
+
+
+@final
+class Centred(Pixels):
+    """The authors' network."""
+
+    def seen(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
+        """The mean pixel is subtracted, and the hole is 0."""
+        return (visible - mean_pixel.view(1, 3, 1, 1)) * (1 - mask)
+
+    def given(self, output: Images) -> Images:
+        """A sigmoid ends in [0, 1]."""
+        return output.sigmoid()
+
+
+@final
+class Filled(Pixels):
+    """otenim/GLCIC-PyTorch."""
+
+    def seen(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
+        """The hole shows the mean pixel."""
+        return visible * (1 - mask) + mean_pixel.view(1, 3, 1, 1) * mask
+
+    def given(self, output: Images) -> Images:
+        """A sigmoid ends in [0, 1]."""
+        return output.sigmoid()
+
+
+@final
+class Signed(Pixels):
+    """mmagic."""
+
+    def seen(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
+        """Pixels are in [-1, 1], and the hole is 0."""
+        return (2 * visible - 1) * (1 - mask)
+
+    def given(self, output: Images) -> Images:
+        """The output is clamped to [-1, 1]."""
+        return (output.clamp(-1, 1) + 1) / 2
+
+    def judged(self, image: Images) -> Images:
+        """D sees [-1, 1] too."""
+        return 2 * image - 1
+
+
+PIXELS: Mapping[str, Pixels] = {"centred": Centred(), "filled": Filled(), "signed": Signed()}
 
 
 class CompletionNetwork(nn.Module):
@@ -28,27 +93,25 @@ class CompletionNetwork(nn.Module):
 
     Args:
         width: multiplier of all channel counts.
-        pixels: what the convolutions see and give. 'centred': the mean pixel is subtracted, the hole is 0, a sigmoid
-            ends in [0, 1] (the authors' network); 'filled': the hole shows the mean pixel, a sigmoid likewise
-            (otenim); 'signed': pixels in [-1, 1], the hole is 0, the output is clamped to [-1, 1] (mmagic).
+        pixels: what the convolutions see and give, one of ``PIXELS``.
         norm_first: whether batch norm stands before the ReLU (the authors' network, mmagic) or behind it (otenim).
         bias: whether convolutions in front of batch norm have one.
     """
 
     def __init__(
-        self, width: float = 1.0, *, pixels: str = "centred", norm_first: bool = True, bias: bool = True
+        self, width: float = 1.0, *, pixels: Pixels = PIXELS["centred"], norm_first: bool = True, bias: bool = True
     ) -> None:
         super().__init__()
-        self.pixels = require_one_of("model.pixels", pixels, ("centred", "filled", "signed"))
+        self.pixels = pixels
         c32, c64, c128, c256 = (channels(base, width) for base in (32, 64, 128, 256))
 
         def layer(incoming: int, outgoing: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
             padding = dilation * (kernel - 1) // 2
-            convolution = SteadyConv2d(incoming, outgoing, kernel, stride, padding, dilation, bias=bias)
+            convolution = nn.Conv2d(incoming, outgoing, kernel, stride, padding, dilation, bias=bias)
             return _normalised(convolution, outgoing, norm_first)
 
         def upsampling(incoming: int, outgoing: int) -> nn.Sequential:
-            return _normalised(SteadyConvTranspose2d(incoming, outgoing, 4, 2, 1, bias=bias), outgoing, norm_first)
+            return _normalised(nn.ConvTranspose2d(incoming, outgoing, 4, 2, 1, bias=bias), outgoing, norm_first)
 
         self.layers = nn.Sequential(
             layer(4, c64, 5),
@@ -67,22 +130,13 @@ class CompletionNetwork(nn.Module):
             layer(c128, c128, 3),
             upsampling(c128, c64),
             layer(c64, c32, 3),
-            SteadyConv2d(c32, 3, 3, padding=1),
+            nn.Conv2d(c32, 3, 3, padding=1),
         )
 
-    def forward(
-        self,
-        visible: Images,
-        mask: Planes,
-        mean_pixel: Float[Tensor, "3"],
-    ) -> Images:
+    def forward(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
         """RGB in [0, 1], not centred, from the visible pixels and the mask; planes are R, G, B, mask."""
-        known, mean = 1 - mask, mean_pixel.view(1, 3, 1, 1)
-        if self.pixels == "signed":
-            output = at_least_float32(self.layers(torch.cat([(2 * visible - 1) * known, mask], dim=1)))
-            return (output.clamp(-1, 1) + 1) / 2
-        rgb = (visible - mean) * known if self.pixels == "centred" else visible * known + mean * mask
-        return at_least_float32(self.layers(torch.cat([rgb, mask], dim=1))).sigmoid()
+        planes = torch.cat([self.pixels.seen(visible, mask, mean_pixel), mask], dim=1)
+        return self.pixels.given(self.layers(planes))
 
 
 class ContextDiscriminator(nn.Module):
@@ -101,12 +155,12 @@ class ContextDiscriminator(nn.Module):
         local_convolutions: int,
         width: float = 1.0,
         *,
-        pixels: str = "centred",
+        pixels: Pixels = PIXELS["centred"],
         norm_first: bool = True,
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.signed = pixels == "signed"
+        self.pixels = pixels
         features = channels(1024, width)
 
         def branch(size: int, convolutions: int) -> nn.Sequential:
@@ -114,16 +168,16 @@ class ContextDiscriminator(nn.Module):
             incoming = 3
             for index in range(convolutions):
                 outgoing = channels(min(64 * 2**index, 512), width)
-                layers.append(_normalised(SteadyConv2d(incoming, outgoing, 5, 2, 2, bias=bias), outgoing, norm_first))
+                layers.append(_normalised(nn.Conv2d(incoming, outgoing, 5, 2, 2, bias=bias), outgoing, norm_first))
                 incoming = outgoing
                 size = (size + 1) // 2
             return nn.Sequential(
-                *layers, nn.Flatten(), SteadyLinear(incoming * size * size, features), nn.ReLU(inplace=True)
+                *layers, nn.Flatten(), nn.Linear(incoming * size * size, features), nn.ReLU(inplace=True)
             )
 
         self.whole = branch(image_size, global_convolutions)
         self.window = branch(patch_size, local_convolutions)
-        self.joint = SteadyLinear(2 * features, 1)
+        self.joint = nn.Linear(2 * features, 1)
 
     def forward(
         self,
@@ -131,12 +185,11 @@ class ContextDiscriminator(nn.Module):
         window: Float[Tensor, "batch 3 patch patch"],
     ) -> Float[Tensor, "batch 1"]:
         """The logit of the image being real, from the image and its window, in [0, 1]."""
-        if self.signed:
-            image, window = 2 * image - 1, 2 * window - 1
-        return self.joint(torch.cat([self.window(window), self.whole(image)], dim=1))
+        window, whole = self.window(self.pixels.judged(window)), self.whole(self.pixels.judged(image))
+        return self.joint(torch.cat([window, whole], dim=1))
 
 
-class GLCIC(Inpainter):
+class GLCIC(Learner):
     """Completion network and context discriminators, trained in the paper's three phases.
 
     ``completion`` trains C on the reconstruction loss, ``discriminator`` trains D against the fixed C, ``joint``
@@ -149,7 +202,8 @@ class GLCIC(Inpainter):
         image_size, patch_size: training size and the side of D's local window, in pixels.
         global_convolutions, local_convolutions: depth of D's two branches.
         width: multiplier of all channel counts; 1 is the paper's.
-        pixels, norm_first, bias: of the networks, see ``CompletionNetwork``.
+        pixels: what the convolutions see and give: 'centred', 'filled' or 'signed', see these classes.
+        norm_first, bias: of the networks, see ``CompletionNetwork``.
         learning_rate: of both networks.
         optimizer: makes an optimizer of torch from parameter groups and ``lr``.
         mean_pixel: the fill of the hole, RGB in [0, 1]; None measures it on the training set when training starts.
@@ -161,9 +215,12 @@ class GLCIC(Inpainter):
         frozen_norm: what C's batch norm does while C is fixed: normalise by the 'batch', as in phase ``joint``, so that
             D meets the same completions, with running statistics that stay; the same with statistics that go on
             'moving'; or normalise by the 'running' statistics.
+        steps: how batches become steps.
+
+    Raises:
+        ValueError: a setting that is none of its choices, or a window that does not fit into the image.
     """
 
-    PHASES = ("completion", "discriminator", "joint")
     adversaries: Mapping[str, str] = {"discriminator": "completion"}
     RECONSTRUCTIONS = {"mse": hole_mse, "l1": hole_l1}  # noqa: RUF012
     FROZEN_NORMS: Mapping[str, Callable[..., Any]] = {
@@ -193,9 +250,9 @@ class GLCIC(Inpainter):
         judged: str,
         real_patch: str,
         frozen_norm: str,
+        steps: Steps = BATCH_BY_BATCH,
     ) -> None:
-        super().__init__(schedule, learning_rate, stride=4)
-        schedule.require(self.PHASES)
+        super().__init__(schedule, learning_rate, steps, stride=4)
         if not 1 <= patch_size <= image_size:
             raise ValueError(
                 f"model.patch_size is {patch_size} and model.image_size {image_size}; the local window must fit into "
@@ -205,14 +262,28 @@ class GLCIC(Inpainter):
         self.image_size = image_size
         self.patch_size = patch_size
         self.optimizer = optimizer
-        self.reconstruction = require_one_of("model.reconstruction", reconstruction, self.RECONSTRUCTIONS)
-        self.reduction = require_one_of("model.reduction", reduction, REDUCTIONS)
         self.judged = require_one_of("model.judged", judged, ("completed", "raw"))
         self.real_patch = require_one_of("model.real_patch", real_patch, ("random", "same"))
-        self.frozen_norm = require_one_of("model.frozen_norm", frozen_norm, self.FROZEN_NORMS)
-        self.norm_first = require_flag("model.norm_first", norm_first)
-        self.bias = require_flag("model.bias", bias)
-        network: dict[str, Any] = {"pixels": pixels, "norm_first": norm_first, "bias": bias}
+        self.frozen_norm = self.FROZEN_NORMS[require_one_of("model.frozen_norm", frozen_norm, self.FROZEN_NORMS)]
+        self.reconstruction: Callable[[Images, Images, Planes], Scalar] = partial(
+            self.RECONSTRUCTIONS[require_one_of("model.reconstruction", reconstruction, self.RECONSTRUCTIONS)],
+            reduction=REDUCTIONS[require_one_of("model.reduction", reduction, REDUCTIONS)],
+        )
+        network: dict[str, Any] = {
+            "pixels": PIXELS[require_one_of("model.pixels", pixels, PIXELS)],
+            "norm_first": require_flag("model.norm_first", norm_first),
+            "bias": require_flag("model.bias", bias),
+        }
+        self.choices = {
+            "pixels": pixels,
+            "norm_first": norm_first,
+            "bias": bias,
+            "optimizer": optimizer.func.__name__,
+            "reconstruction": f"{reconstruction}, {reduction}",
+            "judged": judged,
+            "real_patch": real_patch,
+            "frozen_norm": frozen_norm,
+        }
         self.completion = CompletionNetwork(width, **network)
         self.discriminator = ContextDiscriminator(
             image_size, patch_size, global_convolutions, local_convolutions, width, **network
@@ -226,35 +297,51 @@ class GLCIC(Inpainter):
         """C's raw output; this method draws no edges and ignores a user's."""
         return self.completion(visible, mask, self.mean_pixel)
 
-    def learn(self, batch: dict[str, Any], phase: Phase) -> Losses:
-        """One batch of the paper's training algorithm."""
+    def learn_completion(self, batch: dict[str, Any]) -> Losses:
+        """C alone, on the reconstruction loss."""
         image, mask = batch["image"], batch["mask"]
-        optimizer_c, optimizer_d = self.optimizers()  # type: ignore[attr-defined]
-        losses: Losses = {}
-
-        if phase.name == "discriminator":
-            with torch.no_grad(), self.FROZEN_NORMS[self.frozen_norm](self.completion):
-                output = self(hide(image, mask), mask)
-        else:
-            output = self(hide(image, mask), mask)
-        judged = self.paste(image, mask, output) if self.judged == "completed" else output
-
-        if phase.name != "completion":
-            d_losses = self.discriminator_losses(image, judged.detach(), mask)
-            d_weights = self.weights["discriminator" if phase.name == "discriminator" else "joint_discriminator"]
-            self.descend(weigh(d_losses, d_weights), optimizer_d)
-            losses |= {f"discriminator_{name}": loss for name, loss in d_losses.items()}
-
-        if phase.name != "discriminator":
-            error = self.RECONSTRUCTIONS[self.reconstruction]
-            c_losses = {"reconstruction": error(output, image, mask, self.reduction)}
-            with frozen(self.discriminator):
-                if phase.name == "joint":
-                    logits = self.discriminator(judged, self.window(judged, mask))
-                    c_losses["adversarial"] = F.softplus(-logits).mean()  # -log D: non-saturating
-                self.descend(weigh(c_losses, self.weights[phase.name]), optimizer_c)
-            losses |= c_losses
+        optimizer_c, _ = self.optimizers()  # type: ignore[attr-defined]
+        losses = {"reconstruction": self.reconstruction(self(hide(image, mask), mask), image, mask)}
+        self.descend(weigh(losses, self.weights["completion"]), optimizer_c)
         return losses
+
+    def learn_discriminator(self, batch: dict[str, Any]) -> Losses:
+        """D alone, against the fixed C."""
+        image, mask = batch["image"], batch["mask"]
+        with torch.no_grad(), self.frozen_norm(self.completion):
+            output = self(hide(image, mask), mask)
+        return self.learn_to_judge(image, mask, output, self.weights["discriminator"])
+
+    def learn_joint(self, batch: dict[str, Any]) -> Losses:
+        """A step of D, then one of C through the updated D."""
+        image, mask = batch["image"], batch["mask"]
+        optimizer_c, _ = self.optimizers()  # type: ignore[attr-defined]
+        output = self(hide(image, mask), mask)
+        d_losses = self.learn_to_judge(image, mask, output, self.weights["joint_discriminator"])
+        losses = {"reconstruction": self.reconstruction(output, image, mask)}
+        judged = self.judged_of(image, mask, output)
+        with frozen(self.discriminator):
+            logits = self.discriminator(judged, self.window(judged, mask))
+            losses["adversarial"] = F.softplus(-logits).mean()  # -log D: non-saturating
+            self.descend(weigh(losses, self.weights["joint"]), optimizer_c)
+        return d_losses | losses
+
+    PHASES: Mapping[str, Callable[[Any, dict[str, Any]], Losses]] = {
+        "completion": learn_completion,
+        "discriminator": learn_discriminator,
+        "joint": learn_joint,
+    }
+
+    def learn_to_judge(self, image: Images, mask: Planes, output: Images, weights: Mapping[str, float]) -> Losses:
+        """One step of D on real images and C's output, which no gradient passes."""
+        _, optimizer_d = self.optimizers()  # type: ignore[attr-defined]
+        losses = self.discriminator_losses(image, self.judged_of(image, mask, output).detach(), mask)
+        self.descend(weigh(losses, weights), optimizer_d)
+        return {f"discriminator_{name}": loss for name, loss in losses.items()}
+
+    def judged_of(self, image: Images, mask: Planes, output: Images) -> Images:
+        """What D sees of C's output: pasted into the image, or as it is."""
+        return self.paste(image, mask, output) if self.judged == "completed" else output
 
     def discriminator_losses(self, image: Images, judged: Images, mask: Planes) -> Losses:
         """Cross entropy of D on real and completed images, in a forward pass each.
@@ -281,17 +368,7 @@ class GLCIC(Inpainter):
 
     def switches(self) -> dict[str, Any]:
         """What the public implementations do differently."""
-        return {
-            "pixels": self.completion.pixels,
-            "norm_first": self.norm_first,
-            "bias": self.bias,
-            "optimizer": self.optimizer.func.__name__,
-            "reconstruction": f"{self.reconstruction}, {self.reduction}",
-            "judged": self.judged,
-            "real_patch": self.real_patch,
-            "frozen_norm": self.frozen_norm,
-            **super().switches(),
-        }
+        return {**self.choices, **super().switches()}
 
     def loss_weights(self) -> dict[str, Mapping[str, float]]:
         """The YAML's weights."""
@@ -303,13 +380,13 @@ class GLCIC(Inpainter):
 
     def on_fit_start(self) -> None:
         """Check the training size, and measure the mean pixel where a fresh run asks for it."""
+        super().on_fit_start()
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if data.size != self.image_size:
             raise ValueError(
                 f"The discriminator is built for {self.image_size} pixels (model.image_size), the data come at "
                 f"{data.size} (data.size); set both to the same number."
             )
-        assert self.schedule is not None
         if self.measures_mean and self.schedule.iteration == 0:
             self.mean_pixel.copy_(data.mean_pixel())
 

@@ -12,7 +12,7 @@ from inpaintlab.runs.record import (
     reason_of,
     state_of,
 )
-from inpaintlab.runs.settings import FREE_TO_CHANGE, mask_recipe, run_folder, set_steps, training_record
+from inpaintlab.runs.settings import FREE_TO_CHANGE, mask_recipe, run_folder, training_record
 
 __all__ = [
     "FAILED",
@@ -27,7 +27,6 @@ __all__ = [
     "mask_recipe",
     "reason_of",
     "run_folder",
-    "set_steps",
     "state_of",
     "training_record",
 ]

@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.recipes import require_flag
-
 FREE_TO_CHANGE = (
     *("trainer", "logger", "runs", "name", "every", "panel_images"),
     *("datamodule", "health", "notes", "skip_broken", "compile"),
@@ -26,45 +24,6 @@ def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of how it came about, for reports on it."""
     data = {"data": cfg["data"]["source"], **{key: cfg["data"][key] for key in ("crop", "size", "flip", "batch_size")}}
     return data | {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
-
-
-def set_steps(model: Any, cfg: dict[str, Any]) -> None:
-    """Tell an ``Inpainter`` how batches become steps, whether its generators are averaged, and its networks compiled.
-
-    No phase, saving or validation may cut the batches of a step apart. So a checkpoint always stands between two steps
-    and needs no gradients, which differ from process to process.
-
-    Raises:
-        ValueError: one does, or a setting is no number that it can be.
-    """
-    group, limit, average = cfg["accumulate"], cfg["clip_gradients"], cfg["average"]
-    if not _is_number(group, int) or group < 1:
-        raise ValueError(f"accumulate is {group}; give the whole number of batches that make a step, 1 for each.")
-    if limit is not None and not (_is_number(limit, int | float) and limit > 0):
-        raise ValueError(f"clip_gradients is {limit}; give the largest norm, a positive number, or null for none.")
-    if average is not None and not (_is_number(average, float) and 0 < average < 1):
-        raise ValueError(f"average is {average}; give a decay between 0 and 1, such as 0.999, or null for none.")
-    if not _is_number(cfg["skip_broken"], int) or cfg["skip_broken"] < 0:
-        raise ValueError(f"skip_broken is {cfg['skip_broken']}; give how many batches may be left out, 0 for none.")
-    assert model.schedule is not None
-    for key in ("checkpoint", "validation"):
-        if cfg["every"][key] % group:
-            raise ValueError(
-                f"every.{key} is {cfg['every'][key]}, which is no multiple of accumulate={group}; give one, because "
-                "between them the gradients of a step are not complete."
-            )
-    for phase in model.schedule.phases:
-        if phase.batches % group:
-            raise ValueError(
-                f"Phase '{phase.name}' has {phase.batches} batches, which is no multiple of accumulate={group}; give "
-                "one, because a step belongs to one phase."
-            )
-    model.compiled = require_flag("compile", cfg["compile"])
-    model.accumulate, model.gradient_limit, model.average = group, limit, average
-
-
-def _is_number(value: object, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from lightning import Callback, LightningModule, Trainer
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import learner_of
 from inpaintlab.runs import Progress
 from inpaintlab.survival.saving import Checkpoints
 
@@ -73,6 +73,5 @@ def note_finished(folder: Path, total: int, monitor: str, higher_is_better: bool
 
 
 def _position(module: LightningModule) -> tuple[int, int]:
-    assert isinstance(module, Inpainter)
-    assert module.schedule is not None
-    return module.schedule.iteration, module.schedule.total
+    schedule = learner_of(module).schedule
+    return schedule.iteration, schedule.total

@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from rich.console import Console
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import learner_of
 from inpaintlab.machine import Request
 from inpaintlab.survival.journal import Journal
 from inpaintlab.survival.saving import Checkpoints
@@ -68,10 +68,9 @@ class Preemption(Callback):
         Raises:
             SystemExit: with the exit code that was asked for; 0 in the processes that another one started.
         """
-        assert isinstance(pl_module, Inpainter)
-        schedule = pl_module.schedule
-        assert schedule is not None
-        if schedule.iteration % pl_module.accumulate or schedule.finished:  # a run that is over ends by itself
+        model = learner_of(pl_module)
+        schedule = model.schedule
+        if schedule.iteration % model.steps.accumulate or schedule.finished:  # a run that is over ends by itself
             return
         code = self._agreed()
         if code:

@@ -8,7 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from inpaintlab.inpainting import Inpainter, load_checkpoint, save_checkpoint
+from inpaintlab.inpainting import learner_of, load_checkpoint, save_checkpoint
 
 
 @final
@@ -48,9 +48,7 @@ class Checkpoints(Callback):
         Raises:
             ValueError: ``best.ckpt`` is damaged.
         """
-        assert isinstance(pl_module, Inpainter)
-        assert pl_module.schedule is not None
-        self.saved = pl_module.schedule.iteration
+        self.saved = learner_of(pl_module).schedule.iteration
         path = self.folder / "best.ckpt"
         self.best = score_of(path) if path.is_file() else None
 
@@ -58,9 +56,7 @@ class Checkpoints(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save ``last.ckpt`` when its time has come."""
-        assert isinstance(pl_module, Inpainter)
-        schedule = pl_module.schedule
-        assert schedule is not None
+        schedule = learner_of(pl_module).schedule
         if schedule.finished or not schedule.iteration % self.every or not schedule.iteration % self.validated_every:
             self.save(trainer)
 
@@ -70,11 +66,8 @@ class Checkpoints(Callback):
         Raises:
             ValueError: a weight is not a number any more; the last sound checkpoint stays.
         """
-        assert isinstance(trainer.lightning_module, Inpainter)
-        schedule = trainer.lightning_module.schedule
-        assert schedule is not None
         self._save(trainer, "last.ckpt")
-        self.saved = schedule.iteration
+        self.saved = learner_of(trainer.lightning_module).schedule.iteration
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save ``best.ckpt`` when the metric is better than ever."""

@@ -7,7 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import learner_of
 
 
 @final
@@ -20,14 +20,14 @@ class Averaging(Callback):
     statistics and spectral norm's vectors, are copied. The averages are part of the model's state, so a checkpoint
     holds both and a resumed run goes on exactly. All processes hold the same weights, and so the same averages.
 
-    Without a decay, the model's ``average``, nothing is averaged. To be called before all that looks at the model after
+    Without a decay, its ``steps.average``, nothing is averaged. To be called before all that looks at the model after
     a batch.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin at the weights as they are, before a checkpoint is read and before processes are joined."""
-        model = _inpainter(pl_module)
-        if model.average is not None:
+        model = learner_of(pl_module)
+        if model.steps.average is not None:
             model.averages = nn.ModuleDict(
                 {name: deepcopy(model.get_submodule(name)).requires_grad_(False) for name in model.adversaries.values()}
             )
@@ -37,19 +37,13 @@ class Averaging(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the averages by one batch."""
-        model = _inpainter(pl_module)
-        assert model.schedule is not None
-        if model.average is None or model.averages is None:
+        model = learner_of(pl_module)
+        if model.steps.average is None or model.averages is None:
             return
         batches = model.schedule.iteration
-        decay = min(model.average, (1 + batches) / (10 + batches))
+        decay = min(model.steps.average, (1 + batches) / (10 + batches))
         for name, average in model.averages.items():
             network = model.get_submodule(name)
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
             for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
                 kept.copy_(buffer)
-
-
-def _inpainter(module: LightningModule) -> Inpainter:
-    assert isinstance(module, Inpainter)
-    return module

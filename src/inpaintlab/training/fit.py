@@ -20,9 +20,12 @@ from torchmetrics import MetricCollection
 from inpaintlab.data import DataModule
 from inpaintlab.inpainting import (
     Compiling,
-    Inpainter,
+    Learner,
+    Steps,
+    build,
     chosen_precision,
     device_type,
+    is_number,
     load_checkpoint,
     load_weights,
     require_compiler,
@@ -42,7 +45,7 @@ from inpaintlab.machine import (
 )
 from inpaintlab.metrics import require_fitting
 from inpaintlab.recipes import plain
-from inpaintlab.runs import locked, mask_recipe, run_folder, set_steps, training_record
+from inpaintlab.runs import locked, mask_recipe, run_folder, training_record
 from inpaintlab.survival import (
     Checkpoints,
     Journal,
@@ -67,14 +70,13 @@ from inpaintlab.training.validation import MissedValidation, Validation
 
 def train(
     cfg: dict[str, Any],
-    model: Inpainter,
+    model: Learner,
     data: DataModule,
     build_trainer: Callable[..., Trainer],
     run_dir: Path,
     request: Request,
 ) -> None:
     """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one, until the end or a ``request``."""
-    assert model.schedule is not None
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
     console = Console(quiet=not first)
     every, monitor = cfg["every"], (cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
@@ -103,7 +105,7 @@ def train(
             console, run_dir, every.values(), cfg["skip_broken"]
         ),  # before all that keeps or shows what a step left
         Averaging(),  # before all that looks at the averages
-        *([Compiling(console)] if model.compiled else []),
+        *([Compiling(console)] if model.steps.compiled else []),
         logbook := Logbook(run_dir),  # before all that takes time of its own
         Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
         checkpoints,
@@ -133,7 +135,7 @@ def train(
     console.print(f"done: {last}")
 
 
-def facts(model: Inpainter, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
+def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
     """What the plan says of a run beside its phases and losses."""
     assert isinstance(data.validation, ManifestDataset)
     return {
@@ -181,16 +183,14 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
         end_with_parent()
     run_dir = run_folder(settings, choices)
     seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
-    model = instantiate(cfg.model)
-    if not isinstance(model, Inpainter) or model.schedule is None:
+    model = build(cfg.model, chosen_steps(settings))
+    if not isinstance(model, Learner):
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
-    model.recipe, model.seed = settings["model"], cfg.seed
     precision = chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     settings["trainer"]["precision"] = precision
     model.training_record = training_record(settings) | {"precision": precision}
-    set_steps(model, settings)
     require_processes(model, settings["trainer"])
-    if model.compiled:
+    if model.steps.compiled:
         require_compiler(device_type(cfg.trainer.accelerator))
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
     data.check()  # before anything is written
@@ -200,3 +200,24 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
         keep_freed_memory()
     with full_disk_named(run_dir):
         train(settings, model, data, instantiate(cfg.trainer), run_dir, request)
+
+
+def chosen_steps(cfg: dict[str, Any]) -> Steps:
+    """How the run's batches become steps.
+
+    No saving or validation may cut the batches of a step apart, nor may a phase, which the model sees to. So a
+    checkpoint always stands between two steps and needs no gradients, which differ from process to process.
+
+    Raises:
+        ValueError: one does, or a setting is no number that it can be.
+    """
+    chosen = Steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
+    if not is_number(cfg["skip_broken"], int) or cfg["skip_broken"] < 0:
+        raise ValueError(f"skip_broken is {cfg['skip_broken']}; give how many batches may be left out, 0 for none.")
+    for key in ("checkpoint", "validation"):
+        if cfg["every"][key] % chosen.accumulate:
+            raise ValueError(
+                f"every.{key} is {cfg['every'][key]}, which is no multiple of accumulate={chosen.accumulate}; give "
+                "one, because between them the gradients of a step are not complete."
+            )
+    return chosen

@@ -6,7 +6,7 @@ from typing import Any, final
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Learner, learner_of
 from inpaintlab.tracking import trackers_of
 
 _MEANINGS = {
@@ -55,16 +55,15 @@ class Health(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """See how the discriminators stand, where that was logged."""
-        assert isinstance(pl_module, Inpainter)
-        for discriminator in pl_module.adversaries if trainer.is_global_zero else ():
+        model = learner_of(pl_module)
+        for discriminator in model.adversaries if trainer.is_global_zero else ():
             name = f"health/{discriminator}"
-            if f"{name}_gradient_ratio" in pl_module.logged:  # against a fixed generator it wins by design
-                accuracy = (pl_module.logged[f"{name}_accuracy_real"] + pl_module.logged[f"{name}_accuracy_fake"]) / 2
-                self._judge(trainer, pl_module, discriminator, accuracy)
+            if f"{name}_gradient_ratio" in model.logged:  # against a fixed generator it wins by design
+                accuracy = (model.logged[f"{name}_accuracy_real"] + model.logged[f"{name}_accuracy_fake"]) / 2
+                self._judge(trainer, model, discriminator, accuracy)
 
-    def _judge(self, trainer: Trainer, model: Inpainter, discriminator: str, accuracy: float) -> None:
+    def _judge(self, trainer: Trainer, model: Learner, discriminator: str, accuracy: float) -> None:
         """Add a look to the stretch, and tell if the discriminator stands otherwise than before."""
-        assert model.schedule is not None
         done = model.schedule.iteration
         seen = self.seen.setdefault(discriminator, deque(maxlen=self.looks))
         seen.append(accuracy)

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Learner, learner_of
 from inpaintlab.machine import commit
 from inpaintlab.runs import Progress
 from inpaintlab.tracking import trackers_of
@@ -89,20 +89,18 @@ class Logbook(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write a line, where the model read one."""
-        assert isinstance(pl_module, Inpainter)
+        model = learner_of(pl_module)
         self.stopwatch.end(len(batch["name"]) * trainer.world_size)
-        if not pl_module.logged:
+        if not model.logged:
             return
-        line = pl_module.logged | learning_rates(pl_module) | self.stopwatch.take() | gpu_memory(pl_module.device)
+        line = model.logged | learning_rates(model) | self.stopwatch.take() | gpu_memory(model.device)
         for tracker in trackers_of(trainer):
             tracker.log_metrics(line, step=_iteration(pl_module) - 1)
             tracker.save()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hand over the checkpoints of a run that is through."""
-        assert isinstance(pl_module, Inpainter)
-        assert pl_module.schedule is not None
-        if trainer.is_global_zero and pl_module.schedule.finished:
+        if trainer.is_global_zero and learner_of(pl_module).schedule.finished:
             files = {name: self.folder / f"{name}.ckpt" for name in ("best", "last")}  # W&B's `latest` is the last
             there = {name: file for name, file in files.items() if file.is_file()}
             facts = checkpoint_facts(self.folder)
@@ -128,7 +126,7 @@ class OtherCallbacksDone(Callback):
         self.stopwatch.rest()
 
 
-def learning_rates(model: Inpainter) -> dict[str, float]:
+def learning_rates(model: Learner) -> dict[str, float]:
     """The rate of each network that took a step in the batch that was read, as ``rate/<network>``."""
     networks = {id(p): name.partition(".")[0] for name, p in model.named_parameters()}
     groups = [group for optimizer in model.trainer.optimizers for group in optimizer.param_groups]
@@ -158,6 +156,4 @@ def checkpoint_facts(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _iteration(module: LightningModule) -> int:
-    assert isinstance(module, Inpainter)
-    assert module.schedule is not None
-    return module.schedule.iteration
+    return learner_of(module).schedule.iteration

@@ -16,7 +16,7 @@ from torch.distributed import ReduceOp
 from torch.optim import Optimizer
 from torch.utils.data import default_collate
 
-from inpaintlab.inpainting import Inpainter, save_checkpoint
+from inpaintlab.inpainting import Learner, learner_of, save_checkpoint
 
 _NONE = 2**40  # more losses than there are between two looks
 
@@ -71,10 +71,9 @@ class NonFiniteBatches(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Copy what a step may change, where it may be taken back."""
-        model = _inpainter(pl_module)
-        assert model.schedule is not None
+        model = learner_of(pl_module)
         self.phase = model.schedule.phase.name
-        if self.skip and model.schedule.iteration % model.accumulate == 0:
+        if self.skip and model.schedule.iteration % model.steps.accumulate == 0:
             self.before.take(model, trainer.optimizers)
 
     def on_train_batch_end(
@@ -85,12 +84,11 @@ class NonFiniteBatches(Callback):
         Raises:
             ValueError: a batch is broken that may not be left out.
         """
-        model = _inpainter(pl_module)
+        model = learner_of(pl_module)
         schedule = model.schedule
-        assert schedule is not None
         done = schedule.iteration
         self.recent.append(Seen(done - 1, self.phase, list(batch["name"]), dict(outputs)))
-        periods = [model.accumulate] if self.skip else self.looks
+        periods = [model.steps.accumulate] if self.skip else self.looks
         if schedule.finished or any(done % every == 0 for every in periods):
             self._look(trainer, model, batch)
             self.recent.clear()
@@ -108,7 +106,7 @@ class NonFiniteBatches(Callback):
         """Go on counting."""
         self.skipped = state_dict["skipped"]
 
-    def _look(self, trainer: Trainer, model: Inpainter, batch: dict[str, Any]) -> None:
+    def _look(self, trainer: Trainer, model: Learner, batch: dict[str, Any]) -> None:
         """Find the first broken batch in any process; take its step back, or end the run."""
         losses = [(seen, loss) for seen in self.recent for loss in seen.losses.values()]
         unsound = ~torch.stack([loss.float() for _, loss in losses]).isfinite()
@@ -133,7 +131,7 @@ class NonFiniteBatches(Callback):
             raise ValueError(sentence + self._advice())
         self._log_skipped(trainer, model, sentence)
 
-    def _keep(self, model: Inpainter, seen: Seen, rank: int, batch: dict[str, Any]) -> None:
+    def _keep(self, model: Learner, seen: Seen, rank: int, batch: dict[str, Any]) -> None:
         """Write ``broken.ckpt``: the model as in ``last.ckpt``, without optimizers, and the batch."""
         checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
         model.on_save_checkpoint(checkpoint)
@@ -157,9 +155,8 @@ class NonFiniteBatches(Callback):
             "leave such batches out with skip_broken=10."
         )
 
-    def _log_skipped(self, trainer: Trainer, model: Inpainter, sentence: str) -> None:
+    def _log_skipped(self, trainer: Trainer, model: Learner, sentence: str) -> None:
         """Count in the log, and tell."""
-        assert model.schedule is not None
         model.logged = {}  # no line of the log, and no judgement of how the networks stand
         for logger in trainer.loggers:
             logger.log_metrics({"train/skipped": float(self.skipped)}, step=model.schedule.iteration - 1)
@@ -178,7 +175,7 @@ class Before:
         self.copies: dict[tuple[int | str, str], Tensor] = {}
 
     @torch.no_grad()
-    def take(self, model: Inpainter, optimizers: list[Optimizer]) -> None:
+    def take(self, model: Learner, optimizers: list[Optimizer]) -> None:
         """Copy the networks' parameters and buffers and the optimizers' state."""
         live = _live(model, optimizers)
         if live.keys() != self.copies.keys():
@@ -187,7 +184,7 @@ class Before:
             _copy(live, self.copies)
 
     @torch.no_grad()
-    def put_back(self, model: Inpainter, optimizers: list[Optimizer]) -> None:
+    def put_back(self, model: Learner, optimizers: list[Optimizer]) -> None:
         """Make everything as it was; an optimizer forgets the parameters that it had not stepped before."""
         live = _live(model, optimizers)
         _copy(self.copies, live)
@@ -197,7 +194,7 @@ class Before:
                 del optimizer.state[parameter]
 
 
-def _live(model: Inpainter, optimizers: list[Optimizer]) -> dict[tuple[int | str, str], Tensor]:
+def _live(model: Learner, optimizers: list[Optimizer]) -> dict[tuple[int | str, str], Tensor]:
     """What a step changes, in place, by owner and name; an optimizer's state belongs to a parameter."""
     state: dict[tuple[int | str, str], Tensor] = {("model", name): tensor for name, tensor in _tensors(model).items()}
     for optimizer in optimizers:
@@ -215,7 +212,7 @@ def _copy(source: Mapping[Any, Tensor], target: Mapping[Any, Tensor]) -> None:
         torch._foreach_copy_([target[key] for key in keys], [source[key] for key in keys])
 
 
-def _tensors(model: Inpainter) -> dict[str, Tensor]:
+def _tensors(model: Learner) -> dict[str, Tensor]:
     """Parameters and buffers of what learns; the averages move afterwards."""
     named = dict(model.named_parameters()) | dict(model.named_buffers())
     return {name: tensor.detach() for name, tensor in named.items() if not name.startswith("averages.")}
@@ -258,8 +255,3 @@ def _sentence(seen: Seen, broken: list[str], rank: int, processes: int) -> str:
     where = f" in process {rank} of {processes}" if processes > 1 else ""
     what = f"has losses that are not finite: {', '.join(broken)}" if broken else "left weights that are not finite"
     return f"Batch {seen.iteration + 1:,} (phase '{seen.phase}'){where}, of the images {names}{more}, {what}."
-
-
-def _inpainter(module: LightningModule) -> Inpainter:
-    assert isinstance(module, Inpainter)
-    return module

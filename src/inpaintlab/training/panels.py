@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from inpaintlab.inpainting import Inpainter, hide
+from inpaintlab.inpainting import Inpainter, hide, learner_of
 from inpaintlab.machine import whole
 from inpaintlab.shapes import Images, Planes
 from inpaintlab.tracking import trackers_of
@@ -33,9 +33,7 @@ class Panels(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Draw when it is time."""
-        model = pl_module
-        assert isinstance(model, Inpainter)
-        assert model.schedule is not None
+        model = learner_of(pl_module)
         iteration = model.schedule.iteration
         if not trainer.is_global_zero or self.images == 0 or (iteration % self.every and not model.schedule.finished):
             return

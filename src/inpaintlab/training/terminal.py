@@ -10,14 +10,13 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from torch import Tensor
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Learner, learner_of
 from inpaintlab.runs import duration
 
 
-def print_plan(console: Console, model: Inpainter, facts: dict[str, str], images_per_batch: int) -> None:
+def print_plan(console: Console, model: Learner, facts: dict[str, str], images_per_batch: int) -> None:
     """Phases with their budget, losses with their weights, and what else decides the run, before it starts."""
     schedule = model.schedule
-    assert schedule is not None
     phases = Table("phase", "batches", "images seen", "learning rate", title="Phases", title_justify="left")
     for phase in schedule.phases:
         rate = model.learning_rate if phase.learning_rate is None else phase.learning_rate
@@ -53,7 +52,7 @@ class ProgressBar(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar at the schedule's position."""
-        schedule = _schedule(pl_module)
+        schedule = learner_of(pl_module).schedule
         self.shown_at, self.shown_iteration = time.monotonic(), schedule.iteration
         if schedule.iteration:
             self.console.print(f"resuming after {schedule.iteration:,} of {schedule.total:,} batches")
@@ -67,7 +66,7 @@ class ProgressBar(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Tell the news when it is time."""
-        now, schedule = time.monotonic(), _schedule(pl_module)
+        now, schedule = time.monotonic(), learner_of(pl_module).schedule
         if not trainer.is_global_zero or (now - self.shown_at < self.line_every and not schedule.finished):
             return
         per_second = (schedule.iteration - self.shown_iteration) / max(now - self.shown_at, 1e-9)
@@ -85,7 +84,7 @@ class ProgressBar(Callback):
         """Keep the scores for the next news; validation's time is not training's."""
         values = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         self.scores = "  ".join(f"{name} {float(value):.4g}" for name, value in values.items())
-        self.shown_at, self.shown_iteration = time.monotonic(), _schedule(pl_module).iteration
+        self.shown_at, self.shown_iteration = time.monotonic(), learner_of(pl_module).schedule.iteration
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave the terminal as it was, whatever ended the run."""
@@ -100,8 +99,3 @@ class ProgressBar(Callback):
 
 def _losses(outputs: dict[str, Tensor]) -> str:
     return "  ".join(f"{name} {float(loss):.4g}" for name, loss in outputs.items())
-
-
-def _schedule(module: LightningModule) -> Any:
-    assert isinstance(module, Inpainter)
-    return module.schedule
