@@ -19,8 +19,10 @@ WINGS = [wing for storey in STOREYS for wing in storey]
 """Each imports only what stands before it."""
 ANYONE = {"shapes", "randomness", "recipes"}
 """Words that every wing may use."""
-ROOF = {"cli", "config", "arguments", "help", "__main__"}
+ROOF = {"cli", "config", "arguments", "comments", "help", "__main__"}
 MOST_FILES, MOST_LINES = 12, 350
+MOST_OF_A_PAPER = 500
+"""Lines of a file in models/: a paper with its networks, its losses and its phases is one subject."""
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 VERBS = {path.stem for path in PACKAGE.glob("*.py")} - ANYONE - ROOF - {"__init__"}
@@ -88,7 +90,8 @@ def test_no_files_of_a_wing_import_each_other_in_a_circle(wing: str) -> None:
 def test_a_wing_is_small_enough_to_be_surveyed(wing: str) -> None:
     files = [path for path in (PACKAGE / wing).glob("*.py") if path.stem != "__init__"]
     assert 2 <= len(files) <= MOST_FILES
-    assert {path.name: lines for path in files if (lines := len(path.read_text().splitlines())) > MOST_LINES} == {}
+    most = MOST_OF_A_PAPER if wing == "models" else MOST_LINES
+    assert {path.name: lines for path in files if (lines := len(path.read_text().splitlines())) > most} == {}
 
 
 @pytest.mark.parametrize("wing", WINGS)

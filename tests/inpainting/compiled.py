@@ -122,7 +122,7 @@ def test_a_run_goes_on_compiled_or_not_from_the_others_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inpaintlab.training.fit.require_compiler", lambda device: None)
-    monkeypatch.setattr("inpaintlab.training.fit.Compiling", partial(Compiling, backend="aot_eager"))
+    monkeypatch.setattr("inpaintlab.training.callbacks.Compiling", partial(Compiling, backend="aot_eager"))
 
     def trained(folder: str, batches: int, compiled: bool) -> dict[str, Any]:
         settings = [*tiny("glcic", 0), f"model.schedule.phases.completion.batches={batches}", f"name={folder}"]

@@ -15,11 +15,9 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
-from torchmetrics import MetricCollection
 
 from inpaintlab.data import DataModule
 from inpaintlab.inpainting import (
-    Compiling,
     Learner,
     Steps,
     build,
@@ -47,9 +45,6 @@ from inpaintlab.metrics import require_fitting
 from inpaintlab.recipes import plain
 from inpaintlab.runs import locked, mask_recipe, run_folder, training_record
 from inpaintlab.survival import (
-    Checkpoints,
-    Journal,
-    Preemption,
     ending_together,
     missed_validation,
     note_finished,
@@ -59,13 +54,8 @@ from inpaintlab.survival import (
 )
 from inpaintlab.testsets import Manifest, ManifestDataset
 from inpaintlab.tracking import CsvTracker, Tracker
-from inpaintlab.training.averaging import Averaging
-from inpaintlab.training.health import Health
-from inpaintlab.training.logbook import Logbook, OtherCallbacksDone
-from inpaintlab.training.non_finite import NonFiniteBatches
-from inpaintlab.training.panels import Panels
-from inpaintlab.training.terminal import ProgressBar, print_plan
-from inpaintlab.training.validation import MissedValidation, Validation
+from inpaintlab.training.callbacks import callbacks
+from inpaintlab.training.terminal import print_plan
 
 
 def train(
@@ -79,13 +69,12 @@ def train(
     """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one, until the end or a ``request``."""
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
     console = Console(quiet=not first)
-    every, monitor = cfg["every"], (cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
     last, before = run_dir / "last.ckpt", starting_point(run_dir)
     done = before["iterations"] if before else 0
-    owing = done > 0 and missed_validation(run_dir, done, every["validation"])
-    if done >= model.schedule.total and not owing:
+    owes_validation = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
+    if done >= model.schedule.total and not owes_validation:
         if first:
-            note_finished(run_dir, model.schedule.total, *monitor)
+            note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
         console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
         return
     if cfg["init"] and not before:
@@ -96,28 +85,17 @@ def train(
         run_dir.mkdir(parents=True, exist_ok=True)
         manifest.save(run_dir / "validation.json")
 
-    checkpoints = Checkpoints(run_dir, every["checkpoint"], every["validation"], *monitor)
-    journal = Journal(run_dir, checkpoints, *monitor)
     precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
-    callbacks = [
-        *scaling,
-        NonFiniteBatches(
-            console, run_dir, every.values(), cfg["skip_broken"]
-        ),  # before all that keeps or shows what a step left
-        Averaging(),  # before all that looks at the averages
-        *([Compiling(console)] if model.steps.compiled else []),
-        logbook := Logbook(run_dir),  # before all that takes time of its own
-        Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
-        checkpoints,
-        journal,
-        Panels(run_dir, every["panel"], cfg["panel_images"]),
-        Health(console, every["log"], **cfg["health"]),
-        ProgressBar(console),
-        Preemption(request, checkpoints, journal, console),
-        OtherCallbacksDone(logbook),
-        *([MissedValidation()] if owing else []),  # the last, because all others look at it
-    ]
-    trainer = build_trainer(callbacks=callbacks, logger=trackers(cfg, run_dir, console), **precision)
+    beside = callbacks(
+        cfg,
+        run_dir,
+        console,
+        request,
+        scaling=scaling,
+        compiled=model.steps.compiled,
+        owes_validation=owes_validation,
+    )
+    trainer = build_trainer(callbacks=beside, logger=trackers(cfg, run_dir, console), **precision)
     if before:
         require_same_steps(before, trainer.world_size, cfg["trainer"]["precision"])
     if first:
@@ -170,14 +148,12 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
 
 
 def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Request) -> None:
-    """Build everything from the configuration and fit; ``choices`` names what was chosen of each group of it."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # Our sampler resumes by itself, and one worker can be right, whatever Lightning advises.
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
-    # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces.
-    warnings.filterwarnings("ignore", message=".*grad attribute of a Tensor that is not a leaf.*")
+    """Build everything from the configuration and fit; ``choices`` names what was chosen of each group of it.
+
+    Raises:
+        ValueError: settings that cannot be met, told before anything is written.
+    """
+    _quieten()
     settings = plain(cfg)
     if PARENT in os.environ:
         end_with_parent()
@@ -193,13 +169,26 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     if model.steps.compiled:
         require_compiler(device_type(cfg.trainer.accelerator))
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
-    data.check()  # before anything is written
+    data.check()
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
     torch.set_float32_matmul_precision("high")
     if device_type(cfg.trainer.accelerator) == "cpu":
         keep_freed_memory()
     with full_disk_named(run_dir):
         train(settings, model, data, instantiate(cfg.trainer), run_dir, request)
+
+
+def _quieten() -> None:
+    """Keep advice of Lightning and torch from the user that does not hold here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*your dataloader is not resumable.*",  # our sampler resumes by itself
+        ".*does not have many workers.*",  # one can be right
+        ".*treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
+        # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces
+        ".*grad attribute of a Tensor that is not a leaf.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def chosen_steps(cfg: dict[str, Any]) -> Steps:
