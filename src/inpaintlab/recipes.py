@@ -2,6 +2,8 @@
 
 import difflib
 import importlib
+import importlib.util
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +11,9 @@ from omegaconf import OmegaConf
 
 # of torch, for a recipe: what they are given they keep, they run nothing
 _OPTIMIZERS = ("torch.optim.Adadelta", "torch.optim.Adam")
+
+
+_OFFERED = re.compile(r"inpaintlab\.(?P<wing>[a-z][a-z0-9_]*)\.(?P<name>[A-Za-z][A-Za-z0-9_]*)")
 
 
 def plain(cfg: Any) -> Any:
@@ -28,14 +33,16 @@ def in_words(recipe: Any) -> str:
 
 
 def only_ours(recipe: Any, origin: str) -> Any:
-    """Return a recipe read from a foreign file if each ``_target_`` in it is a class of this package or an optimizer.
+    """Return a recipe read from a foreign file if each ``_target_`` in it is a class that this package offers.
+
+    That is ``inpaintlab.<wing>.<Name>``, a class of the wing that its door names, or one of torch's optimizers.
 
     Raises:
         ValueError: any other target, which building the recipe would import and run.
     """
     if isinstance(recipe, dict):
         target = recipe.get("_target_")
-        if target is not None and target not in _OPTIMIZERS and not _is_our_class(target):
+        if target is not None and target not in _OPTIMIZERS and not _is_offered(target):
             raise ValueError(
                 f"{origin} asks to run '{target}', which is not part of inpaintlab; if you trust it, name the model "
                 "on the command line instead (model=...)."
@@ -48,23 +55,21 @@ def only_ours(recipe: Any, origin: str) -> Any:
     return recipe
 
 
-def _is_our_class(target: Any) -> bool:
-    """Whether a dotted name is that of a class that a module of ours defines, or that a package of ours offers.
+def _is_offered(target: Any) -> bool:
+    """Whether a dotted name is that of a class which one of our wings defines and names in its door's ``__all__``.
 
-    A package offers what its ``__all__`` names. What a module of ours merely imports is not ours to offer.
+    Nothing but that door is imported to find out.
     """
-    module, _, name = str(target).rpartition(".")
-    if module.partition(".")[0] != "inpaintlab" or "$" in str(target):
+    parts = _OFFERED.fullmatch(target) if isinstance(target, str) else None
+    if parts is None:
         return False
-    try:
-        place = importlib.import_module(module)
-    except ImportError:
+    wing, name = f"{__package__}.{parts['wing']}", parts["name"]
+    found = importlib.util.find_spec(wing)
+    if found is None or found.submodule_search_locations is None:  # absent, or a verb's file
         return False
-    found = getattr(place, name, None)
-    if not isinstance(found, type):
-        return False
-    offered = hasattr(place, "__path__") and name in getattr(place, "__all__", ())
-    return found.__module__ == module or (offered and found.__module__.startswith(f"{module}."))
+    door = importlib.import_module(wing)
+    offered = getattr(door, name) if name in getattr(door, "__all__", ()) else None
+    return isinstance(offered, type) and offered.__module__.startswith(f"{wing}.")
 
 
 def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:

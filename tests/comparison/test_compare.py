@@ -127,8 +127,9 @@ def test_unusable_folders_are_refused_in_one_sentence(tmp_path, pair):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"format": 3}, "has format 3, but this inpaintlab reads format 2: update"),
-        ({"format": 1}, "has format 1 of an older inpaintlab, .*: evaluate this method again"),
+        ({"format": 4}, "has format 4, but this inpaintlab reads format 3: update"),
+        ({"format": 2}, "is of inpaintlab 0.1, which was never released, .*: evaluate this method again"),
+        ({"format": 1}, "is of inpaintlab 0.1, which was never released, .*: evaluate this method again"),
         ({"format": "x"}, "no .format. number"),
         ({"oracle": "no"}, "\"oracle\" is 'no', which is not bool"),
         ({"manifest": {"sha256": "0", "items": 7}}, "has 6 images, but the manifest in result.json has 7"),
@@ -558,7 +559,7 @@ def test_latex_sets_published_columns_under_a_heading_of_their_own(gray):
 
 EXTRA: dict[str, Any] = {
     "edge_f1_exact_micro": METRICS["mae"]
-    | {"definition": "Micro F1.", "higher_is_better": True, "pooled": [["hit", "drawn"], ["hit", "true"]]},
+    | {"definition": "Micro F1.", "higher_is_better": True, "pooled": (("hit", "drawn"), ("hit", "true"))},
     "fid_inception2015": METRICS["mae"] | {"definition": "FID.", "of_set": True, "backend": "torch-fidelity"},
     "kid_inception2015": METRICS["mae"] | {"definition": "KID.", "of_set": True},
     "psnr_rgb_raw": METRICS["psnr_rgb"] | {"definition": "PSNR of the raw output."},
@@ -577,9 +578,7 @@ def every_kind(many):
             hit=pl.Series(hit), drawn=pl.Series(drawn), true=pl.Series(drawn + 10), psnr_rgb_raw=pl.col("psnr_rgb") - 1
         )
         images.write_parquet(result.folder / "per_image.parquet")
-        pooled = {"pooled": (("hit", "drawn"), ("hit", "true"))}
-        metrics = {name: Meaning(**entry) for name, entry in METRICS.items()}
-        metrics |= {name: Meaning(**(EXTRA[name] | (pooled if "pooled" in EXTRA[name] else {}))) for name in EXTRA}
+        metrics = {name: Meaning(**entry) for name, entry in (METRICS | EXTRA).items()}
         means = means_by_bin(images, metrics)
         for entry in means.values():
             entry |= {

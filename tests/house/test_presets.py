@@ -55,7 +55,7 @@ def test_a_delta_tells_what_is_changed_added_and_missing() -> None:
 
 def test_glcic_has_the_papers_numbers(composed: Composer) -> None:
     assert plain(preset(composed, "glcic")) == {
-        "_target_": "inpaintlab.models.glcic.GLCIC",
+        "_target_": "inpaintlab.models.GLCIC",
         "_convert_": "all",
         "schedule": {"_target_": "inpaintlab.inpainting.Schedule", "phases": GLCIC_PHASES},
         "optimizer": {"_target_": "inpaintlab.training.Adadelta", "_partial_": True, "rho": 0.9, "eps": 1e-6},

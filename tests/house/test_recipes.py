@@ -1,13 +1,16 @@
 """What a recipe may name and hold: plain values, and nothing foreign that would run."""
 
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from omegaconf import MissingMandatoryValue, OmegaConf
 
+from inpaintlab.config import CONF
 from inpaintlab.masks import Half
 from inpaintlab.recipes import nearest, only_ours, plain
 
@@ -27,22 +30,39 @@ def test_our_own_recipes_pass_unchanged() -> None:
     assert only_ours(recipe, "A manifest") is recipe
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "os.system",
-        "builtins.eval",
-        "torch.load",
-        "inpaintlab",
-        "inpaintlabs.Thing",
-        # names that modules of ours import are not ours
-        "inpaintlab.config.os.system",
-        "inpaintlab.provenance.subprocess.run",
-        "inpaintlab.evaluate.shutil.rmtree",
-        # neither are functions of ours that act on files
-        "inpaintlab.machine.files.write_texts",
-    ],
-)
+HOSTILE = {
+    "of the standard library": "os.system",
+    "built in": "builtins.eval",
+    "of torch": "torch.load",
+    "of a package of nearly our name": "inpaintlabs.masks.Half",
+    "the package": "inpaintlab",
+    "a wing": "inpaintlab.masks",
+    "a file of a wing": "inpaintlab.masks.rectangles",
+    "a class by its file": "inpaintlab.masks.rectangles.Half",
+    "a class that its door does not name": "inpaintlab.testsets.Holes",
+    "a class that another wing's door names": "inpaintlab.testsets.Half",
+    "a class that nothing defines": "inpaintlab.masks.Absent",
+    "a class of no wing": "inpaintlab.absent.Half",
+    "a class of the package's top": "inpaintlab.recipes.Any",
+    "a verb": "inpaintlab.train.main",
+    "a function that a door names": "inpaintlab.machine.write_texts",
+    "a function by its file": "inpaintlab.machine.files.write_texts",
+    "a constant that a door names": "inpaintlab.published.CATALOGUE",
+    "a method": "inpaintlab.masks.Half.draw",
+    "a class's own module": "inpaintlab.masks.Half.__init__.__globals__",
+    "a module that a file of ours imports": "inpaintlab.machine.provenance.subprocess.run",
+    "a module that a verb of ours imports": "inpaintlab.config.os.system",
+    "a name of Python's own": "inpaintlab.masks.__builtins__",
+    "a name in version 0.1": "inpaintlab.gray_metrics.PSNRGray",
+    "no wing": "inpaintlab..Half",
+    "with a line's end": "inpaintlab.masks.Half\n",
+    "with a space": " inpaintlab.masks.Half",
+    "an interpolation": "inpaintlab.masks.${name}",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("target", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("depth", ["at the top", "in a dict", "in a list"])
 def test_a_foreign_target_is_refused_wherever_it_stands(target: str, depth: str) -> None:
     evil = {"_target_": target, "_args_": ["true"]}
@@ -66,28 +86,69 @@ def test_a_checkpoint_of_plain_values_is_what_recipes_are_made_of(tmp_path: Path
     assert torch.load(tmp_path / "recipe.pt", weights_only=True) == {"a": [1, 2.5, None, True], "b": True}
 
 
+@pytest.mark.parametrize("target", [7, ["os.system"], {"_target_": "os.system"}, True])
+def test_a_target_that_is_no_name_is_refused(target: Any) -> None:
+    with pytest.raises(ValueError, match="asks to run"):
+        only_ours({"_target_": target}, "A manifest")
+
+
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A package of ours that offers a class of a module inside it, and holds a second one that it does not offer."""
-    package, inside = ModuleType("inpaintlab.door"), "inpaintlab.door.inside"
-    package.__path__, package.__all__ = [], ["Offered", "Path", "Half"]
-    package.Offered, package.Kept = (
-        type("Offered", (), {"__module__": inside}),
-        type("Kept", (), {"__module__": inside}),
-    )
-    package.Path, package.Half = Path, Half
+    """A wing whose door names a class of its own, a class of elsewhere, one of another wing, and a function."""
+    package, inside = ModuleType("inpaintlab.door"), {"__module__": "inpaintlab.door.inside"}
+    package.__spec__ = ModuleSpec("inpaintlab.door", None, is_package=True)
+    package.__all__ = ["Offered", "Path", "Half", "only_ours", "Absent"]
+    package.Offered, package.Kept = type("Offered", (), inside), type("Kept", (), inside)
+    package.Path, package.Half, package.only_ours = Path, Half, only_ours
     monkeypatch.setitem(sys.modules, "inpaintlab.door", package)
     return package
 
 
-def test_what_a_package_of_ours_offers_passes(door: ModuleType) -> None:
+def test_what_a_door_of_ours_offers_passes(door: ModuleType) -> None:
     assert only_ours({"_target_": "inpaintlab.door.Offered"}, "A manifest")
 
 
-@pytest.mark.parametrize("name", ["Kept", "Path", "Half", "Absent"])
-def test_a_package_offers_only_classes_of_its_own_that_it_names(door: ModuleType, name: str) -> None:
+@pytest.mark.parametrize("name", ["Kept", "Path", "Half", "only_ours"])
+def test_a_door_offers_only_classes_of_its_own_wing_that_it_names(door: ModuleType, name: str) -> None:
     with pytest.raises(ValueError, match="asks to run"):
         only_ours({"_target_": f"inpaintlab.door.{name}"}, "A manifest")
+
+
+def test_nothing_foreign_is_imported_to_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "foreign.py").write_text("raise SystemExit('was run')\n")
+    (tmp_path / "foreigners").mkdir()
+    (tmp_path / "foreigners/__init__.py").write_text("raise SystemExit('was run')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for target in ("foreign.Thing", "foreigners.inside.Thing", "inpaintlab.foreign.Thing"):
+        with pytest.raises(ValueError, match="asks to run"):
+            only_ours({"_target_": target}, "A manifest")
+
+
+OTHERS = {
+    "datetime.timedelta",
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
+    "hydra_plugins.inpaintlab_sweeper.JobSweeper",
+    "lightning.Trainer",
+    "lightning.pytorch.strategies.DDPStrategy",
+}
+"""What the configuration names of others: the trainer and Hydra's plugins, which no checkpoint or manifest holds."""
+
+FILES = sorted(path for folder in (CONF, CONF.parent / "experiments") for path in folder.rglob("*.yaml"))
+
+
+def targets(recipe: Any) -> set[str]:
+    """Every ``_target_`` in a recipe."""
+    inside = recipe.values() if isinstance(recipe, dict) else recipe if isinstance(recipe, list) else []
+    own = {recipe["_target_"]} if isinstance(recipe, dict) and "_target_" in recipe else set()
+    return own.union(*map(targets, inside))
+
+
+def test_every_class_that_the_configuration_names_is_offered() -> None:
+    named = {path: targets(OmegaConf.to_container(OmegaConf.load(path))) for path in FILES}
+    for path, found in named.items():
+        for target in found - OTHERS:
+            only_ours({"_target_": target}, str(path))
+    assert set().union(*named.values()) >= OTHERS | {"inpaintlab.models.GLCIC", "inpaintlab.metrics.FID"}
 
 
 @pytest.mark.parametrize(("word", "told"), [("trian", " Did you mean 'train'?"), ("xyz", ""), ("train", "")])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaintlab.inpainting import (
+    CHECKPOINT_FORMAT,
     Inpainter,
     Learner,
     Losses,
@@ -261,6 +262,30 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_file_that_is_no_checkpoint_of_ours_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "last.ckpt")
     with pytest.raises(ValueError, match="is not a checkpoint of inpaintlab"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("record", ["GLCIC", None, [1], {"format": "one"}])
+def test_a_checkpoint_whose_record_is_none_is_refused(tmp_path: Path, record: Any) -> None:
+    torch.save({"inpaintlab": record, "state_dict": {}}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="is not a checkpoint of inpaintlab"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("imported", "mend"), [(None, "train again"), ({"layout": "edgeconnect"}, "import the published files again")]
+)
+def test_a_checkpoint_of_version_01_is_refused_with_what_to_do(tmp_path: Path, imported: Any, mend: str) -> None:
+    record = {"model": {"_target_": "inpaintlab.models.glcic.GLCIC"}, "iterations": 5, "images_seen": 10}
+    torch.save({"inpaintlab": record | {"imported": imported}, "state_dict": {}}, tmp_path / "last.ckpt")
+    sentence = rf"last\.ckpt is of inpaintlab 0\.1, which was never released, and cannot be read any more: {mend}\.$"
+    with pytest.raises(ValueError, match=sentence):
+        load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    torch.save({"inpaintlab": {"format": CHECKPOINT_FORMAT + 1}, "state_dict": {}}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last\.ckpt has format 2, but this inpaintlab reads format 1: update"):
         load_checkpoint(tmp_path)
 
 

@@ -368,7 +368,7 @@ def test_a_recipe_may_name_no_other_part_of_torch(target: str, place: str) -> No
     foreign = {"_target_": target, "_partial_": True}
     optimizer = {"_target_": "torch.optim.Adam", "betas": foreign} if place == "inside an optimizer" else foreign
     with pytest.raises(ValueError, match=r"^A file asks to run 'torch\."):
-        only_ours({"_target_": "inpaintlab.models.glcic.GLCIC", "optimizer": optimizer}, "A file")
+        only_ours({"_target_": "inpaintlab.models.GLCIC", "optimizer": optimizer}, "A file")
 
 
 @pytest.mark.parametrize("choice", OPTIMIZERS)

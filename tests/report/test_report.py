@@ -7,7 +7,7 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from PIL import Image
 
 from inpaintlab.comparison import Table, cost_columns, tabulate, trained_on, weights
 from inpaintlab.evaluation import Result
+from inpaintlab.metrics import Meaning
 from inpaintlab.recipes import in_words
 from inpaintlab.report import html_page
 from inpaintlab.report.cases import pick, worst_first
@@ -26,7 +27,7 @@ from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.pictures import HOLE_COLOUR, Original, data_uri, originals, painted, rim
 from inpaintlab.report.plots import colour, key_dashes, plot, running_mean
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
-from stand_ins.results import BINS, NAMES, rewrite
+from stand_ins.results import BINS, METRICS, NAMES, rewrite
 from stand_ins.results import write_result as write_plain_result
 
 VOID = {"meta", "img", "line", "path", "use", "br", "input", "wbr"}
@@ -348,7 +349,7 @@ def test_the_page_holds_every_value_to_six_digits_whatever_the_order_of_the_imag
 def test_numbers_of_whole_sets_stand_in_the_table_and_nowhere_else(tmp_path):
     folder = write_result(tmp_path / "a", [20.0] * 6)
     data = json.loads((folder / "result.json").read_text())
-    fid = {"definition": "Distance of sets.", "unit": "", "higher_is_better": False, "of_set": True}
+    fid = asdict(Meaning("Distance of sets.", "", higher_is_better=False, of_set=True))
     means = {name: entry | {"fid": 61.5} for name, entry in data["means"].items()}
     rewrite(folder, metrics=data["metrics"] | {"fid": fid}, means=means)
     table = tabulate([Result.load(folder)])
@@ -503,6 +504,6 @@ def test_a_method_without_a_metric_and_without_finite_values_is_left_out_of_the_
     whole = write_result(tmp_path / "whole", [20.0 + i for i in range(30)], bins=bins, names=names)
     table = tabulate([Result.load(broken), Result.load(whole)])
     assert colour(0).lower() in plot(table, "psnr_rgb").lower()
-    rewrite(whole, metrics={"psnr_rgb": {"definition": "x", "unit": "dB", "higher_is_better": True}})
+    rewrite(whole, metrics={"psnr_rgb": METRICS["psnr_rgb"]})
     table = tabulate([Result.load(broken), Result.load(whole)])
     assert Page(html_page(table, 4)).open == []

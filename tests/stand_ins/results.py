@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from inpaintlab.evaluation.results import means_by_bin
+from inpaintlab.evaluation.results import FORMAT, means_by_bin
 from inpaintlab.machine import write_json
 from inpaintlab.metrics import Meaning
 from inpaintlab.testsets import picture_name
@@ -20,12 +21,10 @@ BINS = ["20-30", "20-30", "fixed", "10-20", "10-20", "10-20"]
 NAMES = [f"strokes {name}/photo_{i}" for i, name in enumerate(BINS)]
 
 
-METRICS = {
-    "psnr_rgb": {"definition": "Peak signal-to-noise ratio of one image.", "unit": "dB", "higher_is_better": True},
-    "mae": {"definition": "Mean absolute error.", "unit": "", "higher_is_better": False},
-}
+PSNR_METRIC = Meaning("Peak signal-to-noise ratio of one image.", "dB", higher_is_better=True)
+MAE_METRIC = Meaning("Mean absolute error.", "", higher_is_better=False)
 
-PSNR_METRIC, MAE_METRIC = (Meaning(**entry) for entry in METRICS.values())
+METRICS = {"psnr_rgb": asdict(PSNR_METRIC), "mae": asdict(MAE_METRIC)}
 
 
 def write_result(
@@ -39,6 +38,7 @@ def write_result(
     """A whole result folder of 16x16 pictures; `changes` replace keys of its result.json."""
     columns = {
         "name": names,
+        "image": [name.removeprefix(f"{of}/") for name, of in zip(names, bins, strict=True)],
         "bin": bins,
         "hole_ratio": [0.15 + 0.01 * i for i in range(len(names))],
         "mask_sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
@@ -52,7 +52,7 @@ def write_result(
         picture = np.full((16, 16, 3), 40 * (i % 6), dtype=np.uint8)
         Image.fromarray(picture).save(folder / "completed" / picture_name(name))
     data = {
-        "format": 2,
+        "format": FORMAT,
         "label": folder.name,
         "method": "inpaintlab.models.glcic.GLCIC",
         "oracle": False,

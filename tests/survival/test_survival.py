@@ -103,8 +103,24 @@ def test_a_run_whose_last_checkpoint_is_gone_never_begins_anew_in_silence(ran: P
     sentence = refused(ran)
     assert "last.ckpt" in sentence
     assert f"best.ckpt (readable, after {done} batches)" in sentence
-    assert ("last.ckpt (damaged)" in sentence) == (harm != "removed")
+    assert ("last.ckpt (not readable)" in sentence) == (harm != "removed")
     assert "To go on from best.ckpt, copy it to last.ckpt; to begin anew, delete the folder" in sentence
+
+
+def test_a_run_of_version_01_is_refused_whatever_its_settings_were_called(ran: Path) -> None:
+    for path in (ran / "runs/a").glob("*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        del content["inpaintlab"]["format"]
+        torch.save(content, path)
+    told = "last.ckpt is of inpaintlab 0.1, which was never released, and cannot be read any more: train again."
+    sentence = refused(ran)
+    assert told in sentence
+    assert "best.ckpt (not readable)" in sentence
+    assert "To begin anew, delete the folder or give another name (name=...)." in sentence
+    settings = json.loads((ran / "runs/a/config.json").read_text())
+    settings["model"]["_target_"] = "inpaintlab.models.glcic.GLCIC"
+    (ran / "runs/a/config.json").write_text(json.dumps(settings))
+    assert told in refused(ran)
 
 
 def test_a_run_that_goes_on_from_its_best_checkpoint_ends_like_the_unbroken_one(whole: Path, ran: Path) -> None:

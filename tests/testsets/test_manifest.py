@@ -278,7 +278,10 @@ def test_an_edited_mask_recipe_is_noticed_where_it_gives_another_hole(root: Path
         ManifestDataset(Manifest.load(path))[3]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1, "sha256": "", "items": []}', '"format"', "3"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"format": 2, "sha256": "", "items": []}', '{"format": "x", "sha256": ""}', '"format"', "3"],
+)
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=r"a\.json is not a manifest of inpaintlab"):
@@ -288,6 +291,14 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> Non
 def test_a_newer_format_says_to_update(root: Path) -> None:
     path = edited(root, lambda content: content.update(format=99))
     with pytest.raises(ValueError, match=r"has format 99.*update inpaintlab"):
+        Manifest.load(path)
+
+
+def test_a_manifest_of_version_01_says_to_freeze_again(root: Path) -> None:
+    path = edited(root, lambda content: content.update(format=1))
+    with pytest.raises(
+        ValueError, match=r"a\.json is of inpaintlab 0\.1, which was never .*: freeze this test set again"
+    ):
         Manifest.load(path)
 
 

@@ -9,6 +9,7 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 
+from inpaintlab.inpainting import CHECKPOINT_FORMAT
 from inpaintlab.survival import Checkpoints
 from inpaintlab.training.panels import draw_panel, overlay, panel_columns
 from stand_ins.building import Builder
@@ -28,7 +29,11 @@ class Stage(Trainer):
         return self.scores
 
     def save_checkpoint(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        parts = {"inpaintlab": {}, "state_dict": {}, "callbacks": {"Checkpoints": self.saving.state_dict()}}
+        parts = {
+            "inpaintlab": {"format": CHECKPOINT_FORMAT},
+            "state_dict": {},
+            "callbacks": {"Checkpoints": self.saving.state_dict()},
+        }
         torch.save(parts | {"scores": {name: float(score) for name, score in self.scores.items()}}, filepath)
 
 

@@ -47,7 +47,6 @@ def costs_notes(results: list[Result]) -> list[str]:
         "Parameters are those that take part in a completion; GMAC are 1e9 multiply-accumulates of convolutions and "
         "matrix products; ms is the time of an image, the least of several rounds; peak memory is that of a batch "
         "beyond the model itself.",
-        *_medians(results),
         *_disturbed(results),
     ]
     measured: dict[str, list[str]] = {}
@@ -60,12 +59,6 @@ def costs_notes(results: list[Result]) -> list[str]:
         return [*told, f"Measured with {next(iter(measured))}."]
     differing = "; ".join(f"{', '.join(labels)}: {how}" for how, labels in measured.items())
     return [*told, f"Times and memory were measured differently, so compare them with care ({differing})."]
-
-
-def _medians(results: list[Result]) -> list[str]:
-    """Whose times are medians, as they were before results told their rounds."""
-    labels = ", ".join(result.label for result in results if result.cost and "rounds" not in result.cost)
-    return [f"The ms of {labels} are medians, from an earlier version."] if labels else []
 
 
 def _disturbed(results: list[Result]) -> list[str]:

@@ -14,16 +14,17 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from inpaintlab.machine import require_format
 from inpaintlab.metrics import Meaning
 from inpaintlab.testsets import picture_name
 
-FORMAT = 2
+FORMAT = 3
 
 
 ALL = "all"  # the column over every image, beside the mask bins
@@ -97,7 +98,7 @@ class Result:
     def load(cls, folder: Path) -> "Result":
         """Read a result folder and check that it is whole and agrees with itself.
 
-        Raises ValueError, in one sentence, when the folder is missing, unfinished, no result, of a newer format,
+        Raises ValueError, in one sentence, when the folder is missing, unfinished, no result, of another format,
         or when its means are not those of its images.
         """
         _check_folder(folder)
@@ -114,8 +115,8 @@ class Result:
         for name in [name for name, metric in metrics.items() if metric.of_set]:
             for bin_name in means:
                 means[bin_name][name] = data["means"][bin_name].get(name)
-        fields = {key: data[key] for key in _KEYS} | {"metrics": metrics, "means": means}
-        return cls(folder=folder, per_image=per_image, **fields)
+        facts = {key: data[key] for key in _KEYS} | {"metrics": metrics, "means": means}
+        return cls(folder=folder, per_image=per_image, **facts)
 
     def picture(self, name: str) -> Path:
         """The file of the completion of the image called `name`."""
@@ -210,13 +211,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
     version = data.get("format") if isinstance(data, dict) else None
     if not isinstance(version, int):
         raise ValueError(f'{path} has no "format" number, so it is not the result of `inpaintlab evaluate`.')
-    if version > FORMAT:
-        raise ValueError(f"{path} has format {version}, but this inpaintlab reads format {FORMAT}: update inpaintlab.")
-    if version < FORMAT:
-        raise ValueError(
-            f"{path} has format {version} of an older inpaintlab, which scored pictures before they were rounded to 8 "
-            "bits: evaluate this method again."
-        )
+    require_format(path, version, FORMAT, "evaluate this method again")
     for key, types in _KEYS.items():
         if key not in data:
             raise ValueError(f'{path} lacks "{key}": evaluate this method again.')
@@ -234,10 +229,9 @@ def _in_words(types: tuple[type, ...]) -> str:
 
 def _metric(folder: Path, name: str, entry: dict[str, Any]) -> Meaning:
     try:
-        required = entry["definition"], entry["unit"] or "", entry["higher_is_better"]
-        pooled = tuple((above, below) for above, below in entry.get("pooled", ()))
-        later = {key: entry[key] for key in ("undefined_allowed", "of_set", "backend") if key in entry}
-        return Meaning(*required, pooled=pooled, **later)
+        told = {field.name: entry[field.name] for field in fields(Meaning)}
+        pooled = tuple((above, below) for above, below in told["pooled"])
+        return Meaning(**(told | {"pooled": pooled}))
     except KeyError as error:
         raise ValueError(f"{folder}/result.json: the metric {name} has no {error}; evaluate again.") from error
 
@@ -248,7 +242,7 @@ def _read_per_image(folder: Path, metrics: Mapping[str, Meaning]) -> pl.DataFram
         per_image = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path} cannot be read ({error}): evaluate this method again.") from error
-    needed = ["name", "bin", "hole_ratio", "mask_sha256"]
+    needed = ["name", "image", "bin", "hole_ratio", "mask_sha256"]
     needed += [column for name, metric in metrics.items() for column in metric.columns(name)]
     missing = [column for column in needed if column not in per_image.columns]
     if missing:
@@ -257,9 +251,6 @@ def _read_per_image(folder: Path, metrics: Mapping[str, Meaning]) -> pl.DataFram
     if files.n_unique() < per_image.height:
         twice = files.filter(files.is_duplicated())[0]
         raise ValueError(f"{path}: two images share the picture {twice}; give the images of the manifest other names.")
-    if "image" not in per_image.columns:  # as in older results
-        photographs = [name.removeprefix(f"{of}/") for name, of in per_image.select("name", "bin").iter_rows()]
-        per_image = per_image.with_columns(pl.Series("image", photographs))
     return per_image
 
 

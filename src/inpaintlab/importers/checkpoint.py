@@ -13,7 +13,7 @@ from inpaintlab.importers.glcic_mmagic import read as mmagic
 from inpaintlab.importers.glcic_official import read as official
 from inpaintlab.importers.glcic_otenim import read as otenim
 from inpaintlab.importers.layout import Found
-from inpaintlab.inpainting import Inpainter, build, save_checkpoint
+from inpaintlab.inpainting import CHECKPOINT_FORMAT, Inpainter, build, save_checkpoint
 from inpaintlab.machine import file_sha256
 from inpaintlab.recipes import plain
 
@@ -69,6 +69,7 @@ def read_published(
     assert not left_out, f"the layout {layout} forgets {left_out[0]}"
     model.load_state_dict(weights, strict=False)
     record = {
+        "format": CHECKPOINT_FORMAT,
         "model": model.recipe,
         "preset": found.preset,
         "iterations": found.iterations,

@@ -1,6 +1,6 @@
 """What every method shares: from a hole to finished pixels, from a batch to a step."""
 
-from inpaintlab.inpainting.checkpoints import build, load_checkpoint, load_weights, save_checkpoint
+from inpaintlab.inpainting.checkpoints import CHECKPOINT_FORMAT, build, load_checkpoint, load_weights, save_checkpoint
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
@@ -19,6 +19,7 @@ from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, is_number
 
 __all__ = [
     "BATCH_BY_BATCH",
+    "CHECKPOINT_FORMAT",
     "WHOLE",
     "CompileTimer",
     "Compiling",

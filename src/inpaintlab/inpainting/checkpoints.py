@@ -13,8 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.steps import Steps
-from inpaintlab.machine import whole
+from inpaintlab.machine import require_format, whole
 from inpaintlab.recipes import only_ours, plain
+
+CHECKPOINT_FORMAT = 1
+"""Of what stands in a checkpoint beside the weights; those of version 0.1 tell none."""
+
 
 _AVERAGES = "averages."  # of the names of averaged weights in a checkpoint
 
@@ -23,7 +27,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint that this package wrote, tensors and plain values only.
 
     Raises:
-        ValueError: the file is missing, damaged, holds code, or is not one of ours.
+        ValueError: the file is missing, damaged, holds code, is not one of ours, or has another format.
     """
     if path.is_dir():
         path = path / "last.ckpt"
@@ -41,8 +45,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     except Exception as error:  # zipfile and torch raise many kinds for a damaged file: all mean the same to the user
         raise ValueError(f"{path} cannot be read as a checkpoint: it is damaged, cut off or none at all.") from error
-    if not isinstance(checkpoint, dict) or "inpaintlab" not in checkpoint or "state_dict" not in checkpoint:
+    record = checkpoint.get("inpaintlab") if isinstance(checkpoint, dict) else None
+    if not isinstance(record, dict) or "state_dict" not in checkpoint or not isinstance(record.get("format", 0), int):
         raise ValueError(f"{path} is not a checkpoint of inpaintlab; a training run writes them as last.ckpt.")
+    mend = "import the published files again" if record.get("imported") else "train again"
+    require_format(path, record.get("format", 0), CHECKPOINT_FORMAT, mend)
     return checkpoint
 
 

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 
+from inpaintlab.inpainting.checkpoints import CHECKPOINT_FORMAT
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.schedule import Phase, Schedule
@@ -252,6 +253,7 @@ class Learner(Inpainter):
         """Add the recipe, so that the file alone rebuilds the model."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint["inpaintlab"] = {
+            "format": CHECKPOINT_FORMAT,
             "model": self.recipe,
             "iterations": self.schedule.iteration,
             "images_seen": self.schedule.iteration * data.batch_size * self.trainer.world_size,

@@ -9,6 +9,7 @@ from inpaintlab.machine.files import (
     write_json,
     write_texts,
 )
+from inpaintlab.machine.formats import require_format
 from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load
 from inpaintlab.machine.locks import Lock, alone, is_held_by_another
 from inpaintlab.machine.memory import keep_freed_memory, peak, reset_peak
@@ -41,6 +42,7 @@ __all__ = [
     "outlive_requests",
     "peak",
     "receiving_requests",
+    "require_format",
     "remove_partials",
     "reset_peak",
     "versions",

@@ -6,11 +6,18 @@ from inpaintlab.metrics.gray import MAERelativeGray, PSNRGray, SSIMUniform51Gray
 from inpaintlab.metrics.lpips import LPIPS
 from inpaintlab.metrics.meaning import Meaning
 from inpaintlab.metrics.metric import PerImageMetric, finite_mean, require_called_by_its_name, require_fitting, score
-from inpaintlab.metrics.rgb import MAEBand, MAEHole
-from inpaintlab.metrics.sets import FeaturePairs, SetMetric, Times
+from inpaintlab.metrics.rgb import MAE, PSNR, SSIM, MAEBand, MAEHole
+from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS, FeaturePairs, SetMetric, Times
 
 __all__ = [
+    "FID",
+    "KID",
     "LPIPS",
+    "MAE",
+    "PIDS",
+    "PSNR",
+    "SSIM",
+    "UIDS",
     "EdgeF1",
     "EdgeMetric",
     "EdgePrecision",

@@ -2,8 +2,10 @@
 
 from inpaintlab.models.diffusion import Biharmonic, MeanColour, OpenCVInpainting
 from inpaintlab.models.edgeconnect import EdgeConnect
+from inpaintlab.models.glcic import GLCIC
 
 __all__ = [
+    "GLCIC",
     "Biharmonic",
     "EdgeConnect",
     "MeanColour",

@@ -117,7 +117,7 @@ def locked(folder: Path) -> Iterator[None]:
         ValueError: another process holds it.
     """
     lock = Lock(folder / _LOCK)
-    if not lock.take(seconds=2):  # someone who only looks holds it for an instant
+    if not lock.take(seconds=2.0):  # someone who only looks holds it for an instant
         raise ValueError(f"{folder} is being trained by another process; wait for it to end, or end it.")
     try:
         yield

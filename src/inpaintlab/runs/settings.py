@@ -33,7 +33,7 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
     a run of other settings: that is an error, because continuing it would mix two experiments.
 
     Raises:
-        ValueError: the named run was started with other settings.
+        ValueError: the named run was started with other settings, or is of version 0.1.
     """
     identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
     identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
@@ -45,6 +45,9 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
         before["data"].pop("workers", None)
         changed = differences(_without_lengths(before), _without_lengths(identity))
         if changed:
+            from inpaintlab.inpainting import load_checkpoint  # Lightning, which a look at a sweep can do without
+
+            load_checkpoint(folder / "last.ckpt")  # refuses one of 0.1, in whose settings everything has another name
             raise ValueError(
                 f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
                 "(name=...), or repeat the first one's settings to continue it."

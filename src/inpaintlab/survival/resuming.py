@@ -59,7 +59,7 @@ def _ways_out(folder: Path) -> str:
         try:
             checkpoint = load_checkpoint(path)
         except ValueError:
-            told.append(f"{path.name} (damaged)")
+            told.append(f"{path.name} (not readable)")
             continue
         told.append(f"{path.name} (readable, after {checkpoint['inpaintlab']['iterations']:,} batches)")
         if "optimizer_states" in checkpoint:  # unlike in broken.ckpt, which holds what made a run stop

@@ -18,6 +18,10 @@ MaskTensor = Float[Tensor, "1 height width"]
 """1 = hole, exactly 0 or 1."""
 
 
+MASK_FOLDER = "inpaintlab.masks.MaskFolder"
+"""What a recipe of holes from mask files names."""
+
+
 @final
 class Holes:
     """The holes of one bin at one size: from the files of a folder, where its recipe is one, or else drawn."""
@@ -102,7 +106,7 @@ def with_mask_root(recipe: Any, mask_root: str | None, before: str | None, now: 
     if not isinstance(recipe, dict):
         return recipe
     recipe = {key: with_mask_root(value, mask_root, before, now) for key, value in recipe.items()}
-    if recipe.get("_target_") == f"{MaskFolder.__module__}.{MaskFolder.__qualname__}":
+    if recipe.get("_target_") == MASK_FOLDER:
         if mask_root:
             recipe["root"] = mask_root
         elif before and now and Path(recipe["root"]).is_relative_to(before):

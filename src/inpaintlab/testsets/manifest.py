@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from torch.utils.data import Dataset
 
 from inpaintlab.data import image_tensor
-from inpaintlab.machine import file_sha256, write_json
+from inpaintlab.machine import file_sha256, require_format, write_json
 from inpaintlab.masks import Number
 from inpaintlab.randomness import sample_generator
 from inpaintlab.recipes import only_ours
@@ -28,7 +28,7 @@ from inpaintlab.testsets.holes import (
     with_mask_root,
 )
 
-FORMAT = 1
+FORMAT = 2
 
 
 @final
@@ -139,7 +139,7 @@ class Manifest:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _plain_items(self) -> list[dict[str, Any]]:
-        # Without what an item has not, so that a manifest without mask files keeps the hash it had before they existed.
+        # without what an item has not: a drawn hole has no mask file
         return [{key: value for key, value in asdict(item).items() if value is not None} for item in self.items]
 
     def save(self, path: Path) -> None:
@@ -152,7 +152,7 @@ class Manifest:
         """Read a manifest.
 
         Raises:
-            ValueError: the file is missing, not a manifest, of a newer format, or was changed by hand.
+            ValueError: the file is missing, not a manifest, of another format, or was changed by hand.
         """
         if not path.is_file():
             raise ValueError(
@@ -161,8 +161,7 @@ class Manifest:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             format_, sha256 = content.pop("format"), content.pop("sha256")
-            if format_ != FORMAT:
-                raise ValueError(f"{path} has format {format_}, this version reads {FORMAT}; update inpaintlab.")
+            require_format(path, format_, FORMAT, "freeze this test set again")
             items = tuple(Item(**item) for item in content.pop("items"))
             manifest = cls(**content, items=items)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:

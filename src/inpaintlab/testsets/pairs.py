@@ -14,6 +14,7 @@ from inpaintlab.data import ENDINGS, read_rgb
 from inpaintlab.machine import file_sha256
 from inpaintlab.masks import MaskFolder, Number
 from inpaintlab.testsets.holes import (
+    MASK_FOLDER,
     Holes,
     MaskTensor,
     hole_generator,
@@ -176,7 +177,7 @@ def _manifest(images: Path, size: int, seed: int, bins: dict[str, Any], items: l
 
 
 def _recipe(masks: Path, colour: dict[str, Any]) -> dict[str, Any]:
-    return {"_target_": "inpaintlab.masks.MaskFolder", "root": str(masks), **colour}
+    return {"_target_": MASK_FOLDER, "root": str(masks), **colour}
 
 
 def _item(images: Path, label: str, image: str, mask: MaskTensor, masks: Path, file: str) -> Item:
