@@ -94,8 +94,12 @@ def test_a_mean_over_the_hole_does_not_depend_on_the_holes_size_and_a_mean_over_
     small[..., :2, :2], large[..., :4, :4] = 1, 1
     output = image + 0.5
     for loss in (hole_mse, hole_l1):
-        assert loss(output, image, large, "hole").item() == pytest.approx(loss(output, image, small, "hole").item())
-        assert loss(output, image, large, "all").item() == pytest.approx(4 * loss(output, image, small, "all").item())
+        assert loss(output, image, large, REDUCTIONS["hole"]).item() == pytest.approx(
+            loss(output, image, small, REDUCTIONS["hole"]).item()
+        )
+        assert loss(output, image, large, REDUCTIONS["all"]).item() == pytest.approx(
+            4 * loss(output, image, small, REDUCTIONS["all"]).item()
+        )
 
 
 def test_l1_is_the_whole_images_error_over_the_holes_share(toy: tuple[Tensor, Tensor, Tensor]) -> None:
