@@ -18,6 +18,7 @@ from inpaintlab.evaluation import (
     plan_evaluation,
 )
 from inpaintlab.inpainting import CompileTimer, compile_generators, device_type
+from inpaintlab.report import asked_for, track_result
 
 
 @command("evaluate")
@@ -29,8 +30,6 @@ def main(cfg: DictConfig) -> None:
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):
-        from inpaintlab.report import asked_for, track_result  # W&B takes a second to import
-
         build = asked_for(cfg.logger, "an evaluation")
     hydra = HydraConfig.get()
     plan = plan_evaluation(cfg, hydra.runtime.choices.get("model"), hydra.overrides.task)
