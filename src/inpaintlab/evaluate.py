@@ -18,7 +18,6 @@ from inpaintlab.evaluation import (
     plan_evaluation,
 )
 from inpaintlab.inpainting import CompileTimer, compile_generators, device_type
-from inpaintlab.report import asked_for, track_result
 
 
 @command("evaluate")
@@ -30,6 +29,8 @@ def main(cfg: DictConfig) -> None:
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):
+        from inpaintlab.report import asked_for, track_result  # brings what draws the page, which takes a moment
+
         build = asked_for(cfg.logger, "an evaluation")
     hydra = HydraConfig.get()
     plan = plan_evaluation(cfg, hydra.runtime.choices.get("model"), hydra.overrides.task)
