@@ -47,9 +47,9 @@ def changed(tmp_path: Path, **changes: Any) -> Result:
 
 def test_every_format_holds_the_same_numbers(results: list[Result]) -> None:
     console = Console(width=100, file=io.StringIO(), record=True)
-    for view in costs.terminal(results):
+    for view in costs.costs_tables(results):
         console.print(view)
-    printed, page, tex = console.export_text(), costs.markdown(results), costs.latex(results)
+    printed, page, tex = console.export_text(), costs.costs_markdown(results), costs.costs_latex(results)
     for text in (printed, page, tex):
         assert all(number in text for number in [*NETWORK, "0.94"])
     assert f"| a_net | {' | '.join(NETWORK)} |" in page
@@ -60,7 +60,7 @@ def test_every_format_holds_the_same_numbers(results: list[Result]) -> None:
 
 
 def test_the_csv_holds_what_was_measured_and_nothing_where_nothing_was(results: list[Result]) -> None:
-    network, classical = pl.read_csv(io.StringIO(costs.csv(results))).iter_rows(named=True)
+    network, classical = pl.read_csv(io.StringIO(costs.costs_csv(results))).iter_rows(named=True)
     assert network == {"label": "a_net", **COST, "machine": "two cores"}
     assert classical == {"label": "telea", **COST, **CLASSICAL, "machine": "two cores"}
 
@@ -71,39 +71,41 @@ def test_a_time_taken_while_others_kept_the_machine_busy_has_a_mark_in_every_for
     busy = changed(tmp_path, cost=COST | LOAD, label="third")
     both = [results[1], busy]
     console = Console(width=100, file=io.StringIO(), record=True)
-    console.print(*costs.terminal(both))
+    console.print(*costs.costs_tables(both))
     said = "‡ Measured while other processes kept cores busy (third: 1.3 of 2)"
-    assert [note for note in costs.notes(both) if note.startswith(said)]
+    assert [note for note in costs.costs_notes(both) if note.startswith(said)]
     assert " 250‡ " in console.export_text()
-    assert "| third | 6.07 | 12.3 | 250‡ | 300 | 19,200 |" in costs.markdown(both)
-    assert said in costs.markdown(both)
-    assert r"third & 6.07 & 12.3 & 250\textdaggerdbl{} & 300 & 19,200 \\" in costs.latex(both)
-    assert r"\textdaggerdbl{} Measured while other" in costs.latex(both)
+    assert "| third | 6.07 | 12.3 | 250‡ | 300 | 19,200 |" in costs.costs_markdown(both)
+    assert said in costs.costs_markdown(both)
+    assert r"third & 6.07 & 12.3 & 250\textdaggerdbl{} & 300 & 19,200 \\" in costs.costs_latex(both)
+    assert r"\textdaggerdbl{} Measured while other" in costs.costs_latex(both)
     html = html_page(tabulate(both), 0)
     assert 'data-value="250.04">250‡</td>' in html
     assert f"<li>{said}" in html
-    row = pl.read_csv(io.StringIO(costs.csv(both))).row(1, named=True)
+    row = pl.read_csv(io.StringIO(costs.costs_csv(both))).row(1, named=True)
     assert row["load_of_others"] == 1.26
 
 
 @pytest.mark.parametrize("load", [{"load_of_others": None, "cores": None}, {"load_of_others": 0.2, "cores": 2}])
 def test_a_quiet_machine_and_one_that_does_not_tell_leave_no_mark(tmp_path: Path, load: dict[str, Any]) -> None:
     result = changed(tmp_path, cost=COST | load)
-    assert "‡" not in costs.markdown([result]) + costs.latex([result]) + "".join(costs.notes([result]))
+    assert "‡" not in costs.costs_markdown([result]) + costs.costs_latex([result]) + "".join(
+        costs.costs_notes([result])
+    )
 
 
 def test_results_without_a_cost_have_no_table_of_costs(tmp_path: Path) -> None:
     result = changed(tmp_path, cost={}, checkpoint=None)
-    assert costs.terminal([result]) == costs.notes([result]) == []
-    assert costs.markdown([result]) == costs.latex([result]) == ""
-    (row,) = pl.read_csv(io.StringIO(costs.csv([result]))).iter_rows(named=True)
+    assert costs.costs_tables([result]) == costs.costs_notes([result]) == []
+    assert costs.costs_markdown([result]) == costs.costs_latex([result]) == ""
+    (row,) = pl.read_csv(io.StringIO(costs.costs_csv([result]))).iter_rows(named=True)
     assert row["milliseconds"] is row["parameters"] is None
 
 
 def test_the_notes_say_how_it_was_measured(results: list[Result], tmp_path: Path) -> None:
-    assert costs.notes(results)[-1] == "Measured with 1 image of 16 pixels at a time on two cores."
+    assert costs.costs_notes(results)[-1] == "Measured with 1 image of 16 pixels at a time on two cores."
     other = changed(tmp_path, cost=COST | {"batch_size": 16}, machine="1 x GPU")
-    assert costs.notes([*results, other])[-1] == (
+    assert costs.costs_notes([*results, other])[-1] == (
         "Times and memory were measured differently, so compare them with care (a_net, telea: 1 image of 16 pixels at "
         "a time on two cores; third: 16 images of 16 pixels at a time on 1 x GPU)."
     )
@@ -111,15 +113,15 @@ def test_the_notes_say_how_it_was_measured(results: list[Result], tmp_path: Path
 
 def test_a_label_cannot_break_a_table(tmp_path: Path) -> None:
     result = changed(tmp_path, label="a|b & c\n[red]", cost=COST)
-    assert r"| a\|b & c \[red\] |" in costs.markdown([result])
-    assert r"a\textbar{}b \& c [red] &" in costs.latex([result])
+    assert r"| a\|b & c \[red\] |" in costs.costs_markdown([result])
+    assert r"a\textbar{}b \& c [red] &" in costs.costs_latex([result])
     console = Console(width=100, file=io.StringIO(), record=True)
-    console.print(*costs.terminal([result]))
+    console.print(*costs.costs_tables([result]))
     assert "[red]" in console.export_text()
 
 
 def test_a_comparison_writes_the_costs_beside_its_tables(results: list[Result], tmp_path: Path) -> None:
     compare([result.folder for result in results], tmp_path / "out", pictures=0)
-    assert (tmp_path / "out/costs.csv").read_text() == costs.csv(results)
-    assert (tmp_path / "out/table.md").read_text().endswith(costs.markdown(results))
-    assert (tmp_path / "out/table.tex").read_text().endswith(costs.latex(results))
+    assert (tmp_path / "out/costs.csv").read_text() == costs.costs_csv(results)
+    assert (tmp_path / "out/table.md").read_text().endswith(costs.costs_markdown(results))
+    assert (tmp_path / "out/table.tex").read_text().endswith(costs.costs_latex(results))

@@ -184,6 +184,7 @@ def _quieten() -> None:
     for message in (
         ".*your dataloader is not resumable.*",  # our sampler resumes by itself
         ".*does not have many workers.*",  # one can be right
+        ".*smaller than the logging interval.*",  # the log has its own: every.log
         ".*treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
         # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces
         ".*grad attribute of a Tensor that is not a leaf.*",
