@@ -72,6 +72,12 @@ class Hoarder(Inpainter):
         return visible * (len(held) > 0)
 
 
+@pytest.fixture
+def three_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few as there can be, where no test looks at the time."""
+    monkeypatch.setattr(cost, "SECONDS", 0.0)
+
+
 def test_multiply_accumulates_are_those_counted_by_hand() -> None:
     found = cost.measure_cost(Convolutions(), 16, 2, CPU)
     down = 8 * 8 * 8 * 3 * 3 * 3  # pixels out, features out, features in, taps
@@ -87,6 +93,7 @@ def test_the_parameters_are_those_that_take_part_in_a_completion() -> None:
     assert sum(p.numel() for p in model.parameters()) > 1_000_000
 
 
+@pytest.mark.usefixtures("three_rounds")
 @pytest.mark.parametrize(("name", "parts"), [("glcic", ["completion"]), ("edgeconnect", ["edge_", "inpaint_"])])
 def test_a_papers_discriminator_costs_nothing_when_images_are_completed(
     built: Builder, name: str, parts: list[str]
@@ -98,6 +105,7 @@ def test_a_papers_discriminator_costs_nothing_when_images_are_completed(
     assert found["gmac"] > 0
 
 
+@pytest.mark.usefixtures("three_rounds")
 def test_an_untrained_network_under_spectral_norm_is_counted_in_inference_mode(built: Builder) -> None:
     """Which an evaluation is in; a trained one has its weights divided before."""
     model = built("edgeconnect")
@@ -113,6 +121,7 @@ def test_the_batch_size_changes_neither_parameters_nor_multiply_accumulates() ->
     assert (three["batch_size"], three["size"]) == (3, 16)
 
 
+@pytest.mark.usefixtures("three_rounds")
 @pytest.mark.parametrize("name", ["telea", "navier_stokes", "biharmonic", "mean_colour"])
 def test_a_classical_method_has_a_time_but_no_parameters(built: Builder, name: str) -> None:
     found = cost.measure_cost(built(name), 32, 2, CPU)
@@ -160,6 +169,7 @@ def test_where_the_system_does_not_tell_its_load_none_is_told() -> None:
     assert found["milliseconds"] == pytest.approx(500)
 
 
+@pytest.mark.usefixtures("three_rounds")
 @pytest.mark.skipif(not peak_memory.CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
 @pytest.mark.parametrize("outside_torch", [False, True])
 def test_peak_memory_is_what_a_batch_holds_at_most(outside_torch: bool) -> None:
@@ -167,6 +177,7 @@ def test_peak_memory_is_what_a_batch_holds_at_most(outside_torch: bool) -> None:
     assert found["peak_memory_bytes"] == pytest.approx(200 * MEBIBYTE, rel=0.05)
 
 
+@pytest.mark.usefixtures("three_rounds")
 @pytest.mark.skipif(not peak_memory.CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
 def test_what_was_held_before_does_not_count() -> None:
     before = torch.ones(400 * MEBIBYTE, dtype=torch.uint8)
@@ -175,6 +186,7 @@ def test_what_was_held_before_does_not_count() -> None:
     assert found["peak_memory_bytes"] < 50 * MEBIBYTE
 
 
+@pytest.mark.usefixtures("three_rounds")
 @pytest.mark.skipif(not peak_memory.CLEAR_REFS.exists(), reason="only Linux tells the peak of a process")
 def test_memory_that_was_freed_before_is_counted_when_it_is_used_again() -> None:
     large = torch.ones(30 * MEBIBYTE, dtype=torch.uint8)

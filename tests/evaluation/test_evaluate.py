@@ -328,11 +328,18 @@ class PowerCut(BaseException):
     """Ends a process without giving it time for anything."""
 
 
-@pytest.fixture
-def ten(here: Path) -> Path:
-    """A manifest of ten items, ten.json, and the prepared runs."""
+@pytest.fixture(scope="module")
+def ten_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ten")
     settings = ["data=toy", "data.size=32", "images=5", "~bins", f"+{BINS}", "out=ten.json"]
-    succeeded(run_here("manifest", *settings, cwd=here))
+    succeeded(run_here("manifest", *settings, cwd=folder))
+    return folder / "ten.json"
+
+
+@pytest.fixture
+def ten(here: Path, ten_items: Path) -> Path:
+    """A manifest of ten items, ten.json, and the prepared runs."""
+    shutil.copy(ten_items, here)
     return here
 
 

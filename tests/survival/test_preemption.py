@@ -131,8 +131,8 @@ def test_a_signal_before_the_first_batch_leaves_nothing(tmp_path: Path, monkeypa
 
 ALIVE = """
 import os, signal, sys, time
-from inpaintlab.machine.signals import heard
-with heard() as request:
+from inpaintlab.machine.signals import receiving_requests
+with receiving_requests() as request:
     request.begin()
     for name in sys.argv[1:]:
         if name.startswith("SIG"):
@@ -163,8 +163,8 @@ def test_only_who_insists_ends_a_training_at_once(signals: list[str], code: int)
 
 FAMILY = """
 import os, signal, subprocess, sys
-from inpaintlab.machine.signals import heard
-with heard() as request:
+from inpaintlab.machine.signals import receiving_requests
+with receiving_requests() as request:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print(child.pid, flush=True)
     request.children = [child]
@@ -198,7 +198,7 @@ WORKERS = """
 import subprocess, sys, time
 import torch
 from torch.utils.data import DataLoader
-from inpaintlab.machine.signals import heard, outlive_requests
+from inpaintlab.machine.signals import receiving_requests, outlive_requests
 
 class Samples(torch.utils.data.Dataset):
     def __len__(self):
@@ -208,7 +208,7 @@ class Samples(torch.utils.data.Dataset):
         return index
 
 if __name__ == "__main__":
-    with heard() as request:
+    with receiving_requests() as request:
         request.begin()
         loader = DataLoader(
             Samples(), batch_size=1, num_workers=2, worker_init_fn=outlive_requests, persistent_workers=True

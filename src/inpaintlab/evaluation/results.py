@@ -66,7 +66,7 @@ class Result:
     model does where implementations of its paper differ.
 
     `code` is the hash of the code that made the pictures and scores (see `provenance.code`). `cost` is what
-    completing one image costs on `machine` (see `cost.measure`). `replicates` holds, for each metric of whole sets and
+    completing one image costs on `machine` (see `cost.measure_cost`). `replicates` holds, for each metric of whole sets and
     bin, its values on resampled photographs (see `set_metrics.scores`); the k-th value of two methods belongs to the
     same draw.
     """
