@@ -26,7 +26,7 @@ _PACKAGES = (
 )
 
 
-_EXTRA = ("torchvision", "torch-fidelity", "scikit-learn")  # of the extra 'perceptual'
+_OPTIONAL = ("torchvision", "torch-fidelity", "scikit-learn")  # pip install "inpaintlab[perceptual]"
 
 
 def commit() -> str | None:
@@ -47,7 +47,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def versions() -> dict[str, str]:
     """Versions of this package, of Python, and of every library whose version can change a number."""
     found = {name: version(name) for name in ("inpaintlab", *_PACKAGES)}
-    for name in _EXTRA:
+    for name in _OPTIONAL:
         with contextlib.suppress(PackageNotFoundError):  # not installed, so it computes nothing
             found[name] = version(name)
     return {"python": platform.python_version(), **found}
@@ -62,19 +62,19 @@ def machine(device: torch.device) -> str:
 
 
 def _processor() -> str:
-    """The processor's model where Linux tells it, else the kind of processor: times compare on one model only."""
+    """The processor's model on Linux, else its architecture; times compare on equal models only."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        told = ""
-    models = [line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name")]
+        cpuinfo = ""
+    models = [line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
     return " ".join(models[0].split()) if models and models[0] else f"{platform.machine()} CPU"
 
 
 def code_sha256(modules: Iterable[ModuleType | str]) -> str:
     """Hash of the source of these modules and of all that they import from their own packages and from this one.
 
-    A result whose method and metrics have this hash need not be made again, whatever changed elsewhere.
+    While the hash of its method and metrics stays the same, a result need not be computed again, whatever else changed.
 
     Args:
         modules: modules, or their dotted names as in ``__module__`` of a class.
@@ -84,7 +84,7 @@ def code_sha256(modules: Iterable[ModuleType | str]) -> str:
     """
     sources: dict[str, bytes] = {}
     waiting = [module if isinstance(module, str) else module.__name__ for module in modules]
-    for name in waiting:  # of what these import, a name that is no module is that of a class or a function in one
+    for name in waiting:  # of these alone: what they import may be a class or a function
         if _source_file(name) is None:
             raise ValueError(f"{name} is no module with a source in Python, so its code cannot be hashed.")
     while waiting:
@@ -102,7 +102,7 @@ def code_sha256(modules: Iterable[ModuleType | str]) -> str:
 
 
 def _source_file(name: str) -> Path | None:
-    """The file of a module; None for a name that is no module, as that of a class in one."""
+    """The file of a module; None for a name that is no module, such as a class's."""
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
@@ -112,7 +112,7 @@ def _source_file(name: str) -> Path | None:
 
 @functools.cache  # several hashes share most of their modules
 def _imported(source: bytes, package: str) -> list[str]:
-    """Names that may be modules, of everything that a source of this package imports anywhere in it."""
+    """Dotted names of everything that a source of this package imports, anywhere in it; not all of them are modules."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
