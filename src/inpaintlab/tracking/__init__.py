@@ -1,4 +1,4 @@
-"""Where numbers, pictures and alerts go."""
+"""Trackers: where a run's metrics, pictures and alerts go."""
 
 from inpaintlab.tracking.tensorboard import TensorboardTracker
 from inpaintlab.tracking.tracker import CsvTracker, Tracker, trackers_of
