@@ -1,5 +1,6 @@
 """The command ``inpaintlab <verb> ...``. A verb's module is imported only when the verb has work to do."""
 
+import os
 import runpy
 import sys
 
@@ -46,6 +47,9 @@ def main() -> None:
         try:
             if not _answered(verb):
                 runpy.run_module(f"inpaintlab.{verb}", run_name="__main__", alter_sys=True)
+        except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
+            raise SystemExit(1) from None
         except KeyboardInterrupt:  # while it is imported, or in a command that has nothing to save
             raise SystemExit(INTERRUPTED) from None
     else:

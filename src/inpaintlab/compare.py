@@ -34,7 +34,7 @@ from inpaintlab.comparison import (
 from inpaintlab.config import command
 from inpaintlab.evaluation import Result
 from inpaintlab.machine import write_texts
-from inpaintlab.report import html_page
+from inpaintlab.report import asked_for, html_page, track_comparison
 
 
 def compare(
@@ -85,8 +85,6 @@ def run(cfg: DictConfig) -> None:
     console = Console()
     build = None
     if cfg.get("logger"):
-        from inpaintlab.report import asked_for, track_comparison  # W&B takes a second to import
-
         build = asked_for(cfg.logger, "a comparison")
     if cfg.study is not None:
         cfg = _studied(cfg, HydraConfig.get().overrides.task, console)

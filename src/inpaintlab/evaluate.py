@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> None:
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):
-        from inpaintlab.report import asked_for, track_result  # W&B takes a second to import
+        from inpaintlab.report import asked_for, track_result  # brings what draws the page, which takes a moment
 
         build = asked_for(cfg.logger, "an evaluation")
     hydra = HydraConfig.get()

@@ -58,7 +58,7 @@ def test_glcic_has_the_papers_numbers(composed: Composer) -> None:
         "_target_": "inpaintlab.models.GLCIC",
         "_convert_": "all",
         "schedule": {"_target_": "inpaintlab.inpainting.Schedule", "phases": GLCIC_PHASES},
-        "optimizer": {"_target_": "inpaintlab.training.Adadelta", "_partial_": True, "rho": 0.9, "eps": 1e-6},
+        "optimizer": {"_target_": "torch.optim.Adadelta", "_partial_": True, "rho": 0.9, "eps": 1e-6},
         "weights": {
             "completion": {"reconstruction": 1.0},
             "joint": {"reconstruction": 1.0, "adversarial": 4e-4},

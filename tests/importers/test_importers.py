@@ -20,8 +20,7 @@ from inpaintlab.evaluation import Result
 from inpaintlab.importers import LAYOUTS, import_checkpoint
 from inpaintlab.importers.checkpoint import read_published
 from inpaintlab.inpainting.checkpoints import rebuild
-from inpaintlab.models import EdgeConnect
-from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models import GLCIC, EdgeConnect
 from inpaintlab.testsets import Manifest
 from stand_ins import published_files as files
 from stand_ins.commands import PHASES, TINY, checkpoint, run_here

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from inpaintlab.inpainting import fit, weigh
 from inpaintlab.losses import VGG19
-from inpaintlab.models import EdgeConnect
-from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models import GLCIC, EdgeConnect
 from stand_ins.building import Builder
 
 Step = tuple[dict[str, Tensor], Tensor]

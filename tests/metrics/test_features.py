@@ -13,9 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inpaintlab.evaluation.photographs import real_features
-from inpaintlab.metrics import LPIPS, FeatureNetwork, InceptionTF2015
+from inpaintlab.metrics import FID, KID, LPIPS, PIDS, UIDS, FeatureNetwork, InceptionTF2015
 from inpaintlab.metrics.features import InceptionEdgeConnect
-from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
 from inpaintlab.shapes import Images
 from inpaintlab.testsets import Manifest, ManifestDataset
 from stand_ins.commands import run_here

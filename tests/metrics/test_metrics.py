@@ -14,9 +14,9 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from inpaintlab.config import CONF
-from inpaintlab.metrics import MAEBand, MAEHole, PerImageMetric, finite_mean, require_fitting
+from inpaintlab.metrics import MAE, PSNR, SSIM, MAEBand, MAEHole, PerImageMetric, finite_mean, require_fitting
 from inpaintlab.metrics.metric import where_defined
-from inpaintlab.metrics.rgb import MAE, PSNR, SSIM, band_inside
+from inpaintlab.metrics.rgb import band_inside
 from stand_ins.building import Composer
 
 METRICS = [MAE, MAEHole, lambda: MAEBand(4), PSNR, SSIM]

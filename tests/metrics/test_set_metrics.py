@@ -15,8 +15,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from inpaintlab.evaluation.set_scores import score_sets
-from inpaintlab.metrics import FeatureNetwork, FeaturePairs, SetMetric
-from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
+from inpaintlab.metrics import FID, KID, PIDS, UIDS, FeatureNetwork, FeaturePairs, SetMetric
 from inpaintlab.shapes import Images
 
 METRICS = [FID, KID, PIDS, UIDS]

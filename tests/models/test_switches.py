@@ -17,7 +17,6 @@ from inpaintlab.losses import style_loss
 from inpaintlab.models.glcic import PIXELS, CompletionNetwork, ContextDiscriminator
 from inpaintlab.recipes import only_ours, plain, require_flag
 from inpaintlab.survival import Checkpoints
-from inpaintlab.training import Adadelta
 from stand_ins.building import Builder, Composer, State, Watch, fit, state_of
 
 EDGECONNECT = ["edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator"]
@@ -298,7 +297,7 @@ def test_the_discriminators_weights_are_those_of_its_phase(
 # ---------------------------------------------------------------------------------------------------------- optimizers
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "adadelta": (Adadelta, {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0}),
+    "adadelta": (torch.optim.Adadelta, {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0}),
     "adam": (torch.optim.Adam, {"lr": 1.0, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0}),
 }
 ONE_BATCH = [

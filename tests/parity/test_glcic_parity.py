@@ -15,7 +15,7 @@ from torch import Tensor
 
 from inpaintlab.importers.checkpoint import read_published
 from inpaintlab.inpainting import hide, weigh
-from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models import GLCIC
 
 sys.path.insert(0, str(Path(__file__).parent))
 import seeded_weights

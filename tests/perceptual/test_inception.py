@@ -11,9 +11,8 @@ from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from inpaintlab.metrics import FeatureNetwork, InceptionTF2015
+from inpaintlab.metrics import FID, KID, FeatureNetwork, InceptionTF2015
 from inpaintlab.metrics.features import InceptionEdgeConnect
-from inpaintlab.metrics.sets import FID, KID
 
 NETWORKS = [InceptionTF2015, InceptionEdgeConnect]
 

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-from inpaintlab.metrics import LPIPS, require_fitting, score
-from inpaintlab.metrics.rgb import MAE
+from inpaintlab.metrics import LPIPS, MAE, require_fitting, score
 
 MASK = torch.ones(3, 1, 40, 48)
 

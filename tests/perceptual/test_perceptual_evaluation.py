@@ -9,8 +9,7 @@ from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
 from inpaintlab.data import image_tensor, read_rgb
 from inpaintlab.evaluation import Result
-from inpaintlab.metrics import InceptionTF2015
-from inpaintlab.metrics.sets import FID, KID, PIDS, UIDS
+from inpaintlab.metrics import FID, KID, PIDS, UIDS, InceptionTF2015
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 from stand_ins.commands import SCRIPT, run, run_here
 

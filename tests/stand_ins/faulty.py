@@ -8,7 +8,7 @@ from typing import Any
 
 from inpaintlab.inpainting import Losses
 from inpaintlab.inpainting.schedule import Phase
-from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models import GLCIC
 
 
 class Faulty(GLCIC):

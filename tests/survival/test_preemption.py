@@ -13,7 +13,7 @@ import pytest
 
 from inpaintlab.machine import INTERRUPTED, was_asked
 from inpaintlab.machine.signals import REQUEUE
-from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models import GLCIC
 from inpaintlab.runs import Progress
 from inpaintlab.training.validation import Validation
 from stand_ins.commands import SCRIPT, checkpoint, run, run_here, same_weights, start, tiny

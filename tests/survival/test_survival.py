@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from inpaintlab.inpainting import load_checkpoint
-from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models import GLCIC
 from inpaintlab.runs import Progress
 from inpaintlab.survival import Checkpoints
 from inpaintlab.survival.saving import WholeFile, score_of

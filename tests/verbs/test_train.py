@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models import GLCIC
 from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
 
 Done = subprocess.CompletedProcess[str]

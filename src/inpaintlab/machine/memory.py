@@ -4,16 +4,14 @@ import ctypes
 import gc
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD = -1
-
-
 _MMAP_MAX = -4
-
-
 _LARGEST = 2**31 - 1  # what mallopt takes
 
 
@@ -34,20 +32,18 @@ def keep_freed_memory() -> bool:
 
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
-
-
 _STATUS = Path("/proc/self/status")
-
-
 _FORGET_PEAK = "5"  # written to clear_refs, it sets the high-water mark back to the present size: proc(5)
 
 
-def reset_peak(device: torch.device) -> int | None:
+def reset_peak(device: "torch.device") -> int | None:
     """Forget the highest use of memory so far.
 
     Returns:
         The bytes in use now; None where the system keeps no such mark.
     """
+    import torch  # takes seconds, for which commands that measure nothing need not wait
+
     gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -64,8 +60,10 @@ def reset_peak(device: torch.device) -> int | None:
         return None
 
 
-def peak(device: torch.device) -> int:
+def peak(device: "torch.device") -> int:
     """The most bytes in use since ``reset_peak``."""
+    import torch  # as above
+
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _kilobytes("VmHWM") * 1024
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _PACKAGES = (
     "torch",
@@ -53,8 +55,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def machine(device: torch.device) -> str:
+def machine(device: "torch.device") -> str:
     """The device that computes, in words."""
+    import torch  # takes seconds, for which commands that compute nothing need not wait
+
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import wandb
 from hydra.utils import instantiate
 from rich.console import Console
 
 from inpaintlab.comparison import Table
 from inpaintlab.evaluation import Result
-from inpaintlab.tracking import WandbTracker
 
-Builder = Callable[..., WandbTracker]
+if TYPE_CHECKING:
+    import wandb
+
+    from inpaintlab.tracking import WandbTracker
+
+Builder = Callable[..., "WandbTracker"]
 
 
 def asked_for(logger: Any, what: str) -> Builder | None:
@@ -70,7 +73,7 @@ def track_result(build: Builder, result: Result) -> None:
 
 
 @contextmanager
-def _run(tracker: WandbTracker) -> Iterator[Any]:
+def _run(tracker: "WandbTracker") -> Iterator[Any]:
     """A run of W&B that is finished, whatever happens; what W&B does not take is told as the user's to decide."""
     try:
         run = tracker.open()
@@ -80,7 +83,7 @@ def _run(tracker: WandbTracker) -> Iterator[Any]:
             succeeded = True
         finally:
             run.finish(exit_code=0 if succeeded else 1)
-    except WandbTracker.failures as error:
+    except tracker.failures as error:
         raise ValueError(
             f"W&B did not take what is in {tracker.run_dir} ({' '.join(str(error).split())}); the files in it are "
             "whole. Give logger=none, or set WANDB_MODE=offline and upload it later."
@@ -119,5 +122,7 @@ def _images(results: list[Result]) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal")
 
 
-def _table(frame: pl.DataFrame) -> wandb.Table:
+def _table(frame: pl.DataFrame) -> "wandb.Table":
+    import wandb  # a second, which comparisons without it need not wait
+
     return wandb.Table(columns=list(frame.columns), data=frame.rows())

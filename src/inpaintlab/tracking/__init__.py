@@ -1,8 +1,12 @@
 """Trackers: where a run's metrics, pictures and alerts go."""
 
+from typing import TYPE_CHECKING, Any
+
 from inpaintlab.tracking.tensorboard import TensorboardTracker
 from inpaintlab.tracking.tracker import CsvTracker, Tracker, trackers_of
-from inpaintlab.tracking.wandb import WandbTracker
+
+if TYPE_CHECKING:
+    from inpaintlab.tracking.wandb import WandbTracker
 
 __all__ = [
     "CsvTracker",
@@ -11,3 +15,12 @@ __all__ = [
     "WandbTracker",
     "trackers_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import W&B's tracker on first use: importing W&B takes a second, for which runs without it need not wait."""
+    if name == "WandbTracker":
+        from inpaintlab.tracking.wandb import WandbTracker
+
+        return WandbTracker
+    raise AttributeError(f"module {__name__} has no attribute {name}")
