@@ -8,20 +8,10 @@ from jaxtyping import Bool, UInt8
 from inpaintlab.shapes import Images, Planes
 
 NAME = "fast marching + Poisson blending"
-
-
 RADIUS = 1  # of fast marching, in pixels, as in the authors' inference script
-
-
 SMALLEST = 3  # a box with a shorter side has no inside for OpenCV's solver
-
-
 RIM = 8  # pixels around a hole that take part; OpenCV erodes the mask by three
-
-
 Picture = UInt8[np.ndarray, "height width 3"]
-
-
 Hole = Bool[np.ndarray, "height width"]
 
 

@@ -23,8 +23,6 @@ from inpaintlab.shapes import Images, Planes
 
 # Rounds of joining groups between two looks at whether any changed: a look makes the host wait for the device.
 ROUNDS_PER_CHECK = 2
-
-
 JUMPS_PER_ROUND = 3
 
 

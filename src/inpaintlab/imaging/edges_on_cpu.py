@@ -21,46 +21,25 @@ from scipy import ndimage
 
 # scikit-image's defaults for images in [0, 1], as magnitudes of the unnormalised Sobel gradient.
 LOW_THRESHOLD = 0.1
-
-
 HIGH_THRESHOLD = 0.2
-
 
 # SciPy cuts the Gaussian after this many standard deviations.
 GAUSSIAN_TRUNCATE = 4.0
-
-
 PIXELS_PER_STRIP = 2**15
-
 
 # Where no pixel exceeds ORDINARY, two orders of sums over n taps a side give magnitudes, and interpolations between
 # them, that differ by less than n times this. The roundings add up to less than a seventh of it: 64 n + 240 units in
 # the last place for a gradient of the smoothed pixels, times the square of ORDINARY, times 1000 for the change of an
 # interpolation at a magnitude of 0.1 with the gradient.
 DOUBT_PER_TAP = 1e-9
-
-
 ORDINARY = 2.0
 
-
 Plane = Float[np.ndarray, "height width"]
-
-
 Marked = Bool[np.ndarray, "height width"]
-
-
 Rows = Float64[np.ndarray, "rows columns"]
-
-
 Numbers = Float64[np.ndarray, " _"]
-
-
 Places = Int64[np.ndarray, " places"]
-
-
 Strengths = Bool[np.ndarray, " places"]
-
-
 Gaussian = Callable[[Real[np.ndarray, "height width"], int, int, float], Rows]
 
 

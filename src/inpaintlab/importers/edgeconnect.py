@@ -21,15 +21,9 @@ GENERATOR = {
     **{f"body.{18 + index}": f"decoder.{index}" for index in (0, 3, 7)},
 }
 
-
 OUR_LAST, LAST = "body.25", "decoder.7"  # never spectrally normalised
-
-
 DISCRIMINATOR = {f"layers.{index}": f"conv{index + 1}.0" for index in range(5)}
-
-
 POWER_ITERATIONS = 200
-
 
 # The number of input planes tells the stages apart, whatever the files are called: G1 takes gray, edges, mask; G2 RGB,
 # edges; D1 gray, edges; D2 RGB.
@@ -39,7 +33,6 @@ ROLES = {
     ("discriminator", 2): "edge_discriminator",
     ("discriminator", 3): "inpaint_discriminator",
 }
-
 
 SPECTRAL = ("edge_generator", "edge_discriminator", "inpaint_discriminator")
 

@@ -13,14 +13,11 @@ from inpaintlab.layers import channels
 LAYERS = 17
 """Convolutions of the completion network."""
 
-
 TRANSPOSED = (13, 15)
 """The transposed ones among them, counted from 1, which double the side."""
 
-
 NORM = ("weight", "bias", "running_mean", "running_var")
 """The tensors of batch norm."""
-
 
 COUNTER = "num_batches_tracked"
 """One more tensor of torch's batch norm."""

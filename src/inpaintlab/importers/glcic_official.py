@@ -16,17 +16,11 @@ from inpaintlab.importers.layout import EPS, Found, Network, printable, width_of
 MODULES = 3 * LAYERS - 1
 """Convolution, batch norm and ReLU sixteen times, then a convolution and a sigmoid."""
 
-
 LARGEST_TENSOR = 256 * 256 * 3 * 3
 """The size of the largest tensor of the paper's network; a larger one is not copied from the file."""
 
-
 _CONVOLUTIONS = ("SpatialConvolution", "SpatialConvolutionMM", "SpatialDilatedConvolution")
-
-
 _STRIDES = {2: 2, 4: 2, 13: 2, 15: 2}
-
-
 _DILATIONS = {7: 2, 8: 4, 9: 8, 10: 16}
 
 

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 LISTED = 12  # names that an error lists of each kind
-
-
 EPS = 1e-5  # of our batch norm
 
 

@@ -17,21 +17,17 @@ from inpaintlab.importers.layout import printable
 MOST_MEMBERS = 100_000
 """How many members a zip file may have; a published network has a few hundred."""
 
-
 MOST_OPERATIONS = 1_000_000
 """How many operations a pickle may take; that of a published network takes a few thousand."""
 
-
 MOST_IN_TUPLE = 1_000
 """How many values one tuple may hold, those of tuples in it included; a tensor's has about twenty."""
-
 
 GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
     f"torch {numbers}Storage"
     for numbers in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 }
 """What a pickle may import: enough for every state dict. torch allows more, such as bytearrays of any size."""
-
 
 _PICKLES_OF_STREAM = 5  # of torch's older format: a magic number, a version, the machine, the value, names of storages
 

@@ -31,18 +31,14 @@ import numpy as np
 DEEPEST = 64
 """How many tables and torch objects may stand inside each other; a published network needs about ten."""
 
-
 MOST_VALUES = 100_000
 """How many values a file may hold, keys included; a published network has a few thousand."""
-
 
 MOST_DIMENSIONS = 16
 """How many dimensions a tensor may have."""
 
-
 _SMALLEST_ENTRY = 8
 """Bytes that an entry of a table takes at least: the tags of its key and of its value."""
-
 
 _NUMBERS: dict[str, np.dtype] = {
     "Float": np.dtype("<f4"),
@@ -55,12 +51,8 @@ _NUMBERS: dict[str, np.dtype] = {
     "Cuda": np.dtype("<f4"),
 }
 
-
 _TENSORS = {f"torch.{name}Tensor": numbers for name, numbers in _NUMBERS.items()}
-
-
 _STORAGES = {f"torch.{name}Storage": numbers for name, numbers in _NUMBERS.items()}
-
 
 # Other kinds of files that users may pass, by their first bytes; none of them begins with a tag.
 _MISTAKEN = (

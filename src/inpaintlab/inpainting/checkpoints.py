@@ -19,7 +19,6 @@ from inpaintlab.recipes import only_ours, plain
 CHECKPOINT_FORMAT = 1
 """The format of a checkpoint's record; checkpoints of version 0.1 have none."""
 
-
 _AVERAGES = "averages."  # the prefix of averaged weights in a state dict
 
 

@@ -27,7 +27,6 @@ from inpaintlab.layers import (
 ROUNDED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """The dtype of convolutions in each mixed precision."""
 
-
 FEW_OUTPUTS = 3
 """Up to so many output channels, ``FewOutputsConv2d`` is faster on a CPU."""
 

@@ -10,14 +10,8 @@ from lightning.pytorch.plugins import MixedPrecision
 from inpaintlab.inpainting.learner import learner_of
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
-
-
 WHOLE = "32-true"
-
-
 COMPLETING = ("32-true", "bf16-mixed")
-
-
 _NAMES = {"32": "32-true", "64": "64-true"}
 
 

@@ -14,8 +14,6 @@ from inpaintlab.shapes import Images
 
 # Convolutions per block, and their output channels; a 2x2 max pool ends each block.
 _VGG19_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
-
-
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of RGB that torchvision documents
 
 

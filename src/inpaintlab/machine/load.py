@@ -7,14 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STAT = Path("/proc/stat")
-
-
 QUIET = 0.25  # busy cores of other processes above which a measured time counts as disturbed
-
-
 SHORTEST = 0.25  # seconds that a measurement must last to give a load, because the system counts in ticks
-
-
 _TICKS = 100  # a second, in the units that Linux shows to programs
 
 

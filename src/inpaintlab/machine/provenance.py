@@ -27,7 +27,6 @@ _PACKAGES = (
     "numpy",
 )
 
-
 _OPTIONAL = ("torchvision", "torch-fidelity", "scikit-learn")  # pip install "inpaintlab[perceptual]"
 
 

@@ -17,15 +17,11 @@ REQUEUE = 75
 The same command resumes it.
 """
 
-
 INTERRUPTED = 130
 """The exit code of a training that saved and ended on Ctrl-C, as shells use it."""
 
-
 # Before the time limit SLURM sends the signal that --signal names and submitit sends USR2; at the limit comes TERM.
 _REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-
-
 _SECONDS_OF_ONE_REQUEST = 5.0  # a scheduler signals every process, and each passes it on to its children
 
 

@@ -13,10 +13,8 @@ SCHEMES = ("http", "https", "s3", "gs", "abfs", "az", "hf")
 """The kinds of URL that are read. A foreign test set may name one, so those that run a command (``pipe:``) or evaluate
 what they find (``reference:``) are not among them."""
 
-
 PAUSES = (1.0, 3.0, 9.0)
 """Seconds to wait before each new try to fetch a file; one try more than there are pauses."""
-
 
 TIMEOUT = 60.0
 """Seconds without a byte after which an HTTP connection counts as broken."""

@@ -20,14 +20,11 @@ from inpaintlab.shapes import Images, Planes
 
 SIGMA = 2.0  # EdgeConnect's
 
-
 Counts = Float[Tensor, "images 5"]
 """Pixels in the hole: true edges, drawn edges, both at once, true edges on or next to a drawn one, and the reverse."""
 
-
 COLUMNS = ("edges_true", "edges_drawn", "edges_hit", "edges_true_near", "edges_drawn_near")
 """The columns of the counts in a table of images, for micro averages."""
-
 
 PerImage = Float[Tensor, " images"]
 

@@ -19,14 +19,10 @@ from inpaintlab.published import require_packages
 
 Features = Float64[np.ndarray, "images width"]
 
-
 Times = Float64[np.ndarray, "draws images"]
 """How often each image counts in each draw; a row of ones is the set as it is."""
 
-
 Values = Float64[np.ndarray, " draws"]
-
-
 _BLOCK = 1024  # rows of a kernel matrix in memory at a time
 
 

@@ -109,7 +109,6 @@ _GLCIC_MMAGIC = (
     ),
 )
 
-
 # The repository links the files without hashes. The licence is that of its code; the weights may have another.
 _GLCIC_OTENIM = Published(
     "glcic-otenim-celeba",
@@ -139,7 +138,6 @@ _EDGECONNECT = (
     _edgeconnect("edgeconnect-celeba", "CelebA"),
     _edgeconnect("edgeconnect-psv", "Paris StreetView"),
 )
-
 
 CATALOGUE: tuple[Published, ...] = (VGG19, *_GLCIC_OFFICIAL, *_GLCIC_MMAGIC, _GLCIC_OTENIM, *_EDGECONNECT)
 """All weights that the commands know by name."""

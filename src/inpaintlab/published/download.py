@@ -19,22 +19,16 @@ from inpaintlab.published.catalogue import File, Published
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as broken."""
 
-
 PAUSES = (1.0, 3.0, 9.0)
 """Seconds to wait before each new try after a broken connection; one try more than there are pauses."""
 
-
 _CHUNK = 1 << 18
-
 
 # Errors of the network; a full disk or a folder without rights is another OSError, which no new try mends.
 _NETWORK = (URLError, ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError)
 
-
 # Those of them, and those answers of a server, after which a new try may succeed.
 _TRANSIENT = (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLEOFError)
-
-
 _TRANSIENT_CODES = {408, 416, 429, 500, 502, 503, 504}
 
 
