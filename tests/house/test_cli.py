@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inpaintlab import __version__, cli
-from stand_ins.commands import SCRIPT, run, run_here, tiny
+from stand_ins.commands import SCRIPT, run_anew, run_here, tiny
 
 HYDRA_VERBS = [verb for verb in cli.VERBS if verb != "weights"]  # it takes names and files, no settings
 
@@ -39,13 +39,13 @@ def test_help_imports_neither_torch_nor_hydra(tmp_path: Path) -> None:
         "from inpaintlab.cli import main; main()\n"
         "print('loaded:', [name for name in ('torch', 'hydra', 'lightning', 'numpy', 'wandb') if name in sys.modules])"
     )
-    done = run(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home")
+    done = run_anew(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "loaded: []"
 
 
 def test_the_console_script_tells_its_version(tmp_path: Path) -> None:
-    done = run(SCRIPT, "--version", cwd=tmp_path, home=tmp_path / "home")
+    done = run_anew(SCRIPT, "--version", cwd=tmp_path, home=tmp_path / "home")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
 
@@ -60,7 +60,7 @@ def test_the_console_script_tells_its_version(tmp_path: Path) -> None:
 )
 def test_the_package_runs_as_the_command(tmp_path: Path, arguments: list[str], code: int, told: str) -> None:
     ran = [
-        run(*command, *arguments, cwd=tmp_path, home=tmp_path / "home")
+        run_anew(*command, *arguments, cwd=tmp_path, home=tmp_path / "home")
         for command in ((SCRIPT,), (sys.executable, "-m", "inpaintlab"))
     ]
     assert (ran[0].returncode, ran[0].stdout, ran[0].stderr) == (ran[1].returncode, ran[1].stdout, ran[1].stderr)

@@ -14,7 +14,7 @@ from inpaintlab import cli, help
 from inpaintlab.arguments import COMMANDS, words_of
 from inpaintlab.comments import comments, head
 from inpaintlab.config import CONF
-from stand_ins.commands import run, run_here
+from stand_ins.commands import run_anew, run_here
 
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path != CONF / "hydra/verb.yaml")
 VERBS = {CONF / f"{command.config}.yaml": words for words, command in COMMANDS.items() if command.config}
@@ -318,7 +318,7 @@ for arguments in asked:
     assert not loaded, (arguments, loaded)
 print(len(asked))
 """
-    done = run(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home")
+    done = run_anew(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home")
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 40
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
@@ -326,5 +326,5 @@ print(len(asked))
 
 def test_the_jobs_of_a_sweep_are_listed_without_torch(tmp_path: Path) -> None:
     code = f"import sys, inpaintlab.sweep\nprint([name for name in {HEAVY!r} if name in sys.modules])"
-    done = run(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home")
+    done = run_anew(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home")
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

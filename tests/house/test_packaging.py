@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stand_ins.commands import checkpoint, run, tiny
+from stand_ins.commands import checkpoint, run_anew, tiny
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -53,7 +53,7 @@ def test_the_wheel_trains_in_an_empty_folder(wheel: Path, tmp_path: Path) -> Non
     settings = [setting for setting in tiny("glcic") if "schedule" not in setting and "data" not in setting]
     photos = ["data=photos", "data.size=32", "data.batch_size=2", "data.workers=0"]
     code = "import inpaintlab; print(inpaintlab.__file__); from inpaintlab.cli import main; main()"
-    done = run(
+    done = run_anew(
         *(sys.executable, "-c", code, "train", *settings, *photos, *lengths, "name=a"),
         cwd=empty,
         home=tmp_path / "home",

@@ -11,7 +11,7 @@ from inpaintlab.data import image_tensor, read_rgb
 from inpaintlab.evaluation import Result
 from inpaintlab.metrics import FID, KID, PIDS, UIDS, InceptionTF2015
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
-from stand_ins.commands import SCRIPT, run, run_here
+from stand_ins.commands import SCRIPT, run_anew, run_here
 
 START = Path(__file__).parent / "start"
 BINS = "bins={half:{_target_:inpaintlab.masks.Half},block:{_target_:inpaintlab.masks.Block,fraction:0.5}}"
@@ -62,7 +62,7 @@ def test_the_numbers_can_be_taken_again_from_the_pictures(folder: Path, weights:
 
 def test_two_processes_give_what_one_gives(folder: Path, hub: Path, tmp_path: Path) -> None:
     two = ["trainer.devices=2", "trainer.strategy=ddp", "workers=0", "batch_size=2", "label=two", "cache=cache_of_two"]
-    done = run(
+    done = run_anew(
         SCRIPT, "evaluate", *SETTINGS, *two, cwd=folder, home=tmp_path, TORCH_HOME=str(hub), PYTHONPATH=str(START)
     )
     assert done.returncode == 0, done.stderr

@@ -1,16 +1,20 @@
-"""How the tests run a command: in this process, or in one of its own with a clean environment."""
+"""How the tests run a command: in this process, or in one of its own (forked, or anew) with a clean environment."""
 
 import contextlib
+import functools
 import importlib
 import io
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from stand_ins.warm import Process, Server, outputs
 
 SCRIPT = str(Path(sys.executable).with_name("inpaintlab"))
 
@@ -59,6 +63,8 @@ def run_here(verb: str, *settings: str, cwd: Path, **variables: str) -> subproce
         patch.setattr("inpaintlab.training.fit.keep_freed_memory", lambda: True)  # of all that runs here later
         # three rounds are enough of a time that no test looks at
         patch.setattr("inpaintlab.evaluation.cost.SECONDS", 0.0)
+        # Hydra composes all of it once only to look for a hydra.mode, which our YAML does not set, and then again
+        patch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda *_, **__: None)
         torch.set_num_threads(1)
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -88,15 +94,43 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     return {name: value for name, value in (clean | variables).items() if value}
 
 
+@functools.cache
+def server() -> Server:
+    """What forks the processes of ``run`` and ``start``, from the first of them on; conftest.py ends it."""
+    home = Path(tempfile.mkdtemp(prefix="inpaintlab-tests-"))
+    return Server(home, environment(home))
+
+
 def run(*command: str, cwd: Path, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command line to its end in a process of its own."""
+    """Run a command line of ours to its end in a process of its own, which is forked (see `warm`)."""
+    pipes = [os.pipe(), os.pipe()]
+    process = Process(server(), command, cwd, environment(home, **variables), *(write for _, write in pipes))
+    for _, write in pipes:
+        os.close(write)
+    try:
+        out, err = outputs(process, [read for read, _ in pipes], timeout=240)
+        return subprocess.CompletedProcess(command, process.wait(), out, err)
+    finally:
+        process.kill()
+        for read, _ in pipes:
+            os.close(read)
+
+
+def start(*command: str, cwd: Path, home: Path, output: Path, **variables: str) -> Process:
+    """Start a command line of ours as ``run`` does; the caller ends it, its output goes to a file."""
+    with output.open("ab") as file:
+        return Process(server(), command, cwd, environment(home, **variables), file.fileno(), file.fileno())
+
+
+def run_anew(*command: str, cwd: Path, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run any command line to its end in a process that starts as a user's does, imports included."""
     return subprocess.run(
         command, cwd=cwd, env=environment(home, **variables), capture_output=True, text=True, timeout=240
     )
 
 
-def start(*command: str, cwd: Path, home: Path, output: Path, **variables: str) -> subprocess.Popen[bytes]:
-    """Start a command line in a process of its own, which the caller ends; its output goes to a file."""
+def start_anew(*command: str, cwd: Path, home: Path, output: Path, **variables: str) -> subprocess.Popen[bytes]:
+    """Start any command line as ``run_anew`` does; the caller ends it, its output goes to a file."""
     with output.open("ab") as file:
         env = environment(home, **variables)
         return subprocess.Popen(command, cwd=cwd, env=env, stdout=file, stderr=subprocess.STDOUT)

@@ -17,6 +17,7 @@ from inpaintlab.models import GLCIC
 from inpaintlab.runs import Progress
 from inpaintlab.training.validation import Validation
 from stand_ins.commands import SCRIPT, checkpoint, run, run_here, same_weights, start, tiny
+from stand_ins.warm import Process
 
 SETTINGS = [*tiny("glcic", 4), "every.checkpoint=100", "every.validation=6", "every.panel=100"]  # of 12 batches
 Signalled = Callable[[int, int], None]
@@ -240,7 +241,7 @@ def test_workers_outlive_a_signal_that_reaches_all_processes_and_end_with_their_
 PARALLEL = ["trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true"]
 
 
-def rank_of(process: subprocess.Popen[bytes], rank: int) -> int:
+def rank_of(process: Process, rank: int) -> int:
     """The id of the process that trains as ``rank``: the one that was started, or its child."""
     if rank == 0:
         return process.pid

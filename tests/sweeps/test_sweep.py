@@ -862,10 +862,8 @@ def test_slurm_gets_one_array_that_is_asked_to_end_in_time(tmp_path: Path) -> No
         (programs / name).chmod(0o755)
     slurm = ["hydra/launcher=submitit", "hydra.launcher.partition=gpus", "hydra.launcher.gpus_per_node=2"]
     command = [SCRIPT, "train", "-m", *SHORT, "name=a", "seed=1,2,3", *slurm, "hydra.launcher.array_parallelism=2"]
-    variables = environment(tmp_path / "home")
-    variables["PATH"] = f"{programs}:{variables['PATH']}"
-    with (tmp_path / "output.txt").open("w") as output:
-        process = subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=output, stderr=output)
+    path = f"{programs}:{environment(tmp_path / 'home')['PATH']}"
+    process = start(*command, cwd=tmp_path, home=tmp_path / "home", output=tmp_path / "output.txt", PATH=path)
     try:  # which goes on waiting for the jobs
         wait_until((tmp_path / "submitted.sh").is_file, tmp_path / "output.txt")
     finally:

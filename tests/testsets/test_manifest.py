@@ -18,7 +18,7 @@ from inpaintlab.masks import MaskFolder
 from inpaintlab.randomness import sample_generator
 from inpaintlab.testsets import Manifest, ManifestDataset
 from inpaintlab.testsets.holes import mask_sha256
-from stand_ins.commands import run, run_here
+from stand_ins.commands import run_anew, run_here
 
 Done = subprocess.CompletedProcess[str]
 
@@ -79,7 +79,7 @@ def test_another_process_with_other_threads_gives_the_same_bytes(tmp_path: Path)
     succeeded(run_here("manifest", *settings, "out=a.json", cwd=tmp_path))
     code = "import torch; torch.set_num_threads(3); from inpaintlab.manifest import main; main()"
     command = [sys.executable, "-c", code, "create", *settings, "out=b.json"]
-    succeeded(run(*command, cwd=tmp_path, home=tmp_path / "home", OMP_NUM_THREADS="3", PYTHONHASHSEED="7"))
+    succeeded(run_anew(*command, cwd=tmp_path, home=tmp_path / "home", OMP_NUM_THREADS="3", PYTHONHASHSEED="7"))
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 

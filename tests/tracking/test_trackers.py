@@ -17,7 +17,7 @@ from inpaintlab.tracking import CsvTracker, TensorboardTracker, Tracker, WandbTr
 from inpaintlab.tracking.tracker import Metrics
 from stand_ins import wandb_reader
 from stand_ins.building import Composer
-from stand_ins.commands import run, run_here, tiny
+from stand_ins.commands import run_anew, run_here, tiny
 
 
 def quiet() -> Console:
@@ -242,7 +242,7 @@ def test_wandb_itself_takes_the_checkpoints(tmp_path: Path) -> None:
     )
     checkpoints(tmp_path)
     command = (sys.executable, str(script), str(tmp_path))
-    done = run(*command, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
+    done = run_anew(*command, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
     assert "it failed" not in done.stdout
     (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
@@ -296,7 +296,7 @@ def test_a_training_that_was_asked_to_end_is_a_preempted_run(tmp_path: Path) -> 
         "sys.argv[0] = 'inpaintlab train'\n"
         "train.main()\n"
     )
-    done = run(sys.executable, "-c", script, *settings, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
+    done = run_anew(sys.executable, "-c", script, *settings, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
     assert done.returncode == 75, done.stderr
     assert "asked to end: saved after 1 batches" in done.stdout
     assert done.stdout.splitlines().count("preempting a") == 1

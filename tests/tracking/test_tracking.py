@@ -12,16 +12,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stand_ins import wandb_reader
-from stand_ins.commands import PHASES, SCRIPT, run, run_here, start, tiny
+from stand_ins.commands import PHASES, SCRIPT, run, run_anew, run_here, start, tiny
 
 
-def tracked(folder: Path, *settings: str, **variables: str) -> str:
-    """Train EdgeConnect under W&B and TensorBoard in a process of its own; what it printed."""
+def command_line(*settings: str) -> list[str]:
+    """A training of EdgeConnect under W&B and TensorBoard."""
     told = ("notes=Do edges help?", "logger.wandb.tags=[edges,small]", "logger.wandb.group=first")
-    command = [*tiny("edgeconnect"), "logger=[wandb,tensorboard]", *told, "name=a", *settings]
-    done = run(SCRIPT, "train", *command, cwd=folder, home=folder / "home", **variables)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return [SCRIPT, "train", *tiny("edgeconnect"), "logger=[wandb,tensorboard]", *told, "name=a", *settings]
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +28,10 @@ def starts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path], 
     longer = "model.schedule.phases.joint.batches=4"
     files: list[Path] = []
     printed = []
-    for settings, variables in (((), {"WANDB_MODE": ""}), ((longer,), {"WANDB_MODE": "offline"})):
-        printed.append(tracked(folder, *settings, **variables))
+    for begin, settings, mode in ((run_anew, [], ""), (run, [longer], "offline")):
+        done = begin(*command_line(*settings), cwd=folder, home=folder / "home", WANDB_MODE=mode)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
         files += [file for file in folder.rglob("run-*.wandb") if file not in files]
     return folder, files, printed
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from inpaintlab.data import Finding, Folder, Photos, Toy, examine
 from inpaintlab.doctor import report
-from stand_ins.commands import run_here
+from stand_ins.commands import run, run_here
 
 
 @pytest.fixture
@@ -154,10 +154,12 @@ def test_all_errors_and_a_few_notes_of_each_kind_are_printed() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_ends_with_a_summary_and_an_exit_code(root: Path) -> None:
+def test_the_command_ends_with_a_summary_and_an_exit_code(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("home")
+
     def doctor() -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "inpaintlab.doctor", "data=folder", f"data.root={root}", "data.size=16"]
-        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        return run(*command, cwd=root, home=home)
 
     sound = doctor()
     assert sound.returncode == 0

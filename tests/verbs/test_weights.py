@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from inpaintlab.published import CATALOGUE, File, Published
-from stand_ins.commands import SCRIPT, run, run_here
+from stand_ins.commands import SCRIPT, run_anew, run_here
 
 ONE = Published("one-file", "a network", "layout-a", "CC0", "https://example.org/one", (File("one.pth", megabytes=3),))
 TWO = Published("two-files", "two networks", "layout-b", "CC0", "https://example.org/two", (File("g"), File("d")))
@@ -243,7 +243,7 @@ def test_an_unknown_layout_is_answered_with_the_known_ones(
 
 
 def test_the_console_script_helps_and_lists_without_loading_torch(tmp_path: Path) -> None:
-    helped = run(SCRIPT, "weights", "--help", cwd=tmp_path, home=tmp_path / "home")
+    helped = run_anew(SCRIPT, "weights", "--help", cwd=tmp_path, home=tmp_path / "home")
     assert (helped.returncode, helped.stderr) == (0, "")
     assert helped.stdout.startswith("usage: inpaintlab weights")
     code = (
@@ -251,10 +251,10 @@ def test_the_console_script_helps_and_lists_without_loading_torch(tmp_path: Path
         "from inpaintlab.cli import main; main()\n"
         "print('loaded:', [name for name in ('torch', 'hydra', 'lightning', 'numpy') if name in sys.modules])"
     )
-    listed = run(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home", COLUMNS="")
+    listed = run_anew(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home", COLUMNS="")
     assert (listed.returncode, listed.stderr) == (0, "")
     assert listed.stdout.splitlines()[-1] == "loaded: []"
     assert f"here: in {tmp_path}/home/.cache/inpaintlab/weights" in listed.stdout
-    refused = run(SCRIPT, "weights", "fetch", "edgeconnect-psv", cwd=tmp_path, home=tmp_path / "home")
+    refused = run_anew(SCRIPT, "weights", "fetch", "edgeconnect-psv", cwd=tmp_path, home=tmp_path / "home")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("inpaintlab weights: edgeconnect-psv cannot be downloaded by a command")

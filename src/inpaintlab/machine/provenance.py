@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -74,10 +74,26 @@ def _processor() -> str:
     return " ".join(models[0].split()) if models and models[0] else f"{platform.machine()} CPU"
 
 
+class _Import(NamedTuple):
+    """One imported name.
+
+    Args:
+        bound: what the importing source calls it.
+        module: where it is imported from.
+        name: what that module calls it; None for the module itself.
+    """
+
+    bound: str
+    module: str
+    name: str | None
+
+
 def code_sha256(modules: Iterable[ModuleType | str]) -> str:
     """Hash of the source of these modules and of all that they import from their own packages and from this one.
 
-    While the hash of its method and metrics stays the same, a result need not be computed again, whatever else changed.
+    A name that is imported from a package counts as the file that defines it, with that file's own imports; of the
+    package's ``__init__`` only the line that imports the name counts. While the hash of its method and metrics stays
+    the same, a result need not be computed again, whatever else changed.
 
     Args:
         modules: modules, or their dotted names as in ``__module__`` of a class.
@@ -85,23 +101,41 @@ def code_sha256(modules: Iterable[ModuleType | str]) -> str:
     Raises:
         ValueError: one of them is no module, or has no source in Python.
     """
-    sources: dict[str, bytes] = {}
-    waiting = [module if isinstance(module, str) else module.__name__ for module in modules]
-    for name in waiting:  # of these alone: what they import may be a class or a function
+    names = [module if isinstance(module, str) else module.__name__ for module in modules]
+    for name in names:  # of these alone: what they import may be a class or a function
         if _source_file(name) is None:
             raise ValueError(f"{name} is no module with a source in Python, so its code cannot be hashed.")
+    sources: dict[str, bytes] = {}
+    waiting = [_Import(name, name, None) for name in names]
     while waiting:
-        name = waiting.pop()
-        path = _source_file(name) if name not in sources else None
-        if path is not None:
-            sources[name] = path.read_bytes()
-            followed = (name.partition(".")[0], __package__)  # a method of another package builds on this one
-            imported = _imported(sources[name], name if path.name == "__init__.py" else name.rpartition(".")[0])
-            waiting += [found for found in imported if found.partition(".")[0] in followed]
+        key, source, followed = _counted(waiting.pop())
+        if source is not None and key not in sources:
+            sources[key] = source
+            waiting += followed
     digest = hashlib.sha256()
-    for name in sorted(sources):
-        digest.update(f"{name} {len(sources[name])}\n".encode() + sources[name])
+    for key in sorted(sources):
+        digest.update(f"{key} {len(sources[key])}\n".encode() + sources[key])
     return digest.hexdigest()
+
+
+def _counted(imported: _Import) -> tuple[str, bytes | None, list[_Import]]:
+    """The key and the source that an import adds to a hash, and the imports that follow from it; None adds nothing."""
+    module = imported.module
+    if imported.name is not None and _source_file(f"{module}.{imported.name}") is not None:
+        module, imported = f"{module}.{imported.name}", imported._replace(name=None)
+    path = _source_file(module)
+    if path is None:
+        return module, None, []
+    source, is_package = path.read_bytes(), path.name == "__init__.py"
+    imports = _imports(source, module if is_package else module.rpartition(".")[0])
+    reexports = [found for found in imports if is_package and found.bound == imported.name]
+    if reexports:
+        source, imports = repr(reexports).encode(), tuple(reexports)
+        key = f"{module} {imported.name}"
+    else:
+        key = module
+    ours = (module.partition(".")[0], __name__.partition(".")[0])  # a method of another package builds on this one
+    return key, source, [found for found in imports if found.module.partition(".")[0] in ours]
 
 
 def _source_file(name: str) -> Path | None:
@@ -114,14 +148,14 @@ def _source_file(name: str) -> Path | None:
 
 
 @functools.cache  # several hashes share most of their modules
-def _imported(source: bytes, package: str) -> list[str]:
-    """Dotted names of everything that a source of this package imports, anywhere in it; not all of them are modules."""
+def _imports(source: bytes, package: str) -> tuple[_Import, ...]:
+    """Everything that a source of this package imports, anywhere in it."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            found += [_Import(alias.asname or alias.name, alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = ".".join(package.split(".")[: len(package.split(".")) + 1 - node.level]) if node.level else ""
             module = ".".join(part for part in (above, node.module) if part)
-            found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-    return found
+            found += [_Import(alias.asname or alias.name, module, alias.name) for alias in node.names]
+    return tuple(found)

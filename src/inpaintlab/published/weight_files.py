@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _IMPORTED_AS = {"torchvision": "torchvision", "torch-fidelity": "torch_fidelity", "scikit-learn": "sklearn"}
 
@@ -49,7 +49,9 @@ class WeightFile:
         """The file that a setting names, else where torch.hub would put the download."""
         if given is not None:
             return Path(given).expanduser().absolute()
-        return Path(torch.hub.get_dir(), "checkpoints", self.url.rpartition("/")[2]).absolute()
+        from torch import hub  # seconds, which `inpaintlab weights` need not wait
+
+        return Path(hub.get_dir(), "checkpoints", self.url.rpartition("/")[2]).absolute()
 
     def require(self, wanted_by: str, given: str | None) -> None:
         """Check that the file exists.
@@ -68,18 +70,20 @@ class WeightFile:
                 "with weights=PATH."
             )
 
-    def load(self, given: str | None) -> dict[str, Tensor]:
+    def load(self, given: str | None) -> "dict[str, Tensor]":
         """The tensors of the file, by name; no code in it runs.
 
         Raises:
             ValueError: the file is damaged, or holds something other than tensors.
         """
+        import torch  # as above
+
         path = self.path(given)
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, EOFError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
             raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}): {self._mend}") from error
-        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
             raise ValueError(f"{path} holds something other than weights: {self._mend}")
         return dict(state)
 
