@@ -138,7 +138,7 @@ class Tracker(Logger, ABC):
         """Nothing: a tracker has one run."""
         return ""
 
-    def tell(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """Print a sentence about this tracker."""
         self.console.print(f"{self.title}: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
@@ -152,7 +152,7 @@ class Tracker(Logger, ABC):
             action()
         except self.failures as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            self.tell(f"it failed ({reason}) and gets nothing more of this run, which goes on without it.")
+            self.report(f"it failed ({reason}) and gets nothing more of this run, which goes on without it.")
             return False
         return True
 

@@ -105,7 +105,7 @@ class WandbTracker(Tracker):
                 f"W&B refuses a setting of logger.wandb ({_one_line(error)}); change it, or give logger=none."
             ) from error
         if mode == "offline":
-            self.tell(f"{why}; upload the run later with: wandb sync {self.run_dir}/wandb/offline-run-*")
+            self.report(f"{why}; upload the run later with: wandb sync {self.run_dir}/wandb/offline-run-*")
         self.run.define_metric(STEP)
         self.run.define_metric("*", step_metric=STEP, step_sync=True)
         return self.run
@@ -160,7 +160,7 @@ class WandbTracker(Tracker):
         self.open()
         if self.online:
             files = "last.ckpt and best.ckpt go up at the end (logger.wandb.artifacts=false keeps them here)"
-            self.tell(f"{self.run.url}" + (f"; {files}" if self.artifacts else ""))
+            self.report(f"{self.run.url}" + (f"; {files}" if self.artifacts else ""))
 
     def _log(self, metrics: Metrics, step: int) -> None:
         self.run.log({**metrics, STEP: step})
@@ -175,7 +175,7 @@ class WandbTracker(Tracker):
     def _keep_checkpoints(self, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]]) -> None:
         if self.online and self.artifacts:
             size = sum(file.stat().st_size for file in files.values()) / 1e6
-            self.tell(f"uploading {' and '.join(file.name for file in files.values())}, {size:.0f} MB")
+            self.report(f"uploading {' and '.join(file.name for file in files.values())}, {size:.0f} MB")
         for name, file in files.items():
             self.keep("model", "model", [file], [name], facts[name])
 
