@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-# of torch, for a recipe: what they are given they keep, they run nothing
+# The classes of torch that a recipe may name: they only keep their arguments and run nothing.
 _OPTIMIZERS = ("torch.optim.Adadelta", "torch.optim.Adam")
 
 
@@ -17,12 +17,12 @@ _OFFERED = re.compile(r"inpaintlab\.(?P<wing>[a-z][a-z0-9_]*)\.(?P<name>[A-Za-z]
 
 
 def plain(cfg: Any) -> Any:
-    """Resolve interpolations and return dicts, lists and scalars only, as checkpoints and JSON need them."""
+    """The dicts, lists and scalars of a configuration, interpolations resolved, as checkpoints and JSON need them."""
     return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True) if OmegaConf.is_config(cfg) else cfg
 
 
 def in_words(recipe: Any) -> str:
-    """A recipe of the configuration in one line: `Folder(root=photos)` for one whose target is a class."""
+    """A recipe in one line for people, such as `Folder(root=photos)` for one whose target is a class."""
     if isinstance(recipe, dict):
         settings = ", ".join(f"{key}={in_words(value)}" for key, value in recipe.items() if not key.startswith("_"))
         target = str(recipe.get("_target_", "")).rpartition(".")[2]
@@ -35,10 +35,14 @@ def in_words(recipe: Any) -> str:
 def only_ours(recipe: Any, origin: str) -> Any:
     """Return a recipe read from a foreign file if each ``_target_`` in it is a class that this package offers.
 
-    That is ``inpaintlab.<wing>.<Name>``, a class of the wing that its door names, or one of torch's optimizers.
+    That is ``inpaintlab.<wing>.<Name>``, a class that the wing's ``__init__`` lists, or one of torch's optimizers.
+
+    Args:
+        recipe: dicts, lists and scalars.
+        origin: the file, for the error.
 
     Raises:
-        ValueError: any other target, which building the recipe would import and run.
+        ValueError: any other target; building the recipe would import and run it.
     """
     if isinstance(recipe, dict):
         target = recipe.get("_target_")
@@ -56,9 +60,9 @@ def only_ours(recipe: Any, origin: str) -> Any:
 
 
 def _is_offered(target: Any) -> bool:
-    """Whether a dotted name is that of a class which one of our wings defines and names in its door's ``__all__``.
+    """Whether a dotted name is that of a class that one of our wings defines and lists in ``__all__``.
 
-    Nothing but that door is imported to find out.
+    Nothing but that wing's ``__init__`` is imported to find out.
     """
     parts = _OFFERED.fullmatch(target) if isinstance(target, str) else None
     if parts is None:
@@ -76,7 +80,7 @@ def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:
     """Return ``value`` if it is one of the ``choices``.
 
     Raises:
-        ValueError: it is none of them; the sentence names the setting and the choices.
+        ValueError: it is none of them; the message names the setting and the choices.
     """
     if value not in choices:
         raise ValueError(f"{setting} is '{value}'; it can be {' or '.join(repr(choice) for choice in choices)}.")
@@ -87,7 +91,7 @@ def require_flag(setting: str, value: object) -> bool:
     """Return ``value`` if it is true or false.
 
     Raises:
-        ValueError: it is something else, such as the word 'no', which Hydra's command line leaves a word.
+        ValueError: it is something else, such as the word 'no', which Hydra's command line reads as a string.
     """
     if not isinstance(value, bool):
         raise ValueError(f"{setting} is '{value}'; it can be true or false.")
@@ -95,6 +99,10 @@ def require_flag(setting: str, value: object) -> bool:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """The question after an unknown ``word``, " Did you mean 'train'?", with its space; "" where nothing is near."""
+    """The question to append after an unknown word, if one of the known ones is near.
+
+    Returns:
+        " Did you mean 'train'?", with the leading space, or "".
+    """
     near = difflib.get_close_matches(word, list(words), 1)
     return f" Did you mean '{near[0]}'?" if near else ""

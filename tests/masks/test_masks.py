@@ -494,7 +494,7 @@ def test_a_key_gives_the_same_draws_for_ever():
 
 def test_another_process_draws_the_same():
     code = (
-        "import torch; from inpaintlab.masks import sample_generator as s;"
+        "import torch; from inpaintlab.randomness import sample_generator as s;"
         "print(torch.randint(0, 1000, (4,), generator=s('evaluation', 7, 'a')).tolist())"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""Pictures without learning: Canny's edges, blending."""
+"""Image processing without learning: Canny's edges, Poisson blending."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray

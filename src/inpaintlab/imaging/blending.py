@@ -8,39 +8,32 @@ from jaxtyping import Bool, UInt8
 from inpaintlab.shapes import Images, Planes
 
 NAME = "fast marching + Poisson blending"
-
-
 RADIUS = 1  # of fast marching, in pixels, as in the authors' inference script
-
-
 SMALLEST = 3  # a box with a shorter side has no inside for OpenCV's solver
-
-
-RIM = 8  # pixels beyond a hole that a mirrored border shows; OpenCV erodes the mask by three
-
-
+RIM = 8  # pixels around a hole that take part; OpenCV erodes the mask by three
 Picture = UInt8[np.ndarray, "height width 3"]
-
-
 Hole = Bool[np.ndarray, "height width"]
 
 
 def blend(completed: Images, mask: Planes) -> Images:
     """Take the seam out of completed images: the hole keeps its gradients and takes its colours from around it.
 
-    As the authors' inference script does it (satoshiiizuka 15c5519): fast marching (Telea 2004) of the completed image
-    gives the destination, the completed image the source of a normal seamless clone (Perez et al. 2003). It differs in
-    what was wrong there: the clone is centred so that nothing shifts, each hole is cloned alone, a hole at the border
-    is continued by its mirror image instead of being tied to what fast marching guesses there, and known pixels come
-    back bit for bit. OpenCV takes the gradients of a hole's outer three pixels from fast marching, so a hole up to 6
-    pixels wide is fast marching's alone. A hole that touches opposite borders is solved on three times its height or
-    width, one that touches all four on nine times its area.
+    This follows the authors' inference script (satoshiiizuka 15c5519). Fast marching (Telea 2004) of the completed
+    image gives the destination of a normal seamless clone (Perez et al. 2003); the completed image is its source. Four
+    faults of the script are mended: the clone is centred, so that nothing shifts; each hole is cloned alone; a hole at
+    the border is continued by its mirror image instead of being tied to what fast marching guesses there; and known
+    pixels come back bit for bit.
+
+    OpenCV takes the gradients of a hole's outer three pixels from fast marching, so a hole up to 6 pixels wide is
+    filled by fast marching alone. A hole that touches opposite borders is solved on three times its height or width,
+    one that touches all four on nine times its area.
 
     Args:
-        completed: the completed images, known pixels in place. Nothing else enters, so no ground truth can.
-        mask: 1 = hole. An image without a hole, or without anything else, comes back as it is.
+        completed: the completed images, known pixels in place. Ground truth cannot leak, because it is not passed.
+        mask: 1 = hole. An image that has no hole, or is all hole, comes back as it is.
 
-    Returns the images, float32 in [0, 1]; their holes have gone through 8 bits.
+    Returns:
+        The images, float32 in [0, 1]; the pixels of holes are rounded to 8 bits.
     """
     blended = completed.clone()
     for image, hole, out in zip(completed, mask[:, 0] > 0.5, blended, strict=True):
@@ -58,7 +51,7 @@ def _blend(completed: Picture, hole: Hole) -> Picture:
     blended = destination.copy()
     _, parts, boxes, _ = cv2.connectedComponentsWithStats(hole.astype(np.uint8), connectivity=8)
     for number, (left, top, width, height, _) in enumerate(boxes[1:], start=1):
-        # What lies farther off has no influence; a scratched photograph of many megapixels has hundreds of holes.
+        # Pixels farther off have no influence, and a scratched photograph of many megapixels has hundreds of holes.
         window = (slice(max(0, top - RIM), top + height + RIM), slice(max(0, left - RIM), left + width + RIM))
         part = parts[window] == number
         blended[window][part] = clone(completed[window], destination[window], part)[part]
@@ -66,15 +59,20 @@ def _blend(completed: Picture, hole: Hole) -> Picture:
 
 
 def clone(source: Picture, destination: Picture, hole: Hole) -> Picture:
-    """The destination with the source's gradients in the hole, which is one connected part.
+    """The destination with the source's gradients in the hole.
 
     Pixels around the hole change a little as well: the solution covers the hole's bounding box.
+
+    Args:
+        source: gives the gradients.
+        destination: gives the colours around the hole.
+        hole: True in the hole, which is one connected part.
     """
     left, top, width, height = cv2.boundingRect(hole.astype(np.uint8))
     if min(width, height) < SMALLEST:
         return destination
     rows, columns = hole.shape
-    # Mirrored where it touches the border, the hole ends on both sides in known pixels, with no slope at the border.
+    # Where the hole touches the border, the mirror image puts known pixels on its other side, and no slope between.
     above, before = (height + RIM) * (top == 0), (width + RIM) * (left == 0)
     below, behind = (height + RIM) * (top + height == rows), (width + RIM) * (left + width == columns)
 

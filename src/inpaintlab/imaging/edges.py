@@ -23,8 +23,6 @@ from inpaintlab.shapes import Images, Planes
 
 # Rounds of joining groups between two looks at whether any changed: a look makes the host wait for the device.
 ROUNDS_PER_CHECK = 2
-
-
 JUMPS_PER_ROUND = 3
 
 
@@ -39,7 +37,7 @@ def rgb_to_gray(image: Images) -> Planes:
 
 @torch.no_grad()
 def canny(gray: Planes, sigma: int | float | Sequence[int | float], known: Planes | None = None) -> Planes:
-    """Canny's edges of a batch: float32, 1 on an edge and 0 elsewhere, on the device of `gray`, without a gradient.
+    """Canny's edges of a batch of images.
 
     Equal to `skimage.feature.canny(gray, sigma, mask=known)` with its default thresholds for float images
     (Canny, "A computational approach to edge detection", PAMI 1986). Computed in float64, also under autocast.
@@ -49,6 +47,9 @@ def canny(gray: Planes, sigma: int | float | Sequence[int | float], known: Plane
         sigma: standard deviation of the Gaussian in pixels: one number for all images or one for each.
         known: where it is 0, the pixel is left out of the smoothing, and no edge is marked on it or next to it;
             every other value counts as known. None: all pixels are known.
+
+    Returns:
+        float32, 1 on an edge and 0 elsewhere, on the device of `gray`, without a gradient.
 
     Raises:
         ValueError: an image has fewer than 3 rows or columns; a sigma is not a positive finite number; or the
@@ -90,7 +91,7 @@ def _canny_on_cpu(
 def _canny_on_device(
     gray: Float[Tensor, "batch height width"], usable: Bool[Tensor, "batch height width"] | None, sigmas: list[float]
 ) -> Float[Tensor, "batch height width"]:
-    """All images at once, as every call into torch costs a launch."""
+    """All images at once, because each call into torch launches a kernel."""
     batch, height, width = gray.shape
     smooth = _smooth_each(gray.double(), usable, sigmas)
     down, right = _sobel(smooth)
@@ -125,7 +126,7 @@ def _weight(usable: Bool[Tensor, "batch height width"], sigma: float) -> Float[T
     return _gaussian(usable.double(), sigma) + torch.finfo(torch.float64).eps
 
 
-@lru_cache(maxsize=4)  # as costly as the image's own sum, and in most trainings always the same
+@lru_cache(maxsize=4)  # it takes as long as the image's own sum, and most trainings need the same one always
 def _whole_weight(height: int, width: int, sigma: float, device: torch.device) -> Float[Tensor, "1 height width"]:
     return _weight(torch.ones((1, height, width), dtype=torch.bool, device=device), sigma)
 
@@ -150,10 +151,15 @@ def _gaussian(image: Float[Tensor, "batch height width"], sigma: float) -> Float
 def _symmetric_filter(
     numbers: Float[Tensor, " length"], taps: tuple[float, ...], step: int
 ) -> Float[Tensor, " shorter"]:
-    """Correlation with a symmetric kernel, given from its outermost tap to its central one, of each `step`-th number.
+    """Correlation with a symmetric kernel over every `step`-th number.
 
-    SciPy's order of sums: first the centre, then from the outside in, the two pixels of a tap added before they are
-    weighted.
+    The order of sums is SciPy's: first the centre, then from the outside in; the two pixels of a tap are added before
+    they are weighted.
+
+    Args:
+        numbers: in one flat row.
+        taps: from the outermost to the central one.
+        step: the distance of two neighbours in the row.
     """
     reach = (len(taps) - 1) * step
     length = len(numbers) - 2 * reach
@@ -200,7 +206,10 @@ def _thin(
 
     The magnitude one step forward and one step back along the gradient is interpolated between the straight and the
     diagonal neighbour on that side, as in scikit-image; a tie is kept. Only the pixels over the low threshold are
-    looked at. Returns the flat positions of the peaks in ascending order, and which of them reach the high threshold.
+    looked at.
+
+    Returns:
+        The flat positions of the peaks in ascending order, and which of them reach the high threshold.
     """
     shape, width = down.shape, down.shape[2]
     down, right = down.flatten(), right.flatten()
@@ -242,7 +251,7 @@ def _link(
 def _neighbours(
     weak: Int[Tensor, " weak"], shape: tuple[int, int, int]
 ) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
-    """Numbers of weak pixels that are neighbours, each pair once; a pixel stands with itself where it has none."""
+    """Pairs of weak pixels that are neighbours, by their numbers and each once; a pixel without one pairs itself."""
     width = shape[2]
     numbers = torch.arange(len(weak), device=weak.device)
     number_at = torch.full((math.prod(shape),), -1, device=weak.device)
@@ -250,15 +259,15 @@ def _neighbours(
     offsets = torch.tensor([1, width - 1, width, width + 1], device=weak.device)  # to the right, and the three below
     other = number_at.index_select(0, (weak + offsets[:, None]).flatten())
     own = numbers.repeat(4)
-    return own, torch.where(other >= 0, other, own)  # to select the pairs would make the host wait for the device
+    return own, torch.where(other >= 0, other, own)  # selecting the true pairs would make the host wait
 
 
 def _groups(first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"], count: int) -> Int[Tensor, " count"]:
     """Smallest number in the connected group of each of `count` things, given which pairs are neighbours.
 
-    Trees of pointers to smaller numbers: in each round the larger root of two neighbours is hung below the smaller
-    one, and all pointers jump to their target's target, so that the rounds grow with the logarithm of a group's size
-    and not with its length.
+    The pointers form trees and lead to smaller numbers. In each round the larger root of two neighbours is hung below
+    the smaller one, and all pointers jump to their target's target. So the number of rounds grows with the logarithm
+    of a group's size and not with its length.
     """
     root = torch.arange(count, device=first.device)
     while True:

@@ -1,13 +1,12 @@
 """Canny's detector on one image in NumPy and OpenCV: what `inpaintlab.imaging.edges.canny` runs on a CPU.
 
-Torch needs about twice the time for the same sums, more where each takes fresh memory. So an image is worked through
-in strips of rows, in memory that a thread keeps and that about fits a core's cache. Arrays are flat, with repeated
-pixels between the lines, so that a neighbour is a shift of the whole array.
+Torch needs about twice the time for the same sums, and more where each sum allocates memory. So an image is processed
+in strips of rows, in a buffer of the thread that about fits a core's cache. Arrays are flat, with repeated pixels
+between the lines, so that a neighbour is a shift of the whole array.
 
 scikit-image smooths by SciPy, which takes several times as long as OpenCV. OpenCV adds a Gaussian's taps in another
-order, so that its sums differ by what float64 rounds away. So a strip is smoothed by OpenCV first. Only where
-something is then compared with something so close to it that rounding could have decided, as between the equal pixels
-of a drawing, the strip is done again by SciPy.
+order, so its sums round otherwise. A strip is smoothed by OpenCV first. Only if two compared numbers are then so close
+that rounding could decide, as between the equal pixels of a drawing, the strip is smoothed again by SciPy.
 """
 
 import threading
@@ -22,58 +21,37 @@ from scipy import ndimage
 
 # scikit-image's defaults for images in [0, 1], as magnitudes of the unnormalised Sobel gradient.
 LOW_THRESHOLD = 0.1
-
-
 HIGH_THRESHOLD = 0.2
-
 
 # SciPy cuts the Gaussian after this many standard deviations.
 GAUSSIAN_TRUNCATE = 4.0
-
-
 PIXELS_PER_STRIP = 2**15
 
-
-# Where no pixel exceeds ORDINARY, two orders of sums over n taps a side lead to magnitudes, and to interpolations
-# between them, that are less than n times this apart. Roundings added up stay below a seventh of it: 64 n + 240 units
-# in the last place for a gradient of the smoothed pixels, times the square of ORDINARY, times 1000 for how an
-# interpolation at a magnitude of 0.1 turns with the gradient.
+# Where no pixel exceeds ORDINARY, two orders of sums over n taps a side give magnitudes, and interpolations between
+# them, that differ by less than n times this. The roundings add up to less than a seventh of it: 64 n + 240 units in
+# the last place for a gradient of the smoothed pixels, times the square of ORDINARY, times 1000 for the change of an
+# interpolation at a magnitude of 0.1 with the gradient.
 DOUBT_PER_TAP = 1e-9
-
-
 ORDINARY = 2.0
 
-
 Plane = Float[np.ndarray, "height width"]
-
-
 Marked = Bool[np.ndarray, "height width"]
-
-
 Rows = Float64[np.ndarray, "rows columns"]
-
-
 Numbers = Float64[np.ndarray, " _"]
-
-
 Places = Int64[np.ndarray, " places"]
-
-
 Strengths = Bool[np.ndarray, " places"]
-
-
 Gaussian = Callable[[Real[np.ndarray, "height width"], int, int, float], Rows]
 
 
 @final
 class _Memory(threading.local):
-    """Numbers that a thread keeps to compute in: fresh memory costs as much as the sums themselves."""
+    """A buffer of each thread: to allocate one takes as long as the sums themselves."""
 
     def __init__(self) -> None:
         self.numbers = np.empty(0)
 
     def arrays(self, count: int, length: int) -> list[Numbers]:
-        """Arrays that hold anything; after the next call they are someone else's."""
+        """``count`` uninitialised arrays of ``length`` numbers; the next call hands out the same memory."""
         if len(self.numbers) < count * length:
             self.numbers = np.empty(count * length)
         return [self.numbers[place * length : (place + 1) * length] for place in range(count)]
@@ -83,19 +61,25 @@ _memory = _Memory()
 
 
 def edge_map(gray: Plane, usable: Marked | None, sigma: float) -> Marked:
-    """Canny's edges of one grey image of at least 3 x 3 pixels, equal to scikit-image's.
+    """Canny's edges of one grey image, equal to scikit-image's.
 
-    Pixels where ``usable`` is False are left out of the smoothing, and no edge is marked on them or next to them.
+    Args:
+        gray: in [0, 1], at least 3 x 3 pixels.
+        usable: where it is False, the pixel is left out of the smoothing, and no edge is marked on it or next to it.
+        sigma: standard deviation of the Gaussian, in pixels.
+
+    Returns:
+        True on the edges.
     """
     height, width = gray.shape
     if usable is not None and usable.all():
         usable = None
-    shown = gray if usable is None else cv2.copyTo(gray, usable.view(np.uint8))
-    ordinary = bool(shown.min() >= -ORDINARY and shown.max() <= ORDINARY)  # not, if anything is not a number
+    filled = gray if usable is None else cv2.copyTo(gray, usable.view(np.uint8))
+    ordinary = bool(filled.min() >= -ORDINARY and filled.max() <= ORDINARY)  # False with a NaN
     rows = max(1, PIXELS_PER_STRIP // width)
-    with np.errstate(invalid="ignore", over="ignore"):  # no edge lies where an image is not finite, and that is all
+    with np.errstate(invalid="ignore", over="ignore"):  # a non-finite pixel only gets no edge
         strips = [
-            _peaks(shown, usable, sigma, top, min(top + rows, height), ordinary) for top in range(0, height, rows)
+            _peaks(filled, usable, sigma, top, min(top + rows, height), ordinary) for top in range(0, height, rows)
         ]
     weak, strong = (np.concatenate(parts) for parts in zip(*strips, strict=True))
     return _linked(weak, strong, height, width)
@@ -111,35 +95,35 @@ def gaussian_taps(sigma: float) -> tuple[float, ...]:
     return tuple(response[: radius + 1].tolist())
 
 
-@lru_cache(maxsize=8)  # as costly as the image's own sum, and in most trainings always the same
+@lru_cache(maxsize=8)  # it takes as long as the image's own sum, and most trainings need the same one always
 def _whole_weight(height: int, width: int, sigma: float) -> Float64[np.ndarray, "{height} {width}"]:
     ones = np.ones((height, width))
     return ndimage.gaussian_filter(ones, sigma, mode="constant", truncate=GAUSSIAN_TRUNCATE) + np.finfo(float).eps
 
 
 def _peaks(
-    shown: Plane, usable: Marked | None, sigma: float, top: int, bottom: int, ordinary: bool
+    filled: Plane, usable: Marked | None, sigma: float, top: int, bottom: int, ordinary: bool
 ) -> tuple[Places, Strengths]:
-    """Where in the rows from ``top`` to before ``bottom`` the weak edge pixels lie, and which of them are strong.
+    """The weak edge pixels in the rows from ``top`` to before ``bottom``, and which of them are strong.
 
-    Places are counted in the image with a frame of one pixel, line by line. ``shown`` is 0 where it is not usable.
+    Places are counted line by line in the image with a frame of one pixel. ``filled`` is 0 where it is not usable.
     """
     if ordinary:
         doubt = DOUBT_PER_TAP * len(gaussian_taps(sigma))
-        weak, strong, gap = _peaks_and_gap(shown, usable, sigma, top, bottom, _gaussian_by_opencv, doubt)
+        weak, strong, gap = _peaks_and_gap(filled, usable, sigma, top, bottom, _gaussian_by_opencv, doubt)
         if gap > doubt:
             return weak, strong
-    return _peaks_and_gap(shown, usable, sigma, top, bottom, _gaussian_by_scipy, 0.0)[:2]
+    return _peaks_and_gap(filled, usable, sigma, top, bottom, _gaussian_by_scipy, 0.0)[:2]
 
 
 def _peaks_and_gap(
-    shown: Plane, usable: Marked | None, sigma: float, top: int, bottom: int, gaussian: Gaussian, doubt: float
+    filled: Plane, usable: Marked | None, sigma: float, top: int, bottom: int, gaussian: Gaussian, doubt: float
 ) -> tuple[Places, Strengths, float]:
-    """The same by one way of smoothing, and how far apart the closest of all numbers were that were compared.
+    """The same by one way of smoothing, and the smallest difference between two numbers that were compared.
 
-    Magnitudes as little as ``doubt`` below the low threshold take part.
+    Magnitudes less than ``doubt`` below the low threshold take part as well.
     """
-    height, width = shown.shape
+    height, width = filled.shape
     line = width + 2
     a, b, c, d, e = _memory.arrays(5, (bottom - top + 4) * line)
 
@@ -149,13 +133,13 @@ def _peaks_and_gap(
         over = _with_weight_near_unusable(over, usable, first, sigma, gaussian)
     framed = a.reshape(-1, line)
     inner = framed[first - top + 2 : last - top + 2]
-    np.divide(gaussian(shown, first, last, sigma), over, out=inner[:, 1:-1])
+    np.divide(gaussian(filled, first, last, sigma), over, out=inner[:, 1:-1])
     inner[:, 0], inner[:, -1] = inner[:, 1], inner[:, -2]
     framed[: first - top + 2], framed[last - top + 2 :] = inner[0], inner[-1]
 
     down, right = _sobel(a, line, b, c, d, e)
     size, square = a[: len(down)], b[: len(down)]
-    if doubt:  # in a quarter of the time, rounded otherwise
+    if doubt:  # takes a quarter of the time, and rounds otherwise
         cv2.magnitude(*(numbers.reshape(-1, line) for numbers in (down, right, size)))
     else:
         np.add(np.multiply(down, down, out=size), np.multiply(right, right, out=square), out=size)
@@ -172,7 +156,7 @@ def _gap(sizes: Numbers, others: Numbers | float) -> float:
 
 
 def _with_weight_near_unusable(whole: Rows, usable: Marked, first: int, sigma: float, gaussian: Gaussian) -> Rows:
-    """The weight of some rows from ``first`` on; ``whole`` is what it would be if all pixels were usable.
+    """The weight of some rows from ``first`` on; ``whole`` is their weight if all pixels are usable.
 
     Only the rectangle that unusable pixels reach is computed.
     """
@@ -192,7 +176,7 @@ def _with_weight_near_unusable(whole: Rows, usable: Marked, first: int, sigma: f
 
 
 def _gaussian_by_opencv(image: Real[np.ndarray, "height width"], first: int, last: int, sigma: float) -> Rows:
-    """Some rows of `_gaussian_by_scipy`, but for what rounding changes."""
+    """The same as `_gaussian_by_scipy` up to rounding."""
     taps = gaussian_taps(sigma)
     above, kernel = max(0, first - len(taps) + 1), np.array(taps + taps[-2::-1])
     part = image[above : last + len(taps) - 1]
@@ -201,7 +185,7 @@ def _gaussian_by_opencv(image: Real[np.ndarray, "height width"], first: int, las
 
 
 def _gaussian_by_scipy(image: Real[np.ndarray, "height width"], first: int, last: int, sigma: float) -> Rows:
-    """Some rows of the image under a Gaussian; outside stand zeros."""
+    """The rows from ``first`` to before ``last`` of the smoothed image; outside of the image are zeros."""
     radius = len(gaussian_taps(sigma)) - 1
     above = max(0, first - radius)
     part = image[above : last + radius].astype(np.float64)
@@ -233,7 +217,7 @@ def _one_two_one(numbers: Numbers, step: int, result: Numbers) -> None:
 
 
 def _clear_outside(marked: Bool[np.ndarray, "rows line"], usable: Marked | None, top: int, height: int) -> None:
-    """Take away what is not inside: where a pixel's 3 x 3 neighbourhood leaves the image or is not usable throughout.
+    """Unmark each pixel whose 3 x 3 neighbourhood leaves the image or is not usable throughout.
 
     The first row that is marked belongs to the image's row ``top - 1``, the first column lies before the image.
     """
@@ -253,8 +237,10 @@ def _thinned(
     """Non-maximum suppression: the candidates where the gradient's magnitude peaks along its own direction.
 
     The magnitude one step forward and one step back along the gradient is interpolated between the straight and the
-    diagonal neighbour on that side, as in scikit-image; a tie is kept. Also returns
-    how far apart the closest of all numbers were that were compared, here or with the low threshold.
+    diagonal neighbour on that side, as in scikit-image; a tie is kept.
+
+    Returns:
+        The peaks, and the smallest difference between two numbers that were compared, here or with the low threshold.
     """
     here, down, right = size.take(candidates), down.take(candidates), right.take(candidates)
     falling = (down >= 0) == (right >= 0)  # the gradient points along the main diagonal, or against it

@@ -1,4 +1,4 @@
-"""Checkpoints of others as ours, one file a publisher, read without running anything in them."""
+"""Imports others' checkpoints as ours, one file for each publisher, without running anything in them."""
 
 from inpaintlab.importers.checkpoint import LAYOUTS, import_checkpoint
 

@@ -1,4 +1,4 @@
-"""From the files that others published to a checkpoint of ours, strictly: every tensor has its place or is an error."""
+"""From published files to a checkpoint of ours, strictly: a tensor without a place in the model is an error."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 
 from inpaintlab.config import CONF
 from inpaintlab.importers.edgeconnect import read as edgeconnect
-from inpaintlab.importers.glcic_mmagic import read as mmagic
-from inpaintlab.importers.glcic_official import read as official
-from inpaintlab.importers.glcic_otenim import read as otenim
+from inpaintlab.importers.glcic_mmagic import read as glcic_mmagic
+from inpaintlab.importers.glcic_official import read as glcic_official
+from inpaintlab.importers.glcic_otenim import read as glcic_otenim
 from inpaintlab.importers.layout import Found
 from inpaintlab.inpainting import CHECKPOINT_FORMAT, Inpainter, build, save_checkpoint
 from inpaintlab.machine import file_sha256
@@ -19,25 +19,28 @@ from inpaintlab.recipes import plain
 
 LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]] = {
     "edgeconnect": edgeconnect,
-    "glcic-otenim": otenim,
-    "glcic-mmagic": mmagic,
-    "glcic-official": official,
+    "glcic-otenim": glcic_otenim,
+    "glcic-mmagic": glcic_mmagic,
+    "glcic-official": glcic_official,
 }
 
 
 def import_checkpoint(
     files: Sequence[Path], layout: str, out: Path, mean_pixel: Sequence[float] | None = None
 ) -> list[str]:
-    """Write what ``files`` hold as a checkpoint of ours, whole or not at all; return what to tell the user.
+    """Write the published weights as a checkpoint of ours, whole or not at all.
 
     The checkpoint is evaluated and fine-tuned like one of our own runs. A network that was not published is left out of
-    it, and starts from random weights where it is trained.
+    it and starts from random weights if it is trained.
 
     Args:
         files: the published files, in any order.
         layout: one of ``LAYOUTS``.
         out: the checkpoint to write.
-        mean_pixel: RGB in [0, 1], where the files do not hold it.
+        mean_pixel: RGB in [0, 1], if the files do not hold it.
+
+    Returns:
+        Lines for the user: the networks, their sizes, and what is missing.
 
     Raises:
         ValueError: files that are damaged, unsafe, or not of this layout.
@@ -54,7 +57,19 @@ def import_checkpoint(
 def read_published(
     files: Sequence[Path], layout: str, mean_pixel: Sequence[float] | None = None
 ) -> tuple[Inpainter, dict[str, Any], dict[str, Any]]:
-    """The model with the published weights in it, the checkpoint's record, and its weights by our names."""
+    """Read the published files and load them into our model.
+
+    Args:
+        files: the published files, in any order.
+        layout: one of ``LAYOUTS``.
+        mean_pixel: RGB in [0, 1], if the files do not hold it.
+
+    Returns:
+        The model, the checkpoint's record, and its weights by our names.
+
+    Raises:
+        ValueError: files that are damaged, unsafe, or not of this layout.
+    """
     if layout not in LAYOUTS:
         raise ValueError(f"There is no layout '{layout}'; it can be {', '.join(LAYOUTS)}.")
     if not files:
@@ -86,7 +101,7 @@ def parts(model: Inpainter) -> list[tuple[str, torch.nn.Module]]:
 
 
 def _build(found: Found) -> Inpainter:
-    """The preset with what the files say of it on top, with random weights that follow from nothing but it."""
+    """The preset's model with the files' settings on top, and with random weights of a fixed seed."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         cfg = compose("train", overrides=[f"model={found.preset}", f"data.size={found.size}"])
     recipe = plain(cfg.model) | found.settings

@@ -1,4 +1,4 @@
-"""EdgeConnect's published files: knazeri/edge-connect (3142579), four files a data set."""
+"""EdgeConnect as its authors publish it (knazeri/edge-connect 3142579): four files for each data set."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,18 +21,12 @@ GENERATOR = {
     **{f"body.{18 + index}": f"decoder.{index}" for index in (0, 3, 7)},
 }
 
-
 OUR_LAST, LAST = "body.25", "decoder.7"  # never spectrally normalised
-
-
 DISCRIMINATOR = {f"layers.{index}": f"conv{index + 1}.0" for index in range(5)}
-
-
 POWER_ITERATIONS = 200
 
-
-# Input planes tell the stages apart, whatever the files are called: G1 has gray, edges, mask; G2 RGB, edges; D1 gray,
-# edges; D2 RGB.
+# The number of input planes tells the stages apart, whatever the files are called: G1 takes gray, edges, mask; G2 RGB,
+# edges; D1 gray, edges; D2 RGB.
 ROLES = {
     ("generator", 3): "edge_generator",
     ("generator", 4): "inpaint_generator",
@@ -40,18 +34,21 @@ ROLES = {
     ("discriminator", 3): "inpaint_discriminator",
 }
 
-
 SPECTRAL = ("edge_generator", "edge_discriminator", "inpaint_discriminator")
 
 
 def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Found:
-    """Both generators, and the discriminators where they are given.
+    """Read both generators, and the discriminators if their files are given.
 
     Takes files of one or several GPUs ('module.' in front of each name), leaves out the second name 'features' of a
-    discriminator's first layer, and finds the spectral vectors that files of torch 0.4 lack.
+    discriminator's first layer, and computes the singular vectors that files of torch 0.4 lack.
+
+    Args:
+        paths: the files, in any order.
+        mean_pixel: None, because EdgeConnect has none.
 
     Raises:
-        ValueError: a file of another kind, one role twice, a generator missing, or a mean pixel, which it has not.
+        ValueError: a file of another kind, one role twice, a generator missing, or a mean pixel.
     """
     if mean_pixel is not None:
         raise ValueError("EdgeConnect has no mean pixel; leave it out.")
@@ -82,7 +79,7 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
 
 
 def _state(path: Path) -> tuple[str, dict[str, Tensor], int | None]:
-    """'generator' or 'discriminator', its state dict, and the iteration that the file tells."""
+    """'generator' or 'discriminator', its state dict, and the file's iteration, if it is plausible."""
     content = table(unpickled(path)) or {}
     kinds = [kind for kind in ("generator", "discriminator") if kind in content]
     if len(kinds) != 1:
@@ -146,9 +143,9 @@ def _spectral(role: str, path: Path, theirs: dict[str, Tensor], places: dict[str
 
 
 def _find_vectors(weights: dict[str, Tensor], stem: str, normalised: Tensor | None) -> None:
-    """Both vectors of the largest singular value, by power iteration from the file's u.
+    """Set both vectors of the largest singular value, by power iteration from the file's u.
 
-    Where the file holds the normalised weight, u is scaled so that sigma = u W v gives just that weight, as torch does
+    If the file holds the normalised weight, u is scaled so that sigma = u W v gives exactly that weight, as torch does
     for such files.
     """
     original, u = weights[f"{stem}.original"].double(), weights[f"{stem}.0._u"].double()
@@ -163,7 +160,7 @@ def _find_vectors(weights: dict[str, Tensor], stem: str, normalised: Tensor | No
 
 
 def _as_matrix(weight: Tensor, u: Tensor) -> Tensor:
-    """As spectral norm flattens a weight: a row an output channel, which come second in a transposed convolution."""
+    """A row for each output channel, as in spectral norm; a transposed convolution has them in its second dimension."""
     turned = weight.shape[0] != len(u)
     return (weight.transpose(0, 1) if turned else weight).reshape(len(u), -1)
 

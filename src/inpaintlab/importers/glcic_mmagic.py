@@ -14,10 +14,14 @@ from inpaintlab.importers.pickles import table, tensors
 
 
 def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Found:
-    """One file with 'state_dict': both networks; that they were trained on BGR is undone here exactly.
+    """Read one file whose 'state_dict' holds both networks. They were trained on BGR, which is undone here exactly.
+
+    Args:
+        paths: one file.
+        mean_pixel: None, because this network fills the hole with mid-gray.
 
     Raises:
-        ValueError: more or another file, or a mean pixel, which this network has no use for.
+        ValueError: more than one file, another kind of file, or a mean pixel.
     """
     if len(paths) != 1:
         raise ValueError(f"mmagic's global_local is one file; got {len(paths)}.")
@@ -28,21 +32,21 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
     if content is None or "state_dict" not in content:
         raise ValueError(f"{path} is not a checkpoint of mmagic: it has no entry 'state_dict'.")
     theirs = tensors(content["state_dict"], path, "state_dict")
-    judge = {key: tensor for key, tensor in theirs.items() if key.startswith("disc.")}
-    painter = {key: tensor for key, tensor in theirs.items() if key not in judge}
-    settings: dict[str, Any] = {"width": width_of(painter, "generator.encoder.enc1.conv.weight", path)}
+    discriminator = {key: tensor for key, tensor in theirs.items() if key.startswith("disc.")}
+    completion = {key: tensor for key, tensor in theirs.items() if key not in discriminator}
+    settings: dict[str, Any] = {"width": width_of(completion, "generator.encoder.enc1.conv.weight", path)}
     stems = [f"generator.encoder.enc{i}" for i in range(1, 7)]
     stems += [f"generator.dilation_neck.dilation_convs.{i}" for i in range(4)]
     stems += [f"generator.decoder.dec{i}" for i in range(1, 8)]
     convolutions, norms = [f"{stem}.conv" for stem in stems], [f"{stem}.bn" for stem in stems[:-1]]
     names = completion_names(convolutions, norms, norm_first=True, bias=False)
-    networks = [Network("completion", path, painter, names, _completion_to_rgb)]
+    networks = [Network("completion", path, completion, names, _completion_to_rgb)]
     size = 256
-    if judge:
-        network, size, branches = _discriminator(path, judge, settings["width"])
+    if discriminator:
+        network, size, branches = _discriminator(path, discriminator, settings["width"])
         networks.append(network)
         settings |= branches
-    absent = [] if judge else ["discriminator"]
+    absent = [] if discriminator else ["discriminator"]
     return Found("glcic_mmagic", size, settings, networks, absent, {"mean_pixel": torch.full((3,), 0.5)})
 
 
@@ -63,14 +67,14 @@ def _discriminator(path: Path, theirs: dict[str, Tensor], width: float) -> tuple
 
 
 def _completion_to_rgb(weights: dict[str, Tensor]) -> None:
-    """BGR in, BGR out becomes RGB: the colour planes change places, the mask stays the fourth."""
+    """From BGR in and out to RGB: the colour planes change places, the mask stays the fourth plane."""
     weights["layers.0.0.weight"] = weights["layers.0.0.weight"][:, [2, 1, 0, 3]].contiguous()
     for part in ("weight", "bias"):
         weights[f"layers.16.{part}"] = weights[f"layers.16.{part}"].flip(0)
 
 
 def _discriminator_to_ours(weights: dict[str, Tensor]) -> None:
-    """BGR to RGB, and the joint layer's columns: theirs are global then local, ours local then global."""
+    """From BGR to RGB, and the joint layer's columns from global, local to local, global."""
     for branch in ("window", "whole"):
         weights[f"{branch}.0.0.weight"] = weights[f"{branch}.0.0.weight"].flip(1)
     weights["joint.weight"] = weights["joint.weight"].roll(weights["joint.weight"].shape[1] // 2, dims=1)

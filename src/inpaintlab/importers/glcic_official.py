@@ -11,30 +11,28 @@ from torch import Tensor
 
 from inpaintlab.importers import torch7
 from inpaintlab.importers.glcic import COUNTER, LAYERS, NORM, TRANSPOSED, completion_names, mean_of
-from inpaintlab.importers.layout import EPS, Found, Network, shown, width_of, zero_counter
+from inpaintlab.importers.layout import EPS, Found, Network, printable, width_of, zero_counter
 
 MODULES = 3 * LAYERS - 1
 """Convolution, batch norm and ReLU sixteen times, then a convolution and a sigmoid."""
 
-
 LARGEST_TENSOR = 256 * 256 * 3 * 3
-"""How many numbers the largest tensor of the paper's network has; no other is copied from the file."""
-
+"""The size of the largest tensor of the paper's network; a larger one is not copied from the file."""
 
 _CONVOLUTIONS = ("SpatialConvolution", "SpatialConvolutionMM", "SpatialDilatedConvolution")
-
-
 _STRIDES = {2: 2, 4: 2, 13: 2, 15: 2}
-
-
 _DILATIONS = {7: 2, 8: 4, 9: 8, 10: 16}
 
 
 def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Found:
-    """One ``.t7`` file: the table {model = the completion network, mean = its mean pixel}; D was not published.
+    """Read one ``.t7`` file: the table {model = the completion network, mean = its mean pixel}; D was not published.
+
+    Args:
+        paths: one file.
+        mean_pixel: RGB in [0, 1], instead of the file's.
 
     Raises:
-        ValueError: more or another file, or layers that are not the paper's.
+        ValueError: more than one file, another kind of file, or layers that are not the paper's.
     """
     if len(paths) != 1:
         raise ValueError(f"The authors' model is one .t7 file; got {len(paths)}.")
@@ -70,7 +68,7 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
 
 
 def _convolution(module: Any, number: int, place: int, path: Path) -> dict[str, Tensor]:
-    """Weight and bias of a layer, whose steps are the paper's as far as the module tells them."""
+    """Weight and bias of a layer, whose stride, dilation and padding, if given, must be the paper's."""
     kinds = ("SpatialFullConvolution",) if number in TRANSPOSED else _CONVOLUTIONS
     fields = _expect(module, kinds, place, path)
     dilation = _DILATIONS.get(number, 1)
@@ -79,7 +77,7 @@ def _convolution(module: Any, number: int, place: int, path: Path) -> dict[str, 
     for setting, value in ((f"{step}{axis}", value) for step, value in steps.items() for axis in "WH"):
         found = fields.get(setting, value)
         if not isinstance(found, int | float) or found != value:
-            raise ValueError(f"{path}: module {place} has {setting} = {_told(found)}; the paper's has {value}.")
+            raise ValueError(f"{path}: module {place} has {setting} = {_in_an_error(found)}; the paper's has {value}.")
     weight = _tensor(fields, "weight", place, path)
     kernel = 5 if number == 1 else 3
     if weight.ndim == 2 and weight.shape[1] % kernel**2 == 0:  # the matrix form: a row an output channel
@@ -88,12 +86,12 @@ def _convolution(module: Any, number: int, place: int, path: Path) -> dict[str, 
 
 
 def _norm(module: Any, place: int, path: Path) -> dict[str, Tensor]:
-    """Batch norm; another epsilon than ours goes into the variance, which is exact in evaluation."""
+    """Batch norm. An epsilon other than ours is added to the variance, which is exact in evaluation mode."""
     fields = _expect(module, ("SpatialBatchNormalization",), place, path)
     norm = {f"{place}.{part}": _tensor(fields, part, place, path) for part in NORM}
     eps = fields.get("eps", EPS)
     if not isinstance(eps, float) or not 0 <= eps <= 1:
-        raise ValueError(f"{path}: module {place} has eps = {_told(eps)}; a small positive number was expected.")
+        raise ValueError(f"{path}: module {place} has eps = {_in_an_error(eps)}; a small positive number was expected.")
     if not math.isclose(eps, EPS, rel_tol=1e-6):
         norm[f"{place}.running_var"] = norm[f"{place}.running_var"] + (eps - EPS)
     return norm
@@ -105,15 +103,16 @@ def _expect(module: Any, kinds: Sequence[str], place: int, path: Path) -> dict[A
     library, _, name = kind.rpartition(".")
     if library not in ("nn", "cudnn") or name not in kinds:
         raise ValueError(
-            f"{path}: module {place} is '{shown(kind)}', not nn.{kinds[0]}; it is not the paper's completion network."
+            f"{path}: module {place} is '{printable(kind)}', not nn.{kinds[0]}; it is not the paper's completion "
+            "network."
         )
     return module.fields
 
 
-def _told(value: Any) -> str:
-    """A field for an error; a table or tensor without what is in it, which may be very much."""
+def _in_an_error(value: Any) -> str:
+    """A field for an error; tables and tensors, which may be very large, only by their type."""
     if isinstance(value, str):
-        return f"'{shown(value)}'"
+        return f"'{printable(value)}'"
     return str(value) if isinstance(value, float | bool) else f"a {type(value).__name__}"
 
 

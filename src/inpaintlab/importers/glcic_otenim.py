@@ -25,7 +25,11 @@ LARGEST_CONFIG = 1_000_000  # bytes
 
 
 def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Found:
-    """``model_cn``, ``model_cd`` where it is given, and ``config.json``, which has the mean pixel.
+    """Read ``model_cn``, ``model_cd`` if it is given, and ``config.json``, which has the mean pixel.
+
+    Args:
+        paths: the files, in any order.
+        mean_pixel: RGB in [0, 1], instead of the file's.
 
     Raises:
         ValueError: files of another kind, no completion network, or no mean pixel.

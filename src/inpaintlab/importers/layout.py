@@ -1,4 +1,4 @@
-"""What a reader of somebody's files finds, and the strict match of its names and shapes with ours."""
+"""What a reader finds in published files, and the strict match of its names and shapes with ours."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SHOWN = 12  # names that an error lists of each kind
-
-
+LISTED = 12  # names that an error lists of each kind
 EPS = 1e-5  # of our batch norm
 
 
@@ -20,15 +18,15 @@ def _as_they_are(weights: dict[str, Tensor]) -> None:
 
 @dataclass
 class Network:
-    """One network of ours, as a file of others holds it.
+    """One network of ours, as a published file holds it.
 
     Args:
         ours: its name in our model, such as 'edge_generator'.
         path: the file.
         theirs: the file's tensors by their names there.
         names: our name of each tensor, inside the network, to theirs.
-        convert: changes the tensors, by our names, where more than the name differs. Runs after all shapes fit.
-        added: tensors that our network has and the file leaves out because they follow from the rest.
+        convert: changes the tensors in place, by our names, if more than names differ; runs once all shapes fit.
+        added: tensors of our network that the file leaves out because they follow from others.
     """
 
     ours: str
@@ -39,13 +37,14 @@ class Network:
     added: dict[str, Tensor] = field(default_factory=dict)
 
     def adopt(self, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors under our names, as float32.
+        """The file's tensors by our names and in our dtypes.
 
-        ``expected`` are our network's own, whose names and shapes decide.
+        Args:
+            expected: our network's state dict.
 
         Raises:
-            ValueError: tensors that are missing, left over, of another shape or kind of number, or that hold what no
-                training leaves; all of them are listed.
+            ValueError: tensors that are missing, unexpected, of another shape or kind of number, not finite, or with a
+                negative variance; all of them are listed.
         """
         missing = [their for their in self.names.values() if their not in self.theirs]
         unexpected = list(self.theirs.keys() - set(self.names.values()))
@@ -65,11 +64,13 @@ class Network:
             raise ValueError(f"{self.path} does not hold this {self.ours.replace('_', ' ')}; {'; '.join(wrong)}.")
         weights = {our: _like(self.theirs[their], expected[our]) for our, their in self.names.items()}
         self.convert(weights)
-        broken = [
+        non_finite = [
             self.names[our] for our, weight in weights.items() if our in self.names and not weight.isfinite().all()
         ]
-        if broken:
-            raise ValueError(f"{self.path} holds numbers that are not finite, in {_listed(broken)}; fetch it again.")
+        if non_finite:
+            raise ValueError(
+                f"{self.path} holds numbers that are not finite, in {_listed(non_finite)}; fetch it again."
+            )
         negative = [
             self.names[our]
             for our, weight in weights.items()
@@ -87,11 +88,11 @@ class Found:
     Args:
         preset: the model of ours, a name in conf/model.
         size: its training size in pixels.
-        settings: what the files say of it, on top of the preset.
+        settings: of the model, on top of the preset.
         networks: the networks that the files hold.
         absent: networks of the model that were not published.
         buffers: tensors of the model outside its networks.
-        iterations: how long the networks were trained, where the files tell.
+        iterations: of the published training, if the files say so.
     """
 
     preset: str
@@ -104,7 +105,12 @@ class Found:
 
 
 def width_of(theirs: Mapping[str, Tensor], key: str, path: Path) -> float:
-    """The width multiplier, from the output channels of the network's first convolution, which has 64 at width 1.
+    """The width multiplier, from the network's first convolution, which has 64 output channels at width 1.
+
+    Args:
+        theirs: the file's tensors.
+        key: the name of that convolution's weight.
+        path: the file, for the error.
 
     Raises:
         ValueError: the tensor is missing, no convolution, or wider than what was published.
@@ -121,15 +127,15 @@ def _like(tensor: Tensor, expected: Tensor) -> Tensor:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(shown(name) for name in sorted(names)[:SHOWN]) + more
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(printable(name) for name in sorted(names)[:LISTED]) + more
 
 
-def shown(text: str) -> str:
-    """A name or sentence of a foreign file for an error: on one line, without what steers a terminal, not long."""
+def printable(text: str) -> str:
+    """A foreign file's text for an error: on one line, shortened, and without control characters."""
     return repr(text[:120])[1:-1]
 
 
 def zero_counter() -> Tensor:
-    """Batch norm's count of batches, which has no influence with a fixed momentum."""
+    """Batch norm's count of batches, which has no effect with a fixed momentum."""
     return torch.tensor(0)

@@ -1,4 +1,4 @@
-"""Torch7's binary files (``.t7``), as GLCIC's authors published their networks: read as data, nothing in them is run.
+"""Reads Torch7's binary files (``.t7``), as GLCIC's authors published their networks, without running code in them.
 
 The layout, as ``torch.save`` writes it on a 64-bit machine, little-endian: an object is an int32 tag and what follows.
 
@@ -31,18 +31,14 @@ import numpy as np
 DEEPEST = 64
 """How many tables and torch objects may stand inside each other; a published network needs about ten."""
 
-
 MOST_VALUES = 100_000
 """How many values a file may hold, keys included; a published network has a few thousand."""
-
 
 MOST_DIMENSIONS = 16
 """How many dimensions a tensor may have."""
 
-
 _SMALLEST_ENTRY = 8
 """Bytes that an entry of a table takes at least: the tags of its key and of its value."""
-
 
 _NUMBERS: dict[str, np.dtype] = {
     "Float": np.dtype("<f4"),
@@ -55,14 +51,10 @@ _NUMBERS: dict[str, np.dtype] = {
     "Cuda": np.dtype("<f4"),
 }
 
-
 _TENSORS = {f"torch.{name}Tensor": numbers for name, numbers in _NUMBERS.items()}
-
-
 _STORAGES = {f"torch.{name}Storage": numbers for name, numbers in _NUMBERS.items()}
 
-
-# What is given by mistake, by its first bytes; none of them begins with a tag.
+# Other kinds of files that users may pass, by their first bytes; none of them begins with a tag.
 _MISTAKEN = (
     (rb"PK\x03\x04", "a ZIP archive begins, as PyTorch writes its .pth files; give the .t7 file itself"),
     (rb"\x80[\x02-\x05]", "a pickle begins, as older PyTorch writes its .pth files; give the .t7 file itself"),
@@ -90,7 +82,7 @@ class Torch7Object:
 
     Args:
         kind: the name of its class, as ``nn.SpatialConvolution``.
-        fields: what it holds, by name.
+        fields: its values by name.
     """
 
     kind: str
@@ -105,14 +97,14 @@ def read(path: Path) -> Any:
     a read-only array that looks into the file, of shape (0,) if it has no dimensions; another torch object is a
     ``Torch7Object``.
 
-    What the file shares, the value shares. Nothing in it holds itself, yet a hostile file may hold one table in very
-    many places: look up what you know, do not walk through everything. The arrays keep the file open, need not be
-    aligned, and must not outlive a change of the file; copy what you keep.
+    An object that the file holds in several places is one object in the value too. No object holds itself, but a
+    hostile file may hold one table in very many places: look up the keys you expect, and do not walk through all. The
+    arrays keep the file open, need not be aligned, and become invalid if the file changes; copy those that you keep.
 
     Raises:
         ValueError: there is no such file, or it is not one whole, well-formed value within the limits above; the
-            sentence names the byte. Refused as well: Lua code, tables that hold themselves, other keys, 1 and true in
-            one table (one key for Python), tensors of more numbers than their storage has.
+            message names the byte. Also refused: Lua code, tables that hold themselves, other kinds of keys, 1 and true
+            in one table (Python takes them for one key), tensors with more numbers than their storage.
     """
     try:
         if not path.is_file():
@@ -230,7 +222,7 @@ class _Reader:
         return key
 
     def torch_object(self) -> _Typed:
-        """What follows the index of a torch object."""
+        """The rest of a torch object, after its index."""
         at = self.at
         kind = self.string()
         if kind.startswith("V "):
@@ -305,7 +297,15 @@ class _Reader:
         return len(self.data) - self.at
 
     def take(self, size: int, what: str) -> int:
-        """Go on by ``size`` bytes, which ``what`` takes, and return where they begin."""
+        """Skip bytes and return where they begin.
+
+        Args:
+            size: how many.
+            what: names them in the error.
+
+        Raises:
+            ValueError: fewer are left.
+        """
         start = self.at
         if not 0 <= size <= self.left():
             raise self.wrong(start, f"{what} of {size} bytes should follow, but {self.left()} are left")
@@ -313,5 +313,5 @@ class _Reader:
         return start
 
     def wrong(self, at: int, what: str) -> ValueError:
-        """What to raise about the byte ``at``."""
+        """The error to raise about the byte ``at``."""
         return ValueError(f"{self.path} is not a readable Torch7 file: at byte {at} {what}.")

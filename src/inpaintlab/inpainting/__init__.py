@@ -1,4 +1,4 @@
-"""What every method shares: from a hole to finished pixels, from a batch to a step."""
+"""What every method shares: completing images, training steps, checkpoints, precision and compilation."""
 
 from inpaintlab.inpainting.checkpoints import CHECKPOINT_FORMAT, build, load_checkpoint, load_weights, save_checkpoint
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled

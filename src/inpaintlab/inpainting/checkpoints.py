@@ -1,4 +1,4 @@
-"""Checkpoints from the outside: read one safely, take its weights, rebuild its model."""
+"""Checkpoint files: write one, read one safely, load its weights, rebuild its model."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,14 +17,19 @@ from inpaintlab.machine import require_format, whole
 from inpaintlab.recipes import only_ours, plain
 
 CHECKPOINT_FORMAT = 1
-"""Of what stands in a checkpoint beside the weights; those of version 0.1 tell none."""
+"""The format of a checkpoint's record; checkpoints of version 0.1 have none."""
 
-
-_AVERAGES = "averages."  # of the names of averaged weights in a checkpoint
+_AVERAGES = "averages."  # the prefix of averaged weights in a state dict
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint that this package wrote, tensors and plain values only.
+
+    Args:
+        path: the file, or a run's folder, whose ``last.ckpt`` is read.
+
+    Returns:
+        Lightning's checkpoint; its own record of the model is under the key 'inpaintlab'.
 
     Raises:
         ValueError: the file is missing, damaged, holds code, is not one of ours, or has another format.
@@ -35,7 +40,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"There is no checkpoint at {path.absolute()}; give the run's folder or its last.ckpt.")
     try:
         with ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch does not compare the checksums that it writes
+            damaged = archive.testzip()  # torch does not check the checksums that it writes
         if damaged is not None:
             raise BadZipFile(f"the checksum of {damaged} is wrong")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -43,7 +48,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} cannot be read as a checkpoint: it holds more than tensors and plain values."
         ) from error
-    except Exception as error:  # zipfile and torch raise many kinds for a damaged file: all mean the same to the user
+    except Exception as error:  # zipfile and torch raise many kinds for a damaged file; to the user all mean the same
         raise ValueError(f"{path} cannot be read as a checkpoint: it is damaged, cut off or none at all.") from error
     record = checkpoint.get("inpaintlab") if isinstance(checkpoint, dict) else None
     if not isinstance(record, dict) or "state_dict" not in checkpoint or not isinstance(record.get("format", 0), int):
@@ -57,27 +62,32 @@ def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all.
 
     Raises:
-        OSError: the file cannot be written; what was at ``path`` is still there.
+        OSError: the file cannot be written; the old file at ``path`` stays.
     """
     try:
         with whole(path) as partial, partial.open("wb") as file:
             torch.save(checkpoint, file)
-    except RuntimeError as error:  # torch stumbles over the archive's end when the disk is full, and says that
+    except RuntimeError as error:  # on a full disk torch fails again while it closes the archive, and raises that
         raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> None:
-    """Load a checkpoint's networks into ``model``; the model's schedule keeps its own position, averages stay behind.
+    """Load a checkpoint's networks into a model, but neither the position in its schedule nor averaged weights.
 
-    Networks that an imported checkpoint lacks, because they were never published, keep the model's own weights.
+    Networks that an imported checkpoint lacks, because they were not published, keep the model's own weights.
+
+    Args:
+        model: takes the weights.
+        checkpoint: from ``load_checkpoint``.
+        origin: the file, for the error.
 
     Raises:
-        ValueError: names or shapes that differ, with the first of them.
+        ValueError: names or shapes differ; the message gives the first difference.
     """
     absent = checkpoint["inpaintlab"].get("absent", [])
-    aside = ("schedule.", _AVERAGES)
-    theirs = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(aside)}
-    ours = {key: value for key, value in model.state_dict().items() if not key.startswith(aside)}
+    left_out = ("schedule.", _AVERAGES)
+    theirs = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(left_out)}
+    ours = {key: value for key, value in model.state_dict().items() if not key.startswith(left_out)}
     wrong = [f"{key} is missing" for key in ours.keys() - theirs.keys() if key.partition(".")[0] not in absent]
     wrong += [f"{key} is unknown" for key in theirs.keys() - ours.keys()]
     wrong += [
@@ -90,13 +100,16 @@ def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> N
             f"{origin} does not fit {type(model).__name__} as configured: {len(wrong)} tensors differ, first: "
             f"{sorted(wrong)[0]}. Give the model the settings that the checkpoint was trained with."
         )
-    model.load_state_dict(theirs, strict=False)  # strictness is what the lines above are
+    model.load_state_dict(theirs, strict=False)  # the lines above are stricter
 
 
 def build(recipe: DictConfig | dict[str, Any], steps: Steps | None = None) -> Inpainter:
-    """The model of a recipe, which it keeps; one that learns with these ``steps``.
+    """Build the model of a recipe; the model keeps the recipe.
 
-    Hydra builds the steps too: they go to whatever has a schedule, and any other model has no use for them.
+    Args:
+        recipe: a ``_target_`` and its arguments.
+        steps: how a model that learns takes its steps; it is passed to every model with a schedule, and Hydra builds it
+            too.
     """
     given = {}
     if steps is not None and "schedule" in recipe:
@@ -107,11 +120,19 @@ def build(recipe: DictConfig | dict[str, Any], steps: Steps | None = None) -> In
 
 
 def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpainter, dict[str, Any]]:
-    """The trained model of a checkpoint, built from the recipe inside it with ``overrides`` on top.
+    """Rebuild the trained model of a checkpoint from the recipe in it.
 
-    Where the checkpoint holds averaged generators, these are the model's.
+    If the checkpoint has averaged generators, the model gets these.
 
-    Returns the model and the checkpoint's own record: its recipe ('model'), 'iterations' and 'images_seen'.
+    Args:
+        path: the file, or a run's folder.
+        overrides: settings that replace those of the recipe.
+
+    Returns:
+        The model and the checkpoint's record: its recipe ('model'), 'iterations', 'images_seen' and more.
+
+    Raises:
+        ValueError: the checkpoint cannot be read, names code that is not ours, or does not fit the settings.
     """
     checkpoint = load_checkpoint(path)
     record = checkpoint["inpaintlab"]

@@ -1,4 +1,4 @@
-"""Networks compiled to fused kernels, while a model learns or completes images: the option ``compile``."""
+"""The option ``compile``: networks compiled to fused kernels, for training or for completing images."""
 
 import statistics
 import time
@@ -16,17 +16,17 @@ from inpaintlab.inpainting.learner import learner_of
 from inpaintlab.tracking import trackers_of
 
 COMPARED = 5
-"""Batches after a phase's first one whose median is what a batch takes without compilation."""
+"""So many batches after a phase's first give, by their median, the time of a batch without compilation."""
 
 
 def require_compiler(device: str) -> None:
-    """Compile something small, so that what is missing is told before anything is written.
+    """Compile something small, so that a missing compiler is an error before anything is written.
 
     Args:
-        device: 'cpu', which takes a C++ compiler, or 'cuda', which takes Triton.
+        device: 'cpu', which needs a C++ compiler, or 'cuda', which needs Triton.
 
     Raises:
-        ValueError: it cannot be compiled here.
+        ValueError: it cannot be compiled on this machine.
     """
     from torch._dynamo.exc import TorchDynamoException  # takes seconds to import
 
@@ -47,19 +47,19 @@ def _probe(x: Tensor) -> Tensor:
 
 
 def compile_generators(model: Inpainter, device: str, backend: str = "inductor") -> None:
-    """Compile the networks of a model that complete images, in place; a model without any stays as it is.
+    """Compile the generators of a model in place; a model without any stays as it is.
 
-    Each is compiled when it first completes: once for square images, once for all others, and again where a single
-    image follows several. A folder of photographs of many sizes would otherwise be compiled size by size; on a CPU
-    kernels for any size were as fast as those for one (EdgeConnect and GLCIC at full width, 256 pixels).
+    Each is compiled for any size when it first completes an image: once for square images, once for all others, and
+    again if a single image follows a batch of several. Otherwise a folder of photographs would be compiled size by
+    size. On a CPU, kernels for any size were as fast as those for one (EdgeConnect and GLCIC, full width, 256 pixels).
 
     Args:
-        model: learns no more.
-        device: 'cpu' or 'cuda', where it will complete.
+        model: does not learn any more.
+        device: 'cpu' or 'cuda', where it will complete images.
         backend: of ``torch.compile``.
 
     Raises:
-        ValueError: there is nothing to compile with.
+        ValueError: no compiler is found.
     """
     if not model.generators():
         return
@@ -70,13 +70,17 @@ def compile_generators(model: Inpainter, device: str, backend: str = "inductor")
 
 
 def uncompiled(model: Inpainter) -> AbstractContextManager[Any]:
-    """A while in which a model that completes compiled runs as it is written, which lets its operations be seen."""
+    """Run a model without its compiled kernels while the context lasts, so that its operations can be counted."""
     return torch.compiler.set_stance("force_eager") if model.completes_compiled else nullcontext()
 
 
 @final
 class CompileTimer(AbstractContextManager["CompileTimer"]):
-    """The seconds that torch's compiler takes inside ``with Stopwatch() as watch:``."""
+    """The seconds that torch's compiler takes inside ``with CompileTimer() as timer:``.
+
+    Args:
+        clock: seconds since any moment.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.clock = clock
@@ -84,7 +88,7 @@ class CompileTimer(AbstractContextManager["CompileTimer"]):
         self.began = 0.0
 
     def taken(self) -> float:
-        """The seconds since this was last asked."""
+        """The seconds since the last call."""
         seconds, self.seconds = self.seconds, 0.0
         return seconds
 
@@ -110,17 +114,17 @@ class CompileTimer(AbstractContextManager["CompileTimer"]):
 
 @final
 class Compiling(Callback):
-    """Compiles each network of a model in place, and tells what time that took in each phase.
+    """Compiles each network of a model for training, in place, and reports the time that this took in each phase.
 
-    In place: the names in checkpoints stay as they are, and a run may go on compiled that began without, and the other
-    way. A network is compiled when a batch first runs it, and again for each of its roles: a discriminator that learns,
-    or that is frozen. What completes images is not compiled, because those are of any size and number.
+    In place, the names in checkpoints stay the same, so a run may be resumed with or without compilation. A network is
+    compiled when a batch first runs it, and again for each of its roles: a discriminator that learns, or that is
+    frozen. Validation does not use the compiled kernels, because its images can have any size and number.
 
-    The time is that of a phase's first batch beyond the median of the next ``COMPARED``, and nothing is told of a phase
-    that ends, or of a run that stops, before them.
+    The reported time is that of a phase's first batch minus the median of the next ``COMPARED``. A phase with fewer
+    batches reports none.
 
     Args:
-        console: where it is told.
+        console: where the time is printed.
         backend: of ``torch.compile``.
         clock: seconds since any moment.
     """
@@ -136,13 +140,13 @@ class Compiling(Callback):
         self.spent: list[float] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compile the networks, after they are copied for averages, which are not compiled."""
+        """Compile the networks; their averaged copies exist already and are not compiled."""
         model = learner_of(pl_module)
         for network in (*model.networks(), *model.constants()):
             network.compile(dynamic=False, backend=self.backend)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Note when a batch begins, and of which phase it is."""
+        """Note when the batch begins, and its phase."""
         schedule = learner_of(pl_module).schedule
         if schedule.phase.name != self.phase:
             self.phase, self.spent = schedule.phase.name, []
@@ -151,7 +155,7 @@ class Compiling(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Tell what compilation took, where enough batches of the phase are there."""
+        """Report the time of compilation, once the phase has had enough batches."""
         if len(self.spent) > COMPARED:
             return
         self.spent.append(self.clock() - self.began)

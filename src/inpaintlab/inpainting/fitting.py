@@ -1,8 +1,8 @@
-"""Networks fitted to a device and a precision: faster or more exact modules in place of torch's, and memory layouts.
+"""Fits networks to a device and a precision: faster or more exact modules instead of torch's, and memory formats.
 
-The papers' networks are written in torch's own words and work as they are. ``fit`` changes what they are computed by
-and nothing that a checkpoint or an optimizer knows of: names and parameters stay, because a replaced module keeps all
-that it holds and gets another ``forward``.
+The papers' networks are written with torch's own modules and work as they are. ``fit`` changes only how they compute.
+Checkpoints and optimizers notice nothing: a replaced module keeps its names and parameters and only gets another
+``forward``.
 """
 
 from collections.abc import Iterable
@@ -25,21 +25,20 @@ from inpaintlab.layers import (
 )
 
 ROUNDED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""The numbers in which a mixed precision convolves."""
-
+"""The dtype of convolutions in each mixed precision."""
 
 FEW_OUTPUTS = 3
-"""Up to so many output channels a CPU's convolution idles."""
+"""Up to so many output channels, ``FewOutputsConv2d`` is faster on a CPU."""
 
 
 def fit(networks: Iterable[nn.Module], device: str, precision: str, constants: Iterable[nn.Module] = ()) -> None:
-    """Fit networks to where and in which numbers they will compute, in place; again changes nothing.
+    """Fit networks in place to the device and the precision that they will compute in; a second call changes nothing.
 
     Args:
-        networks: learn or complete images.
+        networks: those that learn or complete images.
         device: 'cpu' or 'cuda'.
         precision: of Lightning's trainer, such as '32-true' or 'bf16-mixed'.
-        constants: take part in losses and never learn, such as VGG-19.
+        constants: networks that take part in losses and never learn, such as VGG-19.
     """
     mixed = precision in ROUNDED
     for network in networks:
@@ -49,15 +48,15 @@ def fit(networks: Iterable[nn.Module], device: str, precision: str, constants: I
         if mixed:
             _end_in_float32(network)
         if mixed and not normed:
-            _lay_out(network)
+            _to_channels_last(network)
     for network in constants:
         for parameter in network.parameters() if mixed else ():
-            parameter.data = parameter.data.to(ROUNDED[precision])  # once, where autocast would round in each step
-        _lay_out(network)
+            parameter.data = parameter.data.to(ROUNDED[precision])  # once; autocast would round them in each step
+        _to_channels_last(network)
 
 
 def _replace(module: nn.Module, *, on_cpu: bool, mixed: bool, normed: bool) -> None:
-    """Give a module of torch's the ``forward`` that fits, where there is one."""
+    """Replace the class of one of torch's modules, if there is a better one for this device and precision."""
     kind = type(module)
     if kind is _SpectralNorm and module.n_power_iterations == 1:
         module.__class__ = SpectralNorm
@@ -76,18 +75,18 @@ _WITH_BATCH_NORM: dict[type[nn.Module], type[nn.Module]] = {
     nn.ConvTranspose2d: RoundedGradientConvTranspose2d,
     nn.Linear: Float32Linear,
 }
-"""In a network with batch norm a rounded output turns the gradients of all layers before it."""
+"""Replacements under mixed precision in a network with batch norm; the classes give the reason."""
 
 
 def _has_few_outputs(layer: nn.Module) -> bool:
-    """Whether ``FewOutputsConv2d`` computes what this convolution does, and pays."""
+    """Whether ``FewOutputsConv2d`` computes the same as this convolution, and faster."""
     assert isinstance(layer, nn.Conv2d)
     plain = (layer.stride, layer.padding, layer.dilation, layer.groups) == ((1, 1), (0, 0), (1, 1), 1)
     return plain and layer.out_channels <= FEW_OUTPUTS and layer.padding_mode == "zeros"
 
 
 def _end_in_float32(network: nn.Module) -> None:
-    """Let the last layer give float32, so that probabilities, colours, logits and their losses are not rounded."""
+    """Convert the last layer's output to float32, so that losses are not computed in 16 bits."""
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
     if layers and _in_float32 not in layers[-1]._forward_hooks.values():
         layers[-1].register_forward_hook(_in_float32)
@@ -97,9 +96,10 @@ def _in_float32(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
     return at_least_float32(output)
 
 
-def _lay_out(network: nn.Module) -> None:
-    """Lay the weights out in channels_last; convolutions then give their output in it, and what follows keeps it.
+def _to_channels_last(network: nn.Module) -> None:
+    """Store the weights in channels_last; convolutions then return it, and the modules after them keep it.
 
-    A CPU convolves bfloat16 about a tenth faster so, and float32 no faster, but pools five times as fast.
+    In this memory format a CPU's convolutions are about a tenth faster in bfloat16 and no faster in float32; its
+    pooling is five times as fast.
     """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch has forgotten
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations

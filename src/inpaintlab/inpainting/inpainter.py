@@ -1,4 +1,4 @@
-"""Inpainter: what every method shares, from a hole to finished pixels. Those that learn are ``Learner``s."""
+"""Inpainter: what every method shares, from a hole to finished pixels. Methods that learn are ``Learner``s."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from inpaintlab.shapes import Images, Planes
 class Inpainter(LightningModule, ABC):
     """A method that fills holes.
 
-    A method defines ``forward``. Everything that turns its output into finished pixels stands here once: ``complete``.
+    A method defines ``forward``; ``complete`` turns its output into finished pixels, the same way for all methods.
 
     Args:
         stride: height and width that ``forward`` accepts are multiples of it; ``complete`` pads and crops.
@@ -27,7 +27,7 @@ class Inpainter(LightningModule, ABC):
     """
 
     oracle = False
-    """Whether the method is shown ground truth inside the hole; tables mark it and never call it best."""
+    """Whether the method gets ground truth inside the hole; tables mark it and never call it best."""
 
     def __init__(self, stride: int = 1, smallest: int = 1) -> None:
         super().__init__()
@@ -42,19 +42,25 @@ class Inpainter(LightningModule, ABC):
 
     @abstractmethod
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """Raw output in [0, 1] over the whole image, from the visible pixels (0 in the hole) and the mask (1 = hole).
+        """Raw output over the whole image.
 
-        ``edges``, where a method uses them, say what lies in the hole: a user's drawing, or None.
+        Args:
+            visible: the image, 0 in the hole.
+            mask: 1 = hole.
+            edges: a user's drawing for the hole, or None; not every method uses it.
+
+        Returns:
+            In [0, 1].
         """
 
     def inner_pictures(
         self, visible: Images, mask: Planes, edges: Planes | None = None
     ) -> dict[str, Float[Tensor, "batch _ height width"]]:
-        """What the method sees or draws on its way, for the panels: name to pictures in [0, 1]. None by default."""
+        """Intermediate results in [0, 1] by name, for the panels; none by default."""
         return {}
 
     def true_edges(self, image: Images) -> Planes | None:
-        """What an oracle is given as ``edges``, taken from the hidden pixels as well; nothing by default."""
+        """The ``edges`` of an oracle, which depend on the hidden pixels too; none by default."""
         return None
 
     def generators(self) -> list[nn.Module]:
@@ -66,7 +72,7 @@ class Inpainter(LightningModule, ABC):
         return self.generators()
 
     def switches(self) -> dict[str, Any]:
-        """Where implementations of the same paper differ: what this model does, for plans, results and reports."""
+        """The choices of this model where implementations of its paper differ, for plans, results and reports."""
         return {}
 
     # --- finished pixels -------------------------------------------------------------------------------------------
@@ -75,31 +81,39 @@ class Inpainter(LightningModule, ABC):
     def complete(self, image: Images, mask: Planes, edges: Planes | None = None, *, blended: bool = False) -> Images:
         """Fill the hole; the known pixels are the input's, bit for bit.
 
-        The one path from a model to finished pixels, for every size. What ``image`` holds inside the hole is
-        removed before the method sees it, and no state changes: running statistics stay, the mode comes back.
-        An image without a hole comes back as it is; of one that is all hole a network's output comes back, and a
-        classical method, which has nothing to continue from, raises a ValueError. ``blended`` adds GLCIC's
-        post-processing (``blending.blend``).
+        This is the one path from a model to finished pixels, for every size. The pixels inside the hole are removed
+        before the method sees the image, and no state changes, neither running statistics nor the mode. An image
+        without a hole comes back as it is; for one that is all hole a network returns its raw output.
+
+        Args:
+            image: its pixels in the hole do not matter.
+            mask: 1 = hole.
+            edges: a user's drawing for the hole, or None.
+            blended: whether to add GLCIC's post-processing (``imaging.blend``).
+
+        Raises:
+            ValueError: an image is all hole and the method is a classical one, which needs known pixels; or an oracle
+                gets ``edges``.
         """
         _, completed = self.outputs(image, mask, edges)
         return blend(completed, mask) if blended else completed
 
     @torch.no_grad()
     def outputs(self, image: Images, mask: Planes, edges: Planes | None = None) -> tuple[Images, Images]:
-        """The raw output of ``complete`` and the completed image that it becomes."""
+        """The raw output and the completed image, without blending; arguments and errors as in ``complete``."""
         raw = self.raw_output(image, mask, edges)
         return raw, self.paste(image, mask, raw)
 
     @torch.no_grad()
     def raw_output(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """The method's output over the whole image in evaluation mode, before the known pixels are put back."""
+        """The method's output in evaluation mode, before the known pixels are put back; float32 in [0, 1]."""
         height, width = image.shape[-2:]
         with self.completing():
-            return self(*self._shown(image, mask, edges))[..., :height, :width].clamp(0, 1).float()
+            return self(*self._inputs(image, mask, edges))[..., :height, :width].clamp(0, 1).float()
 
     @contextmanager
     def completing(self) -> Iterator[None]:
-        """Evaluation mode for a while."""
+        """The state in which the model completes images: evaluation mode, while the context lasts."""
         with evaluating(self):
             yield
 
@@ -108,11 +122,11 @@ class Inpainter(LightningModule, ABC):
         """``inner_pictures`` of these images, at their own size."""
         height, width = image.shape[-2:]
         with self.completing():
-            pictures = self.inner_pictures(*self._shown(image, mask, None))
+            pictures = self.inner_pictures(*self._inputs(image, mask, None))
         return {name: picture[..., :height, :width] for name, picture in pictures.items()}
 
-    def _shown(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What ``forward`` gets of an image: the hole hidden, everything padded to the stride."""
+    def _inputs(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The arguments of ``forward``: the hole hidden, everything padded to the stride."""
         if self.oracle:
             if edges is not None:
                 raise ValueError(f"{type(self).__name__} is set to see the true edges; it takes no others beside them.")
@@ -125,7 +139,7 @@ class Inpainter(LightningModule, ABC):
 
     @staticmethod
     def paste(image: Images, mask: Planes, raw: Images) -> Images:
-        """The raw output inside the hole, the image elsewhere; a selection, so that nothing rounds or leaks."""
+        """The raw output inside the hole, the image elsewhere; selected, not blended, so that nothing is rounded."""
         return torch.where(mask > 0.5, raw, image)
 
     # --- Lightning -------------------------------------------------------------------------------------------------
@@ -141,19 +155,19 @@ class Inpainter(LightningModule, ABC):
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Raw outputs and completed images of a batch of a frozen test set.
 
-        On the CPU image by image: convolutions of other batch sizes round otherwise in the last bit, and a test set
-        gives the same numbers however it is divided among batches, workers and processes.
+        On the CPU the images are completed one by one, because convolutions round the last bit differently for
+        different batch sizes: so a test set gives the same numbers however it is divided among batches and processes.
         """
         image, mask = batch["image"], batch["mask"]
-        together = 1 if image.device.type == "cpu" else len(image)
-        pairs = zip(image.split(together), mask.split(together), strict=True)
+        at_once = 1 if image.device.type == "cpu" else len(image)
+        pairs = zip(image.split(at_once), mask.split(at_once), strict=True)
         raw, completed = zip(*(self.outputs(*pair) for pair in pairs), strict=True)
         return {"raw": torch.cat(raw), "completed": torch.cat(completed)}
 
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; each module gets its own mode back."""
+    """Put a network into evaluation mode while the context lasts; then each module gets its own mode back."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -166,14 +180,20 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 def hide(
     image: Float[Tensor, "batch colours height width"], mask: Planes
 ) -> Float[Tensor, "batch colours height width"]:
-    """The visible part: 0 in the hole, whatever stood there (a NaN too), the image elsewhere."""
+    """The visible part of an image: 0 in the hole, even where a NaN was, the image elsewhere."""
     return torch.where(mask > 0.5, 0.0, image)
 
 
 def pad_to_multiple(
     plane: Float[Tensor, "batch planes height width"], stride: int, smallest: int = 1
 ) -> Float[Tensor, "batch planes padded_height padded_width"]:
-    """Pad at the bottom and right to a multiple of ``stride``: by reflection, or by the last pixel if too small."""
+    """Pad at the bottom and right by reflection, or by the last pixel if the plane is too small for that.
+
+    Args:
+        plane: of any height and width.
+        stride: the padded height and width are multiples of it.
+        smallest: the least padded height and width, in pixels.
+    """
     height, width = plane.shape[-2:]
     bottom, right = (max(smallest, side + -side % stride) - side for side in (height, width))
     if not bottom and not right:

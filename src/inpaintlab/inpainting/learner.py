@@ -1,4 +1,4 @@
-"""Learner: what every method that learns shares, from a batch to a step."""
+"""Learner: what every method that learns shares, from a batch to a step of its optimizers."""
 
 import math
 from abc import abstractmethod
@@ -31,20 +31,20 @@ class Learner(Inpainter):
 
     Args:
         schedule: the phases of training.
-        learning_rate: the rate that a phase may override; each optimizer's groups scale it by their ``lr_ratio``.
+        learning_rate: a phase may override it; each optimizer's groups scale it by their ``lr_ratio``.
         steps: how batches become steps.
         stride: height and width that ``forward`` accepts are multiples of it; ``complete`` pads and crops.
         smallest: the least height and width that ``forward`` accepts, in pixels.
 
     Raises:
-        ValueError: a phase that the method does not know, or that would cut the batches of a step apart.
+        ValueError: a phase that the method does not know, or whose length is no multiple of ``steps.accumulate``.
     """
 
     PHASES: Mapping[str, Callable[[Any, dict[str, Any]], Losses]] = {}
-    """Each phase's name and its training step: of the model and a batch, updates the networks, returns the losses."""
+    """The training step of each phase: takes the model and a batch, updates the networks, returns the losses."""
 
     adversaries: Mapping[str, str] = {}
-    """Each discriminator's name and that of the generator that it judges."""
+    """The name of each discriminator and of its generator."""
 
     def __init__(
         self,
@@ -70,25 +70,33 @@ class Learner(Inpainter):
         self.averages: nn.ModuleDict | None = None
         """The averaged generators by their names, while the generators learn."""
         self.noting = False
-        """Whether this batch keeps ``notes`` for the log: gradient norms and verdicts, tensors that are not read."""
+        """Whether this batch fills ``notes`` for the log: gradient norms and verdicts, as tensors on the device."""
         self.notes: dict[str, Tensor] = {}
         self.logged: dict[str, float] = {}
-        """What is logged of this batch, in this process: losses, gradient norms, the discriminators' health."""
+        """The metrics of this batch in this process: losses, gradient norms, the discriminators' health."""
         self.training_record: dict[str, Any] = {}
-        """What the run trains on (data, crop, mask, size, seed ...), for those who read its results."""
+        """The training data of the run (data, crop, mask, size, seed ...), for readers of its results."""
 
     # --- what a method defines -------------------------------------------------------------------------------------
 
     @abstractmethod
     def configure_optimizers(self) -> Any:
-        """The optimizers; each of their parameter groups says its share of the learning rate as ``lr_ratio``."""
+        """The optimizers; ``lr_ratio`` of each parameter group is its learning rate over the model's."""
 
     def loss_weights(self) -> dict[str, Mapping[str, float]]:
-        """The weight of each loss by the network or phase that it trains, to be told before training."""
+        """The weight of each loss, by the network or phase that it trains, to print before training."""
         return {}
 
     def learn(self, batch: dict[str, Any], phase: Phase) -> Losses:
-        """One training step of ``phase``: update the networks, return the losses to log."""
+        """Run the training step of a phase.
+
+        Args:
+            batch: 'image' and 'mask', and what else the data have.
+            phase: the schedule's present one.
+
+        Returns:
+            The losses to log, by name.
+        """
         return self.PHASES[phase.name](self, batch)
 
     def generators(self) -> list[nn.Module]:
@@ -100,11 +108,11 @@ class Learner(Inpainter):
         return [self.get_submodule(name) for pair in self.adversaries.items() for name in pair]
 
     def constants(self) -> list[nn.Module]:
-        """The networks that losses look through and that never learn, so that no checkpoint holds them."""
+        """The networks that losses use and that never learn, such as VGG-19; they are in no checkpoint."""
         return []
 
     def switches(self) -> dict[str, Any]:
-        """Also which weights complete the images, where these are an average."""
+        """The same, and whether averaged generators complete the images."""
         average = self.steps.average
         return {} if average is None else {"generators": f"averaged over batches, decay {average:g}"}
 
@@ -112,9 +120,9 @@ class Learner(Inpainter):
 
     @contextmanager
     def completing(self) -> Iterator[None]:
-        """Evaluation mode for a while, with the averaged generators, if there are any, in place of those that learn.
+        """Evaluation mode, uncompiled, with the averaged generators if there are any, while the context lasts.
 
-        Uncompiled while it learns: images of any size and number are completed, each of which would be compiled for.
+        Uncompiled, because kernels would be compiled for every size and number of images.
         """
         averages = dict(self.averages or {})
         learning = {name: self.get_submodule(name) for name in averages}
@@ -131,20 +139,20 @@ class Learner(Inpainter):
     # --- before the first batch ------------------------------------------------------------------------------------
 
     def configure_model(self) -> None:
-        """Fit the averages and what losses look through as well."""
+        """Fit the averaged generators and the constants as well."""
         averages = list(self.averages.values()) if self.averages is not None else []
         device, precision = self.trainer.strategy.root_device.type, str(self.trainer.precision)
         fit([*self.networks(), *averages], device, precision, self.constants())
 
     def on_fit_start(self) -> None:
-        """Move what losses look through, which Lightning does not see, to where the networks are."""
+        """Move the constants, which Lightning does not know, to the networks' device."""
         for network in self.constants():
             network.to(self.device)
 
     def on_train_start(self) -> None:
-        """Lay restored states of the optimizers out as their parameters, which fused steps take for granted.
+        """Give restored states of the optimizers the memory format of their parameters, which fused steps assume.
 
-        They differ after a run that began in another precision; torch's Adam would then mix up the elements unasked.
+        The formats differ if the run began in another precision; torch's Adam would then silently mix up the elements.
         """
         for optimizer in self.trainer.optimizers:
             for parameter, state in optimizer.state.items():
@@ -155,33 +163,33 @@ class Learner(Inpainter):
     # --- a batch ---------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Losses:
-        """Run ``learn`` at the schedule's position, count the batch and log it when its time has come.
+        """Run ``learn`` at the schedule's position, count the batch, and log it if it is time.
 
-        Whatever is drawn at random in a step depends on (seed, iteration, rank) alone, so that a resumed run draws
-        what the unbroken one would have drawn.
+        The random numbers of a step depend on (seed, iteration, rank) only, so that a resumed run draws the same as an
+        uninterrupted one.
         """
         phase = self.schedule.phase
         torch.manual_seed((self.steps.seed * 1_000_003 + self.schedule.iteration) * 4099 + self.global_rank)
         self._set_learning_rate(phase)
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         left = -(self.schedule.iteration + 1) % every if every else math.inf
-        self.noting = left < self.steps.accumulate  # of the step at the line of the log, or else the last before it
+        self.noting = left < self.steps.accumulate  # all batches of the last step before the log
         losses = {name: loss.detach() for name, loss in self.learn(batch, phase).items()}
         self.schedule.advance()
         self.logged = {} if left else self._read(losses)
         return losses
 
     def _read(self, losses: Losses) -> dict[str, float]:
-        """The losses and what was noted, read from the device at once; the ``Logbook`` writes them down.
+        """The losses and notes, read from the device in one transfer; the ``Logbook`` logs them.
 
-        Not through Lightning's ``log``, which keeps repeating the last value of a loss whose phase has ended.
+        Lightning's ``log`` is not used, because it keeps repeating the last value of a loss whose phase has ended.
         """
-        told, self.notes = {f"train/{name}": loss for name, loss in losses.items()} | self.notes, {}
+        logged, self.notes = {f"train/{name}": loss for name, loss in losses.items()} | self.notes, {}
         for discriminator, generator in self.adversaries.items():
-            if {f"grad/{discriminator}", f"grad/{generator}"} <= told.keys():
-                ratio = told[f"grad/{discriminator}"] / told[f"grad/{generator}"]
-                told[f"health/{discriminator}_gradient_ratio"] = ratio
-        return dict(zip(told, torch.stack([value.float() for value in told.values()]).tolist(), strict=True))
+            if {f"grad/{discriminator}", f"grad/{generator}"} <= logged.keys():
+                ratio = logged[f"grad/{discriminator}"] / logged[f"grad/{generator}"]
+                logged[f"health/{discriminator}_gradient_ratio"] = ratio
+        return dict(zip(logged, torch.stack([value.float() for value in logged.values()]).tolist(), strict=True))
 
     def _set_learning_rate(self, phase: Phase) -> None:
         rate = self.learning_rate if phase.learning_rate is None else phase.learning_rate
@@ -192,14 +200,18 @@ class Learner(Inpainter):
     # --- a step ----------------------------------------------------------------------------------------------------
 
     def descend(self, loss: Tensor, *optimizers: LightningOptimizer) -> None:
-        """One step of ``optimizers`` down ``loss``, from gradients that start at zero and are dropped afterwards.
+        """Take one step of the optimizers on a loss; gradients are zero before and are freed after it.
 
-        With ``accumulate`` = k, k batches add their gradients, a k-th of each, and the last of them takes the step: a
-        batch k times as large, where its loss is the mean of theirs. That leaves out batch norm, spectral norm (its
-        power iteration goes on in each batch), errors divided by the batch's share of hole, and that a generator's
-        loss passes the updated discriminator in the last of the k batches alone.
+        With ``accumulate`` = k, the gradients of k batches are averaged, and the last batch takes the step. That equals
+        a step on a batch k times as large, with four exceptions: batch norm normalises each batch by itself; the power
+        iteration of spectral norm runs in each batch; errors are divided by the hole ratio of each batch; and only the
+        last batch's generator loss passes through the updated discriminator.
 
-        Networks that take part without learning belong into ``frozen`` while the loss is computed.
+        Networks that take part without learning must be ``frozen`` while the loss is computed.
+
+        Args:
+            loss: of this batch.
+            optimizers: of the networks that learn from it.
         """
         last = (self.schedule.iteration + 1) % self.steps.accumulate == 0
         with nullcontext() if last else self._unsynchronised():
@@ -209,12 +221,12 @@ class Learner(Inpainter):
             optimizer.zero_grad(set_to_none=True)
 
     def _unsynchronised(self) -> AbstractContextManager[None]:
-        """Gradients stay in their process; those of the batch that steps bring them to the others."""
+        """Do not average gradients over processes yet; the backward pass of the last batch does that for the sum."""
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Note the norm of the gradient and hold it to ``gradient_limit``; a loss scale is taken out by now."""
+        """Note the norm of the gradient and clip it to ``gradient_limit``; it is already divided by the loss scale."""
         limit = self.steps.gradient_limit
         if limit is None and not self.noting:
             return
@@ -227,10 +239,15 @@ class Learner(Inpainter):
             self.notes[f"grad/{network}"] = norm
 
     def note_verdicts(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> None:
-        """Keep for the log how the logits of a discriminator judge real and generated images.
+        """Note for the log how a discriminator judges real and generated images.
 
-        The shares of each that it takes for what they are, and of logits so sure (under 1 % of doubt, |logit| > 4.6)
-        that cross entropy has next to no gradient left on the side that wins.
+        Noted are its accuracy on both, and the share of saturated logits (a probability within 1 % of 0 or 1,
+        |logit| > 4.6), at which cross entropy has almost no gradient on the winning side.
+
+        Args:
+            discriminator: one of the model's networks.
+            real: its logits of real images.
+            fake: its logits of generated images.
         """
         if self.noting:
             network = next(name for name, part in self.named_children() if part is discriminator)
@@ -242,15 +259,15 @@ class Learner(Inpainter):
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the sampler alone say where a run ends.
+        """Let only the sampler decide where a run ends.
 
-        Lightning keeps that the last batch was the last one; a finished run whose schedule grew would then stop before
+        Lightning stores that the last batch was the last one; a finished run with a longer schedule would stop before
         its first new batch.
         """
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the recipe, so that the file alone rebuilds the model."""
+        """Add the recipe and the record of the training, so that the file alone can rebuild the model."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint["inpaintlab"] = {
             "format": CHECKPOINT_FORMAT,
@@ -264,7 +281,7 @@ class Learner(Inpainter):
 
 
 def learner_of(module: LightningModule) -> Learner:
-    """The model that a trainer trains, for its callbacks."""
+    """The module that a callback gets, as the model that learns."""
     assert isinstance(module, Learner), f"{type(module).__name__} does not learn"
     return module
 
@@ -285,9 +302,10 @@ def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
 
 @contextmanager
 def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Let networks take part in a loss unchanged: without gradients, running statistics or power iterations.
+    """Let networks take part in a loss without changing them, while the context lasts.
 
-    Batch norm goes on to normalise as the mode says, by the batch's own statistics in training mode.
+    Their parameters get no gradients, running statistics stay, and spectral norm runs no power iteration. Batch norm
+    still normalises by the batch's own statistics in training mode.
     """
     parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
     modules = [module for network in networks for module in network.modules() if module.training]

@@ -23,19 +23,22 @@ def build_method(
     seed: int,
     untrained: bool,
 ) -> tuple[Inpainter, dict[str, Any]]:
-    """The model of a recipe or of a checkpoint, and what the result says of it.
+    """Build the model of a recipe or of a checkpoint.
 
-    A checkpoint brings its own settings; ``model=...`` beside it only has to name the same method, and single
-    ``model.key=value`` overrides go on top.
+    A checkpoint has its own settings: ``model=...`` beside it must name the same method, and single
+    ``model.key=value`` overrides replace settings.
 
     Args:
-        recipe: the model's settings (the key ``model`` of a configuration), or nothing.
+        recipe: the model's settings (the key ``model`` of a configuration), or None.
         checkpoint: a run's folder or a file of weights, or None.
-        named: which of conf/model the recipe is, as in ``model=NAME``.
-        overrides: what was given on the command line, as Hydra lists it.
-        label: what to call the method; None calls it after the run, the file or ``named``.
+        named: the recipe's name in conf/model, as in ``model=NAME``.
+        overrides: those of the command line, as Hydra lists them.
+        label: the method's name in tables; None takes that of the run, of the file, or ``named``.
         seed: from which an untrained model's weights were drawn.
         untrained: whether a model that learns may come without a checkpoint.
+
+    Returns:
+        The model, and its identity for the result: label, settings, checkpoint, seed, choices.
 
     Raises:
         ValueError: neither model nor checkpoint, a checkpoint of another method, a model that learns without one, or
@@ -59,7 +62,7 @@ def build_method(
 def _from_checkpoint(
     checkpoint: str, recipe: DictConfig | None, named: str | None, overrides: Sequence[str]
 ) -> tuple[Inpainter, dict[str, Any]]:
-    """The model of a checkpoint, ready to complete, and where its weights are from."""
+    """The model of a checkpoint, ready to complete images, and the origin of its weights."""
     given = [override.lstrip("+") for override in overrides]
     groups = [override for override in given if override.startswith("model/")]
     if groups:
@@ -86,12 +89,12 @@ def _from_checkpoint(
 
 
 def _name(file: Path) -> str:
-    """What a checkpoint is called: its run's name, or an import's own."""
+    """The name of a checkpoint: its run's, or that of an imported file."""
     return file.absolute().parent.name if file.stem in ("last", "best") else file.stem
 
 
 def _label(given: Any, otherwise: str | None) -> str:
-    """The label as text: Hydra makes a number of one that looks like it."""
+    """The label as text, because Hydra turns one of digits into a number."""
     return str(otherwise if given is None else given)
 
 

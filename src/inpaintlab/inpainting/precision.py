@@ -1,4 +1,4 @@
-"""The numbers that networks compute in: which ones fit a model and a device, and the loss scale of float16."""
+"""Precisions: which of them a device has, and the loss scale of float16."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
@@ -10,14 +10,8 @@ from lightning.pytorch.plugins import MixedPrecision
 from inpaintlab.inpainting.learner import learner_of
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
-
-
 WHOLE = "32-true"
-
-
 COMPLETING = ("32-true", "bf16-mixed")
-
-
 _NAMES = {"32": "32-true", "64": "64-true"}
 
 
@@ -28,10 +22,14 @@ def device_type(accelerator: str) -> str:
 
 
 def chosen_precision(precision: str | int | None, accelerator: str) -> str:
-    """The precision to train in; of None the fastest that the device has.
+    """The precision to train in.
+
+    Args:
+        precision: as for Lightning's trainer; None takes the fastest that the device has.
+        accelerator: as for Lightning's trainer.
 
     Raises:
-        ValueError: there is no such one.
+        ValueError: there is no such precision.
     """
     if precision is None:
         bfloat16 = device_type(accelerator) == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -46,12 +44,16 @@ def chosen_precision(precision: str | int | None, accelerator: str) -> str:
 
 
 def completing_precision(precision: str | int | None, accelerator: str) -> str:
-    """The precision to complete images in; of None the fastest that the device has.
+    """The precision to complete images in.
 
     A CPU computes in bfloat16 whether or not it has instructions for it.
 
+    Args:
+        precision: one of ``COMPLETING``; None takes the fastest that the device has.
+        accelerator: as for Lightning's trainer.
+
     Raises:
-        ValueError: images are not completed in this one, or the GPU lacks bfloat16.
+        ValueError: it is another precision, or the GPU lacks bfloat16.
     """
     if precision is None:
         return chosen_precision(None, accelerator)
@@ -67,9 +69,14 @@ def completing_precision(precision: str | int | None, accelerator: str) -> str:
 
 
 def computing(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """A while in which networks compute in ``precision``, one of ``COMPLETING``.
+    """Let networks compute in a precision while the context lasts.
 
-    As Lightning lets them, which keeps no rounded weights; compiled networks would be compiled again for another state.
+    As in Lightning, rounded weights are not cached: with another cache setting, compiled networks would be compiled
+    again.
+
+    Args:
+        precision: one of ``COMPLETING``.
+        device: of the networks.
     """
     if precision != "bf16-mixed":
         return nullcontext()
@@ -77,7 +84,7 @@ def computing(precision: str, device: torch.device) -> AbstractContextManager[No
 
 
 def training_precision(precision: str, accelerator: str) -> tuple[dict[str, Any], list[Callback]]:
-    """What the trainer is given for a precision: its arguments, and the callbacks that belong to it."""
+    """The trainer's arguments and the callbacks for a precision."""
     if precision != "16-mixed":
         return {"precision": precision}, []
     scaler = StepScaler(device_type(accelerator))
@@ -87,36 +94,36 @@ def training_precision(precision: str, accelerator: str) -> tuple[dict[str, Any]
 
 @final
 class StepScaler(torch.amp.GradScaler):
-    """A loss scale that stays as it is until all optimizers of a step are done.
+    """A loss scale that stays the same until all optimizers of a step are done.
 
-    Lightning asks for another one after each optimizer. A generator's gradient, or that of an earlier batch of the
-    step, would then be divided by another number than its loss was multiplied by.
+    Lightning updates it after each optimizer. The gradient of a generator, or of an earlier batch of the step, would
+    then be divided by another number than its loss was multiplied by.
     """
 
     def update(self, new_scale: float | torch.Tensor | None = None) -> None:
-        """Wait for the end of the step."""
+        """Do nothing; ``end_step`` updates the scale."""
 
     def end_step(self) -> None:
-        """Halve the scale if a gradient of the step overflowed, double it after 2000 steps without."""
+        """Halve the scale if a gradient of the step overflowed; double it after 2000 steps without overflow."""
         super().update()
 
 
 @final
 class LossScale(Callback):
-    """Moves the loss scale between two steps. An optimizer whose gradient overflowed has left its step out."""
+    """Updates the loss scale between two steps. An optimizer whose gradient overflowed has skipped its step."""
 
     def __init__(self, scaler: StepScaler) -> None:
         self.scaler = scaler
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Divide gradients by the scale before their norms are noted and clipped, where a fused step would after."""
+        """Divide gradients by the scale before their norms are noted and clipped; a fused step would do it after."""
         for optimizer in trainer.optimizers:
             optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End the step with its last batch."""
+        """Update the scale after the last batch of the step."""
         model = learner_of(pl_module)
         if model.schedule.iteration % model.steps.accumulate == 0:
             self.scaler.end_step()

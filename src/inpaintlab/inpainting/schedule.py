@@ -7,7 +7,16 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of a training run: its name, its length in batches, and the learning rate it overrides (or None)."""
+    """A part of a training run.
+
+    Args:
+        name: one of the model's phases.
+        batches: its length; 0 skips it.
+        learning_rate: instead of the model's; None keeps that.
+
+    Raises:
+        ValueError: a negative length, or a learning rate that is not positive.
+    """
 
     name: str
     batches: int
@@ -26,11 +35,10 @@ class Phase:
 
 
 class Schedule(nn.Module):
-    """The phases of a run in order, and how many batches of it are done.
+    """The phases of a run in order, and its position: how many batches are done.
 
-    The position counts training iterations (batches), not optimizer steps: a GAN steps two optimizers in a batch. It
-    is a plain integer that travels in the state dict as extra state, because reading a buffer on a GPU would
-    synchronise in each step.
+    The position counts batches, not optimizer steps, because a GAN steps two optimizers in a batch. It is a plain
+    integer in the state dict's extra state: reading a buffer on a GPU would make each step wait for the device.
 
     Args:
         phases: name to ``{batches: int, learning_rate: float or nothing}``, in the order in which they run. A phase of
@@ -56,7 +64,14 @@ class Schedule(nn.Module):
             raise ValueError(f"All phases ({', '.join(phases)}) have 0 batches, so there is nothing to train.")
 
     def require(self, names: tuple[str, ...]) -> None:
-        """Raise a ValueError if a phase is not one of ``names``, which are all that the model knows."""
+        """Check that the model knows all phases.
+
+        Args:
+            names: those that it knows.
+
+        Raises:
+            ValueError: it does not know one.
+        """
         unknown = [phase.name for phase in self.phases if phase.name not in names]
         if unknown:
             raise ValueError(f"The schedule has the unknown phase '{unknown[0]}'; this model knows {', '.join(names)}.")
@@ -81,9 +96,9 @@ class Schedule(nn.Module):
         self.iteration += 1
 
     def get_extra_state(self) -> dict[str, int]:
-        """What the checkpoint keeps."""
+        """The position, for the checkpoint."""
         return {"iteration": self.iteration}
 
     def set_extra_state(self, state: dict[str, int]) -> None:
-        """Continue where the checkpoint stood."""
+        """Continue at the checkpoint's position."""
         self.iteration = int(state["iteration"])

@@ -1,4 +1,4 @@
-"""How batches become steps, whatever the model."""
+"""How batches become optimizer steps, for every model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,23 +7,23 @@ from inpaintlab.recipes import require_flag
 
 
 def is_number(value: object, kind: Any) -> bool:
-    """Whether ``value`` is a number of this type; True and False are none."""
+    """Whether ``value`` is a number of the type ``kind``; True and False are not."""
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What a run sets of its steps, whatever the model.
+    """The settings of optimizer steps that every model has.
 
     Args:
-        seed: of whatever a step draws at random.
+        seed: of the random numbers in a step.
         accumulate: batches whose gradients are averaged to one step of each optimizer.
         gradient_limit: the largest norm of one network's gradient; a larger one is scaled down to it. None: no limit.
-        average: the decay of the moving average that the generators which complete images are; None where it is them.
-        compiled: whether the networks are compiled for learning; they complete images uncompiled.
+        average: decay of the moving average of the generators' weights that completes images; None uses the generators.
+        compiled: whether the networks are compiled for training; they complete images uncompiled.
 
     Raises:
-        ValueError: a number that none of them can be; the sentence names the setting of ``inpaintlab train``.
+        ValueError: a number out of its range; the message names the setting of ``inpaintlab train``.
     """
 
     seed: int = 0
@@ -44,4 +44,4 @@ class Steps:
 
 
 BATCH_BY_BATCH = Steps()
-"""Each batch a step, with gradients as they are, and neither averages nor compilation."""
+"""A step for each batch, without clipping, averaging or compilation."""

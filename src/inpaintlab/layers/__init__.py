@@ -1,4 +1,4 @@
-"""Layers that compute what torch's do, faster or more exactly on a device."""
+"""Layers that compute the same as torch's, faster or more exactly on a device."""
 
 from inpaintlab.layers.convolutions import (
     FewOutputsConv2d,

@@ -14,12 +14,13 @@ from inpaintlab.layers.rounding import at_least_float32
 class FewOutputsConv2d(nn.Conv2d):
     """A convolution with few outputs, such as the one that ends a generator: stride 1, no padding, no dilation.
 
-    A CPU's convolutions compute many output channels at once and idle at 1 or 3. So the rows of the kernel become
-    output channels of a convolution as high as one pixel, and its outputs are shifted and added: the same sums in
-    another order, from the same parameters. Forward and backward, EdgeConnect's last layer of G1 takes 0.11 s of one
-    core instead of 0.56 in bfloat16 and 0.05 instead of 0.19 in float32, that of G2 0.22 instead of 0.59 and 0.10
-    instead of 0.19 (256 pixels, batch 1); a step of phase ``edge`` takes two cores 0.6 and 1.1 s (AMD EPYC, torch
-    2.13, 2026-11-28).
+    A CPU's convolutions compute many output channels at once and are mostly idle with 1 or 3. So the rows of the kernel
+    become output channels of a convolution with a kernel of one row, and its outputs are shifted and added: the same
+    sums in another order, from the same parameters.
+
+    Seconds of one core, forward and backward, for EdgeConnect's last layers at 256 pixels and batch 1: G1 takes 0.11
+    instead of 0.56 in bfloat16 and 0.05 instead of 0.19 in float32; G2 takes 0.22 instead of 0.59 and 0.10 instead of
+    0.19. A step of phase ``edge`` takes two cores 0.6 and 1.1 s (AMD EPYC, torch 2.13, 2026-11-28).
     """
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch outputs rows columns"]:
@@ -33,11 +34,11 @@ class FewOutputsConv2d(nn.Conv2d):
 
 
 class RoundedGradientConv2d(nn.Conv2d):
-    """A convolution whose output mixed precision leaves in float32 while it learns; its gradients alone have 16 bits.
+    """A convolution whose forward pass in training stays in float32 under mixed precision; its gradients have 16 bits.
 
-    Where batch norm follows batch norm, a rounded output turns the gradients of all earlier layers: GLCIC's had a
-    cosine of 0.65 to 0.96 to float64's. Rounding in the backward pass passes through linear maps only: 0.9999. In
-    evaluation mode without gradients there is nothing to turn, and the output is rounded like any convolution's.
+    Through a stack of batch norms, rounded outputs change the direction of the gradients of all earlier layers: GLCIC's
+    had a cosine similarity of 0.65 to 0.96 with those in float64. Rounding errors of the backward pass go through
+    linear maps only: 0.9999. In evaluation mode without gradients, the output is rounded like any convolution's.
     """
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch outputs rows columns"]:
@@ -46,7 +47,7 @@ class RoundedGradientConv2d(nn.Conv2d):
 
 
 class RoundedGradientConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution that mixed precision treats like ``RoundedGradientConv2d``; without an output size."""
+    """The same as ``RoundedGradientConv2d`` for a transposed convolution; ``forward`` takes no output size."""
 
     def forward(  # type: ignore[override]
         self, x: Float[Tensor, "batch features height width"]
@@ -57,16 +58,16 @@ class RoundedGradientConvTranspose2d(nn.ConvTranspose2d):
 
 
 class Float32Linear(nn.Linear):
-    """A linear layer that mixed precision leaves in float32: its product is small beside the convolutions."""
+    """A linear layer that stays in float32 under mixed precision: it takes little time beside the convolutions."""
 
     def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
-        """The affine map of the input."""
+        """The affine map of the input, in float32 or wider."""
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(at_least_float32(x))
 
 
 def _rounds(layer: nn.Module, x: Tensor) -> bool:
-    """Whether mixed precision is on, and the layer takes part in learning."""
+    """Whether mixed precision is on and the layer may get gradients."""
     return torch.is_autocast_enabled(x.device.type) and (layer.training or torch.is_grad_enabled())
 
 
@@ -80,7 +81,7 @@ def _with_rounded_gradients(
 
 
 class _ConvolutionWithRoundedGradients(torch.autograd.Function):
-    """``torch.convolution``, and the gradients of its input and weight from operands rounded to ``dtype``."""
+    """``torch.convolution``, with gradients of its input and weight from operands rounded to ``dtype``."""
 
     @staticmethod
     def forward(
@@ -107,7 +108,7 @@ class _ConvolutionWithRoundedGradients(torch.autograd.Function):
 def _each_tap_sees_a_pixel(x: Tensor, weight: Tensor, settings: tuple[Any, ...]) -> bool:
     """Whether no part of the kernel meets padding alone.
 
-    On the CPU torch 2.13 may leave the gradient of such a part unwritten in bfloat16: whatever was in memory, NaN too.
+    In bfloat16 on the CPU torch 2.13 may leave the gradient of such a part uninitialised, NaN included.
     """
     _, padding, dilation, *_ = settings
     return all(
@@ -117,7 +118,18 @@ def _each_tap_sees_a_pixel(x: Tensor, weight: Tensor, settings: tuple[Any, ...])
 
 
 def channels(base: int, width: float) -> int:
-    """A layer's channel count under a width multiplier: at least 1, and ``base`` itself at width 1."""
+    """A layer's number of channels under a width multiplier.
+
+    Args:
+        base: the number at width 1.
+        width: the multiplier.
+
+    Returns:
+        At least 1.
+
+    Raises:
+        ValueError: the multiplier is not positive.
+    """
     if width <= 0:
         raise ValueError(f"The width multiplier is {width}; give a positive number (1 is the paper's network).")
     return max(1, round(base * width))

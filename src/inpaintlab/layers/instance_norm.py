@@ -1,4 +1,4 @@
-"""Instance norm that is right and fast in every layout."""
+"""Instance norm that is right and fast in every memory format."""
 
 import torch
 import torch.nn.functional as F
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 class InstanceNorm(nn.InstanceNorm2d):
     """The same function as ``nn.InstanceNorm2d``, without affine parameters and running statistics.
 
-    On the CPU torch 2.13 returns a wrong input gradient for that one when the incoming gradient is channels_last and
-    the batch is 1. Group norm with a group for each channel is right in every layout. But its gradient in
-    channels_last takes 20 to 30 times as long on the CPU, so there each image is a batch norm's batch of one: the same
-    function again, with statistics in float32.
+    On the CPU torch 2.13 gives a wrong input gradient for ``nn.InstanceNorm2d`` when the output gradient is
+    channels_last and the batch is 1. Group norm with one group for each channel is right in every memory format, but on
+    the CPU its gradient takes 20 to 30 times as long in channels_last. There each image becomes a batch of one for
+    batch norm, which is the same function with statistics in float32.
     """
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch features height width"]:
-        """Each channel of each image with mean 0 and variance 1, in the layout that it came in."""
+        """Each channel of each image with mean 0 and variance 1, in the memory format of the input."""
         if x.device.type != "cpu" or x.is_contiguous():
             return F.group_norm(x, self.num_features, eps=self.eps)
         images = [F.batch_norm(image, None, None, training=True, eps=self.eps) for image in x.split(1)]

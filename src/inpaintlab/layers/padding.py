@@ -1,4 +1,4 @@
-"""Padding that mixed precision leaves as it is."""
+"""Padding that keeps its input's dtype under mixed precision."""
 
 import torch
 from jaxtyping import Float
@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class ReflectionPad2d(nn.ReflectionPad2d):
-    """Torch's, which mixed precision on a CPU would compute in float32, though nothing in it rounds.
+    """Torch's reflection padding in the dtype of the input: autocast on a CPU would convert it to float32 for nothing.
 
-    The 17 of a generator's paddings with many channels take 0.03 s of one core in bfloat16 instead of 0.12, forward and
-    backward; a step of EdgeConnect's phase ``edge`` takes two cores 0.6 s (256 pixels, batch 1; AMD EPYC, torch 2.13,
+    A generator's 17 paddings of many channels take 0.03 s of one core in bfloat16 instead of 0.12, forward and
+    backward. A step of EdgeConnect's phase ``edge`` takes two cores 0.6 s (256 pixels, batch 1; AMD EPYC, torch 2.13,
     2026-11-28).
     """
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch features rows columns"]:
-        """The input with its border mirrored, in the numbers in which it came."""
+        """The input with its border mirrored outwards, in its own dtype."""
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x)

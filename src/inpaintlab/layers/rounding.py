@@ -1,8 +1,8 @@
-"""What mixed precision rounds, and what it must not."""
+"""The way back from the 16 bits of mixed precision."""
 
 from torch import Tensor, float32
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """``x`` in float32 if mixed precision has made it shorter, and as it is otherwise."""
+    """``x`` in float32 if it has 16 bits, otherwise as it is."""
     return x.float() if x.dtype.itemsize < float32.itemsize else x

@@ -12,15 +12,16 @@ from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 
 class SpectralNorm(_SpectralNorm):
-    """Torch's, and in float32 in mixed precision as well.
+    """Torch's spectral norm, but faster and in float32 under mixed precision.
 
-    On a GPU autocast computes matrix times vector in 16 bits: power iterations would stall at its rounding, and torch's
-    product of the result with a float32 vector raises an error.
+    On a GPU autocast multiplies a matrix and a vector in 16 bits: power iterations would stall at its rounding, and
+    torch's product of the result with a float32 vector raises an error.
 
-    The weight is a matrix in the order in which it lies in memory, so that none is copied, and the gradient is written
-    down instead of recorded step by step: a third of the passes over the weight. EdgeConnect's G1 takes 0.07 s of one
-    core for it, forward and backward, instead of 0.11, or of 0.13 in channels_last; a step of phase ``edge`` takes two
-    cores 1.1 s in float32 and 0.6 s in bfloat16 (256 pixels, batch 1; AMD EPYC, torch 2.13, 2026-11-28).
+    The weight is viewed as a matrix in its order in memory, so that it is never copied, and the gradient is a formula
+    instead of autograd's record of each step: a third of the passes over the weight. For EdgeConnect's G1 it takes
+    0.07 s of one core, forward and backward, instead of 0.11, or instead of 0.13 in channels_last. A step of phase
+    ``edge`` takes two cores 1.1 s in float32 and 0.6 s in bfloat16 (256 pixels, batch 1; AMD EPYC, torch 2.13,
+    2026-11-28).
     """
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -70,11 +71,13 @@ class _DividedBySingularValue(torch.autograd.Function):
 
 
 def fuse_spectral_norm(network: nn.Module) -> None:
-    """Divide the weights by their singular values once, for a network that completes and learns no more.
+    """Divide the weights by their largest singular values once and for all, in place.
 
-    Its completions stay the same, bit for bit; it is left in evaluation mode.
+    Args:
+        network: completes images and does not learn any more. Its outputs stay the same, bit for bit; it is left in
+            evaluation mode.
     """
-    network.eval()  # or reading a weight would move the power iteration
+    network.eval()  # in training mode, reading a weight would run a power iteration
     for layer in list(network.modules()):
         if is_parametrized(layer, "weight"):
             remove_parametrizations(layer, "weight", leave_parametrized=True)

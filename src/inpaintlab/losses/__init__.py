@@ -1,4 +1,4 @@
-"""What networks learn by."""
+"""Losses: reconstruction, perceptual, style and adversarial."""
 
 from inpaintlab.losses.adversarial import AdversarialLoss, Hinge, LeastSquares, NonSaturating
 from inpaintlab.losses.perceptual import feature_matching, perceptual_loss, style_loss

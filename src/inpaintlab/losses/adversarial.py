@@ -1,4 +1,4 @@
-"""Adversarial losses: what a discriminator's logits are worth to it and to the generator."""
+"""Adversarial losses, of a discriminator's logits."""
 
 from abc import ABC, abstractmethod
 
@@ -9,19 +9,19 @@ from inpaintlab.shapes import Scalar
 
 
 class AdversarialLoss(ABC):
-    """What a discriminator's logits are worth to it and to the generator."""
+    """The losses of a discriminator and of its generator. Each takes logits of any shape and averages over them."""
 
     @abstractmethod
     def real(self, logits: Tensor) -> Scalar:
-        """The discriminator's loss on real images."""
+        """The discriminator's loss on real images, from its logits of them."""
 
     @abstractmethod
     def fake(self, logits: Tensor) -> Scalar:
-        """The discriminator's loss on generated images."""
+        """The discriminator's loss on generated images, from its logits of them."""
 
     @abstractmethod
     def generator(self, logits: Tensor) -> Scalar:
-        """The generator's loss on its own images."""
+        """The generator's loss, from the discriminator's logits of its images."""
 
 
 class NonSaturating(AdversarialLoss):
@@ -41,7 +41,10 @@ class NonSaturating(AdversarialLoss):
 
 
 class LeastSquares(AdversarialLoss):
-    """Squared distance of D's probability to the label, as EdgeConnect's released code has it (sigmoid stays on)."""
+    """Squared distance of D's probability to the label, with the sigmoid, as in EdgeConnect's released code.
+
+    Least squares GANs (Mao et al. 2017) take it of the logits.
+    """
 
     def real(self, logits: Tensor) -> Scalar:
         """(D - 1)^2."""

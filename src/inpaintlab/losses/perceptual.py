@@ -1,4 +1,4 @@
-"""Losses in the features of networks: perceptual, style, feature matching."""
+"""Losses in the feature maps of networks: perceptual, style, feature matching."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,17 +13,22 @@ from inpaintlab.shapes import Scalar
 
 
 def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Scalar:
-    """Sum over the discriminator's layers of the mean absolute difference (EdgeConnect); real is a constant."""
+    """Sum over the discriminator's layers of the mean absolute difference (EdgeConnect, feature-matching loss).
+
+    Args:
+        fake: feature maps of generated images, by layer.
+        real: those of real images, which are constants.
+    """
     return torch.stack([mean_absolute_difference(f, r) for f, r in zip(fake, real, strict=True)]).sum()
 
 
 def mean_absolute_difference(features: Tensor, target: Tensor) -> Scalar:
     """The mean over all elements of |features - target|, in float32 at least; ``target`` is a constant.
 
-    Torch's l1_loss in three passes less over feature maps, and in mixed precision without copies of them in float32:
-    the perceptual loss takes 0.03 s of one core for it, forward and backward, instead of 0.20 in bfloat16 and 0.15 in
-    float32; a step of EdgeConnect's phase ``inpaint`` takes two cores 1.2 and 2.5 s (256 pixels, batch 1; AMD EPYC,
-    torch 2.13, 2026-11-28).
+    It takes three passes over the feature maps less than torch's l1_loss and, under mixed precision, makes no float32
+    copies of them. In the perceptual loss it takes 0.03 s of one core, forward and backward, instead of 0.20 in
+    bfloat16 and 0.15 in float32. A step of EdgeConnect's phase ``inpaint`` takes two cores 1.2 and 2.5 s (256 pixels,
+    batch 1; AMD EPYC, torch 2.13, 2026-11-28).
     """
     return _MeanAbsoluteDifference.apply(features, target.detach())
 
@@ -31,7 +36,7 @@ def mean_absolute_difference(features: Tensor, target: Tensor) -> Scalar:
 class _MeanAbsoluteDifference(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, target: Tensor) -> Tensor:
-        difference = features - target  # rounded to 16 bits or not, its sign is right
+        difference = features - target  # in 16 bits it may be rounded, but never changes its sign
         ctx.save_for_backward(difference)
         wide = torch.promote_types(difference.dtype, torch.float32)
         return difference.abs().mean(dtype=wide)
@@ -44,26 +49,34 @@ class _MeanAbsoluteDifference(torch.autograd.Function):
 
 
 PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-
-
 STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
 
 
 def perceptual_loss(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
-    """Sum over five layers of the mean absolute difference of VGG-19 features (EdgeConnect)."""
+    """Sum over five layers of the mean absolute difference of VGG-19 features (EdgeConnect, perceptual loss).
+
+    Args:
+        output: feature maps of the generator's output, by layer.
+        image: those of the original, which are constants.
+    """
     return torch.stack([mean_absolute_difference(output[name], image[name]) for name in PERCEPTUAL_LAYERS]).sum()
 
 
 def style_loss(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
-    """Sum over four layers of the mean absolute difference of Gram matrices (EdgeConnect)."""
+    """Sum over four layers of the mean absolute difference of Gram matrices (EdgeConnect, style loss).
+
+    Args:
+        output: VGG-19's feature maps of the generator's output, by layer.
+        image: those of the original, which are constants.
+    """
     grams = [(gram(output[name]), gram(image[name])) for name in STYLE_LAYERS]
     return torch.stack([mean_absolute_difference(*pair) for pair in grams]).sum()
 
 
 def gram(features: Float[Tensor, "batch features rows columns"]) -> Float[Tensor, "batch features features"]:
-    """F F^T / (C H W), with F the features as C rows.
+    """Gram matrices F F^T / (C H W), with F the feature maps as C rows.
 
-    Not in bfloat16, which mixed precision would take: the loss is a small difference of such matrices.
+    In float32 under mixed precision too, because the style loss is a small difference of such matrices.
     """
     with torch.autocast(features.device.type, enabled=False):
         rows = at_least_float32(features).flatten(2)

@@ -1,4 +1,4 @@
-"""Reconstruction losses as pure functions."""
+"""Reconstruction losses: errors of pixels."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from inpaintlab.shapes import Images, Planes, Scalar
 
 Reduction = Callable[[Images, Planes], Scalar]
-"""One number of errors that are 0 outside the hole, and the mask."""
+"""From errors, which are 0 outside the hole, and the mask to one number."""
 
 
 def mean_of_all(errors: Images, mask: Planes) -> Scalar:
@@ -21,7 +21,7 @@ def mean_of_holes(errors: Images, mask: Planes) -> Scalar:
 
 
 def sum_of_an_image(errors: Images, mask: Planes) -> Scalar:
-    """The sum over an image, as the mean over the batch."""
+    """The sum over each image, averaged over the batch."""
     return errors.sum() / len(errors)
 
 
@@ -31,17 +31,36 @@ REDUCTIONS: Mapping[str, Reduction] = {"all": mean_of_all, "hole": mean_of_holes
 def hole_mse(output: Images, image: Images, mask: Planes, reduction: Reduction = mean_of_all) -> Scalar:
     """Squared error in the hole (GLCIC, weighted MSE).
 
-    The paper writes a norm and leaves the reduction open. The mean over all elements of the batch is what its weight
-    of the adversarial loss is known to work with (otenim/GLCIC-PyTorch); it scales with the hole's share of the image.
+    The paper writes a norm and leaves the reduction open. Its weight of the adversarial loss is known to work with the
+    mean over all elements of the batch (otenim/GLCIC-PyTorch), which scales with the hole ratio.
+
+    Args:
+        output: raw output of the completion network.
+        image: the originals.
+        mask: 1 = hole.
+        reduction: of the squared errors.
     """
     return reduction(((output - image) * mask).square(), mask)
 
 
 def hole_l1(output: Images, image: Images, mask: Planes, reduction: Reduction = mean_of_holes) -> Scalar:
-    """Absolute error in the hole (mmagic's GLCIC, as the mean over the batch's hole elements)."""
+    """Absolute error in the hole (mmagic's GLCIC, with the mean over the elements of the batch's holes).
+
+    Args:
+        output: raw output of the completion network.
+        image: the originals.
+        mask: 1 = hole.
+        reduction: of the absolute errors.
+    """
     return reduction(((output - image) * mask).abs(), mask)
 
 
 def l1_per_hole(output: Images, image: Images, mask: Planes) -> Scalar:
-    """Absolute error over the whole image, divided by the batch's share of hole pixels (EdgeConnect, l1 loss)."""
+    """Mean absolute error over the whole image, divided by the batch's hole ratio (EdgeConnect, l1 loss).
+
+    Args:
+        output: raw output of the inpainting generator.
+        image: the originals.
+        mask: 1 = hole.
+    """
     return F.l1_loss(output, image) / mask.mean()

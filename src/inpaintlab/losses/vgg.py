@@ -14,26 +14,24 @@ from inpaintlab.shapes import Images
 
 # Convolutions per block, and their output channels; a 2x2 max pool ends each block.
 _VGG19_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
-
-
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of RGB that torchvision documents
 
 
 class VGG19(nn.Module):
     """The convolutions of VGG-19 (Simonyan and Zisserman 2015), frozen, up to relu5_2, the last layer a loss uses.
 
-    Takes RGB in [0, 1], by default without ImageNet normalisation: EdgeConnect's weights 0.1 and 250 were tuned so.
+    Takes RGB in [0, 1]. By default it is not normalised, because EdgeConnect's weights 0.1 and 250 were tuned so.
 
     Args:
         weights: 'imagenet' (torchvision's file, from the folder of published weights or torch's hub folder, downloaded
             into the former if absent, its hash checked), the path of a file with torchvision's keys, or 'random'
-            (offline trials only: the features mean nothing in particular).
-        width: multiplier of the channel counts of a random one, to keep small trials small; published weights are as
-            wide as they are.
-        normalised: whether to take ImageNet's mean and deviation out of the input first, as VGG-19 was trained.
+            (offline trials only: its features mean little).
+        width: multiplier of the channel counts of a random one, to keep small trials small; published weights have
+            their own width.
+        normalised: whether to normalise the input by ImageNet's mean and deviation first, as VGG-19 was trained.
 
     Raises:
-        ValueError: weights that are not there, cannot be fetched, or do not fit.
+        ValueError: the weights are missing, cannot be fetched, or do not fit.
     """
 
     def __init__(self, weights: str, width: float = 1.0, normalised: bool = False) -> None:
@@ -59,7 +57,7 @@ class VGG19(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, image: Images) -> dict[str, Float[Tensor, "batch features rows columns"]]:
-        """All rectified feature maps by name, relu1_1 to relu5_2."""
+        """All feature maps after a ReLU by name, relu1_1 to relu5_2."""
         features = {}
         x = (image - self.mean) / self.deviation
         for name, layer in self.layers.items():
@@ -112,5 +110,5 @@ def _weights_from_file(path: Path) -> Mapping[str, Tensor]:
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or unsafe file: all mean the same to the user
+    except Exception as error:  # torch raises many kinds for a damaged or unsafe file; to the user all mean the same
         raise ValueError(f"{path} cannot be read as VGG-19 weights; is it torchvision's vgg19-dcbb9e9d.pth?") from error

@@ -1,4 +1,4 @@
-"""What is asked of the machine: files, memory, signals, where a number comes from."""
+"""The machine and its operating system: files, locks, memory, signals, and where a number comes from."""
 
 from inpaintlab.machine.files import (
     FULL_DISK,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a system says when a file finds no place: a full disk, a user's share of it, the largest file allowed."""
+"""The errors of a write that finds no room: the disk is full, the user's quota is, or the file is too large."""
 
 _SHOWN = 40  # characters of a file's name in that of its unfinished form, which must not get too long for the system
 
@@ -19,11 +19,14 @@ _SHOWN = 40  # characters of a file's name in that of its unfinished form, which
 def whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: what is written to the yielded path gets its name at the end.
 
-    It lies beside ``path`` meanwhile, as ``.NAME.PID.partial``, and is on the disk before it is renamed. Whatever ends
-    the writing early leaves what was at ``path``, and takes the unfinished file away.
+    Until then it lies beside ``path`` as ``.NAME.PID.partial``; it is synced to the disk before it is renamed. If
+    writing ends early, the old file at ``path`` stays and the unfinished one is removed.
 
     Args:
         path: the file; its folder exists.
+
+    Yields:
+        The path to write to.
     """
     partial = path.with_name(f".{path.name[:_SHOWN]}.{os.getpid()}.partial")
     try:
@@ -36,7 +39,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what a killed process was writing below a folder, for the one process that may write there."""
+    """Remove the unfinished files of killed processes below a folder; only for the one process that may write there."""
     for path in folder.rglob(".*.partial"):
         path.unlink(missing_ok=True)
 
@@ -69,7 +72,11 @@ def file_sha256(path: Path) -> str:
 
 @contextmanager
 def full_disk_named(folder: Path) -> Iterator[None]:
-    """Let an error that says that a disk is full say where; what writes into an open file does not know."""
+    """Add the folder to an error about a full disk: a write into an open file raises one without a path.
+
+    Raises:
+        OSError: one of ``FULL_DISK``, with ``folder`` as its file name; every other error comes through as it is.
+    """
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which format of a file of ours this version reads: the present one, and no other."""
+"""The formats of our own files: this version reads the present one and no other."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def require_format(path: Path, found: int, present: int, mend: str) -> None:
         path: the file, for the sentence.
         found: the format that it says it has.
         present: the one that this version writes.
-        mend: how to have the file anew, as in "evaluate this method again".
+        mend: how to make the file again, as in "evaluate this method again".
 
     Raises:
         ValueError: its format is an earlier or a later one.

@@ -7,14 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STAT = Path("/proc/stat")
-
-
-QUIET = 0.25  # cores of others beyond which a time says as much about them as about us
-
-
-SHORTEST = 0.25  # seconds that a measurement lasts at least for a load: the system counts in ticks
-
-
+QUIET = 0.25  # busy cores of other processes above which a measured time counts as disturbed
+SHORTEST = 0.25  # seconds that a measurement must last to give a load, because the system counts in ticks
 _TICKS = 100  # a second, in the units that Linux shows to programs
 
 
@@ -50,7 +44,7 @@ class Clocks:
 class Load:
     """The load that others put on the machine while something was measured.
 
-    Both are None where the system does not tell, or where the time was too short for it.
+    Both are None where the system does not report it, or where the time was too short to measure it.
     """
 
     clocks: Clocks = field(default_factory=Clocks)
@@ -61,7 +55,7 @@ class Load:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """What this process does inside is its own work; what else the machine does is others'."""
+        """Measure the load while the context lasts: this process's work is its own, all other work is the others'."""
         before = self.clocks.machine()
         start, own = self.clocks.wall(), self.clocks.own()
         yield

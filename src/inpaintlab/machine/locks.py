@@ -1,4 +1,4 @@
-"""Locks that the system frees when their holder ends, however that happens.
+"""Locks that the system frees when their holder ends, even by a SIGKILL.
 
 They are POSIX record locks. filelock's and ``flock``'s belong to the open file, which child processes inherit: a
 loader's workers, which may outlive a killed training by seconds, would go on holding them.
@@ -16,17 +16,21 @@ from pathlib import Path
 from typing import final
 
 _HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN)  # what POSIX lets a system say; anything else means that it cannot lock
-_here: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # a process's own threads, which records let in
+# Record locks do not keep the threads of one process apart; these do.
+_of_threads: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @final
 class Lock:
-    """A lock on a file, between processes: one alone, or several that share it.
+    """A lock on a file, between processes: exclusive, or shared by several.
 
-    Where a file system knows no locks, it is taken as if it did, with a warning: two processes at once are then the
-    user's to prevent, but one alone is not kept from its work.
+    On a file system without locks, ``take`` warns and grants the lock. The user then has to keep two processes apart,
+    but a single one can work.
 
     A process must not open the file of a lock that it holds for anything else: closing it would free the lock.
+
+    Args:
+        path: the lock's file, which ``take`` creates in a folder that exists.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,11 +38,14 @@ class Lock:
         self._file: int | None = None
 
     def take(self, *, shared: bool = False, seconds: float | None = 0.0) -> bool:
-        """Take the lock, or change how it is held; whether that was granted.
+        """Take the lock, or turn one that is held from exclusive to shared or back.
 
         Args:
-            shared: beside others that share it.
+            shared: whether others may share it.
             seconds: how long to try; None waits for as long as it takes.
+
+        Returns:
+            Whether the lock was granted.
 
         Raises:
             OSError: the file cannot be made.
@@ -67,7 +74,7 @@ class Lock:
             time.sleep(0.05)
 
     def free(self) -> None:
-        """Let go; nothing where it is not held."""
+        """Free the lock, if it is held."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -77,7 +84,7 @@ class Lock:
 
 
 def is_held_by_another(path: Path) -> bool:
-    """Whether another process holds the lock on a file; False where there is none, or it is not ours to look at."""
+    """Whether another process holds the lock on a file; False if the file is missing or may not be opened."""
     if not path.is_file():
         return False
     lock = Lock(path)
@@ -91,18 +98,18 @@ def is_held_by_another(path: Path) -> bool:
 
 @contextmanager
 def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """One thread of one process at a time, the others wait.
+    """Run the context in one thread of one process at a time; the others wait.
 
     Args:
         path: the lock's file; its folder is made.
-        waiting: called once by who has to wait.
+        waiting: called once if this thread has to wait.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    here, lock = _here[str(path.absolute())], Lock(path)
-    if at_once := here.acquire(blocking=False):
+    of_threads, lock = _of_threads[str(path.absolute())], Lock(path)
+    if at_once := of_threads.acquire(blocking=False):
         at_once = lock.take()
     else:
-        here.acquire()
+        of_threads.acquire()
     try:
         if not at_once:
             waiting()
@@ -110,4 +117,4 @@ def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[No
         yield
     finally:
         lock.free()
-        here.release()
+        of_threads.release()

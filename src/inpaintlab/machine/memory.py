@@ -1,4 +1,4 @@
-"""The memory of a process: what a training on a CPU frees is kept, and the most that was taken is told."""
+"""The memory of a process: freed memory is kept for reuse, and the peak is measured."""
 
 import ctypes
 import gc
@@ -16,11 +16,14 @@ _LARGEST = 2**31 - 1  # what mallopt takes
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees; False where the C library is not glibc, and nothing changes.
+    """Let this process keep the memory that it frees, for its next allocations.
 
-    glibc gives large blocks back to the system when they are freed. The system hands the next ones out page by page,
-    each with a fault and filled with zeros. A training step needs the same blocks as the step before, and spends up to
-    a tenth of its time so. What the process holds at its peak stays the same, but it goes on to hold it.
+    glibc returns large blocks to the system when they are freed. The system hands new ones out page by page, each with
+    a page fault and filled with zeros. A training step needs the same blocks as the step before, so it would spend up
+    to a tenth of its time on them. The peak stays the same, but the process does not shrink after it.
+
+    Returns:
+        Whether it does so; False where the C library is not glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -30,12 +33,16 @@ def keep_freed_memory() -> bool:
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
-_FORGET_PEAK = "5"  # what sets the high-water mark of a process back to its present size: proc(5), clear_refs
+_FORGET_PEAK = "5"  # written to clear_refs, it sets the high-water mark back to the present size: proc(5)
 
 
 def reset_peak(device: "torch.device") -> int | None:
-    """Forget the highest use of memory so far; the bytes in use now, or None where the system keeps no such mark."""
-    import torch  # seconds, which commands that measure nothing need not wait
+    """Forget the highest use of memory so far.
+
+    Returns:
+        The bytes in use now; None where the system keeps no such mark.
+    """
+    import torch  # takes seconds, for which commands that measure nothing need not wait
 
     gc.collect()
     if device.type == "cuda":
@@ -45,7 +52,7 @@ def reset_peak(device: "torch.device") -> int | None:
     if not CLEAR_REFS.exists():
         return None
     try:
-        # freed memory that the C library keeps would be used again without the process growing
+        # return what the C library keeps of freed memory: reusing it would not raise the mark
         ctypes.CDLL(None).malloc_trim(0)
         CLEAR_REFS.write_text(_FORGET_PEAK)
         return _kilobytes("VmRSS") * 1024
@@ -61,6 +68,10 @@ def peak(device: "torch.device") -> int:
 
 
 def _kilobytes(line: str) -> int:
-    """A number of this process's status. Raises a LookupError where the system does not tell it."""
-    told = dict(entry.split(":", 1) for entry in _STATUS.read_text(encoding="ascii").splitlines())
-    return int(told[line].split()[0])
+    """A number of this process's status, in kB.
+
+    Raises:
+        LookupError: the system does not report it.
+    """
+    status = dict(entry.split(":", 1) for entry in _STATUS.read_text(encoding="ascii").splitlines())
+    return int(status[line].split()[0])

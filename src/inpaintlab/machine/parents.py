@@ -7,7 +7,7 @@ import threading
 import time
 
 PARENT = "INPAINTLAB_PARENT"
-"""The variable that makes a training end when the process that started it is gone: that process's id."""
+"""The environment variable that makes a training end with the process that started it; it holds that process's id."""
 
 
 def end_with_parent() -> None:
@@ -25,8 +25,11 @@ def end_with_parent() -> None:
 def end_with_first(seconds: float = 10.0) -> None:
     """End this process ``seconds`` after the one that started it is gone, wherever it waits.
 
-    For the processes beside the first one, which Lightning starts and nobody else watches. On the CPU the connection
-    breaks at once and the process ends by itself before; a wait for a GPU's answer it would not leave.
+    For the processes beside the first one, which Lightning starts and does not watch. On the CPU the broken connection
+    ends such a process sooner; on a GPU it could wait for an answer forever.
+
+    Args:
+        seconds: time that the process gets to end by itself.
     """
     parent = os.getppid()
 

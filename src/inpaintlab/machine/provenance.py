@@ -27,8 +27,7 @@ _PACKAGES = (
     "numpy",
 )
 
-
-_EXTRA = ("torchvision", "torch-fidelity", "scikit-learn")  # of the extra 'perceptual'
+_OPTIONAL = ("torchvision", "torch-fidelity", "scikit-learn")  # pip install "inpaintlab[perceptual]"
 
 
 def commit() -> str | None:
@@ -49,7 +48,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def versions() -> dict[str, str]:
     """Versions of this package, of Python, and of every library whose version can change a number."""
     found = {name: version(name) for name in ("inpaintlab", *_PACKAGES)}
-    for name in _EXTRA:
+    for name in _OPTIONAL:
         with contextlib.suppress(PackageNotFoundError):  # not installed, so it computes nothing
             found[name] = version(name)
     return {"python": platform.python_version(), **found}
@@ -57,7 +56,7 @@ def versions() -> dict[str, str]:
 
 def machine(device: "torch.device") -> str:
     """The device that computes, in words."""
-    import torch  # seconds, which commands that compute nothing need not wait
+    import torch  # takes seconds, for which commands that compute nothing need not wait
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -66,17 +65,23 @@ def machine(device: "torch.device") -> str:
 
 
 def _processor() -> str:
-    """The processor's model where Linux tells it, else the kind of processor: times compare on one model only."""
+    """The processor's model on Linux, else its architecture; times compare on equal models only."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        told = ""
-    models = [line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name")]
+        cpuinfo = ""
+    models = [line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
     return " ".join(models[0].split()) if models and models[0] else f"{platform.machine()} CPU"
 
 
 class _Import(NamedTuple):
-    """What one import takes: a name of a module, or with None the module itself; and what it calls it."""
+    """One imported name.
+
+    Args:
+        bound: what the importing source calls it.
+        module: where it is imported from.
+        name: what that module calls it; None for the module itself.
+    """
 
     bound: str
     module: str
@@ -86,9 +91,9 @@ class _Import(NamedTuple):
 def code_sha256(modules: Iterable[ModuleType | str]) -> str:
     """Hash of the source of these modules and of all that they import from their own packages and from this one.
 
-    A name that is imported from a package counts as the file that defines it, with what that imports: a package's
-    ``__init__`` counts only by where it has that name from. A result whose method and metrics have this hash need not
-    be made again, whatever changed elsewhere.
+    A name that is imported from a package counts as the file that defines it, with that file's own imports; of the
+    package's ``__init__`` only the line that imports the name counts. While the hash of its method and metrics stays
+    the same, a result need not be computed again, whatever else changed.
 
     Args:
         modules: modules, or their dotted names as in ``__module__`` of a class.
@@ -97,7 +102,7 @@ def code_sha256(modules: Iterable[ModuleType | str]) -> str:
         ValueError: one of them is no module, or has no source in Python.
     """
     names = [module if isinstance(module, str) else module.__name__ for module in modules]
-    for name in names:  # of what these import, a name that is no module is that of a class or a function in one
+    for name in names:  # of these alone: what they import may be a class or a function
         if _source_file(name) is None:
             raise ValueError(f"{name} is no module with a source in Python, so its code cannot be hashed.")
     sources: dict[str, bytes] = {}
@@ -113,20 +118,20 @@ def code_sha256(modules: Iterable[ModuleType | str]) -> str:
     return digest.hexdigest()
 
 
-def _counted(taken: _Import) -> tuple[str, bytes | None, list[_Import]]:
-    """What an import adds to a hash, under which name, and the imports that come with it; None adds nothing."""
-    module = taken.module
-    if taken.name is not None and _source_file(f"{module}.{taken.name}") is not None:
-        module, taken = f"{module}.{taken.name}", taken._replace(name=None)
+def _counted(imported: _Import) -> tuple[str, bytes | None, list[_Import]]:
+    """The key and the source that an import adds to a hash, and the imports that follow from it; None adds nothing."""
+    module = imported.module
+    if imported.name is not None and _source_file(f"{module}.{imported.name}") is not None:
+        module, imported = f"{module}.{imported.name}", imported._replace(name=None)
     path = _source_file(module)
     if path is None:
         return module, None, []
     source, is_package = path.read_bytes(), path.name == "__init__.py"
     imports = _imports(source, module if is_package else module.rpartition(".")[0])
-    handed_on = [found for found in imports if is_package and found.bound == taken.name]
-    if handed_on:
-        source, imports = repr(handed_on).encode(), tuple(handed_on)
-        key = f"{module} {taken.name}"
+    reexports = [found for found in imports if is_package and found.bound == imported.name]
+    if reexports:
+        source, imports = repr(reexports).encode(), tuple(reexports)
+        key = f"{module} {imported.name}"
     else:
         key = module
     ours = (module.partition(".")[0], __name__.partition(".")[0])  # a method of another package builds on this one
@@ -134,7 +139,7 @@ def _counted(taken: _Import) -> tuple[str, bytes | None, list[_Import]]:
 
 
 def _source_file(name: str) -> Path | None:
-    """The file of a module; None for a name that is no module, as that of a class in one."""
+    """The file of a module; None for a name that is no module, such as a class's."""
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
@@ -144,7 +149,7 @@ def _source_file(name: str) -> Path | None:
 
 @functools.cache  # several hashes share most of their modules
 def _imports(source: bytes, package: str) -> tuple[_Import, ...]:
-    """Everything that a source of this package imports anywhere in it."""
+    """Everything that a source of this package imports, anywhere in it."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""How a process is asked to end: by a signal of a scheduler, of a user, or of the process that started it."""
+"""The signals that ask a process to end: from a scheduler, a user, or the process that started it."""
 
 import os
 import signal
@@ -12,36 +12,39 @@ from types import FrameType
 from typing import final
 
 REQUEUE = 75
-"""The exit code of a training that was asked to end and saved: the same command goes on (EX_TEMPFAIL of sysexits.h)."""
+"""The exit code of a training that saved and ended on request (EX_TEMPFAIL of sysexits.h).
 
+The same command resumes it.
+"""
 
 INTERRUPTED = 130
-"""The exit code of a training that Ctrl-C ended after it saved, as shells have it."""
+"""The exit code of a training that saved and ended on Ctrl-C, as shells use it."""
 
-
-# SLURM sends what --signal names, submitit USR2; both before the time is up, and TERM when it is
-_ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-
-
+# Before the time limit SLURM sends the signal that --signal names and submitit sends USR2; at the limit comes TERM.
+_REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 _SECONDS_OF_ONE_REQUEST = 5.0  # a scheduler signals every process, and each passes it on to its children
 
 
 def was_asked(code: int) -> bool:
-    """Whether a process with this exit code (negative: the signal that ended it) ended because it was asked to."""
-    return code in (REQUEUE, INTERRUPTED) or -code in _ASKING
+    """Whether a process ended on request.
+
+    Args:
+        code: its exit code; negative for the signal that killed it.
+    """
+    return code in (REQUEUE, INTERRUPTED) or -code in _REQUESTS
 
 
 @final
 class Request:
-    """What was asked of this process so far.
+    """The request to end that this process has received, if any.
 
-    Before ``begin`` a signal ends the process where it stands, since nothing would be lost. From then on the first one
-    is kept, for the training to end at its next opportunity. A second Ctrl-C ends the process at once, and so does a
-    SIGTERM that comes more than five seconds after the first.
+    Before ``begin`` a signal ends the process at once, since nothing is lost. After it, the first signal is remembered
+    and the training ends at its next opportunity. A second Ctrl-C ends the process at once, and so does a SIGTERM that
+    comes more than five seconds after the first.
 
     Attributes:
-        code: the exit code that was asked for, ``REQUEUE`` or ``INTERRUPTED``; 0 while nothing was.
-        children: processes that a sudden end takes along.
+        code: the exit code to end with, ``REQUEUE`` or ``INTERRUPTED``; 0 while no signal came.
+        children: processes that are killed when this one ends at once.
     """
 
     def __init__(self) -> None:
@@ -52,14 +55,18 @@ class Request:
         self._since = 0.0
 
     def begin(self) -> None:
-        """Keep requests from now on."""
+        """Remember requests from now on, instead of ending at once."""
         self._begun = True
 
     def receive(self, number: int, frame: FrameType | None = None) -> None:
-        """Take a signal: what is registered for those that ask.
+        """Handle a signal; ``receiving_requests`` registers this for each of them.
+
+        Args:
+            number: of the signal.
+            frame: not used; Python passes it to every handler.
 
         Raises:
-            SystemExit: nothing has begun.
+            SystemExit: ``begin`` was not called yet.
         """
         if number in (signal.SIGTERM, signal.SIGINT):
             late = time.monotonic() - self._since > _SECONDS_OF_ONE_REQUEST
@@ -82,12 +89,18 @@ class Request:
 
 @contextmanager
 def receiving_requests() -> Iterator[Request]:
-    """Hear what asks this process to end, for a while; nothing outside of the main thread, which alone can."""
+    """Receive the signals that ask this process to end, while the context lasts.
+
+    Outside the main thread nothing is received: Python lets only the main one register handlers.
+
+    Yields:
+        The request, which a signal changes.
+    """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.signal(number, request.receive) for number in _ASKING}
+    before = {number: signal.signal(number, request.receive) for number in _REQUESTS}
     try:
         yield request
     finally:
@@ -96,22 +109,23 @@ def receiving_requests() -> Iterator[Request]:
 
 
 def outlive_requests(worker: int = 0) -> None:
-    """Let a process that prepares batches go on while its parent, which was asked to end as well, finishes a batch.
+    """Let a data loader's worker go on after a request to end, so that its parent can finish a batch.
 
-    Only its parent's SIGTERM ends it then; and it ends by itself once the parent is gone.
+    A scheduler signals both of them. Only the parent's SIGTERM ends the worker; once the parent is gone, it ends by
+    itself.
 
     Args:
-        worker: its number, which the loader gives and which makes no difference.
+        worker: its number, which the loader passes; not used.
     """
-    if sys.platform == "darwin":  # which cannot tell who sent a signal
+    if sys.platform == "darwin":  # which does not say who sent a signal
         return
     parent = os.getppid()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
 
     def wait() -> None:
         while True:
-            asked = signal.sigwaitinfo(_ASKING)
-            if asked.si_signo == signal.SIGTERM and asked.si_pid == parent:
+            received = signal.sigwaitinfo(_REQUESTS)
+            if received.si_signo == signal.SIGTERM and received.si_pid == parent:
                 os._exit(0)  # the loader takes any other code for a failure
 
     threading.Thread(target=wait, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Files of a folder or of a URL: those of a URL are fetched whole, checked and kept for a while on this machine."""
+"""Files of a folder or of a URL; those of a URL are fetched whole, checked, and cached on this machine."""
 
 import os
 import re
@@ -10,23 +10,21 @@ from inpaintlab.machine.files import file_sha256
 from inpaintlab.machine.locks import alone
 
 SCHEMES = ("http", "https", "s3", "gs", "abfs", "az", "hf")
-"""URLs that are read. A test set of others may name one, so none is here that would run a command (``pipe:``) or
-evaluate what it finds (``reference:``)."""
-
+"""The kinds of URL that are read. A foreign test set may name one, so those that run a command (``pipe:``) or evaluate
+what they find (``reference:``) are not among them."""
 
 PAUSES = (1.0, 3.0, 9.0)
 """Seconds to wait before each new try to fetch a file; one try more than there are pauses."""
 
-
-SILENCE = 60.0
+TIMEOUT = 60.0
 """Seconds without a byte after which an HTTP connection counts as broken."""
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: ``INPAINTLAB_SHARDS``, else ``inpaintlab/shards`` in the user's cache.
+    """Where fetched files are cached: ``INPAINTLAB_SHARDS``, else ``inpaintlab/shards`` in the user's cache.
 
-    It is a matter of the machine and not of a configuration: what is in it is deleted when room is needed, and a test
-    set of others must not choose a folder for that.
+    No configuration can set it: files in it are deleted when room is needed, and a foreign test set must not choose the
+    folder for that.
     """
     if chosen := os.environ.get("INPAINTLAB_SHARDS"):
         return Path(chosen).expanduser().absolute()
@@ -34,7 +32,11 @@ def cache_folder() -> Path:
 
 
 def cache_limit() -> int:
-    """Bytes that fetched files may take together: ``INPAINTLAB_SHARDS_GB`` (10^9 bytes), else 50 GB."""
+    """Bytes that all cached files may take together: ``INPAINTLAB_SHARDS_GB`` (10^9 bytes), else 50 GB.
+
+    Raises:
+        ValueError: the variable is not a number.
+    """
     chosen = os.environ.get("INPAINTLAB_SHARDS_GB", "50")
     try:
         return int(float(chosen) * 1e9)
@@ -44,7 +46,10 @@ def cache_limit() -> int:
 
 @final
 class Storage:
-    """The files below ``root``, a folder or a URL of one of `SCHEMES`.
+    """The files below a folder or a URL.
+
+    Args:
+        root: the folder's path, or a URL of one of ``SCHEMES``.
 
     Raises:
         ValueError: a URL of another kind.
@@ -66,7 +71,7 @@ class Storage:
         return f"{self.root}/{file}"
 
     def read(self, file: str) -> bytes:
-        """All bytes of a small file, each time anew.
+        """All bytes of a small file, which is not cached.
 
         Raises:
             ValueError: it is not there or cannot be fetched.
@@ -85,25 +90,29 @@ class Storage:
                 part.unlink(missing_ok=True)
 
     def path(self, file: str, sha256: str) -> Path:
-        """Where a file lies on this machine. One behind a URL is fetched first, unless it is kept from before.
+        """Where a file lies on this machine. One behind a URL is fetched first, unless it is in the cache.
 
-        What was fetched is checked against ``sha256``; a file on disk is not, because that would read all of it.
+        A fetched file is checked against its hash; a file of a folder is not, because that would read all of it.
+
+        Args:
+            file: its path below the root.
+            sha256: its hash, in hex.
 
         Raises:
             ValueError: it is not there, cannot be fetched, or is not the one of this hash.
         """
         if not self.remote:
             return Path(self.root, file)
-        kept = cache_folder() / sha256
-        if not _touched(kept):
-            # a lock for each of millions of names would be a file each
-            with alone(kept.parent / f".{sha256[:2]}.lock"):
-                if not _touched(kept):  # another process may have brought it in the meantime
-                    self._bring(file, sha256, kept)
-        return kept
+        cached = cache_folder() / sha256
+        if not _touched(cached):
+            # one lock for many names: each lock is a file, and there may be millions of names
+            with alone(cached.parent / f".{sha256[:2]}.lock"):
+                if not _touched(cached):  # another process may have fetched it in the meantime
+                    self._fetch_checked(file, sha256, cached)
+        return cached
 
-    def _bring(self, file: str, sha256: str, kept: Path) -> None:
-        part = kept.with_name(f"{sha256}.partial")
+    def _fetch_checked(self, file: str, sha256: str, cached: Path) -> None:
+        part = cached.with_name(f"{sha256}.partial")
         try:
             self._fetch(file, part)
             found = file_sha256(part)
@@ -112,13 +121,13 @@ class Storage:
                     f"What came from {self.place(file)} is not what its list promises (SHA-256 {found}, expected "
                     f"{sha256}); check it there with verify=true."
                 )
-            _make_room(kept.parent, part.stat().st_size)
-            os.replace(part, kept)
+            _make_room(cached.parent, part.stat().st_size)
+            os.replace(part, cached)
         finally:
             part.unlink(missing_ok=True)
 
     def _fetch(self, file: str, to: Path) -> None:
-        """Several tries, because a run of weeks meets a server that is being restarted."""
+        """Receive a file, in several tries: over a run of weeks some server restarts."""
         for pause in (*PAUSES, None):
             try:
                 self._receive(file, to)
@@ -147,30 +156,30 @@ class Storage:
         from aiohttp import ClientTimeout
 
         # By default a transfer that is not over after five minutes fails, and proxies of the environment are ignored.
-        return {"client_kwargs": {"trust_env": True, "timeout": ClientTimeout(total=None, sock_read=SILENCE)}}
+        return {"client_kwargs": {"trust_env": True, "timeout": ClientTimeout(total=None, sock_read=TIMEOUT)}}
 
 
-def _touched(kept: Path) -> bool:
-    """Whether a file is kept; if so it counts as just used."""
+def _touched(cached: Path) -> bool:
+    """Whether a file is cached; if so it counts as just used."""
     try:
-        os.utime(kept)
+        os.utime(cached)
     except FileNotFoundError:
         return False
     return True
 
 
 def _make_room(folder: Path, needed: int) -> None:
-    """Delete the files that were not used for the longest time; one that is open stays readable until it is closed."""
-    kept = []
+    """Delete the least recently used files until ``needed`` bytes fit; an open one stays readable until closed."""
+    cached = []
     for path in folder.iterdir():
         if re.fullmatch(r"[0-9a-f]{64}", path.name):
             try:
-                kept.append((path.stat().st_mtime, path.stat().st_size, path))
+                cached.append((path.stat().st_mtime, path.stat().st_size, path))
             except FileNotFoundError:
                 continue  # another process made room as well
-    taken = sum(size for _, size, _ in kept) + needed
-    for _, size, path in sorted(kept):
-        if taken <= cache_limit():
+    total = sum(size for _, size, _ in cached) + needed
+    for _, size, path in sorted(cached):
+        if total <= cache_limit():
             break
         path.unlink(missing_ok=True)
-        taken -= size
+        total -= size

@@ -1,4 +1,4 @@
-"""Holes, one file a family."""
+"""Mask generators, one file for each family of holes."""
 
 from inpaintlab.masks.folder import MaskFolder, read_grey
 from inpaintlab.masks.mask import Mask

@@ -1,4 +1,4 @@
-"""Holes from image files: the masks that somebody else drew."""
+"""Masks from image files that somebody else drew."""
 
 import os
 import warnings
@@ -17,24 +17,28 @@ from inpaintlab.masks.settings import Number
 
 @final
 class MaskFolder(Mask):
-    """Masks from image files: each call picks one file of ``root`` (and of the folders in it) at random.
+    """Masks from image files: each call picks one of them at random.
 
-    A file is turned upright by its EXIF tag and to grey (transparency is ignored); its largest central part with the
-    proportions that are asked for is resized to the size that is asked for, by nearest neighbour. Then
-    ``grey / 255 > threshold`` is white, the rest black. Nearest neighbour copies pixels and mixes none, so the
-    threshold may come after the resize, where there are fewer pixels; after an interpolating resize it would move the
-    outline of the hole.
+    A file is turned upright by its EXIF tag and converted to grey (transparency is ignored). Its largest central part
+    with the mask's proportions is resized to the mask's size by nearest neighbour. Then ``grey / 255 > threshold`` is
+    white, all else black. Nearest neighbour copies pixels and mixes none, so the threshold may come after the resize,
+    where there are fewer pixels; after an interpolating resize it would move the outline of the hole.
 
-    - ``threshold``: in [0, 1); 0 makes everything hole that is not black, as EdgeConnect does.
-    - ``hole``: "white" or "black", the colour of the hole in the files.
-    - ``dilate``: grows the hole by so many pixels of the resized mask in all eight directions.
+    Warns once when a file has many grey values, as JPEG masks do.
 
-    Raises ``ValueError`` when the folder is missing or holds no image, when a file cannot be read, and when a file
-    turns out all hole or no hole. Warns once when a file has many grey values, as JPEG masks do.
+    Args:
+        root: the folder; files in folders below it count as well.
+        threshold: in [0, 1); 0 makes everything hole that is not black, as EdgeConnect does.
+        hole: "white" or "black", the colour of the hole in the files.
+        dilate: grows the hole by so many pixels of the resized mask in all eight directions.
+
+    Raises:
+        ValueError: a setting out of its range; a folder that is missing or holds no image; or, when a mask is drawn, a
+            file that cannot be read, or that is all hole or no hole.
     """
 
     suffixes = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-    # A clean mask has two grey levels and a palette a few; JPEG rings and soft brushes give dozens.
+    # A clean mask has two grey values and a palette a few; JPEG artefacts and soft brushes give dozens.
     many_greys = 16
 
     def __init__(
@@ -89,7 +93,7 @@ class MaskFolder(Mask):
         return names
 
     def _read(self, file: Path, height: int, width: int) -> UInt8[np.ndarray, "{height} {width}"]:
-        """The grey values of the file's central part at the size that is asked for."""
+        """The grey values of the file's central part, resized."""
         image = read_grey(file)
         if not self._warned and _greys(image) > self.many_greys:
             self._warned = True
@@ -100,7 +104,7 @@ class MaskFolder(Mask):
                 stacklevel=2,
             )
 
-        # The largest central part with the wanted proportions: the shapes of the holes are not stretched.
+        # The largest central part with the mask's proportions, so that the shapes of holes are not stretched.
         scale = min(image.width / width, image.height / height)
         left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
         box = (left, top, min(left + scale * width, image.width), min(top + scale * height, image.height))
@@ -122,8 +126,8 @@ def read_grey(file: Path) -> Image.Image:
 
 def _greys(image: Image.Image) -> int:
     """How many values between black and white an 8-bit picture has."""
-    between = np.asarray(image) - 1 < 254  # what is black wraps to 255
-    # a histogram takes longer, and most masks are black and white
+    between = np.asarray(image) - 1 < 254  # black wraps to 255
+    # a histogram takes longer, and most masks need none
     return sum(count > 0 for count in image.histogram()[1:255]) if between.any() else 0
 
 

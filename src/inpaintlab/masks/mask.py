@@ -1,7 +1,7 @@
 """Mask generators: one small class per family of holes.
 
-Every generator is called as ``mask(height, width, generator)`` and answers a float32 tensor of shape (1, height, width)
-with values exactly 0 and 1, where 1 is the hole. All randomness comes from the ``torch.Generator`` that is handed in,
+Every generator is called as ``mask(height, width, generator)`` and returns a float32 tensor of shape (1, height, width)
+with values exactly 0 and 1, where 1 is the hole. All randomness comes from the ``torch.Generator`` that is passed in,
 so the same generator state gives the same hole on every machine. Sizes are fractions of the image's sides, so that one
 configuration serves every resolution. Generators are plain picklable objects, ready for loader workers.
 """
@@ -20,19 +20,37 @@ Hole = Bool[np.ndarray, "{height} {width}"]
 
 
 class Mask(ABC):
-    """A family of holes: a subclass says how one is drawn, the call makes sure that it is a proper mask."""
+    """A family of holes: a subclass draws one, and the call makes sure that it is a proper mask."""
 
     redraws = 100
 
     @abstractmethod
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
-        """One hole, True inside. It may turn out empty or cover everything by chance: then it is drawn again."""
+        """One hole, which is drawn again if it happens to be empty or to cover everything.
+
+        Args:
+            height: of the image, in pixels.
+            width: of the image, in pixels.
+            generator: the source of all randomness.
+
+        Returns:
+            True inside the hole.
+        """
 
     @final
     def __call__(self, height: int, width: int, generator: torch.Generator) -> Float[Tensor, "1 {height} {width}"]:
-        """A mask with values exactly {0, 1}, 1 = hole, with at least one hole pixel and one known pixel.
+        """A mask with at least one hole pixel and one known pixel.
 
-        Raises ``ValueError`` when the parameters cannot give such a mask at this size.
+        Args:
+            height: of the image, in pixels.
+            width: of the image, in pixels.
+            generator: the source of all randomness.
+
+        Returns:
+            Values exactly 0 and 1, 1 = hole.
+
+        Raises:
+            ValueError: the settings did not give such a mask at this size in 100 draws.
         """
         if height < 1 or width < 1:
             raise ValueError(f"A mask needs a height and a width of at least 1 px, but got {height} x {width} px.")

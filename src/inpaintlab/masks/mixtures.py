@@ -1,4 +1,4 @@
-"""Masks made of other masks: one of several, or one that is held to a hole ratio."""
+"""Masks made of other masks: one of several, or one that is redrawn until its hole ratio fits."""
 
 import math
 from bisect import bisect_right
@@ -16,7 +16,15 @@ from inpaintlab.masks.settings import Number, checked_ratios
 
 @final
 class Mixture(Mask):
-    """Draws each mask from one of several generators, chosen with probability weight / (sum of the weights)."""
+    """Draws each mask from one of several generators.
+
+    Args:
+        masks: the generators.
+        weights: one for each; a generator is chosen with probability weight / (sum of the weights).
+
+    Raises:
+        ValueError: not one weight for each mask; or weights that are negative, not finite or all 0.
+    """
 
     def __init__(self, masks: Sequence[Mask], weights: Sequence[Number]) -> None:
         if len(masks) != len(weights) or not len(masks):
@@ -31,16 +39,22 @@ class Mixture(Mask):
         self._bounds = list(accumulate(float(weight) for weight in weights))
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
-        """A hole of one of the masks."""
+        """A hole of one of the generators, chosen by the weights."""
         point = torch.rand((), generator=generator, dtype=torch.float64).item() * self._bounds[-1]
         return as_hole(self.masks[bisect_right(self._bounds, point)](height, width, generator))
 
 
 @final
 class WithHoleRatio(Mask):
-    """Redraws another generator until the hole covers a share of the image in (``low``, ``high``].
+    """Redraws another generator until the hole ratio lies in (``low``, ``high``].
 
-    Raises ``ValueError`` when a thousand tries do not meet the range.
+    Args:
+        mask: the other generator.
+        low: the hole ratio that is too small, in [0, 1).
+        high: the largest hole ratio, up to 1.
+
+    Raises:
+        ValueError: not 0 <= low < high <= 1; or, when a mask is drawn, no hole ratio in the range in a thousand tries.
     """
 
     tries = 1000
@@ -58,14 +72,18 @@ class WithHoleRatio(Mask):
 def _first_within(
     owner: str, holes: Iterable[Bool[np.ndarray, "height width"]], ratios: tuple[float, float]
 ) -> Bool[np.ndarray, "height width"]:
-    """The first of finitely many holes that covers a share in (low, high]."""
+    """The first of finitely many holes whose ratio lies in (low, high].
+
+    Raises:
+        ValueError: there is none; the message names ``owner``.
+    """
     low, high = ratios
-    met = []
+    seen = []
     for hole in holes:
-        met.append(np.count_nonzero(hole) / hole.size)
-        if low < met[-1] <= high:
+        seen.append(np.count_nonzero(hole) / hole.size)
+        if low < seen[-1] <= high:
             return hole
     raise ValueError(
-        f"{owner} met no hole ratio in ({low:g}, {high:g}] at {hole.shape[0]} x {hole.shape[1]} px: {len(met)} tries "
-        f"gave {min(met):.4f} to {max(met):.4f}; widen the range or change the mask's parameters."
+        f"{owner} met no hole ratio in ({low:g}, {high:g}] at {hole.shape[0]} x {hole.shape[1]} px: {len(seen)} tries "
+        f"gave {min(seen):.4f} to {max(seen):.4f}; widen the range or change the mask's parameters."
     )

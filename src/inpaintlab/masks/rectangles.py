@@ -14,9 +14,15 @@ from inpaintlab.masks.settings import Number, checked_fractions, checked_share
 class Rectangle(Mask):
     """One upright rectangle somewhere in the image, as GLCIC trains on (Iizuka et al. 2017).
 
-    ``height`` and ``width`` are (low, high) fractions of the image's height and width. At a given size they are rounded
-    to whole pixels (see ``pixels``), then each side is drawn independently and uniformly between its two ends, both
-    included, and the place uniformly among those that keep the rectangle inside the image.
+    The ranges are rounded to whole pixels (see ``pixels``). Each side is drawn independently and uniformly from its
+    range, both ends included, and then the place uniformly among those that keep the rectangle inside the image.
+
+    Args:
+        height: (low, high) fractions of the image's height.
+        width: (low, high) fractions of the image's width.
+
+    Raises:
+        ValueError: a range that does not satisfy 0 < low <= high <= 1.
     """
 
     def __init__(self, height: Sequence[Number], width: Sequence[Number]) -> None:
@@ -34,7 +40,11 @@ class Rectangle(Mask):
 class Block(Mask):
     """One block of fixed size at a uniformly random place: EdgeConnect's regular mask (``MASK: 1`` of its release).
 
-    ``fraction`` is the block's side over the image's side, in both directions; 0.5 covers 25 % of the image.
+    Args:
+        fraction: the block's side over the image's side, in both directions; 0.5 covers 25 % of the image.
+
+    Raises:
+        ValueError: the fraction does not lie strictly between 0 and 1.
     """
 
     def __init__(self, fraction: Number = 0.5) -> None:
@@ -48,9 +58,13 @@ class Block(Mask):
 
 @final
 class Center(Mask):
-    """One block of fixed size in the middle of the image; where it cannot be exact, half a pixel up and left.
+    """One block of fixed size in the middle of the image, up to half a pixel up and left. Nothing about it is random.
 
-    ``fraction`` is the block's side over the image's side, in both directions. Nothing about it is random.
+    Args:
+        fraction: the block's side over the image's side, in both directions; 0.5 covers 25 % of the image.
+
+    Raises:
+        ValueError: the fraction does not lie strictly between 0 and 1.
     """
 
     def __init__(self, fraction: Number = 0.5) -> None:
@@ -70,7 +84,7 @@ class Half(Mask):
     """
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
-        """The left or the right half."""
+        """Half of the image, to whole columns."""
         columns = width // 2
         left = integer(0, 1, generator) * (width - columns)
         return _rectangle(height, width, 0, left, height, columns)

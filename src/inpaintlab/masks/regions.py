@@ -18,21 +18,27 @@ from inpaintlab.masks.settings import Number, checked_ratios, checked_share
 class RandomRegion(Mask):
     """Blobs all over the image: the random region of Context Encoder (Pathak et al. 2016, as its release draws it).
 
-    A pattern of noise, one uniform number in [0, 1] a cell, is interpolated by the cubic of Catmull and Rom; the hole
-    is where it lies below ``level``. Windows of the pattern are redrawn until one is covered as asked. The free-form
-    model that the authors of GLCIC released in 2020 was trained on holes from part of that code.
+    A pattern of noise has one uniform number in [0, 1] for each cell and is interpolated by the cubic of Catmull and
+    Rom; the hole is where it lies below ``level``. Windows of the pattern are redrawn until the hole ratio of one lies
+    in ``coverage``. The free-form model that the authors of GLCIC released in 2020 was trained on holes from part of
+    that code.
 
-    - ``cell``: a cell's side as a fraction of the image's shorter side; it is at least one pixel.
-    - ``level``: between 0 and 1; higher levels cover more.
-    - ``coverage``: the hole's share of the image, in (low, high].
+    The release cuts all windows from one pattern of 10,000 x 10,000 px, 400 MB in float32. Here a window draws only its
+    own cells and its offset in the first of them. The cells of a pattern are independent, so the distribution is the
+    same.
 
-    The release cuts all windows from one pattern of 10,000 x 10,000 px, 400 MB in float32. The cells of a pattern are
-    independent, so a window that draws only its own cells and where in the first it begins has the same distribution.
+    Args:
+        cell: a cell's side as a fraction of the image's shorter side; it is at least one pixel.
+        level: between 0 and 1; higher levels cover more.
+        coverage: the hole ratio, in (low, high].
+
+    Raises:
+        ValueError: a setting out of its range; or, when a mask is drawn, no hole ratio in the range in 1000 tries.
     """
 
-    # So many windows are drawn at once, as a call into torch costs more than a window's numbers.
+    # Windows drawn at once, because a call into torch takes longer than a window's numbers.
     windows = 12
-    # How far the coverage that a sparse look sees may lie outside the range: four times its largest standard error.
+    # How far a coverage estimated from few pixels may lie outside the range: four of its largest standard errors.
     margin = 0.01
 
     def __init__(self, cell: Number, level: Number, coverage: Sequence[Number]) -> None:
@@ -43,26 +49,26 @@ class RandomRegion(Mask):
         self.coverage = checked_ratios("RandomRegion", coverage)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
-        """The first window that is covered as asked; raises ``ValueError`` when a thousand are not."""
+        """The first window whose hole ratio lies in ``coverage``."""
         holes = islice(self._candidates(height, width, generator), WithHoleRatio.tries)
         return _first_within("RandomRegion", holes, self.coverage)
 
     def _candidates(self, height: int, width: int, generator: torch.Generator) -> Iterator[Hole]:
-        """Windows whose coverage a sparse look puts into the range or near it; without any, the nearest of a batch.
+        """Windows whose coverage, estimated from few pixels, lies in the range or near it, else the nearest of a batch.
 
-        With the settings of the paper one window in 14 is covered as asked, and most can be told by a few pixels.
+        With the paper's settings one window in 14 fits, and a few pixels are enough to reject most of the others.
         """
         shorter = min(height, width)
         cell = max(1.0, self.cell * shorter)
         step = max(1, int(min(cell / 3, shorter / 48)))
-        # A pixel is made of the cell that it lies behind, one before it and two after; the offset may add another cell.
+        # A pixel is interpolated from its own cell, one before it and two after; the offset may add another one.
         cells = [int((side - 1) / cell) + 5 for side in (height, width)]
         low, high = self.coverage
         while True:
             offset = torch.rand(self.windows, 2, generator=generator, dtype=torch.float64).numpy()
             noise = torch.rand(self.windows, *cells, generator=generator).double()
-            look = self._below(noise, offset, height, width, cell, step).numpy().mean((1, 2))
-            excess = np.abs(look - look.clip(low - self.margin, high + self.margin))
+            estimate = self._below(noise, offset, height, width, cell, step).numpy().mean((1, 2))
+            excess = np.abs(estimate - estimate.clip(low - self.margin, high + self.margin))
             for index in np.flatnonzero(excess == excess.min()):
                 window = slice(index, index + 1)
                 yield self._below(noise[window], offset[window], height, width, cell, 1)[0].numpy()
@@ -85,10 +91,17 @@ class RandomRegion(Mask):
 def catmull_rom(
     offset: Float[np.ndarray, " windows"], side: int, cell: float, step: int, cells: int
 ) -> Float[Tensor, "windows pixels {cells}"]:
-    """The weight of each cell at every ``step``-th pixel of a side that begins ``offset`` cells behind the second one.
+    """The weight of each cell at the pixels of a side of the image.
 
-    Weights are multiples of 2^-12 and numbers of float32 noise of 2^-24. Weighted in both directions these take 49
-    bits, so a product of float64 matrices is exact, and thus the same on every machine in whatever order it is summed.
+    Weights are multiples of 2^-12, and float32 noise consists of multiples of 2^-24. Weighted in both directions they
+    take 49 bits, so a product of float64 matrices is exact, in whatever order a machine sums it.
+
+    Args:
+        offset: cells behind the second one at which each window begins, in [0, 1).
+        side: of the image, in pixels.
+        cell: the side of a cell, in pixels.
+        step: every ``step``-th pixel is taken.
+        cells: how many cells there are.
     """
     place = offset[:, None] + np.arange(step // 2, side, step) / cell
     distance = np.rint(1024 * (place[..., None] + 1 - np.arange(cells))).astype(np.int64)

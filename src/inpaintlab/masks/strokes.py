@@ -19,17 +19,23 @@ class Strokes(Mask):
 
     A stroke is a zigzag with round joints and ends. All (low, high) ranges include both ends.
 
-    - ``strokes``: how many strokes, (low, high). A wide range spreads the hole ratios, so that ``WithHoleRatio`` meets
-      narrow bins within a few tries.
-    - ``vertices``: how many steps a stroke takes, (low, high).
-    - ``angle``, ``angle_spread``: in degrees. Each stroke draws its own limits, ``angle`` minus and plus up to
-      ``angle_spread``; each step turns to an angle between them, every other step to its mirror image.
-    - ``length``, ``length_spread``: mean and standard deviation of a step as fractions of the image's diagonal;
-      a step is clipped to [0, 2 * length] and ends inside the image.
-    - ``width``: thickness, (low, high) fractions of the shorter side, drawn in whole pixels.
-
     Strokes that follow this recipe drift to the right, so the finished mask is mirrored in either direction with
     probability 1/2. The released DeepFill v2 means to do so too, but throws the mirrored picture away.
+
+    Args:
+        strokes: how many strokes, (low, high). A wide range spreads the hole ratios, so that ``WithHoleRatio`` meets
+            narrow bins within a few tries.
+        vertices: how many steps a stroke takes, (low, high).
+        angle: in degrees; the middle of a stroke's directions.
+        angle_spread: in degrees. Each stroke draws its own limits, ``angle`` minus and plus up to this; each step turns
+            to an angle between them, every other step to its mirror image.
+        length: mean of a step, as a fraction of the image's diagonal. A step is clipped to [0, 2 * length] and ends
+            inside the image.
+        length_spread: standard deviation of a step, as a fraction of the diagonal.
+        width: thickness, (low, high) fractions of the shorter side, drawn in whole pixels.
+
+    Raises:
+        ValueError: a setting out of its range.
     """
 
     def __init__(
@@ -56,7 +62,7 @@ class Strokes(Mask):
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """Some strokes, together mirrored at random."""
         count = integer(*self.strokes, generator)
-        # All numbers of all strokes in two draws: a draw costs more than the arithmetic on it.
+        # All numbers of all strokes in two draws: a draw takes longer than the arithmetic on it.
         uniform = torch.rand(count, 6 + self.vertices[1], generator=generator, dtype=torch.float64).numpy()
         normal = torch.randn(count, self.vertices[1], generator=generator, dtype=torch.float64).numpy()
         corners = self._corners(height, width, normal, uniform[:, 2:])

@@ -1,4 +1,4 @@
-"""What a completed image is worth; mathematics that knows no test set."""
+"""Metrics of completed images, each with its definition; nothing here knows of test sets."""
 
 from inpaintlab.metrics.edges import EdgeF1, EdgeMetric, EdgePrecision, EdgeRecall
 from inpaintlab.metrics.features import FeatureNetwork, InceptionTF2015

@@ -1,8 +1,8 @@
-"""Do the edges of a completed image lie where the original's lie? Precision, recall and F1 of Canny edges in the hole.
+"""Precision, recall and F1 of a completed image's Canny edges in the hole, against the original's.
 
 The maps are those of the whole completed image and of the whole original, cut to the hole before they are compared; so
 a known edge beside the hole matches nothing inside it. EdgeConnect's paper reports precision and recall of its edge
-generator's own map; these metrics look at the finished pixels, so they take every method.
+generator's own map; these metrics look at the finished pixels, so that they apply to every method.
 """
 
 from abc import ABC, abstractmethod
@@ -20,24 +20,22 @@ from inpaintlab.shapes import Images, Planes
 
 SIGMA = 2.0  # EdgeConnect's
 
-
 Counts = Float[Tensor, "images 5"]
-"""Pixels in the hole: true edges; drawn ones; both at once; true ones on or next to a drawn one, and drawn to true."""
-
+"""Pixels in the hole: true edges, drawn edges, both at once, true edges on or next to a drawn one, and the reverse."""
 
 COLUMNS = ("edges_true", "edges_drawn", "edges_hit", "edges_true_near", "edges_drawn_near")
-"""The counts as micro averages keep them of each image."""
-
+"""The columns of the counts in a table of images, for micro averages."""
 
 PerImage = Float[Tensor, " images"]
 
 
 class EdgeMetric(PerImageMetric, ABC):
-    """What is made of the counts of true and drawn edge pixels, which are counted once for all such metrics.
+    """A ratio of the numbers of true and drawn edge pixels, which are counted once for all such metrics.
 
     Args:
-        tolerance: 0, a match is on the same pixel; 1, or on one of its 8 neighbours. Several may match the same one.
-        micro: count the pixels of all images before dividing, instead of averaging each image's value.
+        tolerance: 0: a match is on the same pixel. 1: it may be on one of its 8 neighbours, and several pixels may
+            match the same one.
+        micro: whether pixels are counted over all images before the division, instead of averaging the images' values.
 
     Raises:
         ValueError: the tolerance is neither.
@@ -49,7 +47,7 @@ class EdgeMetric(PerImageMetric, ABC):
     summary: ClassVar[str]
     undefined_where: ClassVar[str]
     exact: ClassVar[tuple[tuple[str, str], ...]]
-    """The ratios of column sums that make the micro average, and below those with the tolerance."""
+    """The ratios of column sums whose harmonic mean is the micro average; ``near`` are those with the tolerance."""
     near: ClassVar[tuple[tuple[str, str], ...]]
 
     def __init__(self, tolerance: int, micro: bool = False) -> None:
@@ -72,35 +70,42 @@ class EdgeMetric(PerImageMetric, ABC):
 
     @property
     def family(self) -> str:
-        """All of them count the same."""
+        """One for all edge metrics, because all count the same."""
         return "canny_edges_in_hole"
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Counts:
-        """The counts; NaN of a completed image that is not finite."""
+        """The counts of each image; NaN where the completed image is not finite."""
         true, drawn = (canny(rgb_to_gray(image), SIGMA) * mask for image in (target, preds))
         near_true, near_drawn = (F.max_pool2d(edges, 3, stride=1, padding=1) for edges in (true, drawn))
         planes = torch.cat([true, drawn, true * drawn, true * near_drawn, drawn * near_true], dim=1)
-        sound = preds.isfinite().flatten(1).all(dim=1, keepdim=True)
-        return torch.where(sound, planes.sum(dim=(2, 3)), torch.nan)
+        finite = preds.isfinite().flatten(1).all(dim=1, keepdim=True)
+        return torch.where(finite, planes.sum(dim=(2, 3)), torch.nan)
 
     def values(self, measured: Counts) -> PerImage:
-        """The value of each image from its counts."""
+        """The ratio of each image from its counts."""
         true, drawn, hits, true_near, drawn_near = measured.unbind(dim=1)
         return self.ratio(true, drawn, true_near, drawn_near) if self.tolerance else self.ratio(true, drawn, hits, hits)
 
     def compute(self) -> PerImage:
-        """The value of each image; the one value of all, if this is a micro average."""
+        """The value of each image, or the single value of a micro average."""
         counts = dim_zero_cat(self.measured)
         return self.values(counts.sum(dim=0, keepdim=True) if self.micro else counts)
 
     def columns(self, measured: Counts) -> dict[str, PerImage]:
-        """The value of each image, or its counts for the micro average."""
+        """The value of each image, or its counts for a micro average."""
         return dict(zip(COLUMNS, measured.unbind(dim=1), strict=True)) if self.micro else super().columns(measured)
 
     @staticmethod
     @abstractmethod
     def ratio(true: PerImage, drawn: PerImage, true_matched: PerImage, drawn_matched: PerImage) -> PerImage:
-        """The value from the numbers of true and drawn edge pixels and of those of each that match."""
+        """The value from numbers of edge pixels; NaN where it is undefined.
+
+        Args:
+            true: edge pixels of the original.
+            drawn: edge pixels of the completed image.
+            true_matched: those of ``true`` that match a drawn one.
+            drawn_matched: those of ``drawn`` that match a true one.
+        """
 
 
 class EdgePrecision(EdgeMetric):
@@ -114,7 +119,7 @@ class EdgePrecision(EdgeMetric):
 
     @staticmethod
     def ratio(true: PerImage, drawn: PerImage, true_matched: PerImage, drawn_matched: PerImage) -> PerImage:
-        """Matched among the drawn."""
+        """Matched drawn pixels over all drawn ones."""
         return where_defined(drawn != 0, drawn_matched / drawn)
 
 
@@ -129,7 +134,7 @@ class EdgeRecall(EdgeMetric):
 
     @staticmethod
     def ratio(true: PerImage, drawn: PerImage, true_matched: PerImage, drawn_matched: PerImage) -> PerImage:
-        """Matched among the true."""
+        """Matched true pixels over all true ones."""
         return where_defined(true != 0, true_matched / true)
 
 
@@ -144,6 +149,6 @@ class EdgeF1(EdgeMetric):
 
     @staticmethod
     def ratio(true: PerImage, drawn: PerImage, true_matched: PerImage, drawn_matched: PerImage) -> PerImage:
-        """2 P R / (P + R), written with the counts so that nothing is divided by a count of 0."""
+        """2 P R / (P + R), rearranged so that no count of 0 is divided by."""
         both = true_matched * drawn + drawn_matched * true
         return where_defined(true + drawn != 0, 2 * true_matched * drawn_matched / both.clamp(min=1))

@@ -1,7 +1,7 @@
-"""Features of named networks, in which sets of images are compared, and the cache of the photographs' features.
+"""The networks in whose features sets of images are compared.
 
-What decides a number stands in the network's definition: its weights by their hash, and how an image gets into it.
-Nothing is downloaded here: published weights are files that the user has or fetches.
+A network's definition says everything that its features depend on: the hash of its weights, and how an image is
+prepared. Nothing is downloaded here: published weights are files that the user has or fetches.
 """
 
 import io
@@ -25,33 +25,37 @@ Pixels = UInt8[Tensor, "batch 3 height width"]
 
 
 class FeatureNetwork(nn.Module, ABC):
-    """A fixed network that makes a row of numbers of each image.
+    """A fixed network that maps each image to a row of features.
 
-    To construct one loads nothing: ``require`` checks before any work, and the first use loads.
+    The constructor loads nothing: ``require`` checks before any work, and the first use loads the weights.
     """
 
     name: ClassVar[str]
     """The second part of the names of metrics that use it."""
     width: ClassVar[int]
-    """Features an image."""
+    """Number of features of an image."""
 
     @property
     @abstractmethod
     def definition(self) -> str:
-        """The features in words; no two networks, weights or preparations of the image share one."""
+        """The features in words; other networks, weights or preparations of the image have other definitions."""
 
     @property
     @abstractmethod
     def key(self) -> str:
-        """JSON text of all that changes a feature."""
+        """JSON text of everything that a feature depends on, for caches."""
 
     @abstractmethod
     def require(self) -> None:
-        """Raise a ValueError that says how to mend it, if the network cannot be loaded."""
+        """Check that the network can be loaded.
+
+        Raises:
+            ValueError: it cannot; the message says how to mend that.
+        """
 
     @abstractmethod
     def forward(self, images: Images) -> Float[Tensor, "batch features"]:
-        """The features of images, as they are once rounded to 8 bits; without gradient, in evaluation mode."""
+        """The features of images, which are rounded to 8 bits first; without gradient, in evaluation mode."""
 
 
 class PublishedNetwork(FeatureNetwork):
@@ -63,7 +67,7 @@ class PublishedNetwork(FeatureNetwork):
 
     file: ClassVar[WeightFile]
     packages: ClassVar[tuple[str, ...]]
-    """Of the extra, those that compute the features."""
+    """The optional packages that compute the features."""
     described: ClassVar[str]
     """The definition, up to the weights."""
 
@@ -74,11 +78,11 @@ class PublishedNetwork(FeatureNetwork):
 
     @abstractmethod
     def build(self, state: dict[str, Tensor]) -> nn.Module:
-        """The network with these weights."""
+        """The network with the weights of ``state``, which has the published file's names."""
 
     @abstractmethod
     def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
-        """The features of pixels."""
+        """The features of pixels, by the network that ``build`` returned."""
 
     @cached_property
     def sha256(self) -> str:
@@ -87,17 +91,17 @@ class PublishedNetwork(FeatureNetwork):
 
     @property
     def definition(self) -> str:
-        """In words, with the hash of the weights, which have to be there."""
+        """The features in words, with the hash of the weight file, which has to exist."""
         return f"{self.described}, of images rounded to 8 bits; weights {self.sha256[:16]}"
 
     @property
     def key(self) -> str:
-        """JSON text of the definition, the whole hash and the versions of all that computes."""
+        """JSON text of the definition, the whole hash, and the versions of the packages that compute the features."""
         packages = {name: version(name) for name in ("inpaintlab", "torch", "torchmetrics", *self.packages)}
         return json.dumps({"definition": self.definition, "weights": self.sha256, "packages": packages}, sort_keys=True)
 
     def require(self) -> None:
-        """Check for packages and weights.
+        """Check for the packages and the weight file.
 
         Raises:
             ValueError: one is missing.
@@ -108,7 +112,7 @@ class PublishedNetwork(FeatureNetwork):
 
     @torch.no_grad()
     def forward(self, images: Images) -> Float[Tensor, "batch features"]:
-        """The features; the first call loads the network.
+        """The features of images; the first call loads the network.
 
         Raises:
             ValueError: a package or the weights are missing, or the file is of another network.
@@ -116,15 +120,15 @@ class PublishedNetwork(FeatureNetwork):
         if self.network is None:
             self.require()
             state = self.file.load(self.weights)
-            # parameters that are made in inference mode could not be used outside it
-            with torch.inference_mode(False), self.file.fitting(self.weights):
+            # parameters created in inference mode could not be used outside it
+            with torch.inference_mode(False), self.file.mismatch_named(self.weights):
                 self.network = self.build(state)
         network = self.network.to(images.device).eval()
         pixels = (images.float() * 255).round().clamp(0, 255).byte()
-        # one by one on the processor, where the last digits of an image would otherwise depend on its batch
-        together = 1 if images.device.type == "cpu" else len(images)
+        # one by one on the CPU, where an image's last digits would otherwise depend on its batch
+        at_once = 1 if images.device.type == "cpu" else len(images)
         with torch.autocast(images.device.type, enabled=False):
-            return torch.cat([self.features(network, some) for some in pixels.split(together)])
+            return torch.cat([self.features(network, some) for some in pixels.split(at_once)])
 
 
 @final
@@ -143,26 +147,26 @@ class InceptionTF2015(PublishedNetwork):
     )
 
     def build(self, state: dict[str, Tensor]) -> nn.Module:
-        """torchmetrics' network, filled."""
+        """torchmetrics' network with these weights."""
         from torchmetrics.image.fid import NoTrainInceptionV3
 
-        # torch-fidelity unpickles whatever file it is given, code and all: give it a copy that was written here.
+        # torch-fidelity unpickles its file and would run code in it, so it gets a copy that is written here.
         copy = io.BytesIO()
         torch.save(state, copy)
         copy.seek(0)
         return NoTrainInceptionV3("inception-v3-compat", ["2048"], copy, antialias=True)  # type: ignore[arg-type]
 
     def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
-        """What the last pooling gives."""
+        """The output of the last pooling."""
         return network(pixels)
 
 
 @final
 class InceptionEdgeConnect(PublishedNetwork):
-    """The network of EdgeConnect's FID: torchvision's Inception-v3, shown images in the range of no training.
+    """The network of EdgeConnect's FID: torchvision's Inception-v3 on images in a range that it was not trained on.
 
-    Its first layer expects images normalised by ImageNet's mean and deviation and undoes that; it is given [0, 1].
-    Numbers in it compare with EdgeConnect's table alone.
+    It expects images normalised by ImageNet's mean and deviation, which its first step undoes, but gets them in [0, 1].
+    Its numbers compare with EdgeConnect's table only.
     """
 
     name = "edgeconnect"
@@ -184,5 +188,5 @@ class InceptionEdgeConnect(PublishedNetwork):
         return network
 
     def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
-        """What the last pooling gives."""
+        """The output of the last pooling, for pixels scaled to [0, 1] only."""
         return network(F.interpolate(pixels.float() / 255, (299, 299), mode="bilinear", align_corners=False))

@@ -1,8 +1,8 @@
 """The metrics of EdgeConnect's Table 1, on gray images (Nazeri et al. 2019, as their released script computes them).
 
-Gray is 0.2125 R + 0.7154 G + 0.0721 B. These numbers do not compare with those of colours: the error is relative to the
+Gray is 0.2125 R + 0.7154 G + 0.0721 B. These numbers do not compare with those on RGB: the error is relative to the
 brightness, and a window of 51 pixels gives a much higher similarity than the usual one of 11. The released script reads
-pictures of 8 bits; here the completed image is not rounded.
+8-bit pictures; here the completed image is not rounded.
 """
 
 import torch.nn.functional as F
@@ -28,7 +28,7 @@ class MAERelativeGray(PerImageMetric):
     undefined_allowed = True
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image."""
+        """The sum of |a - b| over the sum of a + b, for each image; NaN where both are black."""
         a, b = rgb_to_gray(preds), rgb_to_gray(target)
         brightness = (a + b).sum(dim=(1, 2, 3))
         return where_defined(brightness != 0, (a - b).abs().sum(dim=(1, 2, 3)) / brightness)
@@ -47,7 +47,7 @@ class PSNRGray(PerImageMetric):
     backend = "torchmetrics"
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image."""
+        """The PSNR of each image in gray, in dB."""
         return peak_signal_noise_ratio(
             rgb_to_gray(preds), rgb_to_gray(target), data_range=1.0, dim=(1, 2, 3), reduction="none"
         )
@@ -65,17 +65,17 @@ class SSIMUniform51Gray(PerImageMetric):
     smallest = 51
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image."""
+        """The SSIM of each image in gray."""
         return ssim(rgb_to_gray(preds), rgb_to_gray(target), _window_mean)
 
 
 def _window_mean(
     plane: Float[Tensor, "batch planes height width"],
 ) -> Float[Tensor, "batch planes height-50 width-50"]:
-    """Mean of each 51 x 51 window that lies inside the image: differences of sums up to each pixel.
+    """Mean of each 51 x 51 window that lies inside the image, from differences of cumulative sums.
 
-    The planes are float64, so what the sums of a whole row round away is a billionth of what the metric keeps. Lines
-    are summed, then columns as the lines of the transposed plane: down columns, torch takes ten times as long on a CPU.
+    The planes are float64, so the rounding of a whole row's sum is a billionth of the metric's precision. Rows are
+    summed first, then columns as rows of the transposed plane: along columns torch takes ten times as long on a CPU.
     """
     for _ in range(2):
         before = F.pad(plane, (1, 0)).cumsum_(-1)

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018): distance in the features of AlexNet or VGG-16, weighed by what people saw."""
+"""LPIPS (Zhang et al. 2018): distance in features of AlexNet or VGG-16, weighted to agree with human judgements."""
 
 from functools import cached_property
 from typing import Literal, final
@@ -20,12 +20,12 @@ _BACKBONES = {
 
 @final
 class LPIPS(PerImageMetric):
-    """Learned perceptual image patch similarity, version 0.1; of [0, 1] as torchmetrics computes it.
+    """Learned perceptual image patch similarity, version 0.1, of images in [0, 1] as torchmetrics computes it.
 
-    To construct it loads nothing: ``require`` checks before any work, and the first use loads.
+    The constructor loads nothing: ``require`` checks before any work, and the first use loads the weights.
 
     Args:
-        net: whose features are compared. The linear weights over them come with torchmetrics.
+        net: the network whose features are compared. The linear weights over them come with torchmetrics.
         weights: path of the published weights of that network, trained on ImageNet; None looks for the file under its
             published name in the folder of torch.hub.
 
@@ -34,7 +34,7 @@ class LPIPS(PerImageMetric):
     """
 
     higher_is_better = False
-    smallest = 31  # AlexNet's pools; VGG-16 takes less
+    smallest = 31  # AlexNet's pooling needs them; VGG-16 needs less
     backend = "torchmetrics"
 
     def __init__(self, net: Literal["alex", "vgg"], weights: str | None = None) -> None:
@@ -53,14 +53,14 @@ class LPIPS(PerImageMetric):
 
     @property
     def definition(self) -> str:  # type: ignore[override]  # a variable of other metrics, known only with the weights
-        """In words, with the hash of the weights, which have to be there."""
+        """The metric in words, with the hash of the weight file, which has to exist."""
         return (
             f"LPIPS 0.1 with {_BACKBONES[self.net][0]} and its linear weights, RGB from [0, 1] to [-1, 1], mean over "
             f"the completed image at its own size; weights {self.sha256[:16]}"
         )
 
     def require(self) -> None:
-        """Check for packages and weights.
+        """Check for the packages and the weight file.
 
         Raises:
             ValueError: one is missing.
@@ -70,7 +70,7 @@ class LPIPS(PerImageMetric):
 
     @torch.no_grad()
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image; the first call loads the network.
+        """The distance of each image; the first call loads the network.
 
         Raises:
             ValueError: a package or the weights are missing, the file is of another network, or an image leaves [0, 1].
@@ -79,27 +79,27 @@ class LPIPS(PerImageMetric):
             raise ValueError(f"{self.name} needs images in [0, 1] and was given others: clamp the method's output.")
         if self.network is None:
             self.require()
-            # parameters that are made in inference mode could not be used outside it
+            # parameters created in inference mode could not be used outside it
             with torch.inference_mode(False):
                 self.network = self._build()
         network = self.network.to(preds.device).eval()
-        # one by one on the processor, where the last digits of an image would otherwise depend on its batch
-        together = 1 if preds.device.type == "cpu" else len(preds)
-        pairs = zip(preds.float().split(together), target.float().split(together), strict=True)
+        # one by one on the CPU, where an image's last digits would otherwise depend on its batch
+        at_once = 1 if preds.device.type == "cpu" else len(preds)
+        pairs = zip(preds.float().split(at_once), target.float().split(at_once), strict=True)
         with torch.autocast(preds.device.type, enabled=False):
             return torch.cat([network(*pair, normalize=True).reshape(-1) for pair in pairs])
 
     def _build(self) -> nn.Module:
         """torchmetrics' network with its own linear weights and the backbone of the file."""
-        # The public class would have torchvision download the backbone, and could not be given a file.
+        # The public class lets torchvision download the backbone and takes no file.
         from torchmetrics.functional.image.lpips import _LPIPS
 
         state = self._file.load(self.weights)
         network = _LPIPS(pretrained=True, net=self.net, pnet_rand=True)
-        with self._file.fitting(self.weights):
+        with self._file.mismatch_named(self.weights):
             # slice2.3.weight in torchmetrics is features.3.weight in torchvision
-            mine = {key: state[f"features.{key.split('.', 1)[1]}"] for key in network.net.state_dict()}
-            network.net.load_state_dict(mine)
+            renamed = {key: state[f"features.{key.split('.', 1)[1]}"] for key in network.net.state_dict()}
+            network.net.load_state_dict(renamed)
         return network
 
     @property

@@ -5,14 +5,19 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a metric's numbers mean: a definition in words, their unit ("" when they have none), their direction.
+    """What a metric's numbers mean.
 
-    Over several images a metric is the mean of its column, unless one of two things is said of it. `pooled`: it is the
-    harmonic mean of these ratios, each a column's sum over another column's sum (one ratio is its own mean), as in
-    micro-averaged precision, recall and F1. `of_set`: it is a number of the whole set, as FID is, and has no column.
+    Over several images a metric is the mean of its column, unless it is ``pooled`` or ``of_set``.
 
-    `undefined_allowed`: an image may lack a value (NaN) for a reason that the definition tells. `backend` names the
-    package whose code computes it.
+    Args:
+        definition: in words.
+        unit: "" if it has none.
+        higher_is_better: the direction.
+        undefined_allowed: whether an image may lack a value (NaN), for a reason that the definition gives.
+        pooled: pairs of columns. Each is a ratio, one column's sum over the other's; the metric is the harmonic mean of
+            the ratios, as in micro-averaged precision, recall (one ratio each) and F1 (two).
+        of_set: whether it is a number of the whole set, such as FID, and has no column.
+        backend: the package whose code computes it.
     """
 
     definition: str

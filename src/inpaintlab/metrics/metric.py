@@ -1,4 +1,4 @@
-"""What every metric of single images shares: one value an image, with its definition beside it."""
+"""Metrics with one value for each image, and how a batch is scored by several of them."""
 
 import functools
 from abc import ABC, abstractmethod
@@ -16,23 +16,22 @@ from inpaintlab.shapes import Images, Planes, Scalar
 
 
 class PerImageMetric(Metric, ABC):
-    """A metric with one value an image; ``compute`` gives them all, in the order of the updates.
+    """A metric with one value for each image; ``compute`` returns them all, in the order of the updates.
 
-    Updates take float32 RGB in [0, 1], (B, 3, H, W), and the mask (B, 1, H, W), 1 = hole. Processes are gathered by
-    concatenation.
+    Updates take float32 RGB in [0, 1], (B, 3, H, W), and the mask (B, 1, H, W), 1 = hole. The values of several
+    processes are concatenated.
 
-    A value is NaN where the metric is undefined, which only metrics with ``undefined_allowed`` are for some images.
-    A metric that is ``pooled`` has no value of an image: it is made of sums over images (see ``results.Metric``), and
-    ``compute`` gives this one number.
+    A value is NaN where the metric is undefined; only metrics with ``undefined_allowed`` have such images. A ``pooled``
+    metric has no value for an image: it is a ratio of sums over images (see ``Meaning``), which ``compute`` returns.
     """
 
     name: str
-    """What settings, columns and tables call the metric; no two definitions share one."""
+    """Its name in settings, columns and tables; no two definitions share one."""
     definition: str
     unit: ClassVar[str] = ""
     higher_is_better: bool
     undefined_allowed: bool = False
-    """Whether an image can lack a value for a reason that the definition tells."""
+    """Whether an image can lack a value, for a reason that the definition gives."""
     pooled: tuple[tuple[str, str], ...] = ()
     smallest: ClassVar[int] = 1
     """The least height and width, in pixels."""
@@ -44,33 +43,46 @@ class PerImageMetric(Metric, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.add_state("measured", default=[], dist_reduce_fx="cat")
-        # MetricCollection takes metrics whose states agree after the first batch for one and from then on updates only
-        # one of them: mae_hole would become mae where the first image is all hole. It compares the states' names first.
+        # MetricCollection treats metrics whose states agree after the first batch as one and updates only one of them:
+        # mae_hole would become mae if the first image is all hole. A state with the family's own name prevents that.
         self.add_state(f"{self.family}_only", default=[], dist_reduce_fx=None)
 
     @property
     def family(self) -> str:
-        """Metrics of one family measure the same of an image, which a MetricCollection then does once for all."""
+        """Metrics of one family have the same ``measure``, which a MetricCollection then runs once for all of them."""
         return self.name
 
     @abstractmethod
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, "batch ..."]:
-        """What is kept of each image: its value, unless ``values`` makes it of something else."""
+        """What ``values`` needs of each image; by default its value.
+
+        Args:
+            preds: the completed images.
+            target: the originals.
+            mask: 1 = hole.
+
+        Returns:
+            A row for each image.
+        """
 
     def values(self, measured: Float[Tensor, "images ..."]) -> Float[Tensor, " images"]:
-        """The value of each image from what was measured of it."""
+        """The value of each image, from its row of ``measure``."""
         return measured
 
     def columns(self, measured: Float[Tensor, "images ..."]) -> dict[str, Float[Tensor, " images"]]:
-        """What a table keeps of each image, by column: the value, or what a pooled metric's sums are made of."""
+        """The columns of a table of images: the value, or the summands of a pooled metric."""
         return {self.name: self.values(measured)}
 
     def require(self) -> None:
-        """Raise a ValueError, before any work, if something that the metric needs is missing; nothing by default."""
+        """Check, before any work, that everything the metric needs is installed; by default it needs nothing.
+
+        Raises:
+            ValueError: a package or a weight file is missing.
+        """
 
     @property
     def meaning(self) -> Meaning:
-        """What its numbers mean, for results and tables."""
+        """The meaning of its numbers, for results and tables."""
         return Meaning(
             self.definition, self.unit, self.higher_is_better, self.undefined_allowed, self.pooled, backend=self.backend
         )
@@ -87,7 +99,7 @@ class PerImageMetric(Metric, ABC):
         self.measured.append(self.measure(preds, target, mask))
 
     def _wrap_compute(self, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """Keep the row: torchmetrics would make a plain number of the values of one image."""
+        """Return a row even for one image, whose value torchmetrics would squeeze to a scalar."""
         wrapped = super()._wrap_compute(compute)
         return functools.wraps(compute)(lambda *args, **options: wrapped(*args, **options).reshape(-1))
 
@@ -97,21 +109,35 @@ class PerImageMetric(Metric, ABC):
 
 
 def where_defined(defined: Bool[Tensor, " images"], values: Float[Tensor, " images"]) -> Float[Tensor, " images"]:
-    """NaN where a metric is undefined.
+    """Values with NaN where a metric is undefined.
 
-    A value that is NaN although it is defined, as that of a completed image with NaN in it, becomes infinite: means
-    leave out what is undefined, and must not leave out what is broken.
+    A value that is NaN although the metric is defined, such as that of a completed image with NaN in it, becomes
+    infinite: means leave out undefined values, and must not leave out a failure.
+
+    Args:
+        defined: whether the metric is defined for each image.
+        values: arbitrary where it is not.
     """
-    broken = values.isnan() & defined
-    return torch.where(defined, values, torch.nan).masked_fill(broken, torch.inf)
+    failed = values.isnan() & defined
+    return torch.where(defined, values, torch.nan).masked_fill(failed, torch.inf)
 
 
 def score(
     metrics: Mapping[str, PerImageMetric], preds: Images, target: Images, mask: Planes
 ) -> dict[str, Float[Tensor, " batch"]]:
-    """The columns of all metrics for a batch; what metrics of one family share is measured once.
+    """The columns of all metrics for a batch; metrics of one family measure it once.
 
-    On the CPU image by image: their planes stay in its cache, and a number is the same in every batch to the last bit.
+    On the CPU the images are scored one by one: so their planes stay in its cache, and a number does not depend on the
+    batch, to the last bit.
+
+    Args:
+        metrics: by name.
+        preds: the completed images.
+        target: the originals.
+        mask: 1 = hole.
+
+    Returns:
+        One value for each image, by column.
     """
     if preds.device.type == "cpu" and len(preds) > 1:
         triples = zip(preds.split(1), target.split(1), mask.split(1), strict=True)
@@ -130,8 +156,8 @@ def require_fitting(metrics: Mapping[str, object], size: int) -> None:
     """Check before any work that settings and metrics agree and that images of ``size`` pixels a side are large enough.
 
     Raises:
-        ValueError: a metric is called by another's name, needs larger images, lacks what it computes with, or is none
-            of single images.
+        ValueError: a metric has another name in the settings, needs larger images, lacks a package or weights, or is
+            one of a whole set.
     """
     for name, metric in metrics.items():
         if not isinstance(metric, PerImageMetric):
@@ -145,7 +171,11 @@ def require_fitting(metrics: Mapping[str, object], size: int) -> None:
 
 
 def require_called_by_its_name(setting: str, name: str) -> None:
-    """Raise a ValueError if settings call a metric by another name than its own."""
+    """Check that settings call a metric by its own name.
+
+    Raises:
+        ValueError: they do not.
+    """
     if setting != name:
         raise ValueError(
             f"metrics.{setting} measures {name}: call it metrics.{name}, because a metric's name says its definition."
@@ -160,5 +190,5 @@ def _too_small(metric: PerImageMetric, size: str) -> str:
 
 
 def finite_mean(values: Float[Tensor, " images"]) -> Scalar:
-    """Mean over images without infinite PSNR (identical images) and undefined values; NaN where nothing is left."""
+    """Mean over images without infinite PSNR (identical images) and without undefined values; NaN if none is left."""
     return values[values.isfinite()].mean() if bool(values.isfinite().any()) else torch.tensor(torch.nan)

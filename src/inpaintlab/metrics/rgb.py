@@ -1,4 +1,4 @@
-"""Metrics of colours, each with its definition beside it."""
+"""Metrics on RGB."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ class MAE(PerImageMetric):
     higher_is_better = False
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image."""
+        """The mean of |a - b| over the pixels and channels of each image."""
         return (preds - target).abs().mean(dim=(1, 2, 3))
 
 
@@ -32,15 +32,15 @@ class MAEHole(PerImageMetric):
     higher_is_better = False
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image."""
+        """The mean of |a - b| over the hole's pixels and the channels of each image; NaN without a hole."""
         return ((preds - target).abs() * mask).sum(dim=(1, 2, 3)) / (3 * mask.sum(dim=(1, 2, 3)))
 
 
 class MAEBand(PerImageMetric):
-    """Mean absolute error beside the seam: in the hole, within some pixels of its rim.
+    """Mean absolute error along the seam: in the hole, within some pixels of its rim.
 
     Args:
-        width: of the band, in pixels.
+        width: of this band, in pixels.
 
     Raises:
         ValueError: the width is less than 1.
@@ -59,11 +59,11 @@ class MAEBand(PerImageMetric):
             "hole's side: those whose centre is at most that far (Euclidean) from the centre of a known pixel; range "
             "[0, 1]; undefined where nothing is known or there is no hole"
         )
-        # now, because the name is part of the state
+        # last, because the name is part of a state's
         super().__init__()
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image."""
+        """The mean of |a - b| over the band of each image; NaN without a band."""
         band = band_inside(mask, self.width)
         pixels = band.sum(dim=(1, 2, 3))
         # a selection, so that a NaN beyond the band does not count
@@ -81,7 +81,7 @@ class PSNR(PerImageMetric):
     backend = "torchmetrics"
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image."""
+        """The PSNR of each image, in dB."""
         # Given 'dim', torchmetrics scores each image; without it, it would pool the squared error over the batch.
         return peak_signal_noise_ratio(preds, target, data_range=1.0, dim=(1, 2, 3), reduction="none")
 
@@ -98,7 +98,7 @@ class SSIM(PerImageMetric):
     smallest = 11
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:
-        """One value an image."""
+        """The SSIM of each image."""
         return ssim(preds, target, _gaussian_mean)
 
 
@@ -107,7 +107,13 @@ def ssim(
     y: Float[Tensor, "batch channels height width"],
     window_mean: Callable[[Tensor], Tensor],
 ) -> Float[Tensor, " batch"]:
-    """SSIM of images in [0, 1], the mean over channels and the windows inside them (Wang et al. 2004, equation 13)."""
+    """SSIM, the mean over channels and over the windows inside the image (Wang et al. 2004, equation 13).
+
+    Args:
+        x: images in [0, 1].
+        y: images in [0, 1].
+        window_mean: from planes in float64 to the weighted mean of each window inside them.
+    """
     x, y = x.double(), y.double()  # because a variance is the small difference of two large means
     mu_x, mu_y, squares, product = window_mean(torch.cat([x, y, x * x + y * y, x * y], dim=1)).chunk(4, dim=1)
     C1, C2 = 0.01**2, 0.03**2
@@ -118,9 +124,9 @@ def ssim(
 
 
 def _gaussian_mean(planes: Float[Tensor, "batch planes height width"]) -> Tensor:
-    """Mean of each 11 x 11 window, weighted by a Gaussian of sigma 1.5; rows first.
+    """Mean of each 11 x 11 window, weighted by a Gaussian of sigma 1.5; along columns first, then along rows.
 
-    Shifted sums: torch's convolution of single planes takes ten times as long on the CPU.
+    Sums of shifted planes: torch's convolution of single planes takes ten times as long on the CPU.
     """
     weights = torch.exp(-(torch.arange(-5, 6, dtype=torch.float64) ** 2) / (2 * 1.5**2))
     weights /= weights.sum()
@@ -135,7 +141,11 @@ def _gaussian_mean(planes: Float[Tensor, "batch planes height width"]) -> Tensor
 def band_inside(mask: Planes, width: int) -> Planes:
     """1 on the hole's pixels whose centre is at most ``width`` pixels from the centre of a known pixel, else 0.
 
-    Beyond the image nothing is known, so its border is no rim.
+    No pixel beyond the image counts as known, so the image's border is no rim.
+
+    Args:
+        mask: 1 = hole.
+        width: in pixels.
     """
     reach = torch.arange(-width, width + 1, device=mask.device)
     disc = (reach[:, None] ** 2 + reach**2 <= width**2).to(mask.dtype)

@@ -1,7 +1,7 @@
-"""Metrics of a whole set of images: how far the completed images lie from the photographs in a network's features.
+"""Metrics of a whole set of images: the distance of completed images and photographs in a network's features.
 
 FID (Heusel et al. 2017), KID (Binkowski et al. 2018), P-IDS and U-IDS (Zhao et al. 2021, CoModGAN). All are computed
-from kept features in float64, because a set is scored many times: in every mask bin and on every resample.
+in float64 from stored features, because a set is scored many times: in every mask bin and on every resample.
 """
 
 import math
@@ -19,29 +19,27 @@ from inpaintlab.published import require_packages
 
 Features = Float64[np.ndarray, "images width"]
 
-
 Times = Float64[np.ndarray, "draws images"]
 """How often each image counts in each draw; a row of ones is the set as it is."""
 
-
 Values = Float64[np.ndarray, " draws"]
-
-
-_BLOCK = 1024  # rows of a kernel matrix that are held at a time
+_BLOCK = 1024  # rows of a kernel matrix in memory at a time
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class FeaturePairs:
-    """Features of photographs and of their completed images: row i of both is the same image."""
+    """Features of photographs and of their completed images; row i of both is the same image."""
 
     real: Features
     completed: Features
 
     @cached_property
     def decisions(self) -> tuple[Float64[np.ndarray, " images"], Float64[np.ndarray, " images"]]:
-        """Which side of a linear SVM, trained on all features to tell the two kinds apart, each photograph and each
-        completed image lies on, and how far: positive where it takes it for a photograph."""
+        """A linear SVM's decision values of each photograph and of each completed image.
+
+        It is trained on all features to tell the two kinds apart; positive values mean a photograph.
+        """
         from sklearn.svm import LinearSVC
 
         n = len(self.real)
@@ -53,7 +51,7 @@ class SetMetric(ABC):
     """A number for a set of completed images beside their photographs, in the features of a named network.
 
     Args:
-        network: whose features are compared.
+        network: the network whose features are compared.
     """
 
     quantity: ClassVar[str]
@@ -72,21 +70,21 @@ class SetMetric(ABC):
 
     @property
     def name(self) -> str:
-        """What settings, results and tables call the metric; no two definitions share one."""
+        """Its name in settings, results and tables; no two definitions share one."""
         return f"{self.quantity}_{self.network.name}"
 
     @property
     def definition(self) -> str:
-        """In words, with the hash of the network's weights, which have to be there (see `require`)."""
+        """The metric in words, with the hash of the network's weights, which have to exist (see `require`)."""
         return f"{self.described}; features: {self.network.definition}"
 
     @property
     def meaning(self) -> Meaning:
-        """What its numbers mean, for results and tables."""
+        """The meaning of its numbers, for results and tables."""
         return Meaning(self.definition, self.unit, self.higher_is_better, of_set=True, backend=self.backend)
 
     def require(self) -> None:
-        """Check before any work that everything is installed and there.
+        """Check, before any work, that the packages and the network's weights are there.
 
         Raises:
             ValueError: a package or the network's weights are missing.
@@ -95,20 +93,30 @@ class SetMetric(ABC):
 
     @abstractmethod
     def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
-        """The value of each draw, in which image i counts ``times[draw, i]`` times."""
+        """The value of each draw.
+
+        Args:
+            pairs: the features of all images.
+            times: image i counts ``times[draw, i]`` times.
+        """
 
     def value(self, real: Features, completed: Features) -> float:
-        """The value of the set; row i of both is the same image, and there are at least ``fewest``."""
+        """The value of the set as it is.
+
+        Args:
+            real: features of the photographs, at least ``fewest``.
+            completed: features of the completed images, in the same order.
+        """
         return float(self.weighted(FeaturePairs(real, completed), np.ones((1, len(real))))[0])
 
 
 @final
 class FID(SetMetric):
-    """Frechet inception distance.
+    """Frechet inception distance (Heusel et al. 2017).
 
-    The trace of the root of the product of two covariances is the nuclear norm of the product of their factors. So no
-    root of a matrix is needed, only the singular values of one that has as many rows and columns as there are distinct
-    photographs and completed images, or features where these are fewer.
+    The trace of the square root of a product of two covariances is the nuclear norm of the product of their factors. So
+    no matrix root is needed, only singular values. That matrix has a row for each distinct photograph and a column for
+    each completed image, or one for each feature if these are fewer.
     """
 
     quantity = "fid"
@@ -119,8 +127,8 @@ class FID(SetMetric):
     )
 
     def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
-        """One value a draw."""
-        # A photograph in several bins has the same features in each: once is enough, with the sum of the weights.
+        """The distance of each draw."""
+        # A photograph in several bins has the same features in each: one row is enough, with the sum of the weights.
         photographs, photograph_of = _distinct(pairs.real)
         values = []
         for weights in times:
@@ -131,11 +139,11 @@ class FID(SetMetric):
 
 @final
 class KID(SetMetric):
-    """Kernel inception distance, over all pairs of images.
+    """Kernel inception distance (Binkowski et al. 2018), over all pairs of images.
 
-    Others average it over random subsets of 1000 images. Each subset estimates the same quantity without bias, as the
-    whole set does, which leaves the least to chance. Two holes of one photograph are no independent images: such pairs
-    within a side would raise the value, as an image beside itself would, and are left out like it.
+    Others average it over random subsets of 1000 images. Each subset is an unbiased estimate of the same quantity, and
+    so is the whole set, with the least variance. Two holes of one photograph are not independent images: pairs of them
+    within a side would raise the value, as pairs of an image with itself would, so both are left out.
     """
 
     quantity = "kid"
@@ -147,7 +155,7 @@ class KID(SetMetric):
     )
 
     def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
-        """One value a draw; NaN for a single photograph."""
+        """The distance of each draw; NaN for a single photograph."""
         n = times.sum(axis=1)
         photograph_of = _distinct(pairs.real)[1]
         within = sum(
@@ -160,13 +168,13 @@ class KID(SetMetric):
 
 
 class _Discriminability(SetMetric):
-    """What a linear SVM, fitted once to the whole set, makes of each image."""
+    """A share of images by the side of a linear SVM on which they lie; it is fitted once to the whole set."""
 
     higher_is_better = True
     backend = "scikit-learn"
 
     def require(self) -> None:
-        """Check for scikit-learn as well.
+        """Check for scikit-learn and the network's weights.
 
         Raises:
             ValueError: a package or the network's weights are missing.
@@ -177,7 +185,7 @@ class _Discriminability(SetMetric):
 
 @final
 class PIDS(_Discriminability):
-    """Paired inception discriminative score."""
+    """Paired inception discriminative score (Zhao et al. 2021)."""
 
     quantity = "pids"
     described = (
@@ -188,14 +196,14 @@ class PIDS(_Discriminability):
     )
 
     def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
-        """One value a draw, of the one SVM."""
+        """The share of images in each draw whose completed version lies further on the photographs' side."""
         real, completed = pairs.decisions
         return times @ (completed > real) / times.sum(axis=1)
 
 
 @final
 class UIDS(_Discriminability):
-    """Unpaired inception discriminative score."""
+    """Unpaired inception discriminative score (Zhao et al. 2021)."""
 
     quantity = "uids"
     described = (
@@ -205,14 +213,14 @@ class UIDS(_Discriminability):
     )
 
     def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
-        """One value a draw, of the one SVM."""
+        """The share of photographs and completed images in each draw that lie on the wrong side."""
         real, completed = pairs.decisions
         mistaken: Bool[np.ndarray, "sides images"] = np.stack([real <= 0, completed > 0])
         return times @ mistaken.mean(axis=0) / times.sum(axis=1)
 
 
 def _distinct(rows: Features) -> tuple[Float64[np.ndarray, "distinct width"], Int[np.ndarray, " images"]]:
-    """The rows without those that are there already, and for each row which of these it is."""
+    """The distinct rows, and for each row the number of its distinct one."""
     known: dict[bytes, int] = {}
     which = np.array([known.setdefault(row.tobytes(), len(known)) for row in rows])
     return rows[np.unique(which, return_index=True)[1]], which
@@ -234,13 +242,13 @@ def _frechet(
     traces = (A**2).sum() + (B**2).sum()
     nuclear = np.linalg.svd(_reduced(A) @ _reduced(B).T, compute_uv=False).sum()
     distance = ((mean - other_mean) ** 2).sum() + (traces - 2 * nuclear) / (real_weights.sum() - 1)
-    return max(0.0, float(distance))  # rounding can take it below
+    return max(0.0, float(distance))  # rounding can make it negative
 
 
 def _centred(
     rows: Features, weights: Float64[np.ndarray, " images"]
 ) -> tuple[Float64[np.ndarray, " width"], Float64[np.ndarray, "counted width"]]:
-    """The weighted mean, and the rows without it times the roots of their weights; rows that do not count are gone."""
+    """The weighted mean, and the centred rows times the roots of their weights, without rows of weight 0."""
     rows, weights = rows[weights > 0], weights[weights > 0]
     mean = weights @ rows / weights.sum()
     return mean, (rows - mean) * np.sqrt(weights)[:, None]
@@ -256,7 +264,7 @@ def _kernel(products: Float64[np.ndarray, "..."], width: int) -> Float64[np.ndar
 
 
 def _own_kernel_sums(rows: Features, photograph_of: Int[np.ndarray, " images"]) -> Float64[np.ndarray, " images"]:
-    """Sum of the kernel over each row's pairs with the rows of its own photograph, itself among them."""
+    """Sum of the kernel over each row's pairs with the rows of its own photograph, including itself."""
     sums = np.empty(len(rows))
     order = np.argsort(photograph_of, kind="stable")
     for members in np.split(order, np.cumsum(np.bincount(photograph_of))[:-1]):

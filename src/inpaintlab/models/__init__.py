@@ -1,4 +1,4 @@
-"""One paper, one file."""
+"""The methods, one file for each paper."""
 
 from inpaintlab.models.diffusion import Biharmonic, MeanColour, OpenCVInpainting
 from inpaintlab.models.edgeconnect import EdgeConnect

@@ -1,4 +1,4 @@
-"""Classical methods that diffuse the known pixels into the hole, and the mean colour as the floor of every table."""
+"""Classical methods, which diffuse the known pixels into the hole, and the mean colour, the least of all baselines."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,16 @@ from inpaintlab.shapes import Images, Planes
 class OpenCVInpainting(Inpainter):
     """``cv2.inpaint``: 'telea' is fast marching (Telea 2004); 'navier_stokes' is OpenCV's method of that name.
 
-    The latter marches like the former with other weights; it is not the partial differential equation of Bertalmio,
+    'navier_stokes' is fast marching too, with other weights, and not the partial differential equation of Bertalmio,
     Bertozzi and Sapiro 2001. Both work on 8-bit pixels: Telea's correction term is not scale invariant, so floats in
     [0, 1] give wrong colours.
 
     Args:
         method: 'telea' or 'navier_stokes'.
-        radius: of the neighbourhood that a pixel is filled from, in pixels.
+        radius: of the neighbourhood from which a pixel is filled, in pixels, 1 to 100.
+
+    Raises:
+        ValueError: another method, or a radius out of its range; or, when an image is completed, no known pixel.
     """
 
     METHODS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}  # noqa: RUF012
@@ -35,7 +38,7 @@ class OpenCVInpainting(Inpainter):
         self.radius = radius
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """The image with its hole marched shut; a user's edges are not used."""
+        """The image with its hole filled by fast marching, rounded to 8 bits; edges are not used."""
 
         def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
             pixels = np.round(image * 255).astype(np.uint8)
@@ -48,7 +51,7 @@ class Biharmonic(Inpainter):
     """scikit-image's biharmonic inpainting: the bi-Laplacian vanishes in the hole (Damelin and Hoang 2018)."""
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """The smoothest continuation, clipped to the known pixels' range; a user's edges are not used."""
+        """The biharmonic continuation, clipped to the range of the known pixels; edges are not used."""
 
         def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
             return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
@@ -57,10 +60,10 @@ class Biharmonic(Inpainter):
 
 
 class MeanColour(Inpainter):
-    """The mean colour of the image's known pixels in the whole hole: what any method has to beat."""
+    """Fills the hole with the mean colour of the image's known pixels; every method should beat that."""
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """One colour an image; a user's edges are not used."""
+        """The mean colour of each image, over its whole area; edges are not used."""
         _require_known_pixels(mask)
         known = 1 - mask
         mean = (visible * known).sum(dim=(2, 3), keepdim=True) / known.sum(dim=(2, 3), keepdim=True)

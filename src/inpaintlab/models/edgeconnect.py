@@ -25,9 +25,9 @@ FILLS = {"white": 1.0, "zero": 0.0}
 
 
 class EdgeGenerator(nn.Module):
-    """G1: draws the edges of the hole. 10,761,089 parameters at width 1 with spectral norm on all but the last layer.
+    """G1: draws the edges in the hole. 10,761,089 parameters at width 1 with spectral norm on all layers but the last.
 
-    Spectral norm takes the residual blocks' biases away, as in the released code.
+    As in the released code, residual blocks with spectral norm have no biases.
     """
 
     def __init__(self, width: float = 1.0, *, spectral: bool = True, fill: float = 1.0) -> None:
@@ -36,13 +36,13 @@ class EdgeGenerator(nn.Module):
         self.fill = fill
 
     def forward(self, gray: Planes, known_edges: Planes, mask: Planes) -> Planes:
-        """The probability of an edge at every pixel. In the hole ``gray`` is filled, ``known_edges`` made 0."""
+        """The probability of an edge at every pixel. In the hole ``gray`` is filled and ``known_edges`` are 0."""
         filled = gray * (1 - mask) + self.fill * mask
         return self.body(torch.cat([filled, known_edges * (1 - mask), mask], dim=1)).sigmoid()
 
 
 class InpaintGenerator(nn.Module):
-    """G2: paints the image over the edges. 10,774,595 parameters at width 1 without spectral norm."""
+    """G2: paints the image from its edges. 10,774,595 parameters at width 1 without spectral norm."""
 
     def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0) -> None:
         super().__init__()
@@ -50,17 +50,17 @@ class InpaintGenerator(nn.Module):
         self.fill = fill
 
     def forward(self, visible: Images, edges: Planes, mask: Planes) -> Images:
-        """RGB in [0, 1]. The hole is filled; the mask itself is not an input."""
+        """The raw output, RGB in [0, 1]. The mask only says where to fill ``visible``; it is not an input plane."""
         filled = visible * (1 - mask) + self.fill * mask
         return (self.body(torch.cat([filled, edges], dim=1)).tanh() + 1) / 2
 
 
 class PatchDiscriminator(nn.Module):
-    """D1 and D2: PatchGAN of 70 x 70 pixels without any norm but spectral norm, which takes the biases away."""
+    """D1 and D2: PatchGAN with a receptive field of 70 x 70 pixels and no norm, or spectral norm and no biases."""
 
     def __init__(self, incoming: int, width: float = 1.0, *, spectral: bool = True) -> None:
         super().__init__()
-        wrap = spectral_norm if spectral else _as_it_is
+        wrap = spectral_norm if spectral else _unchanged
         sizes = [incoming, *(channels(base, width) for base in (64, 128, 256, 512)), 1]
         self.layers = nn.ModuleList(
             wrap(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=not spectral)))
@@ -69,7 +69,7 @@ class PatchDiscriminator(nn.Module):
         self.activation = nn.LeakyReLU(0.2, inplace=True)
 
     def forward(self, x: Float[Tensor, "batch planes height width"]) -> list[Tensor]:
-        """The outputs of the five layers, the last of them the logit of each patch being real."""
+        """The feature maps of the first four layers, and last the logit of each patch: how real it looks."""
         features = []
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
@@ -82,16 +82,16 @@ class EdgeConnect(Learner):
 
     ``edge`` trains G1 and D1 (the released code's MODEL 1); ``inpaint`` trains G2 and D2 on true edges (MODEL 2);
     ``edge_inpaint`` trains them on the edges of the fixed G1 (MODEL 3); ``joint`` trains G1 and G2 end to end (MODEL 4,
-    whose losses are summed here: as released it crashes).
+    which crashes as released; here its losses are summed).
 
-    Each step updates a discriminator first and then its generator through the updated, frozen discriminator; the
-    released order fails on current torch.
+    Each step updates a discriminator first, and then its generator through the updated, frozen discriminator. The
+    order of the released code fails on current torch.
 
     Args:
-        schedule: lengths of the phases edge, inpaint, edge_inpaint, joint.
-        weights: weights of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None instead of a number
-            switches the perceptual or the style loss off; without both, no VGG-19 is needed.
-        gan: the adversarial losses.
+        schedule: of the phases edge, inpaint, edge_inpaint, joint.
+        weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches the perceptual or the
+            style loss off; without both, no VGG-19 is needed.
+        gan: the adversarial loss.
         width: multiplier of all channel counts; 1 is the paper's.
         learning_rate: Adam's for the generators.
         discriminator_ratio: the discriminators' learning rate in units of the generators'.
@@ -100,17 +100,17 @@ class EdgeConnect(Learner):
             sample, evaluated at its middle rounded down; or None for no known edges at all.
         vgg: weights of the perceptual and style loss: 'imagenet', a file, or 'random' (as narrow as ``width``).
             Needed for training only.
-        vgg_normalised: whether VGG-19 sees ImageNet's mean and deviation taken out, as it was trained.
+        vgg_normalised: whether VGG-19's input is normalised by ImageNet's mean and deviation, as it was trained.
         spectral_norm: the networks that have spectral norm.
         fill: of the hole in the generators' input: 'white' or 'zero'.
-        conditional: whether D2 sees the edges that G2 paints over beside the image.
+        conditional: whether D2 gets G2's edges beside the image.
         style_region: where the style is compared: in the 'hole' or in the 'known' region.
         joint: G1's losses in phase ``joint``: 'code' (its own through D1, and G2's) or 'paper' (G2's alone, no D1).
-        train_edges: known edges while training: of the 'whole' image, hidden in the hole afterwards, so that an edge at
-            the hole's rim tells of the pixels inside; or of the 'known' region alone.
+        train_edges: known edges in training: of the 'whole' image, whose edges at the hole's rim depend on the pixels
+            inside, or of the 'known' region only. In the hole they are hidden.
         test_edges: the same for completion. 'whole' makes the method an oracle, and tables say so.
-        test_composite: whether G2 gets the known region's Canny edges outside the hole at completion, as in training;
-            if not, G1's drawing everywhere, as in the released test script.
+        test_composite: whether at completion G2 gets Canny edges outside the hole, as in training; if not, it gets G1's
+            drawing everywhere, as in the released test script.
         steps: how batches become steps.
 
     Raises:
@@ -168,7 +168,7 @@ class EdgeConnect(Learner):
         self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
         self.test_composite = require_flag("model.test_composite", test_composite)
         self.oracle = test_edges == "whole"
-        self.vgg: tuple[VGG19, ...] = ()  # in a tuple: frozen, so neither a checkpoint nor an optimizer sees it
+        self.vgg: tuple[VGG19, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
         self.choices = {
             "gan": type(gan).__name__,
             "spectral_norm": ", ".join(spectral_norm) or "none",
@@ -192,14 +192,14 @@ class EdgeConnect(Learner):
     # --- completion ------------------------------------------------------------------------------------------------
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """G2's raw output on the known region's edges and, in the hole, a user's ``edges`` or else G1's.
+        """G2's raw output from Canny edges in the known region and G1's, or a user's ``edges``, in the hole.
 
-        An oracle's ``edges`` are the true ones; it uses those of the known region, and G1's in the hole.
+        An oracle's ``edges`` are the true ones; they are used in the known region, and G1's in the hole.
         """
         return self.inpaint_generator(visible, self.edge_map(visible, mask, edges), mask)
 
     def edge_map(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Planes:
-        """The edges that G2 paints over outside training; only an oracle's are touched by what the hole hides."""
+        """G2's edges at completion, with arguments as in ``forward``; only an oracle's depend on hidden pixels."""
         gray = rgb_to_gray(visible)
         known_edges = self.known_edges(gray, mask, edges)
         if edges is not None and not self.oracle:
@@ -208,7 +208,7 @@ class EdgeConnect(Learner):
         return drawn * mask + known_edges * (1 - mask) if self.test_composite else drawn
 
     def known_edges(self, gray: Planes, mask: Planes, true_edges: Planes | None) -> Planes:
-        """Canny edges of the known region, which ignore the hole as in the released test script, or an oracle's."""
+        """Canny edges without the hole's pixels, as in the released test script, or an oracle's true edges."""
         if self.oracle and true_edges is not None:
             return true_edges
         return self.canny_edges(gray, known=1 - mask)
@@ -220,7 +220,7 @@ class EdgeConnect(Learner):
     def canny_edges(
         self, gray: Planes, known: Planes | None = None, sigma: float | Sequence[float] | None = None
     ) -> Planes:
-        """Canny edges at ``sigma``, one for all images or one an image, or else at this model's."""
+        """Canny edges at ``sigma``, one number or one for each image; by default at the model's."""
         if self.sigma is None:
             return torch.zeros_like(gray)
         if sigma is None:
@@ -228,7 +228,7 @@ class EdgeConnect(Learner):
         return canny(gray, sigma, known)
 
     def drawn_sigma(self, count: int) -> list[float] | None:
-        """A sigma for each training sample where a range is given."""
+        """A random sigma for each of ``count`` training samples, if the model has a range; else None."""
         if not isinstance(self.sigma, Sequence):
             return None
         low, high = self.sigma
@@ -237,7 +237,7 @@ class EdgeConnect(Learner):
     def inner_pictures(
         self, visible: Images, mask: Planes, edges: Planes | None = None
     ) -> dict[str, Float[Tensor, "batch _ height width"]]:
-        """The edges that G2 paints over."""
+        """G2's edges."""
         return {"edges": self.edge_map(visible, mask, edges)}
 
     # --- training --------------------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ class EdgeConnect(Learner):
         return self.learn_painting_alone(scene, scene.edges(drawn))
 
     def learn_joint(self, batch: dict[str, Any]) -> Losses:
-        """Both generators, end to end (MODEL 4), down the sum of their losses."""
+        """Both generators, end to end on the sum of their losses (MODEL 4)."""
         optimizer_g1, _, optimizer_g2, _ = self.optimizers()  # type: ignore[attr-defined]
         scene = self.scene(batch)
         drawn = self.draw(scene)
@@ -293,7 +293,7 @@ class EdgeConnect(Learner):
         return self.edge_generator(scene.gray, scene.known_edges, scene.mask)
 
     def learn_to_draw(self, scene: "Scene", drawn: Planes) -> tuple[Losses, Tensor]:
-        """One step of D1; the losses of both to log, and G1's weighted sum, through the updated D1, to descend."""
+        """One step of D1; returns the losses of both to log, and the weighted sum of G1's through the updated D1."""
         _, optimizer_d1, *_ = self.optimizers()  # type: ignore[attr-defined]
         real, fake = torch.cat([scene.gray, scene.true_edges], dim=1), torch.cat([scene.gray, drawn], dim=1)
         d_losses = self.discriminator_losses(self.edge_discriminator, real, fake)
@@ -303,7 +303,7 @@ class EdgeConnect(Learner):
         return losses, weigh(g_losses, self.weights["edge"])
 
     def learn_to_paint(self, scene: "Scene", edges: Planes) -> tuple[Losses, Tensor]:
-        """One step of D2; the losses of both to log, and G2's weighted sum, through the updated D2, to descend."""
+        """One step of D2; returns the losses of both to log, and the weighted sum of G2's through the updated D2."""
         *_, optimizer_d2 = self.optimizers()  # type: ignore[attr-defined]
         output = self.inpaint_generator(scene.image, edges, scene.mask)
         real, fake = self.judged_by_d2(scene.image, edges), self.judged_by_d2(output, edges)
@@ -314,14 +314,14 @@ class EdgeConnect(Learner):
         return losses, weigh(g_losses, self.weights["inpaint"])
 
     def learn_painting_alone(self, scene: "Scene", edges: Planes) -> Losses:
-        """A step of D2, then one of G2, on edges that stand."""
+        """A step of D2, then one of G2, on constant edges."""
         _, _, optimizer_g2, _ = self.optimizers()  # type: ignore[attr-defined]
         losses, total = self.learn_to_paint(scene, edges)
         self.descend(total, optimizer_g2)
         return losses
 
     def training_edges(self, batch: dict[str, Any], gray: Planes) -> tuple[Planes, Planes]:
-        """The whole image's edges, and those that the generators know; edges from files where the data have them."""
+        """The whole image's edges and the known ones; both from files if the data have them."""
         if "edges" in batch:
             return batch["edges"], batch["edges"]
         sigma = self.drawn_sigma(len(gray))
@@ -332,11 +332,11 @@ class EdgeConnect(Learner):
         return true_edges, self.canny_edges(hide(gray, mask), 1 - mask, sigma)
 
     def judged_by_d2(self, image: Images, edges: Planes) -> Float[Tensor, "batch planes height width"]:
-        """D2's input: the image, and where it is conditional the edges, through which no gradient passes."""
+        """D2's input: the image and, if D2 is conditional, the edges, which get no gradient."""
         return torch.cat([image, edges.detach()], dim=1) if self.conditional else image
 
     def discriminator_losses(self, discriminator: PatchDiscriminator, real: Tensor, fake: Tensor) -> Losses:
-        """What the discriminator loses on real and generated input, in a forward pass each."""
+        """A discriminator's losses on real and on generated input, with one forward pass for each."""
         real_logits, fake_logits = discriminator(real)[-1], discriminator(fake.detach())[-1]
         self.note_verdicts(discriminator, real_logits, fake_logits)
         return {"real": self.gan.real(real_logits), "fake": self.gan.fake(fake_logits)}
@@ -360,7 +360,7 @@ class EdgeConnect(Learner):
     def inpaint_losses(
         self, image: Images, output: Images, mask: Planes, judged: Float[Tensor, "batch planes height width"]
     ) -> Losses:
-        """G2's losses on its raw output, through the frozen D2 (which sees ``judged``) and VGG-19."""
+        """G2's losses on its raw output, through the frozen D2, whose input is ``judged``, and VGG-19."""
         with frozen(self.inpaint_discriminator):
             logits = self.inpaint_discriminator(judged)[-1]
         losses = {"l1": l1_per_hole(output, image, mask), "adversarial": self.gan.generator(logits)}
@@ -377,11 +377,11 @@ class EdgeConnect(Learner):
 
     @torch.no_grad()
     def constant_features(self, image: Images) -> dict[str, Tensor]:
-        """The feature maps of a target, which no gradient passes."""
+        """VGG-19's feature maps of a target, without gradient."""
         return self.features(image)
 
     def constants(self) -> list[nn.Module]:
-        """VGG-19, once it is fetched."""
+        """VGG-19, once it is loaded."""
         return list(self.vgg)
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -398,22 +398,22 @@ class EdgeConnect(Learner):
         ]
 
     def loss_weights(self) -> dict[str, Mapping[str, float]]:
-        """The YAML's weights."""
+        """The model's ``weights``."""
         return dict(self.weights)
 
     def switches(self) -> dict[str, Any]:
-        """Where the paper and the released code differ, and what users of both asked for."""
+        """The choices of this model where the paper, the released code and its users differ."""
         return {**self.choices, **super().switches()}
 
     def setup(self, stage: str) -> None:
-        """Fetch the VGG-19 before anything long starts, if a phase to come needs it."""
-        painting = any(phase.batches for phase in self.schedule.phases if phase.name != "edge")
-        looking = self.weights["inpaint"].keys() & {"perceptual", "style"}
-        if stage == "fit" and painting and looking and not self.vgg:
+        """Load VGG-19, before anything long starts, if a phase needs it."""
+        trains_g2 = any(phase.batches for phase in self.schedule.phases if phase.name != "edge")
+        uses_vgg = self.weights["inpaint"].keys() & {"perceptual", "style"}
+        if stage == "fit" and trains_g2 and uses_vgg and not self.vgg:
             self.vgg = (VGG19(self.vgg_weights, self.width, self.vgg_normalised),)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
-        """Complete the batch, and score G1's edges in the hole against the whole image's, at threshold 0.5."""
+        """Complete the batch; log precision and recall of G1's edges in the hole, thresholded at 0.5."""
         image, mask = batch["image"], batch["mask"]
         gray, true_edges = rgb_to_gray(hide(image, mask)), self.true_edges(image)
         with self.completing():
@@ -427,7 +427,7 @@ class EdgeConnect(Learner):
 
 @dataclass(frozen=True)
 class Scene:
-    """A batch with its gray and its edges: the whole image's, and those that the generators know."""
+    """A batch with its gray images and its edges: the whole image's, and those known to the generators."""
 
     image: Images
     mask: Planes
@@ -436,7 +436,7 @@ class Scene:
     known_edges: Planes
 
     def edges(self, inside: Planes) -> Planes:
-        """The edges that G2 paints over: ``inside`` the hole these, elsewhere the known ones."""
+        """G2's edges: ``inside`` in the hole, the known ones elsewhere."""
         return inside * self.mask + self.known_edges * (1 - self.mask)
 
 
@@ -447,7 +447,7 @@ def _named(prefix: str, losses: Losses) -> Losses:
 def _generator(incoming: int, outgoing: int, width: float, spectral: bool) -> nn.Sequential:
     """The body that G1 and G2 share: two downsamplings, eight residual blocks, two upsamplings."""
     c64, c128, c256 = (channels(base, width) for base in (64, 128, 256))
-    wrap = spectral_norm if spectral else _as_it_is
+    wrap = spectral_norm if spectral else _unchanged
     middle = [ResidualBlock(c256, spectral) for _ in range(8)]
     return nn.Sequential(
         nn.ReflectionPad2d(3),
@@ -467,7 +467,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, spectral: bool) -> None:
         super().__init__()
-        wrap = spectral_norm if spectral else _as_it_is
+        wrap = spectral_norm if spectral else _unchanged
         self.block = nn.Sequential(
             nn.ReflectionPad2d(2),
             *_block(wrap(_initialised(nn.Conv2d(width, width, 3, dilation=2, bias=not spectral))), width),
@@ -477,7 +477,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch features height width"]:
-        """Same shape as the input."""
+        """x + block(x), of the same shape."""
         return x + self.block(x)
 
 
@@ -486,12 +486,12 @@ def _block(convolution: nn.Module, width: int) -> list[nn.Module]:
 
 
 def _initialised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Conv2d | nn.ConvTranspose2d:
-    """Weights from N(0, 0.02), biases 0: before spectral norm wraps the weight, afterwards it would change nothing."""
+    """Weights from N(0, 0.02), biases 0. To be called before spectral norm wraps the weight; later it has no effect."""
     nn.init.normal_(convolution.weight, 0.0, 0.02)
     if convolution.bias is not None:
         nn.init.zeros_(convolution.bias)
     return convolution
 
 
-def _as_it_is(module: nn.Module) -> nn.Module:
+def _unchanged(module: nn.Module) -> nn.Module:
     return module

@@ -1,6 +1,6 @@
 """GLCIC: Iizuka, Simo-Serra, Ishikawa, "Globally and Locally Consistent Image Completion", SIGGRAPH 2017.
 
-The paper is the default; what otenim/GLCIC-PyTorch and mmagic do differently is chosen by arguments.
+The defaults are the paper's; arguments choose what otenim/GLCIC-PyTorch and mmagic do differently.
 """
 
 from abc import ABC, abstractmethod
@@ -25,61 +25,61 @@ MeanPixel = Float[Tensor, "3"]
 
 
 class Pixels(ABC):
-    """What C's convolutions see of an image, what C makes of their output, and what D sees. Images are in [0, 1]."""
+    """The ranges of the networks: how images in [0, 1] enter C and D, and how C's output returns to [0, 1]."""
 
     @abstractmethod
-    def seen(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
-        """The colours that C's first convolution gets beside the mask."""
+    def network_input(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
+        """The colour planes of C's first convolution, which also gets the mask."""
 
     @abstractmethod
-    def given(self, output: Images) -> Images:
-        """C's output in [0, 1], of its last convolution's."""
+    def network_output(self, output: Images) -> Images:
+        """The image in [0, 1], from the output of C's last convolution."""
 
-    def judged(self, image: Images) -> Images:
-        """The colours that D's first convolutions get."""
+    def discriminator_input(self, image: Images) -> Images:
+        """The colour planes of D's first convolutions; by default the image in [0, 1]."""
         return image
 
 
 @final
 class Centred(Pixels):
-    """The authors' network."""
+    """The authors' network: the mean pixel is subtracted."""
 
-    def seen(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
-        """The mean pixel is subtracted, and the hole is 0."""
+    def network_input(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
+        """The image minus the mean pixel; 0 in the hole."""
         return (visible - mean_pixel.view(1, 3, 1, 1)) * (1 - mask)
 
-    def given(self, output: Images) -> Images:
-        """A sigmoid ends in [0, 1]."""
+    def network_output(self, output: Images) -> Images:
+        """The sigmoid of the output."""
         return output.sigmoid()
 
 
 @final
 class Filled(Pixels):
-    """otenim/GLCIC-PyTorch."""
+    """otenim/GLCIC-PyTorch: the hole is filled with the mean pixel."""
 
-    def seen(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
-        """The hole shows the mean pixel."""
+    def network_input(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
+        """The image; the mean pixel in the hole."""
         return visible * (1 - mask) + mean_pixel.view(1, 3, 1, 1) * mask
 
-    def given(self, output: Images) -> Images:
-        """A sigmoid ends in [0, 1]."""
+    def network_output(self, output: Images) -> Images:
+        """The sigmoid of the output."""
         return output.sigmoid()
 
 
 @final
 class Signed(Pixels):
-    """mmagic."""
+    """mmagic: images are in [-1, 1]."""
 
-    def seen(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
-        """Pixels are in [-1, 1], and the hole is 0."""
+    def network_input(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
+        """The image in [-1, 1]; 0 in the hole."""
         return (2 * visible - 1) * (1 - mask)
 
-    def given(self, output: Images) -> Images:
-        """The output is clamped to [-1, 1]."""
+    def network_output(self, output: Images) -> Images:
+        """The output clamped to [-1, 1], and scaled to [0, 1]."""
         return (output.clamp(-1, 1) + 1) / 2
 
-    def judged(self, image: Images) -> Images:
-        """D sees [-1, 1] too."""
+    def discriminator_input(self, image: Images) -> Images:
+        """The image in [-1, 1]."""
         return 2 * image - 1
 
 
@@ -89,13 +89,13 @@ PIXELS: Mapping[str, Pixels] = {"centred": Centred(), "filled": Filled(), "signe
 class CompletionNetwork(nn.Module):
     """The completion network C: 17 convolutions, four of them dilated.
 
-    Height and width are multiples of 4. At width 1 it has 6,072,131 parameters and sees 303 x 303 pixels.
+    Height and width are multiples of 4. At width 1 it has 6,072,131 parameters. Its receptive field is 303 x 303 px.
 
     Args:
         width: multiplier of all channel counts.
-        pixels: what the convolutions see and give, one of ``PIXELS``.
-        norm_first: whether batch norm stands before the ReLU (the authors' network, mmagic) or behind it (otenim).
-        bias: whether convolutions in front of batch norm have one.
+        pixels: the ranges of input and output, one of ``PIXELS``.
+        norm_first: whether batch norm comes before the ReLU (the authors' network, mmagic) or after it (otenim).
+        bias: whether convolutions with batch norm have one.
     """
 
     def __init__(
@@ -134,17 +134,32 @@ class CompletionNetwork(nn.Module):
         )
 
     def forward(self, visible: Images, mask: Planes, mean_pixel: MeanPixel) -> Images:
-        """RGB in [0, 1], not centred, from the visible pixels and the mask; planes are R, G, B, mask."""
-        planes = torch.cat([self.pixels.seen(visible, mask, mean_pixel), mask], dim=1)
-        return self.pixels.given(self.layers(planes))
+        """The raw output, RGB in [0, 1].
+
+        Args:
+            visible: the image, 0 in the hole.
+            mask: 1 = hole; the fourth input plane.
+            mean_pixel: RGB in [0, 1].
+        """
+        planes = torch.cat([self.pixels.network_input(visible, mask, mean_pixel), mask], dim=1)
+        return self.pixels.network_output(self.layers(planes))
 
 
 class ContextDiscriminator(nn.Module):
-    """The context discriminators: a global branch on the image, a local one on a window, joined to one logit.
+    """The context discriminator D: a global branch on the image, a local one on a window, joined to one logit.
 
-    Each branch is a row of 5 x 5 convolutions with stride 2 and ends in 1024 features; the paper has 6 of them for
-    256 pixels (5 for 160) and 5 for the window. The mask is not an input; it only says where the window lies.
-    ``pixels``, ``norm_first`` and ``bias`` are those of C.
+    Each branch consists of 5 x 5 convolutions with stride 2 and ends in 1024 features. The mask is not an input; it
+    only says where the window lies.
+
+    Args:
+        image_size: side of the image, in pixels.
+        patch_size: side of the window, in pixels.
+        global_convolutions: of the global branch; the paper has 6 for 256 pixels, 5 for 160.
+        local_convolutions: of the local branch; the paper has 5.
+        width: multiplier of all channel counts.
+        pixels: as in C.
+        norm_first: as in C.
+        bias: as in C.
     """
 
     def __init__(
@@ -184,37 +199,43 @@ class ContextDiscriminator(nn.Module):
         image: Images,
         window: Float[Tensor, "batch 3 patch patch"],
     ) -> Float[Tensor, "batch 1"]:
-        """The logit of the image being real, from the image and its window, in [0, 1]."""
-        window, whole = self.window(self.pixels.judged(window)), self.whole(self.pixels.judged(image))
+        """The logit that an image is real, from the image and its window, both in [0, 1]."""
+        window, whole = (
+            self.window(self.pixels.discriminator_input(window)),
+            self.whole(self.pixels.discriminator_input(image)),
+        )
         return self.joint(torch.cat([window, whole], dim=1))
 
 
 class GLCIC(Learner):
-    """Completion network and context discriminators, trained in the paper's three phases.
+    """Completion network C and context discriminator D, trained in the paper's three phases.
 
     ``completion`` trains C on the reconstruction loss, ``discriminator`` trains D against the fixed C, ``joint``
     trains both: one step of D, then one of C through the updated D.
 
     Args:
-        schedule: the phases completion, discriminator, joint (the paper's T_C, T_D and the rest).
+        schedule: of the phases completion (the paper's T_C), discriminator (T_D) and joint (the rest of T_train).
         weights: the weights of the losses by phase: of C in ``completion`` and ``joint``, of D in ``discriminator``
             and ``joint_discriminator``.
-        image_size, patch_size: training size and the side of D's local window, in pixels.
-        global_convolutions, local_convolutions: depth of D's two branches.
+        image_size: side of the training images, in pixels.
+        patch_size: side of D's local window, in pixels.
+        global_convolutions: convolutions of D's global branch.
+        local_convolutions: convolutions of D's local branch.
         width: multiplier of all channel counts; 1 is the paper's.
-        pixels: what the convolutions see and give: 'centred', 'filled' or 'signed', see these classes.
-        norm_first, bias: of the networks, see ``CompletionNetwork``.
+        pixels: the ranges of input and output: 'centred', 'filled' or 'signed', see these classes.
+        norm_first: of both networks, see ``CompletionNetwork``.
+        bias: of both networks, see ``CompletionNetwork``.
         learning_rate: of both networks.
-        optimizer: makes an optimizer of torch from parameter groups and ``lr``.
-        mean_pixel: the fill of the hole, RGB in [0, 1]; None measures it on the training set when training starts.
+        optimizer: makes one of torch's optimizers from parameter groups and ``lr``.
+        mean_pixel: fills the hole, RGB in [0, 1]; None measures it on the training set when training starts.
         reconstruction: 'mse' or 'l1', the error in the hole.
-        reduction: of that error: 'all' averages over all elements, 'hole' over those of holes, 'sum' adds up an image.
-        judged: what D sees of C: 'completed', with the known pixels put back, or the 'raw' output.
+        reduction: of that error: 'all' averages over all elements, 'hole' over those of holes, 'sum' sums up an image.
+        judged: D's input from C: the 'completed' image, with the known pixels put back, or the 'raw' output.
         real_patch: D's window on a real image: 'random', centred on an independent hole of the same distribution (the
             next sample's; a batch of one has only its own), or the 'same' as on the completed image.
-        frozen_norm: what C's batch norm does while C is fixed: normalise by the 'batch', as in phase ``joint``, so that
-            D meets the same completions, with running statistics that stay; the same with statistics that go on
-            'moving'; or normalise by the 'running' statistics.
+        frozen_norm: C's batch norm while C is fixed. 'batch' normalises by the batch, as in phase ``joint``, so that D
+            gets the same completions, and keeps the running statistics; 'moving' does the same but updates them;
+            'running' normalises by the running statistics.
         steps: how batches become steps.
 
     Raises:
@@ -294,7 +315,7 @@ class GLCIC(Learner):
         self.register_load_state_dict_post_hook(GLCIC._keep_mean)
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """C's raw output; this method draws no edges and ignores a user's."""
+        """C's raw output; edges are not used."""
         return self.completion(visible, mask, self.mean_pixel)
 
     def learn_completion(self, batch: dict[str, Any]) -> Losses:
@@ -333,20 +354,20 @@ class GLCIC(Learner):
     }
 
     def learn_to_judge(self, image: Images, mask: Planes, output: Images, weights: Mapping[str, float]) -> Losses:
-        """One step of D on real images and C's output, which no gradient passes."""
+        """One step of D on real images and on C's output, which gets no gradient."""
         _, optimizer_d = self.optimizers()  # type: ignore[attr-defined]
         losses = self.discriminator_losses(image, self.judged_of(image, mask, output).detach(), mask)
         self.descend(weigh(losses, weights), optimizer_d)
         return {f"discriminator_{name}": loss for name, loss in losses.items()}
 
     def judged_of(self, image: Images, mask: Planes, output: Images) -> Images:
-        """What D sees of C's output: pasted into the image, or as it is."""
+        """D's input from C's output: pasted into the image, or as it is."""
         return self.paste(image, mask, output) if self.judged == "completed" else output
 
     def discriminator_losses(self, image: Images, judged: Images, mask: Planes) -> Losses:
-        """Cross entropy of D on real and completed images, in a forward pass each.
+        """Cross entropy of D on real and completed images, with one forward pass for each.
 
-        The completed image's window is centred on its own hole, the real image's where ``real_patch`` says (the
+        The window of a completed image is centred on its own hole, that of a real image as ``real_patch`` says (the
         paper's M_d).
         """
         elsewhere = mask.roll(1, dims=0) if self.real_patch == "random" else mask
@@ -356,7 +377,7 @@ class GLCIC(Learner):
         return {"real": F.softplus(-real).mean(), "fake": F.softplus(fake).mean()}
 
     def window(self, image: Images, mask: Planes) -> Float[Tensor, "batch 3 patch patch"]:
-        """The part of each image that D's local branch sees: centred on the hole of ``mask``."""
+        """The input of D's local branch: the window of each image that is centred on the hole of ``mask``."""
         return crop(image, hole_windows(mask, self.patch_size), self.patch_size)
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -367,19 +388,19 @@ class GLCIC(Learner):
         ]
 
     def switches(self) -> dict[str, Any]:
-        """What the public implementations do differently."""
+        """The choices of this model where public implementations differ."""
         return {**self.choices, **super().switches()}
 
     def loss_weights(self) -> dict[str, Mapping[str, float]]:
-        """The YAML's weights."""
+        """The model's ``weights``."""
         return dict(self.weights)
 
     def _keep_mean(self, _: object) -> None:
-        """Loaded weights bring the mean pixel that they were trained with."""
+        """Do not measure the mean pixel: the loaded weights were trained with their own."""
         self.measures_mean = False
 
     def on_fit_start(self) -> None:
-        """Check the training size, and measure the mean pixel where a fresh run asks for it."""
+        """Check the training size, and measure the mean pixel if a new run needs it."""
         super().on_fit_start()
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if data.size != self.image_size:
@@ -392,7 +413,7 @@ class GLCIC(Learner):
 
 
 def hole_windows(mask: Planes, patch: int) -> Int[Tensor, "batch 2"]:
-    """Top and left of the ``patch`` x ``patch`` window centred on each sample's hole, kept inside the image."""
+    """Top and left of the ``patch`` x ``patch`` window centred on each image's hole, moved into the image."""
     corners = []
     for along, size in ((3, mask.shape[2]), (2, mask.shape[3])):
         profile = mask.amax(dim=(1, along))
@@ -403,7 +424,7 @@ def hole_windows(mask: Planes, patch: int) -> Int[Tensor, "batch 2"]:
 
 
 def crop(image: Images, corners: Int[Tensor, "batch 2"], patch: int) -> Float[Tensor, "batch 3 {patch} {patch}"]:
-    """Each sample's own window, cut without a loop and without asking the device for a number."""
+    """Each image's own window, cut without a loop and without waiting for the device."""
     side = torch.arange(patch, device=image.device)
     rows = (corners[:, 0, None] + side)[:, None, :, None]
     columns = (corners[:, 1, None] + side)[:, None, None, :]

@@ -1,4 +1,4 @@
-"""What others have published: files, where they come from, under which licence, and how a file is known to be right."""
+"""The catalogue of published weights: their files, addresses, licences and hashes."""
 
 from dataclasses import dataclass
 from typing import final
@@ -12,9 +12,9 @@ class File:
     Args:
         name: the file's name, here as at its source.
         url: where it is downloaded from; None for one that has to be fetched by hand.
-        megabytes: roughly how large it is, in 10^6 bytes, to be known before a download; None if unknown.
-        sha256: the file's SHA-256 in hex, whole or its beginning; None if unknown.
-        md5: the file's MD5 in hex, where its publisher gave that alone; None if unknown.
+        megabytes: roughly how large it is, in 10^6 bytes; None if unknown.
+        sha256: the file's SHA-256 in hex, or the beginning of it; None if unknown.
+        md5: the file's MD5 in hex, if the publisher gave nothing better; None if unknown.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Published:
     files: tuple[File, ...]
 
 
-# Address, name and number of parameters (143,667,240, so 575 MB in float32) stand in torchvision's models/vgg.py; the
+# Address, name and number of parameters (143,667,240, so 575 MB in float32) are from torchvision's models/vgg.py. The
 # name ends in the first 8 hex digits of the file's SHA-256.
 VGG19 = Published(
     "vgg19",
@@ -71,7 +71,7 @@ def _official(name: str, purpose: str, file: File) -> Published:
     return Published(name, purpose, "glcic-official", "CC BY-NC-SA 4.0", source, (file,))
 
 
-# Size and MD5 of the first come from an older download script; nothing is known that would prove the other two.
+# Size and MD5 of the first come from an older download script; no hash of the other two is known.
 _GLCIC_OFFICIAL = (
     _official(
         "glcic-official-places2",
@@ -89,7 +89,7 @@ _GLCIC_OFFICIAL = (
 
 def _mmagic(name: str, purpose: str, file: str) -> Published:
     """A GLCIC trained by OpenMMLab, whose publishing script ends a name in the first 8 hex digits of the SHA-256."""
-    # The folder of the address is written from memory and was never tried; the hash keeps a wrong file out.
+    # The folder of the address is written from memory and was never tried; the hash catches a wrong file.
     url = f"https://download.openmmlab.com/mmediting/inpainting/global_local/{file}"
     digest = file.removesuffix(".pth").rpartition("-")[2]
     source = "https://github.com/open-mmlab/mmagic"
@@ -109,8 +109,7 @@ _GLCIC_MMAGIC = (
     ),
 )
 
-
-# The repository links the files without hashes. The licence is that of its code; its weights were not asked about.
+# The repository links the files without hashes. The licence is that of its code; the weights may have another.
 _GLCIC_OTENIM = Published(
     "glcic-otenim-celeba",
     "GLCIC by otenim: CelebA, 160 pixels",
@@ -139,7 +138,6 @@ _EDGECONNECT = (
     _edgeconnect("edgeconnect-celeba", "CelebA"),
     _edgeconnect("edgeconnect-psv", "Paris StreetView"),
 )
-
 
 CATALOGUE: tuple[Published, ...] = (VGG19, *_GLCIC_OFFICIAL, *_GLCIC_MMAGIC, _GLCIC_OTENIM, *_EDGECONNECT)
 """All weights that the commands know by name."""

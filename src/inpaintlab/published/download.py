@@ -1,4 +1,4 @@
-"""The folder of published weights, and the download into it: resumed, checked, whole or not at all."""
+"""The folder of published weights, and downloads into it, which resume, are checked, and are whole or not at all."""
 
 import hashlib
 import http.client
@@ -19,23 +19,17 @@ from inpaintlab.published.catalogue import File, Published
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as broken."""
 
-
 PAUSES = (1.0, 3.0, 9.0)
 """Seconds to wait before each new try after a broken connection; one try more than there are pauses."""
 
-
 _CHUNK = 1 << 18
 
-
-# What the network does; a full disk or a folder without rights is another OSError, which no new try mends.
+# Errors of the network; a full disk or a folder without rights is another OSError, which no new try mends.
 _NETWORK = (URLError, ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError)
 
-
-# Of those, what may be better a second later, and the answers of a server that say so.
-_PASSING = (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLEOFError)
-
-
-_PASSING_CODES = {408, 416, 429, 500, 502, 503, 504}
+# Those of them, and those answers of a server, after which a new try may succeed.
+_TRANSIENT = (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLEOFError)
+_TRANSIENT_CODES = {408, 416, 429, 500, 502, 503, 504}
 
 
 def weights_folder() -> Path:
@@ -50,7 +44,13 @@ def weights_folder() -> Path:
 
 
 def local_files(entry: Published) -> list[Path]:
-    """Those files of ``entry`` that lie in the folder, in the catalogue's order, each checked against its hash.
+    """The files of a publication that are on this machine, each checked against its hash.
+
+    Args:
+        entry: of the catalogue.
+
+    Returns:
+        Paths, in the catalogue's order.
 
     Raises:
         ValueError: a file of that name is there, but it is not the published one.
@@ -60,13 +60,16 @@ def local_files(entry: Published) -> list[Path]:
 
 
 def fetch(entry: Published, console: Console | None = None) -> list[Path]:
-    """All files of ``entry`` in the folder, downloaded if they are not there yet, each checked against its hash.
+    """Download the files of a publication that are not on this machine yet; check each against its hash.
 
-    Several processes may ask at once: one downloads, the others wait and take its file.
+    If several processes want the same files, one downloads and the others wait.
 
     Args:
-        entry: what is wanted.
-        console: where progress is shown, one line where it is not a terminal; by default the standard error.
+        entry: of the catalogue.
+        console: where progress is shown, in one line where it is not a terminal; standard error by default.
+
+    Returns:
+        The paths of all its files, in the catalogue's order.
 
     Raises:
         ValueError: a file has to be fetched by hand, cannot be reached, or is not the published one.
@@ -83,13 +86,21 @@ def fetch(entry: Published, console: Console | None = None) -> list[Path]:
     if absent:
         with alone(place / ".lock", lambda: _say(console, f"waiting for another process that fetches {place.name}")):
             for file in absent:
-                if not _is_there(place / file.name, file):  # a process that was here before may have brought it
+                if not _is_there(place / file.name, file):  # another process may have fetched it meanwhile
                     _download(file, place / file.name, console)
     return [place / file.name for file in entry.files]
 
 
 def wrong_hash(path: Path, file: File) -> str:
-    """In words, how the file at ``path`` differs from the published one; empty if it is right or no hash is known."""
+    """How a file differs from the published one.
+
+    Args:
+        path: the file on this machine.
+        file: the published one.
+
+    Returns:
+        A sentence without its full stop; "" if the hash is right or none is known.
+    """
     for algorithm, expected in (("sha256", file.sha256), ("md5", file.md5)):
         if expected is not None:
             with path.open("rb") as content:
@@ -108,7 +119,7 @@ def _is_there(path: Path, file: File) -> bool:
 
 
 def _download(file: File, path: Path, console: Console) -> None:
-    """Bring ``file`` to ``path``, in several tries if need be."""
+    """Download ``file`` to ``path``, in several tries if need be."""
     part = path.with_name(path.name + ".part")
     for pause in (*PAUSES, None):
         try:
@@ -116,7 +127,7 @@ def _download(file: File, path: Path, console: Console) -> None:
                 _receive(file, part, bar)
             break
         except _NETWORK as error:
-            if pause is None or not _passes(error):
+            if pause is None or not _is_transient(error):
                 raise ValueError(
                     f"{file.url} could not be fetched ({_reason(error)}): try again where there is a network, or get "
                     f"the file by other ways and put it into {path.parent} as {path.name}."
@@ -126,8 +137,8 @@ def _download(file: File, path: Path, console: Console) -> None:
     difference = wrong_hash(part, file)
     if not difference:
         os.replace(part, path)
-    for rest in (part, _tag(part)):
-        rest.unlink(missing_ok=True)
+    for leftover in (part, _version_file(part)):
+        leftover.unlink(missing_ok=True)
     if difference:
         raise ValueError(
             f"What came from {file.url} is not the published file ({difference}) and was deleted: try again, or get "
@@ -136,10 +147,10 @@ def _download(file: File, path: Path, console: Console) -> None:
 
 
 def _receive(file: File, part: Path, bar: Progress) -> None:
-    """One try. It goes on where ``part`` ends if the server can and still has the same file, else from the start."""
+    """Try once: from the end of ``part`` if the server can and its file is the same, else from the start."""
     assert file.url is not None
-    tag = _tag(part)
-    version = tag.read_text() if tag.is_file() else ""
+    version_file = _version_file(part)
+    version = version_file.read_text() if version_file.is_file() else ""
     have = part.stat().st_size if part.is_file() and version else 0
     headers = {"Range": f"bytes={have}-", "If-Range": version} if have else {}
     try:
@@ -150,52 +161,52 @@ def _receive(file: File, part: Path, bar: Progress) -> None:
             part.unlink(missing_ok=True)
         raise
     with response:
-        goes_on = response.status == 206  # None for file://
-        if goes_on and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        continues = response.status == 206  # None for file://
+        if continues and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
             raise ConnectionAbortedError("the server sent another range than it was asked for")
-        with part.open("ab" if goes_on else "wb") as content:
-            if not goes_on:
+        with part.open("ab" if continues else "wb") as content:
+            if not continues:
                 have = 0
-                _keep(_version(response.headers), tag)
+                _keep(_version(response.headers), version_file)
             length = response.headers.get("Content-Length")
             total = have + int(length) if length else None
             task = bar.add_task(file.name, total=total, completed=have)
-            if bar.disable:  # said once the bytes flow: where nothing can be fetched, the error alone is told
+            if bar.disable:  # not before the server answers: if it does not, only the error is printed
                 size = "" if total is None else f", {total:,} bytes"
                 _say(bar.console, f"fetching {file.url} into {part.parent}{size}")
             while chunk := response.read(_CHUNK):
                 content.write(chunk)
                 bar.advance(task, len(chunk))
-    came = part.stat().st_size
-    if total is not None and came != total:
-        raise ConnectionAbortedError(f"the connection ended after {came:,} of {total:,} bytes")
+    received = part.stat().st_size
+    if total is not None and received != total:
+        raise ConnectionAbortedError(f"the connection ended after {received:,} of {total:,} bytes")
 
 
-def _tag(part: Path) -> Path:
-    """The file that says of which version of the published file ``part`` is the beginning."""
+def _version_file(part: Path) -> Path:
+    """The file that holds the server's name for the version of which ``part`` is the beginning."""
     return part.with_name(part.name + ".tag")
 
 
 def _version(headers: Any) -> str | None:
-    """What If-Range takes: the server's strong ETag, else its date of the last change."""
+    """The value for If-Range: the server's strong ETag, else its date of the last change."""
     etag = headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
 
 
-def _keep(version: str | None, tag: Path) -> None:
+def _keep(version: str | None, file: Path) -> None:
     if version is None:
-        tag.unlink(missing_ok=True)  # without it, the next try starts again
+        file.unlink(missing_ok=True)  # without it, the next try starts again
     else:
-        tag.write_text(version)
+        file.write_text(version)
 
 
-def _passes(error: Exception) -> bool:
-    """Whether a new try may succeed: not without a network, a server or a file there."""
+def _is_transient(error: Exception) -> bool:
+    """Whether a new try may succeed; not if the network, the server or its file is missing."""
     if isinstance(error, HTTPError):
-        return error.code in _PASSING_CODES
+        return error.code in _TRANSIENT_CODES
     cause = error.reason if isinstance(error, URLError) else error
-    return isinstance(cause, _PASSING) and not isinstance(cause, ConnectionRefusedError)
+    return isinstance(cause, _TRANSIENT) and not isinstance(cause, ConnectionRefusedError)
 
 
 def _reason(error: Exception) -> str:

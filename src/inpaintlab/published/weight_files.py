@@ -1,6 +1,6 @@
-"""What the extra `perceptual` adds: packages that may be missing, and weights that others publish as one file.
+"""The optional packages and published weights that metrics need (``pip install "inpaintlab[perceptual]"``).
 
-Nothing is downloaded here. Without what it needs, a metric says before any work what to install or to fetch.
+Nothing is downloaded here. If something is missing, an error before any work says what to install or to fetch.
 """
 
 import pickle
@@ -18,7 +18,11 @@ _IMPORTED_AS = {"torchvision": "torchvision", "torch-fidelity": "torch_fidelity"
 
 
 def require_packages(wanted_by: str, packages: tuple[str, ...]) -> None:
-    """Check that packages of the extra are installed, without importing them.
+    """Check that optional packages are installed, without importing them.
+
+    Args:
+        wanted_by: the metric or network that needs them, for the error.
+        packages: their names on PyPI.
 
     Raises:
         ValueError: one is not.
@@ -33,7 +37,11 @@ def require_packages(wanted_by: str, packages: tuple[str, ...]) -> None:
 @final
 @dataclass(frozen=True)
 class WeightFile:
-    """A published file of weights; PyTorch's own loaders keep its download in the folder of torch.hub."""
+    """A published file of weights, which PyTorch's own loaders download into the folder of torch.hub.
+
+    Args:
+        url: where it is published.
+    """
 
     url: str
 
@@ -46,10 +54,14 @@ class WeightFile:
         return Path(hub.get_dir(), "checkpoints", self.url.rpartition("/")[2]).absolute()
 
     def require(self, wanted_by: str, given: str | None) -> None:
-        """Check that the file is there.
+        """Check that the file exists.
+
+        Args:
+            wanted_by: the metric or network that needs it, for the error.
+            given: the path that a setting names, or None.
 
         Raises:
-            ValueError: it is not; the message says where it comes from.
+            ValueError: it does not; the message says where it is published.
         """
         path = self.path(given)
         if not path.is_file():
@@ -76,8 +88,8 @@ class WeightFile:
         return dict(state)
 
     @contextmanager
-    def fitting(self, given: str | None) -> Iterator[None]:
-        """While a network takes the weights.
+    def mismatch_named(self, given: str | None) -> Iterator[None]:
+        """Name the file in the error if a network does not take its weights.
 
         Raises:
             ValueError: names or shapes differ from the network's.

@@ -1,4 +1,4 @@
-"""Where numbers, pictures and alerts go."""
+"""Trackers: where a run's metrics, pictures and alerts go."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """W&B's tracker, once it is asked for: importing W&B takes a second, which runs without it need not wait."""
+    """Import W&B's tracker on first use: importing W&B takes a second, for which runs without it need not wait."""
     if name == "WandbTracker":
         from inpaintlab.tracking.wandb import WandbTracker
 

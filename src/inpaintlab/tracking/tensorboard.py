@@ -1,4 +1,4 @@
-"""TensorBoard's events."""
+"""The tracker for TensorBoard."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +16,13 @@ from inpaintlab.tracking.tracker import Metrics, Tracker
 class TensorboardTracker(Tracker):
     """Curves, panels, alerts and settings for TensorBoard, in ``tensorboard/`` of the run's folder.
 
-    A resumed run goes on in the same folder, and what an earlier start logged beyond its last checkpoint is not shown.
+    A resumed run goes on in the same folder. TensorBoard hides what was logged after the checkpoint it resumed from.
 
     Args:
         run_dir: the folder of the run.
-        console: where a failure is told.
-        config: the settings, shown as text.
-        notes: what the run is for, shown as text.
+        console: where a failure is printed.
+        config: the settings, logged as text.
+        notes: what the run is for, logged as text.
 
     Raises:
         ValueError: TensorBoard is not installed.
@@ -40,7 +40,7 @@ class TensorboardTracker(Tracker):
         self.notes = notes
 
     def _start(self, iteration: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # takes half a second, and needs the extra
+        from torch.utils.tensorboard import SummaryWriter  # takes half a second, and may not be installed
 
         self.writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=iteration or None)
         if iteration == 0:

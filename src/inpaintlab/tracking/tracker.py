@@ -1,4 +1,4 @@
-"""Trackers: where the numbers, pictures and alerts of a run go. What fails in one of them never ends a training."""
+"""Trackers log the metrics, pictures and alerts of a run. A failure in one of them never ends a training."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,21 +15,21 @@ Metrics = Mapping[str, float]
 
 
 class Tracker(Logger, ABC):
-    """Takes what a run tells, in its first process.
+    """Logs a run, in its first process.
 
-    A tracker that fails, because its disk is full or its server gone, says so once and is left out from then on. Before
-    ``start`` and after the end it takes nothing.
+    A tracker that fails, because its disk is full or its server is gone, says so once and is not called again. Before
+    ``start`` and after ``finalize`` it logs nothing.
 
     Args:
         run_dir: the folder of the run.
-        console: where a failure is told.
+        console: where a failure is printed.
     """
 
     title = ""
-    """What sentences call it."""
+    """Its name in messages."""
 
     failures: tuple[type[Exception], ...] = (OSError,)
-    """What goes wrong outside this program: a disk, a network, a service."""
+    """The errors of a disk, a network or a service, which are not this program's fault."""
 
     def __init__(self, run_dir: Path, console: Console) -> None:
         super().__init__()
@@ -45,26 +45,26 @@ class Tracker(Logger, ABC):
 
     @abstractmethod
     def _log(self, metrics: Metrics, step: int) -> None:
-        """Keep numbers of the batch ``step``."""
+        """Log metrics of the batch ``step``."""
 
     @abstractmethod
     def _finish(self, succeeded: bool) -> None:
-        """Bring everything to where it belongs, and close."""
+        """Write or upload what is left, and close."""
 
     def _save(self) -> None:
-        """Bring to the disk what can be brought there at once; nothing by default."""
+        """Write what is buffered to the disk; nothing by default."""
 
     def _picture(self, name: str, picture: Image.Image, step: int, caption: str) -> None:
-        """Show a picture; a tracker that cannot does nothing."""
+        """Log a picture; nothing by default."""
 
     def _alert(self, title: str, sentence: str, step: int) -> None:
-        """Tell what a person should know; a tracker that cannot does nothing."""
+        """Send an alert; nothing by default."""
 
     def _keep_checkpoints(self, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]]) -> None:
-        """Keep files by what they are called, each with facts about it; a tracker that cannot does nothing."""
+        """Upload checkpoints, each with its metadata; nothing by default."""
 
     def _pause(self) -> None:
-        """Note that the run ends because it was asked to and goes on later; a tracker that cannot does nothing."""
+        """Mark the run as one that ends on request and will be resumed; nothing by default."""
 
     # --- what a run calls -----------------------------------------------------------------------------------------
 
@@ -78,28 +78,45 @@ class Tracker(Logger, ABC):
             self.running = self._survives(lambda: self._start(iteration))
 
     def log_metrics(self, metrics: Metrics, step: int | None = None) -> None:
-        """Keep numbers of the batch ``step``."""
+        """Log metrics.
+
+        Args:
+            metrics: values by name.
+            step: the batch after which they were measured; required, although Lightning's interface has a default.
+        """
         assert step is not None
         self._try(lambda: self._log({name: float(value) for name, value in metrics.items()}, step))
 
     def save(self) -> None:
-        """Bring to the disk what can be brought there at once."""
+        """Write what is buffered to the disk."""
         self._try(self._save)
 
     def picture(self, name: str, picture: Image.Image, step: int, caption: str) -> None:
-        """Show a picture of the state after batch ``step``, where that can be shown."""
+        """Log a picture, if this tracker takes pictures.
+
+        Args:
+            name: the panel's name, the same at every step.
+            picture: in RGB.
+            step: the batch after which it was made.
+            caption: a line of text below it.
+        """
         self._try(lambda: self._picture(name, picture, step, caption))
 
     def alert(self, title: str, sentence: str, step: int) -> None:
-        """Tell what a person should know who does not look at the terminal, where that can be told."""
+        """Send an alert to a person who does not look at the terminal, if this tracker sends any."""
         self._try(lambda: self._alert(title, sentence, step))
 
     def keep_checkpoints(self, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]]) -> None:
-        """Keep checkpoints by what they are called (``best``, ``last``), where files are kept."""
+        """Upload checkpoints, if this tracker takes files.
+
+        Args:
+            files: by alias, ``best`` or ``last``.
+            facts: metadata of each, by the same aliases.
+        """
         self._try(lambda: self._keep_checkpoints(files, facts))
 
     def pause(self) -> None:
-        """Note that the run is about to end because it was asked to, and goes on later."""
+        """Mark the run as one that ends on request and will be resumed."""
         self._try(self._pause)
 
     def finalize(self, status: str) -> None:
@@ -121,7 +138,7 @@ class Tracker(Logger, ABC):
         """Nothing: a tracker has one run."""
         return ""
 
-    def tell(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """Print a sentence about this tracker."""
         self.console.print(f"{self.title}: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
@@ -130,12 +147,12 @@ class Tracker(Logger, ABC):
             self.running = self._survives(action)
 
     def _survives(self, action: Callable[[], None]) -> bool:
-        """Whether nothing went wrong; what did is told."""
+        """Run an action; print what fails in it, and return whether nothing did."""
         try:
             action()
         except self.failures as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            self.tell(f"it failed ({reason}) and gets nothing more of this run, which goes on without it.")
+            self.report(f"it failed ({reason}) and gets nothing more of this run, which goes on without it.")
             return False
         return True
 

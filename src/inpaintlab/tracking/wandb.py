@@ -1,4 +1,4 @@
-"""A run of Weights & Biases."""
+"""The tracker for Weights & Biases."""
 
 import os
 import secrets
@@ -22,26 +22,26 @@ STEP = "trainer/global_step"
 
 @final
 class WandbTracker(Tracker):
-    """W&B, online for a user who is logged in, else offline with one line that says how to upload later.
+    """W&B: online for a user who is logged in, else offline with one line that says how to upload later.
 
-    ``WANDB_MODE`` decides where it is set. A server that cannot be reached when a run starts makes it an offline one.
+    ``WANDB_MODE`` overrides this choice. If the server cannot be reached when a run starts, the run is offline.
 
     Args:
         run_dir: the folder of the run; W&B's own files go to ``wandb/`` in it.
-        console: where it is told that a run is offline, and what goes wrong.
+        console: where messages are printed: that a run is offline, or what failed.
         config: the settings, as plain values.
         notes: what the run is for.
-        job_type: ``train``, ``evaluate`` or ``compare``; a training goes on with its curves when it is resumed.
-        project: of W&B.
+        job_type: ``train``, ``evaluate`` or ``compare``; a resumed training continues its curves.
+        project: W&B's project.
         entity: user or team of W&B; None for the user's default.
-        group: of runs that belong together; None for ``WANDB_RUN_GROUP``.
+        group: the name of runs that belong together; None for ``WANDB_RUN_GROUP``.
         tags: words to find runs by.
         artifacts: whether checkpoints and tables are uploaded, where the run is online.
-        upload_minutes: the longest time that its end waits for uploads; 0 for as long as it takes.
+        upload_minutes: how long the end of the run waits for uploads at most; 0 for as long as they take.
     """
 
     title = "W&B"
-    # its service is a process of its own: where it dies, sending raises an OSError and waiting one of the others
+    # W&B's service is another process: if it dies, sending raises an OSError and waiting one of the other errors
     failures = (Error, OSError, MailboxClosedError, HandleAbandonedError, ServerResponseError)
 
     def __init__(
@@ -75,11 +75,14 @@ class WandbTracker(Tracker):
 
     @property
     def online(self) -> bool:
-        """Whether what is logged goes to a server while the run lasts."""
+        """Whether the run is logged to a server while it lasts."""
         return self.run is not None and not (self.run.offline or self.run.disabled)
 
     def open(self) -> Any:
-        """Start the run, which is W&B's own object.
+        """Start the run.
+
+        Returns:
+            W&B's own ``Run``.
 
         Raises:
             ValueError: W&B refuses a setting.
@@ -102,13 +105,21 @@ class WandbTracker(Tracker):
                 f"W&B refuses a setting of logger.wandb ({_one_line(error)}); change it, or give logger=none."
             ) from error
         if mode == "offline":
-            self.tell(f"{why}; upload the run later with: wandb sync {self.run_dir}/wandb/offline-run-*")
+            self.report(f"{why}; upload the run later with: wandb sync {self.run_dir}/wandb/offline-run-*")
         self.run.define_metric(STEP)
         self.run.define_metric("*", step_metric=STEP, step_sync=True)
         return self.run
 
     def keep(self, name: str, kind: str, files: list[Path], aliases: list[str], metadata: dict[str, Any]) -> None:
-        """Upload files as an artifact of this run, where it is online and artifacts are wanted."""
+        """Upload files as an artifact, if the run is online and ``artifacts`` is set.
+
+        Args:
+            name: of the artifact; the run's id is appended.
+            kind: W&B's type of it, such as 'model'.
+            files: the files, which keep their names.
+            aliases: names of this version of it.
+            metadata: plain values.
+        """
         if not (self.online and self.artifacts):
             return
         artifact = wandb.Artifact(f"{name}-{self.run.id}", type=kind, metadata=metadata)
@@ -133,22 +144,23 @@ class WandbTracker(Tracker):
         )
 
     def _id(self) -> str | None:
-        """The run's identity: a training's is kept in its folder, so that a resumed one continues its curves.
+        """The run's id. A training keeps it in its folder, so that a resumed one continues its curves.
 
-        One that is set from outside, as by W&B's agents, is left to W&B; other jobs begin a run each time.
+        None lets W&B choose: where ``WANDB_RUN_ID`` is set, as by W&B's sweeps, or for other jobs, which start a new
+        run each time.
         """
         if self.job_type != "train" or os.environ.get("WANDB_RUN_ID"):
             return None
-        kept = self.run_dir / "wandb/run-id.txt"
-        if not kept.is_file():
-            write_texts(kept.parent, {kept.name: secrets.token_hex(8)})
-        return kept.read_text().strip()
+        id_file = self.run_dir / "wandb/run-id.txt"
+        if not id_file.is_file():
+            write_texts(id_file.parent, {id_file.name: secrets.token_hex(8)})
+        return id_file.read_text().strip()
 
     def _start(self, iteration: int) -> None:
         self.open()
         if self.online:
             files = "last.ckpt and best.ckpt go up at the end (logger.wandb.artifacts=false keeps them here)"
-            self.tell(f"{self.run.url}" + (f"; {files}" if self.artifacts else ""))
+            self.report(f"{self.run.url}" + (f"; {files}" if self.artifacts else ""))
 
     def _log(self, metrics: Metrics, step: int) -> None:
         self.run.log({**metrics, STEP: step})
@@ -163,7 +175,7 @@ class WandbTracker(Tracker):
     def _keep_checkpoints(self, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]]) -> None:
         if self.online and self.artifacts:
             size = sum(file.stat().st_size for file in files.values()) / 1e6
-            self.tell(f"uploading {' and '.join(file.name for file in files.values())}, {size:.0f} MB")
+            self.report(f"uploading {' and '.join(file.name for file in files.values())}, {size:.0f} MB")
         for name, file in files.items():
             self.keep("model", "model", [file], [name], facts[name])
 
