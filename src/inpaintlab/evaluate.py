@@ -29,9 +29,9 @@ def main(cfg: DictConfig) -> None:
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):
-        from inpaintlab.report import asked_for, track_result  # W&B takes a second to import
+        from inpaintlab.report import chosen_tracker, track_result  # W&B takes a second to import
 
-        build = asked_for(cfg.logger, "an evaluation")
+        build = chosen_tracker(cfg.logger, "an evaluation")
     hydra = HydraConfig.get()
     plan = plan_evaluation(cfg, hydra.runtime.choices.get("model"), hydra.overrides.task)
     console = Console()
