@@ -1,4 +1,4 @@
-"""Measure, write the numbers as JSON and, after a whole and undisturbed run, the tables into docs/performance.md."""
+"""Measure, write the numbers as JSON and, after a complete and undisturbed run, the tables into docs/performance.md."""
 
 import datetime
 import json
@@ -53,7 +53,12 @@ def main(arguments: list[str]) -> None:
 
 
 def measure(chosen: Settings, arguments: list[str]) -> dict[str, Any]:
-    """Everything that the settings ask for."""
+    """Measure everything that the settings choose, and return the content of the JSON file.
+
+    Args:
+        chosen: the settings.
+        arguments: the command line, which is recorded.
+    """
     assert chosen.threads is not None
     torch.set_num_threads(chosen.threads)
     start = time.perf_counter()
@@ -102,7 +107,7 @@ def step_cases(chosen: Settings) -> list[sides.Case]:
 
 
 def measure_step(case: sides.Case, root: Path, chosen: Settings, results: dict[str, Any]) -> None:
-    """The rows of a step, one a variant; what cannot be measured is told, and the rest goes on."""
+    """Measure a step in each variant; a variant that cannot be measured is reported and left out."""
     batch = photographs.to(chosen.torch_device, photographs.batch(root, case.size, case.batch))
     count = 1 if chosen.quick else 2  # from the second step on, the optimizers have their state from the start
     peak: int | None = None
@@ -122,7 +127,7 @@ def measure_step(case: sides.Case, root: Path, chosen: Settings, results: dict[s
 
 
 def document(results: dict[str, Any]) -> None:
-    """Put the tables and the picture into docs/."""
+    """Write the tables and the plot into docs/."""
     plot = f"growth_{results['device']}.png"
     if results["growth"]:
         growth.plot(results["growth"], DOCS / plot)
@@ -132,7 +137,7 @@ def document(results: dict[str, Any]) -> None:
 
 
 def say(words: str) -> None:
-    """Tell how far it is, apart from the tables."""
+    """Print a line of progress to stderr, which keeps stdout for the tables."""
     print(words, file=sys.stderr, flush=True)
 
 

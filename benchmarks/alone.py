@@ -1,4 +1,4 @@
-"""One side of a step in a process of its own: its peak memory, and its time where nothing is compared."""
+"""One side of a step in a process of its own: its peak memory, and its time if it is not compared with the other."""
 
 import multiprocessing
 import time
@@ -18,12 +18,19 @@ from inpaintlab.machine import keep_freed_memory, peak, reset_peak
 
 
 def measure(case: Case, variant: str | None, steps: int, root: Path, settings: Settings) -> dict[str, Any]:
-    """Run ``steps`` steps of a side in a fresh process: our ``variant``, or the plain one where that is None.
+    """Run steps of one side in a fresh process.
+
+    Args:
+        case: model, phase and shape.
+        variant: of our side; None for the plain side.
+        steps: how many.
+        root: the folder of photographs.
+        settings: of the benchmark.
 
     Returns:
-        ``seconds`` of each step, and ``peak_bytes``: the most memory in use beyond what the process held before the
-        networks were built, so with weights, gradients, optimizers and everything that a step needs. On a GPU that of
-        torch's allocator, on a CPU the resident memory of the process; None where the system does not tell.
+        ``seconds`` of each step, and ``peak_bytes``: the peak memory beyond what the process used before the networks
+        were built, so weights, gradients, optimizers and everything else that a step needs. On a GPU it is that of
+        torch's allocator, on a CPU the resident memory of the process; None if the system does not report it.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.alone"])

@@ -1,4 +1,4 @@
-"""What this machine can do at most: matrix products and convolutions of the kind that both models consist of."""
+"""The most that this machine can do: the speed of matrix products and of convolutions like those in both models."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,9 +17,13 @@ RUNS = 10
 def measure(device: torch.device, side: int | None = None) -> dict[str, dict[str, float]]:
     """GFLOP/s of the fastest of several runs, by kind and precision, with the switches that our training sets.
 
-    ``gemm``: a product of two square matrices of ``side``, by default 2048 (a GPU: 8192). ``convolution``: 3 x 3 from
-    256 to 256 channels on 64 x 64 pixels, the shape that most of EdgeConnect's work has at 256 pixels, for one picture
-    (a GPU: 32), the faster of both memory layouts.
+    ``gemm`` is a product of two square matrices. ``convolution`` is 3 x 3 from 256 to 256 channels on 64 x 64 pixels,
+    the shape of most of EdgeConnect's work at 256 pixels, for one picture (on a GPU 32), in the faster of both memory
+    formats.
+
+    Args:
+        device: where to measure.
+        side: of the matrices; by default 2048, on a GPU 8192.
     """
     large = device.type == "cuda"
     side = side or (8192 if large else 2048)

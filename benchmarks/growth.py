@@ -21,14 +21,14 @@ MEGA = 1e6
 
 
 def points(settings: Settings) -> list[Case]:
-    """The sizes at the smallest batch, and the batches at the smallest size, of a phase of each model."""
+    """For a phase of each model: all sizes at the smallest batch, and all batches at the smallest size."""
     sizes, batches = ((64, 128), (2, 4)) if settings.quick else ((128, 192, 256, 384, 512), (1, 2, 4, 8))
     shapes = [(size, batches[0]) for size in sizes] + [(sizes[0], batch) for batch in batches[1:]]
     return [Case(model, phase, size, batch) for model, phase in PHASES for size, batch in shapes]
 
 
 def measure(case: Case, root: Path, settings: Settings) -> dict[str, Any]:
-    """A row of the table."""
+    """Measure one row of the table."""
     found = alone.measure(case, settings.variants[0], STEPS, root, settings)
     return asdict(case) | {
         "variant": settings.variants[0],
@@ -38,12 +38,12 @@ def measure(case: Case, root: Path, settings: Settings) -> dict[str, Any]:
 
 
 def pixels(row: dict[str, Any]) -> int:
-    """Of a batch."""
+    """The number of pixels in a batch."""
     return row["size"] ** 2 * row["batch"]
 
 
 def plot(rows: list[dict[str, Any]], file: Path) -> None:
-    """Time and memory over the pixels of a batch, by size and by batch, each beside a straight line's growth."""
+    """Plot time and memory against the pixels of a batch, by size and by batch, beside linear growth."""
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for model, phase in dict.fromkeys((row["model"], row["phase"]) for row in rows):
         own = [row for row in rows if (row["model"], row["phase"]) == (model, phase)]
@@ -53,8 +53,8 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
             f"batch {few} to {max(row['batch'] for row in own)}": [row for row in own if row["size"] == small],
         }
         for (label, part), style in zip(series.items(), ("o-", "s--"), strict=True):
-            taken = [row["ours"]["median"] for row in part], [_gigabytes(row) for row in part]
-            for axis, values in zip(axes, taken, strict=True):
+            measured = [row["ours"]["median"] for row in part], [_gigabytes(row) for row in part]
+            for axis, values in zip(axes, measured, strict=True):
                 axis.plot([pixels(row) / MEGA for row in part], values, style, label=f"{model} {phase}, {label}")
     for axis, name in zip(axes, ("seconds a step", "peak memory, GB"), strict=True):
         axis.set(xscale="log", yscale="log", xlabel="megapixels in a batch", ylabel=name)

@@ -16,7 +16,7 @@ from inpaintlab.imaging import canny, rgb_to_gray
 
 
 def write(folder: Path, side: int) -> Path:
-    """The photographs inside scikit-image as JPEG files of quality 90 whose shorter side has ``side`` pixels.
+    """Write the photographs inside scikit-image as JPEG files of quality 90 whose shorter side has ``side`` pixels.
 
     Returns the root of a data set whose split train they are.
     """
@@ -33,7 +33,10 @@ def write(folder: Path, side: int) -> Path:
 def samples(root: Path, size: int, *settings: str) -> TrainingSet:
     """Our training samples as `inpaintlab train` makes them, with EdgeConnect's published crop: the centre square.
 
-    ``settings`` are further ones of that command. The pictures lie in ``root``, or in the folder train of it.
+    Args:
+        root: the folder of the pictures, or one with the pictures in its folder train.
+        size: side of the squares in pixels.
+        settings: further settings of `inpaintlab train`.
     """
     train = "train" if (root / "train").is_dir() else "."
     chosen = [

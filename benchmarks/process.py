@@ -1,11 +1,11 @@
-"""What a process of the benchmark hushes: Lightning's advice for real trainings."""
+"""Hides Lightning's advice for real trainings in the processes of the benchmark."""
 
 import logging
 import warnings
 
 
 def quieten() -> None:
-    """Let Lightning tell of errors alone."""
+    """Let Lightning print errors only."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

@@ -1,4 +1,4 @@
-"""What is measured: settings as KEY=VALUE on the command line."""
+"""The settings of the benchmark, given as KEY=VALUE on the command line."""
 
 import os
 from dataclasses import dataclass, field
@@ -56,12 +56,12 @@ class Settings:
 
     @property
     def torch_device(self) -> torch.device:
-        """Where the networks are."""
+        """The device of the networks."""
         return torch.device(self.device)
 
     @property
     def whole(self) -> bool:
-        """Whether everything is measured as the papers have it, so that the tables may go into the documentation."""
+        """Whether everything is measured at the papers' width, so that the tables may go into the documentation."""
         return not self.quick and not self.cases and self.keep_freed and self.width == 1
 
     @property
@@ -75,7 +75,7 @@ class Settings:
 
 
 def read(arguments: list[str]) -> Settings:
-    """The settings of a command line, with what it leaves open filled in.
+    """The settings of a command line, with defaults for the missing ones.
 
     Raises:
         ValueError: an unknown setting, or a value that it cannot have.

@@ -38,14 +38,21 @@ class Case:
 
     @property
     def name(self) -> str:
-        """How the command line calls it."""
+        """Its name on the command line."""
         return f"{self.model}/{self.phase}/{self.size}x{self.batch}"
 
 
 def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more: str) -> tuple[Learner, Any]:
-    """Our model, made as `inpaintlab train` makes it for so many batches of this phase alone, and its trainer's maker.
+    """Our model as `inpaintlab train` makes it for this phase alone, and a function that makes its trainer.
 
     VGG-19 has random weights: the time of a step does not depend on them.
+
+    Args:
+        case: model, phase and shape.
+        settings: of the benchmark.
+        variant: precision and compilation.
+        batches: length of the phase.
+        more: further settings of `inpaintlab train`.
 
     Raises:
         ValueError: the model does not train in this precision, or there is nothing to compile it with.
@@ -71,7 +78,7 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     torch.manual_seed(0)
     model = build(cfg.model, chosen_steps(plain_values(cfg)))
     assert isinstance(model, Learner)
-    chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # which refuses what a training would
+    chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # refuses the same settings as a training
     if model.steps.compiled:
         require_compiler(device_type(cfg.trainer.accelerator))
     return model, instantiate(cfg.trainer)
@@ -88,7 +95,7 @@ def fit(model: Learner, build_trainer: Callable[..., Trainer], batch: Batch, siz
 
 
 class Repeated(LightningDataModule):
-    """The same batch again and again, with its edges, so that no loader and no Canny is in the time of a step."""
+    """Repeats one batch, with its edges, so that the time of a step includes neither a loader nor Canny's edges."""
 
     def __init__(self, batch: Batch, batches: int, size: int) -> None:
         super().__init__()
@@ -97,11 +104,11 @@ class Repeated(LightningDataModule):
         self.size = size
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """The batch on the device where it is."""
+        """The batch again and again, already on its device."""
         return DataLoader(self.rows, batch_size=None)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> list[Any]:
-        """Nothing to validate on."""
+        """No validation, which would add to the time."""
         return []
 
 
@@ -113,7 +120,7 @@ def build_plain(case: Case, width: float, **rates: float) -> Plain:
 
 
 def copy_weights(ours: Learner, plain: Plain) -> None:
-    """Give the plain networks our weights, the vectors of spectral norm and statistics of batch norm included."""
+    """Copy our weights into the plain networks, with the vectors of spectral norm and the statistics of batch norm."""
     for name, network in plain.networks():
         for source, target in zip(layers(ours.get_submodule(name)), layers(network), strict=True):
             given, taking = state(source), state(target)
@@ -122,7 +129,7 @@ def copy_weights(ours: Learner, plain: Plain) -> None:
                 value.data.copy_(given[key].data)
     if isinstance(plain, edgeconnect.EdgeConnect):
         for vgg in getattr(ours, "vgg", ()):
-            for copy in (plain.perceptual_vgg, plain.style_vgg):  # which go deeper than ours
+            for copy in (plain.perceptual_vgg, plain.style_vgg):  # these have more layers than ours
                 for source, target in zip(layers(vgg), layers(copy), strict=False):
                     target.load_state_dict(source.state_dict())
 
@@ -134,7 +141,7 @@ def layers(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def state(layer: nn.Module) -> dict[str, Tensor]:
-    """A layer's tensors by name, those of spectral norm called alike in its old and its new form."""
+    """A layer's tensors by name, with the same names for the old and the new form of spectral norm."""
     names = {
         "parametrizations.weight.original": "weight",
         "parametrizations.weight.0._u": "u",
@@ -149,7 +156,7 @@ def state(layer: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def torch_defaults() -> Iterator[None]:
-    """The switches of the whole process as torch has them, for the plain side, which touches none."""
+    """Set torch's default switches for the process while the plain side runs, which changes none of them."""
     precision, tuned = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.benchmark = False
@@ -162,7 +169,7 @@ def torch_defaults() -> Iterator[None]:
 
 @contextmanager
 def product_switches() -> Iterator[None]:
-    """The switches as `inpaintlab train` sets them."""
+    """Set the switches for matrix products as `inpaintlab train` does."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:

@@ -1,4 +1,4 @@
-"""Training steps: ours against the plain one, in turns, in one process."""
+"""Training steps: ours and the plain one, timed alternately in one process."""
 
 import time
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from benchmarks.sides import Batch, Case, build_ours, build_plain, copy_weights,
 from benchmarks.timing import Pairs, seconds, summary, synchronise
 from inpaintlab.machine import Load
 
-WARM_UP = {"cpu": 1, "cuda": 5}  # steps that do not count: the first makes the optimizers' state
+WARM_UP = {"cpu": 1, "cuda": 5}  # steps that are not measured: the first creates the optimizers' state
 
 
 class Turns(Callback):
-    """Times our step between Lightning's hooks, and a plain step before or after it, in turns.
+    """Times our step between Lightning's hooks, and a plain step alternately before or after it.
 
-    In the time of ours: Lightning's training step, so the seeding, the learning rates, autocast, `learn` with its
-    optimizers, counting. In neither: the loader, Canny's edges, the log, the transfer of the batch to the device.
+    Our time includes all of Lightning's training step: seeding, learning rates, autocast, `learn` with its optimizers,
+    counting. Neither time includes the loader, Canny's edges, the log, or the transfer of the batch to the device.
     """
 
     def __init__(self, plain: Callable[[], object], device: torch.device, warm_up: int, counting: bool) -> None:
@@ -34,7 +34,7 @@ class Turns(Callback):
         self.operations = {"ours": 0, "plain": 0}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
-        """The plain step in every other round; then our clock starts."""
+        """Time the plain step in every other round, then start our clock."""
         if batch_idx == 0 and self.counting:
             with FlopCounterMode(display=False) as operations, torch_defaults():
                 self.plain()
@@ -47,7 +47,7 @@ class Turns(Callback):
         self.started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Our clock stops; the plain step in the other rounds; the first steps are thrown away."""
+        """Stop our clock, time the plain step in the other rounds, and drop the first steps."""
         synchronise(self.device)
         self.times.ours.append(time.perf_counter() - self.started)
         if batch_idx == 0:
@@ -67,7 +67,7 @@ class Turns(Callback):
 
 
 def measure(case: Case, variant: str, batch: Batch, settings: Settings) -> dict[str, Any]:
-    """A row of the table of steps, without memory.
+    """Measure a row of the table of steps, without memory.
 
     Raises:
         ValueError: the model does not train in this precision.

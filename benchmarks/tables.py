@@ -1,4 +1,4 @@
-"""A run's results as Markdown, and their place in docs/performance.md."""
+"""A run's results as Markdown, and writing them into docs/performance.md."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,12 @@ from inpaintlab.machine import write_texts
 
 
 def render(results: dict[str, Any], plot: str | None) -> str:
-    """All tables of a run. ``plot``: the path of the picture of growth, seen from the document."""
+    """All tables of a run.
+
+    Args:
+        results: the content of the JSON file.
+        plot: the path of the plot of growth relative to the document; None without one.
+    """
     parts = [_head(results)]
     if results["steps"]:
         parts.append(_steps(results))
@@ -21,7 +26,7 @@ def render(results: dict[str, Any], plot: str | None) -> str:
 
 
 def insert(document: Path, device: str, text: str) -> None:
-    """Put ``text`` between the document's marks for a kind of device, and leave everything else.
+    """Replace the text between the document's marks for a kind of device.
 
     Raises:
         ValueError: the document lacks the marks.
@@ -35,7 +40,7 @@ def insert(document: Path, device: str, text: str) -> None:
 
 
 def load_of_others(results: dict[str, Any]) -> float:
-    """The most cores that others kept busy during a measurement; 0 where the system did not tell."""
+    """The most cores that other processes kept busy during a measurement; 0 if the system did not report it."""
     rows = results["steps"] + results["work"]
     return max((row["load_of_others"] or 0.0 for row in rows), default=0.0)
 
@@ -134,12 +139,12 @@ def _spread(found: dict[str, Any]) -> str:
 
 
 def _three(number: float) -> str:
-    """Three digits that count, without an exponent."""
+    """A number with three significant digits, without an exponent."""
     if number <= 0:
         return "0"
     return f"{number:,.{max(0, 2 - math.floor(math.log10(number)))}f}"
 
 
 def _both(plain: Any, ours: Any, words: Any) -> str:
-    """The plain side's number and ours, where there are any."""
+    """The plain side's number and ours, if they were measured."""
     return " → ".join(words(number) if number else "?" for number in (plain, ours)) if plain or ours else ""

@@ -1,4 +1,4 @@
-"""Times of two sides taken in turns, and what they say: medians, quartiles, the ratio pair by pair."""
+"""Timing two sides alternately: medians, quartiles, and the ratio of each pair."""
 
 import statistics
 import time
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-SHORTEST = 0.1  # seconds that one measurement of short work lasts at least: it is repeated until then
+SHORTEST = 0.1  # seconds; shorter work is repeated until one measurement lasts as long
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The middle of several numbers and where their quarters end."""
+    """The median and the quartiles of several numbers."""
 
     median: float
     low: float
@@ -21,7 +21,7 @@ class Summary:
 
 
 def summary(numbers: Sequence[float]) -> Summary:
-    """Median and quartiles, these by linear interpolation between the numbers in order."""
+    """Median and quartiles, with linear interpolation between the sorted numbers."""
     if len(numbers) == 1:
         return Summary(numbers[0], numbers[0], numbers[0], 1)
     low, median, high = statistics.quantiles(numbers, n=4, method="inclusive")
@@ -30,21 +30,21 @@ def summary(numbers: Sequence[float]) -> Summary:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Seconds of two sides, the i-th of one taken right before or after the i-th of the other."""
+    """Seconds of two sides; the i-th times of both were measured right after each other."""
 
     ours: list[float]
     plain: list[float]
 
     @property
     def ratio(self) -> Summary:
-        """How many times as fast ours is, pair by pair, so that what slows both for a while slows neither alone."""
+        """How many times as fast ours is, for each pair: a slow moment of the machine affects both times of a pair."""
         return summary([plain / ours for ours, plain in zip(self.ours, self.plain, strict=True)])
 
 
 def take_turns(
     ours: Callable[[], object], plain: Callable[[], object], rounds: int, device: torch.device | None = None
 ) -> Pairs:
-    """Time both in turns after a run of each that does not count; who begins changes from round to round."""
+    """Time both alternately, after one unmeasured run of each; the order changes from round to round."""
     repeats = {side: _repeats(side, device) for side in (ours, plain)}
     times: dict[Callable[[], object], list[float]] = {ours: [], plain: []}
     for number in range(rounds):
@@ -54,7 +54,7 @@ def take_turns(
 
 
 def seconds(work: Callable[[], object], device: torch.device | None = None, repeats: int = 1) -> float:
-    """Seconds of a run, the mean over ``repeats`` in a row."""
+    """Seconds of one run: the mean over ``repeats`` runs in a row."""
     synchronise(device)
     start = time.perf_counter()
     for _ in range(repeats):
@@ -69,6 +69,6 @@ def _repeats(work: Callable[[], object], device: torch.device | None) -> int:
 
 
 def synchronise(device: torch.device | None) -> None:
-    """Wait until a GPU has done what it was given; the CPU has."""
+    """Wait until a GPU has finished its work; a CPU already has."""
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)

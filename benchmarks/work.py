@@ -1,4 +1,4 @@
-"""What surrounds a training step, each beside what the published code takes for it: a case a name."""
+"""The work around a training step (edges, masks, loading, metrics, completion), beside that of the published code."""
 
 import itertools
 import sys
@@ -40,7 +40,7 @@ ROUNDS = 7  # of short work; more than of steps
 
 @dataclass(frozen=True)
 class Work:
-    """Something to time: ``count`` pictures are dealt with in a call."""
+    """Something to time: one call processes ``count`` pictures."""
 
     name: str
     count: int
@@ -52,7 +52,13 @@ class Work:
 
 
 def cases(root: Path, folder: Path, settings: Settings) -> Iterator[Work]:
-    """All of them; what is wanted of the generator alone is built. ``folder`` is for files that some need."""
+    """All cases, built one by one as they are requested.
+
+    Args:
+        root: the folder of photographs.
+        folder: for files that some cases need.
+        settings: of the benchmark.
+    """
     size = 64 if settings.quick else 256
     batch = photographs.batch(root, size, TOGETHER)
     yield from edges(batch["gray"], strokes(size, TOGETHER), settings.torch_device)
@@ -63,7 +69,7 @@ def cases(root: Path, folder: Path, settings: Settings) -> Iterator[Work]:
 
 
 def measure(work: Work, settings: Settings) -> dict[str, Any]:
-    """A row of the table: milliseconds a picture of both sides, and how many times as fast ours is."""
+    """Measure a row of the table: milliseconds per picture of both sides, and how many times as fast ours is."""
     device = settings.torch_device if work.on_device else None
     rounds = settings.rounds if settings.quick else ROUNDS
     assert settings.threads is not None
@@ -91,7 +97,7 @@ def measure(work: Work, settings: Settings) -> dict[str, Any]:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads in torch and OpenCV for a while."""
+    """Set the number of threads of torch and OpenCV inside the ``with`` block."""
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
@@ -103,7 +109,7 @@ def threads(count: int) -> Iterator[None]:
 
 
 def edges(gray: Tensor, holes: Tensor, device: torch.device) -> Iterator[Work]:
-    """Canny's edges at sigma 2, of whole pictures and of what is known beside irregular holes."""
+    """Canny's edges at sigma 2, of whole pictures and of the known region around irregular holes."""
     arrays = [picture[0].double().numpy() for picture in gray]
     for ending, known in (("", None), ("/masked", 1 - holes)):
         for count in (1, TOGETHER):
@@ -150,14 +156,14 @@ def mask_files(folder: Path) -> Path:
 
 
 def strokes(size: int, count: int) -> Float[Tensor, "{count} 1 {size} {size}"]:
-    """Irregular holes, always the same."""
+    """Irregular holes, the same in every run."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         mask = instantiate(compose("train", overrides=["mask=strokes"]).mask)
     return torch.stack([mask(size, size, sample_generator("benchmark's files", number)) for number in range(count)])
 
 
 def loading(root: Path, folder: Path, size: int) -> Iterator[Work]:
-    """Training samples with edges from JPEG files, put together to batches; ours makes the edges batch by batch."""
+    """Training samples with edges from JPEG files, collated into batches; our side computes edges batch by batch."""
     drawn = mask_files(folder)
     count = 4 * TOGETHER
     for name, mask_paths, settings in (
@@ -194,7 +200,7 @@ def _published_batches(files: list[Path], mask_paths: list[Path] | None, size: i
 
 
 def metrics(image: Tensor, mask: Tensor) -> Iterator[Work]:
-    """PSNR and SSIM with a window of 51, both in gray, as an evaluation takes them."""
+    """PSNR and SSIM with a window of 51, both in gray, as in an evaluation."""
     if image.shape[-1] < SSIMUniform51Gray.smallest:
         return
     generator = torch.Generator().manual_seed(1)
@@ -211,9 +217,9 @@ def metrics(image: Tensor, mask: Tensor) -> Iterator[Work]:
 
 
 def completion(image: Tensor, mask: Tensor, settings: Settings) -> Iterator[Work]:
-    """Finished pictures in each variant, beside OpenCV's fast marching, with all threads.
+    """Completed pictures in each variant, beside OpenCV's fast marching, with all threads.
 
-    A variant that this machine has no compiler for is told and left out.
+    A variant is reported and left out if this machine has no compiler for it.
     """
     size, device = image.shape[-1], settings.torch_device
     pictures = [np.ascontiguousarray((picture * 255).round().byte().permute(1, 2, 0).numpy()) for picture in image]
@@ -241,10 +247,15 @@ def completion(image: Tensor, mask: Tensor, settings: Settings) -> Iterator[Work
 
 
 def completer(case: Case, settings: Settings, variant: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """What completes images as `inpaintlab complete` does, with fused spectral norm, as a variant says.
+    """A function that completes images as `inpaintlab complete` does, with fused spectral norm.
+
+    Args:
+        case: the model and its size.
+        settings: of the benchmark.
+        variant: precision and compilation.
 
     Raises:
-        ValueError: there is nothing to compile with.
+        ValueError: this machine has no compiler.
     """
     model, _ = build_ours(case, settings, "float32", 1)
     fuse_spectral_norm(model)

@@ -1,5 +1,5 @@
-"""The reference that ours is measured against: the published training steps and loader, in the plainest torch.
+"""The reference for the benchmark: the published training steps and loader in plain torch.
 
-Written from the papers and from what is known of the released code, without a look at the speed, and kept apart from
-the package: nothing here imports inpaintlab.
+It follows the papers and what is known of the released code, without any optimization. It is independent of the
+package: nothing here imports inpaintlab.
 """

@@ -1,10 +1,10 @@
-"""EdgeConnect's training steps as its released code takes them (knazeri/edge-connect), in plain torch.
+"""EdgeConnect's training steps as in its released code (knazeri/edge-connect), in plain torch.
 
-What makes it plain: sigmoids and binary cross entropy on probabilities, two VGG-19s that run through all their layers,
-a pass of its own for each picture and loss, three passes of a discriminator a step, torch's instance norm, and losses
+Nothing is optimized: sigmoids and binary cross entropy on probabilities, two VGG-19s that compute all their layers, a
+separate pass for each picture and loss, three passes of a discriminator per step, torch's instance norm, and losses
 read from the device in each step. The released order (both backward passes after both forward passes) fails on current
-torch; here the discriminator steps before its third pass. The losses of the released joint stage are summed, because it
-crashes as it is.
+torch, so the discriminator steps before its third pass here. The released joint stage crashes, so its losses are
+summed.
 """
 
 from collections.abc import Iterator
@@ -135,7 +135,7 @@ class EdgeConnect(nn.Module):
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
 
     def prepare(self) -> None:
-        """Make the optimizers, once the networks are where they stay."""
+        """Make the optimizers, after the networks were moved to their device."""
         generator, discriminator = self.rates
         for name, rate in (
             ("edge_generator", generator),
@@ -146,9 +146,14 @@ class EdgeConnect(nn.Module):
             self.optimizers[name] = torch.optim.Adam(getattr(self, name).parameters(), lr=rate, betas=(0.0, 0.9))
 
     def step(self, stage: str, batch: dict[str, Tensor]) -> dict[str, float]:
-        """One training step; the losses by name.
+        """One training step.
 
-        ``batch`` holds what the released loader gives: image, gray, edges, mask.
+        Args:
+            stage: of the training.
+            batch: as from the released loader: image, gray, edges, mask.
+
+        Returns:
+            The losses by name.
         """
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
@@ -218,7 +223,7 @@ class EdgeConnect(nn.Module):
         self.optimizers[name].step()
 
     def perceptual(self, output: Tensor, image: Tensor) -> Tensor:
-        """Mean absolute differences of VGG-19's features."""
+        """The perceptual loss: mean absolute differences of VGG-19's features."""
         theirs, truth = self.perceptual_vgg(output), self.perceptual_vgg(image)
         loss = torch.zeros((), device=output.device)
         for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"):
@@ -226,7 +231,7 @@ class EdgeConnect(nn.Module):
         return loss
 
     def style(self, output: Tensor, image: Tensor) -> Tensor:
-        """Mean absolute differences of Gram matrices."""
+        """The style loss: mean absolute differences of Gram matrices."""
         theirs, truth = self.style_vgg(output), self.style_vgg(image)
         loss = torch.zeros((), device=output.device)
         for name in ("relu2_2", "relu3_4", "relu4_4", "relu5_2"):
@@ -240,7 +245,7 @@ class EdgeConnect(nn.Module):
 
 
 def gram(features: Tensor) -> Tensor:
-    """F F^T / (C H W)."""
+    """Gram matrices of features F: F F^T / (C H W)."""
     batch, channels, height, width = features.shape
     rows = features.view(batch, channels, height * width)
     return rows.bmm(rows.transpose(1, 2)) / (channels * height * width)

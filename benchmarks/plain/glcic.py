@@ -1,9 +1,9 @@
 """GLCIC's training steps (Iizuka et al. 2017) in plain torch, in the order of otenim/GLCIC-PyTorch.
 
-The paper's networks and losses: convolution, batch norm, ReLU; the composite to the discriminator; Adadelta. What makes
-it plain: sigmoids and binary cross entropy on probabilities, windows cut sample by sample, gradients into the
-discriminator during the generator's backward pass (they are thrown away), a graph of the completion network where no
-gradient is needed, and losses read from the device in each step.
+It has the paper's networks and losses: convolution, batch norm, ReLU; the discriminator sees the composite; Adadelta.
+Nothing is optimized: sigmoids and binary cross entropy on probabilities, windows cut sample by sample, unused gradients
+of the discriminator during the generator's backward pass, a graph of the completion network even if no gradient is
+needed, and losses read from the device in each step.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class Completion(nn.Module):
 
 
 class Branch(nn.Module):
-    """One of the discriminator's two: convolutions of 5 x 5 with stride 2, then 1024 features."""
+    """The local or the global discriminator: convolutions of 5 x 5 with stride 2, then 1024 features."""
 
     def __init__(self, size: int, convolutions: int, width: float) -> None:
         super().__init__()
@@ -87,11 +87,11 @@ class Discriminator(nn.Module):
 
 
 class GLCIC(nn.Module):
-    """Both networks and their Adadeltas.
+    """The completion network and the discriminator, with their Adadelta optimizers.
 
     Args:
         size: side of the images in pixels; the window has half of it.
-        mean_pixel: what the hole is filled with, RGB in [0, 1].
+        mean_pixel: the colour that fills the hole, RGB in [0, 1].
         width: multiplier of all channel counts.
     """
 
@@ -106,7 +106,7 @@ class GLCIC(nn.Module):
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
 
     def prepare(self) -> None:
-        """Make the optimizers, once the networks are where they stay."""
+        """Make the optimizers, after the networks were moved to their device."""
         for name, network in self.networks():
             self.optimizers[name] = torch.optim.Adadelta(network.parameters())
 

@@ -1,4 +1,4 @@
-"""The sweeper of ``inpaintlab train -m``: Hydra takes sweepers from this namespace only."""
+"""The sweeper of ``inpaintlab train -m``. It is here because Hydra finds plugins only in this namespace."""
 
 import os
 import sys
@@ -22,11 +22,11 @@ _LEFT_ALONE = ("done", "running", "stopped")
 
 @final
 class JobSweeper(Sweeper):
-    """Runs the jobs that a search chooses, each once: what is done, running or given up is left alone.
+    """Runs the jobs that a search chooses, except those that are done, running or given up.
 
     Args:
         search: an ``inpaintlab.sweeps.Search``, which chooses the jobs.
-        params: sweeps that stand in a file, key to values; those of the command line replace them.
+        params: sweeps from a file, key to values; those on the command line replace them.
     """
 
     def __init__(self, search: Any, params: dict[str, str] | None = None) -> None:
@@ -34,23 +34,30 @@ class JobSweeper(Sweeper):
         self.params = dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra hands over; instead of the task in this process, a job is a process of its own."""
+        """Keep Hydra's context and settings. The task is not used: each job runs in a process of its own."""
         self.context = hydra_context
         self.settings = config
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the sweep; exit code 1 unless every job is done or given up."""
+        """Run the sweep.
+
+        Args:
+            arguments: the overrides on the command line.
+
+        Raises:
+            SystemExit: with exit code 1 unless every job is done or given up.
+        """
         try:
-            left = self._run(arguments)
+            unfinished = self._run(arguments)
         except ValueError as error:
             print(f"inpaintlab train: {error}", file=sys.stderr)
             raise SystemExit(1) from None
-        if left:
+        if unfinished:
             raise SystemExit(1)
 
     def _run(self, arguments: list[str]) -> bool:
-        """Run the sweep; whether something is left to do."""
-        from inpaintlab.sweeps import (  # not in each of Hydra's scans for plugins
+        """Run the sweep. Returns whether a job is neither done nor given up."""
+        from inpaintlab.sweeps import (  # imported here, because Hydra scans this module at every start
             SWEEP,
             SweepFolder,
             run_job,
@@ -65,18 +72,18 @@ class JobSweeper(Sweeper):
             self.settings.name = name  # where a launcher keeps its own files
         os.environ[SWEEP] = str(os.getpid())
         launcher = self._launcher(run_job)
-        asked: list[str] = []
+        chosen: list[str] = []
         for batch in self.search.batches(sweep, fixed, swept):
             todo = self._new(sweep, batch)
-            for job in launcher.launch(todo, initial_job_idx=len(asked)) if todo else ():
-                if job.status == JobStatus.FAILED:  # not the training, which is recorded, but what starts it
+            for job in launcher.launch(todo, initial_job_idx=len(chosen)) if todo else ():
+                if job.status == JobStatus.FAILED:  # the launcher failed; a failed training is recorded in its folder
                     reason = " ".join(str(job._return_value).split())
                     print(f"inpaintlab train: a job was not started ({job.overrides}): {reason}", file=sys.stderr)
-            asked += [job.name for job in batch]
-        return _closed(sweep, asked)
+            chosen += [job.name for job in batch]
+        return _print_results(sweep, chosen)
 
     def _new(self, sweep: "SweepFolder", batch: "list[Job]") -> list[list[str]]:
-        """The overrides of those jobs that have something left to do, once all of them are found to be sound."""
+        """The overrides of the jobs that are to be started, after all jobs of the batch were composed and recorded."""
         from inpaintlab.runs import state_of
         from inpaintlab.sweeps import planned_batches, summary
 
@@ -112,8 +119,8 @@ class JobSweeper(Sweeper):
             raise ValueError(f'The launcher {target} is not installed: pip install "inpaintlab[sweeps]".') from error
 
 
-def _closed(sweep: "SweepFolder", asked: list[str]) -> bool:
-    """Print how the jobs that were asked for stand; whether one of them is neither done nor given up."""
+def _print_results(sweep: "SweepFolder", chosen: list[str]) -> bool:
+    """Print the states and scores of the chosen jobs. Returns whether one of them is neither done nor given up."""
     from rich.console import Console
 
     from inpaintlab.sweeps import by_seed, overview, summary
@@ -121,7 +128,7 @@ def _closed(sweep: "SweepFolder", asked: list[str]) -> bool:
     console = Console()
     for table in filter(None, [overview(sweep), by_seed(sweep)]):
         console.print(table)
-    states = {job: state for job, state in sweep.states().items() if job in asked}
+    states = {job: state for job, state in sweep.states().items() if job in chosen}
     print(f"{sweep.path}: {summary(states)}")
     return any(state not in ("done", "stopped") for state in states.values())
 

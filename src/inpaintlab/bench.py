@@ -15,7 +15,17 @@ from inpaintlab.masks import Number
 
 
 def report(cost: PreparationTime, images_per_second: Number, gpus: int, console: Console) -> None:
-    """Print the stages and what follows for a training on ``gpus`` GPUs at ``images_per_second`` each."""
+    """Print the time of each stage, and how many cores a training needs.
+
+    Args:
+        cost: the measured times.
+        images_per_second: the speed of the training on each GPU.
+        gpus: number of GPUs.
+        console: the terminal.
+
+    Raises:
+        ValueError: ``gpus`` is below 1.
+    """
     if gpus < 1:
         raise ValueError(f"gpus={gpus} trains nothing; give a positive number.")
     total = sum(cost.stages.values())

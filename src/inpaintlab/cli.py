@@ -55,14 +55,14 @@ def main() -> None:
     else:
         from inpaintlab.recipes import nearest  # OmegaConf: not for help
 
-        told = f"there is no verb '{verb}'.{nearest(verb, VERBS)}"
-        print(f"inpaintlab: {told} Verbs: {', '.join(VERBS)}.", file=sys.stderr)
+        message = f"there is no verb '{verb}'.{nearest(verb, VERBS)}"
+        print(f"inpaintlab: {message} Verbs: {', '.join(VERBS)}.", file=sys.stderr)
         raise SystemExit(2)
 
 
 def _answered(verb: str) -> bool:
-    """Answer what a verb is asked for instead of work, from its settings alone; False where it is asked for work."""
-    if verb == "weights":  # it takes names and files, no settings
+    """Answer a question such as ``--help`` from the verb's settings alone; False if the arguments ask for work."""
+    if verb == "weights":  # takes names and files, no settings
         return False
     from inpaintlab.config import answer, asks  # Hydra: not for the list of verbs
 

@@ -34,7 +34,7 @@ from inpaintlab.comparison import (
 from inpaintlab.config import command
 from inpaintlab.evaluation import Result
 from inpaintlab.machine import write_texts
-from inpaintlab.report import asked_for, html_page, track_comparison
+from inpaintlab.report import chosen_tracker, html_page, track_comparison
 
 
 def compare(
@@ -47,16 +47,20 @@ def compare(
     published: Sequence[str] = (),
     intervals: bool = True,
 ) -> Table:
-    """Compare the result folders and write table.md, .csv and .tex, costs.csv, seeds.csv and report.html into `out`.
+    """Compare result folders, and write table.md, .csv and .tex, costs.csv, seeds.csv and report.html into ``out``.
 
-    The report holds the pictures of at most `pictures` test images; `root` is where their photographs lie on this
-    machine, if not where they lay when the manifest was frozen. Differences are taken from the method called
-    `reference`, without one from the best of each column; `published` names tables of papers to set beside the measured
-    numbers (see `load_papers`); table.md and table.tex print each mean's interval unless `intervals` is False.
+    Args:
+        results: the result folders.
+        out: the folder for the files; it is made.
+        pictures: the most test images with pictures in the report.
+        root: the folder of the photographs on this machine, if they have moved since the manifest was frozen.
+        reference: the label that differences are taken from; None for the best of each column.
+        published: names of papers' tables to show beside the measured numbers (see `load_papers`).
+        intervals: whether table.md and table.tex show the interval of each mean.
 
-    Raises ValueError, in one sentence, when a folder is not a whole result, when the results do not belong together
-    (`check`), when there is no such reference or published table, or when a completed picture is missing; then nothing
-    is written.
+    Raises:
+        ValueError: a folder is not a complete result, the results do not belong together (see `check`), there is no
+            such reference or published table, or a completed picture is missing. Nothing is written then.
     """
     if not results:
         raise ValueError(
@@ -81,13 +85,13 @@ def compare(
 
 @command("compare")
 def run(cfg: DictConfig) -> None:
-    """Compare the folders in `cfg.results` or those of a study, print the tables and say where the files are."""
+    """Compare the result folders of the settings or of a study, print the tables, and say where the files are."""
     console = Console()
     build = None
     if cfg.get("logger"):
-        build = asked_for(cfg.logger, "a comparison")
+        build = chosen_tracker(cfg.logger, "a comparison")
     if cfg.study is not None:
-        cfg = _studied(cfg, HydraConfig.get().overrides.task, console)
+        cfg = _of_study(cfg, HydraConfig.get().overrides.task, console)
     out = Path(cfg.out)
     table = compare(
         [Path(folder) for folder in cfg.results],
@@ -98,13 +102,13 @@ def run(cfg: DictConfig) -> None:
         published=cfg.published,
         intervals=cfg.intervals,
     )
-    shown = list(table.metrics)[: cfg.printed]
-    for view in [*terminal_tables(table, shown), *seeds_tables(table, shown), *costs_tables(table.results)]:
+    printed = list(table.metrics)[: cfg.printed]
+    for view in [*terminal_tables(table, printed), *seeds_tables(table, printed), *costs_tables(table.results)]:
         console.print(view)
-    notes = [table.caption("*", "~"), *table.notes(), *table.left_out(shown), *costs_notes(table.results)]
+    notes = [table.caption("*", "~"), *table.notes(), *table.left_out(printed), *costs_notes(table.results)]
     if seed_groups(table.results):
         notes.append(SEEDS_NOTE)
-    if more := len(table.metrics) - len(shown):
+    if more := len(table.metrics) - len(printed):
         notes.append(f"{more} more metrics stand in the files.")
     files = "table.md, table.csv, table.tex, costs.csv and seeds.csv"
     for note in [*notes, f"Wrote {out / 'report.html'}, {files}."]:
@@ -113,9 +117,9 @@ def run(cfg: DictConfig) -> None:
         track_comparison(build, table, out, cfg.log_per_image)
 
 
-def _studied(cfg: DictConfig, given: Sequence[str], console: Console) -> DictConfig:
-    """The settings of a study's comparison, with ``given`` on top, once every result that it names is there."""
-    from inpaintlab.evaluation import (  # brings every method and metric, which tables do without
+def _of_study(cfg: DictConfig, given: Sequence[str], console: Console) -> DictConfig:
+    """The settings of a study's comparison, overridden by ``given``, after evaluating its missing results."""
+    from inpaintlab.evaluation import (  # imports every method and metric, which tables do not need
         Study,
         evaluate_missing,
         look_for_results,
@@ -123,11 +127,11 @@ def _studied(cfg: DictConfig, given: Sequence[str], console: Console) -> DictCon
 
     if cfg.results:
         raise ValueError("study=... names its own results: give a study or result folders, not both.")
-    found = Study.load(Path(cfg.study))
-    cfg = found.comparison(given)
-    folders, missing = look_for_results(found)
+    study = Study.load(Path(cfg.study))
+    cfg = study.comparison(given)
+    folders, missing = look_for_results(study)
     check_settings([folder.name for folder in folders], Path(cfg.out), cfg.pictures, cfg.reference, cfg.published)
-    evaluate_missing(found, missing, console)
+    evaluate_missing(study, missing, console)
     cfg.results = [str(folder) for folder in folders]
     return cfg
 

@@ -24,24 +24,24 @@ from inpaintlab.recipes import require_flag, require_one_of
 
 
 def _checked(cfg: DictConfig) -> list[Photograph]:
-    """The jobs, if nothing that can be known before the first of them stands in the way."""
+    """The photographs to complete, after checking everything that can be checked before the first one."""
     require_one_of("hole_colour", cfg.hole_colour, ("white", "black"))
     require_flag("compile", cfg.compile)
     if not 0 <= cfg.threshold < 1:
         raise ValueError(f"threshold is {cfg.threshold}; it must lie in [0, 1).")
     edges = None if cfg.edges is None else Path(cfg.edges)
     found = pair_photographs(Path(cfg.image), Path(cfg.holes), edges, Path(cfg.out))
-    for job in found:
-        if job.out.exists() and not cfg.overwrite:
-            raise ValueError(f"{job.out} exists; give another out=..., or overwrite=true.")
-    for job in found:
-        read_photograph(job, cfg)  # a second reading costs less than half a folder that has to be cleared away
+    for photograph in found:
+        if photograph.out.exists() and not cfg.overwrite:
+            raise ValueError(f"{photograph.out} exists; give another out=..., or overwrite=true.")
+    for photograph in found:
+        read_photograph(photograph, cfg)  # reading twice is better than an error after half of the folder
     return found
 
 
 @command("complete")
 def main(cfg: DictConfig) -> None:
-    """Build the method, complete each photograph, say what was done."""
+    """Build the method, complete each photograph, and print a line for each."""
     todo = _checked(cfg)
     torch.manual_seed(cfg.seed)
     hydra = HydraConfig.get()
@@ -63,8 +63,9 @@ def main(cfg: DictConfig) -> None:
         compile_generators(model, device)
     console = Console()
     with CompileTimer() if cfg.compile else nullcontext() as watch:
-        for job in todo:
-            console.print(complete_photograph(model, job, cfg), markup=False, highlight=False, soft_wrap=True)
+        for photograph in todo:
+            line = complete_photograph(model, photograph, cfg)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
             if watch and (seconds := watch.taken()):
                 console.print(f"compiled for it: {seconds:.1f} s", highlight=False)
 

@@ -1,4 +1,4 @@
-"""Where the configuration lives, and how a command meets its user."""
+"""The folder of the configuration, and the frame of every command: settings, help and errors."""
 
 import functools
 import inspect
@@ -29,7 +29,7 @@ _QUESTIONS = (
     *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"),
     *("--shell-completion", "-sc"),
 )
-"""Hydra's flags that ask for something instead of work."""
+"""Hydra's flags that ask for information instead of work."""
 
 
 # In YAML: a side in pixels that is half of another, such as GLCIC's window.
@@ -39,8 +39,8 @@ OmegaConf.register_new_resolver("half", lambda side: side // 2, replace=True)
 def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make ``main(cfg)`` the Hydra command that is called by these ``words`` (see `arguments.COMMANDS`).
 
-    What a user did wrong (``ValueError``, ``OSError``) is told in one sentence with exit code 1; the whole trace comes
-    with ``HYDRA_FULL_ERROR=1``. In a multirun the error stays an exception, because Hydra reports the job that failed.
+    A user's mistake (``ValueError``, ``OSError``) is printed as one sentence with exit code 1; ``HYDRA_FULL_ERROR=1``
+    shows the whole trace. In a multirun the error stays an exception, because Hydra reports the job that failed.
     """
 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -68,23 +68,23 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
 
 
 def asks(arguments: Sequence[str]) -> bool:
-    """Whether the arguments of a verb ask for something that is answered from conf/ alone."""
+    """Whether the arguments of a verb ask for information that conf/ alone can answer."""
     return any(argument.partition("=")[0] in _QUESTIONS for argument in arguments)
 
 
 def answer(verb: str, arguments: Sequence[str]) -> None:
-    """Answer what ``inpaintlab VERB ...`` asks for, such as ``--help``, without importing its module."""
+    """Answer a question such as ``inpaintlab VERB --help`` without importing the verb's module."""
     words, sys.argv[1:] = read(verb, arguments)
 
     def nothing(cfg: DictConfig) -> None:
         raise AssertionError(f"{sys.argv[1:]} asks for no work.")
 
-    inspect.unwrap(nothing).__module__ = f"inpaintlab.{verb}"  # Hydra calls the job after it
+    inspect.unwrap(nothing).__module__ = f"inpaintlab.{verb}"  # Hydra names the job after the module
     command(words)(nothing)()
 
 
 def _sentence(error: BaseException) -> str:
-    """The user's sentence: Hydra wraps what a constructor raised and names the config key after it."""
+    """The message for the user; Hydra wraps a constructor's error, and names the configuration key at its end."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
         return f"{error.__cause__}" + (f" (while building '{key}')" if key else "")
@@ -95,7 +95,7 @@ def _sentence(error: BaseException) -> str:
             f"There is no space left for {error.filename or 'what is to be written'} ({error.strerror}); files that "
             "were whole before still are. Make space, and the same command goes on."
         )
-    told = str(error)
-    if "\nOriginal Traceback" in told:  # of a loader's worker, whose error comes as the text of its whole trace
-        return told.strip().splitlines()[-1].partition(": ")[2]
-    return told
+    message = str(error)
+    if "\nOriginal Traceback" in message:  # a loader's worker reports its error as the text of its whole trace
+        return message.strip().splitlines()[-1].partition(": ")[2]
+    return message

@@ -11,11 +11,20 @@ from inpaintlab.config import command
 from inpaintlab.data import Finding, Shards, Source, examine, splits_found
 
 EXAMPLES = 5
-"""How many files are named for one kind of note; errors are all named."""
+"""How many files are named for each kind of note; all errors are named."""
 
 
 def report(findings: list[Finding], files: Counter[str], console: Console) -> int:
-    """Print all errors, examples of each kind of note and one line of summary; return the exit code, 1 on errors."""
+    """Print all errors, examples of each kind of note and a summary.
+
+    Args:
+        findings: see `examine`.
+        files: number of files in each split.
+        console: the terminal.
+
+    Returns:
+        The exit code: 1 if there are errors.
+    """
     errors = [finding for finding in findings if finding.is_error]
     for error in errors:
         console.print(f"error  {error.kind}, {error.subject}: {error.sentence}", markup=False, soft_wrap=True)

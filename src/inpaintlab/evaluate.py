@@ -22,22 +22,22 @@ from inpaintlab.inpainting import CompileTimer, compile_generators, device_type
 
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
-    """Build the method, score it, say where the result is."""
+    """Build the method, score it, and print where the result is."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):
-        from inpaintlab.report import asked_for, track_result  # brings what draws the page, which takes a moment
+        from inpaintlab.report import chosen_tracker, track_result  # brings what draws the page, which takes a moment
 
-        build = asked_for(cfg.logger, "an evaluation")
+        build = chosen_tracker(cfg.logger, "an evaluation")
     hydra = HydraConfig.get()
     plan = plan_evaluation(cfg, hydra.runtime.choices.get("model"), hydra.overrides.task)
     console = Console()
-    for folder in plan.there:
-        told = f"{folder.name}: {folder} is there already and is of the same inputs"
-        console.print(told, markup=False, highlight=False)
+    for folder in plan.finished:
+        message = f"{folder.name}: {folder} is there already and is of the same inputs"
+        console.print(message, markup=False, highlight=False)
     if not plan.missing:
         return
     if plan.compiled:
@@ -60,8 +60,8 @@ def main(cfg: DictConfig) -> None:
     if watch and wrote:
         console.print(f"compiled the networks: {watch.taken():.1f} s", highlight=False)
     for result in plan.missing if wrote else []:
-        told = f"{result.folder.name}: {len(plan.manifest.items)} images -> {result.folder}"
-        console.print(told, markup=False, highlight=False)
+        message = f"{result.folder.name}: {len(plan.manifest.items)} images -> {result.folder}"
+        console.print(message, markup=False, highlight=False)
         if build is not None:
             track_result(build, Result.load(result.folder))
 

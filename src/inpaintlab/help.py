@@ -1,7 +1,7 @@
-"""What ``--help`` says of a command: its groups with their choices, its settings with their defaults and meanings.
+"""The text of ``--help``: a command's groups with their choices, its settings with their defaults and meanings.
 
-All of it is read from conf/: settings are composed, and what they mean stands in the comments of the YAML files.
-Nothing that a command works with is imported, so the answer comes at once.
+All of it is read from conf/: settings are composed, and their meanings are the comments of the YAML files. No module
+that does a command's work is imported, so the answer comes at once.
 """
 
 import re
@@ -75,9 +75,9 @@ class Settings:
     def choices_of(self, group: str) -> dict[str, str]:
         """The choices of a group, each with the first sentence of its file."""
         files = {file.stem: file for folder in reversed(self.folders) for file in (folder / group).glob("*.yaml")}
-        told = {name: _first_sentence(" ".join(head(file))) for name, file in sorted(files.items())}
+        ours = {name: _first_sentence(" ".join(head(file))) for name, file in sorted(files.items())}
         theirs = {path.rpartition("/"): meaning for path, meaning in _CHOICES_OF_HYDRA.items()}
-        return {name: meaning for (of, _, name), meaning in theirs.items() if of == group} | told
+        return {name: meaning for (of, _, name), meaning in theirs.items() if of == group} | ours
 
     def groups_within(self, group: str) -> list[str]:
         """The groups inside a group, such as model/schedule."""
@@ -102,12 +102,15 @@ def _content(file: Path) -> dict[str, Any]:
 
 
 def print_help(conf: Path, command: str, arguments: Sequence[str]) -> None:
-    """Print the help of a command; what is wrong in the settings beside ``--help`` is told with exit code 1.
+    """Print the help of a command.
 
     Args:
         conf: the folder of all YAML.
         command: its words, a key of `arguments.COMMANDS`.
-        arguments: what stands behind them.
+        arguments: the arguments after these words, including ``--help``.
+
+    Raises:
+        SystemExit: with exit code 1 and a message, if the settings beside ``--help`` are wrong.
     """
     config = COMMANDS[command].config
     if config is None:
@@ -128,7 +131,7 @@ def composed(conf: Path, config: str, arguments: Sequence[str]) -> Settings:
     """Compose conf/CONFIG.yaml with the settings among the arguments; those of a sweep keep their defaults.
 
     Raises:
-        HydraException, OmegaConfBaseException: a setting or choice that there is not.
+        HydraException, OmegaConfBaseException: there is no such setting or choice.
     """
     more = [Path(folder).absolute() for flag, folder in pairwise(arguments) if flag in ("--config-dir", "-cd")]
     given = [f"hydra.searchpath={[f'file://{folder}' for folder in more]}"] if more else []
@@ -155,19 +158,19 @@ def composed(conf: Path, config: str, arguments: Sequence[str]) -> Settings:
 
 def _usage(conf: Path, command: str, width: int) -> list[str]:
     """How the command is called, what it does, and the other words of its verb where its own may be left out."""
-    usage, text = _told_by(conf, command)
+    usage, text = _head_of(conf, command)
     lines = [f"{'usage:' if line == usage[0] else '      '} {line}" for line in usage]
     lines += ["", *textwrap.wrap(text, width)]
     verb, _, word = command.partition(" ")
     words = words_of(verb)
     if len(words) > 1 and word == words[0]:
-        rows = [(other, _first_sentence(_told_by(conf, f"{verb} {other}")[1])) for other in words]
+        rows = [(other, _first_sentence(_head_of(conf, f"{verb} {other}")[1])) for other in words]
         lines += ["", f"Words, each with its own --help ('{word}' may be left out):"]
         lines += _table(rows, width)
     return lines
 
 
-def _told_by(conf: Path, command: str) -> tuple[list[str], str]:
+def _head_of(conf: Path, command: str) -> tuple[list[str], str]:
     """The lines that show how a command is called, and the text below them, from the head of its file."""
     config = COMMANDS[command].config
     if config is None:
@@ -186,11 +189,11 @@ def _groups(command: str, settings: Settings, width: int) -> list[str]:
         choices, useless = _usable(command, place, settings)
         lines.append(f"  {group}{_owners(command, place, settings)}")
         chosen = settings.choices.get(group)
-        rows = [(f"{'*' if choice == chosen else ' '} {choice}", told) for choice, told in choices.items()]
+        rows = [(f"{'*' if choice == chosen else ' '} {choice}", meaning) for choice, meaning in choices.items()]
         lines += _table(rows, width, "    ", 24)
         if useless:
-            told = f"not for training, because they do not learn: {', '.join(useless)}"
-            lines += textwrap.wrap(told, width, initial_indent=" " * 6, subsequent_indent=" " * 8)
+            note = f"not for training, because they do not learn: {', '.join(useless)}"
+            lines += textwrap.wrap(note, width, initial_indent=" " * 6, subsequent_indent=" " * 8)
     return ["Groups, given as GROUP=CHOICE; * is chosen:", *lines] if lines else []
 
 
@@ -200,7 +203,7 @@ def _usable(command: str, group: str, settings: Settings) -> tuple[dict[str, str
     if (command, group) != ("train", "model"):
         return choices, []
     useless = [choice for choice in choices if "schedule" not in settings.holds(group, choice)]
-    return {choice: told for choice, told in choices.items() if choice not in useless}, useless
+    return {choice: meaning for choice, meaning in choices.items() if choice not in useless}, useless
 
 
 def _owners(command: str, group: str, settings: Settings) -> str:

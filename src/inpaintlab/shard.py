@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from inpaintlab.config import command
-from inpaintlab.data import LIST, Folder, Recipe, Shards, Watch, plan_shards, shard_faults, write_shards
+from inpaintlab.data import LIST, Folder, PictureFormat, Shards, Watch, plan_shards, shard_faults, write_shards
 
 
 @command("shard")
@@ -43,12 +43,14 @@ def _pack(cfg: DictConfig, out: Path, splits: list[str], watch: Watch) -> None:
     source = instantiate(cfg.data.source, _convert_="all")
     if not isinstance(source, Folder):
         raise ValueError(f"{type(source).__name__} has no files to pack; give data=folder data.root=...")
-    recipe = Recipe(cfg.longest_side, cfg.quality)
-    jobs = {split: plan_shards(source, split, out, recipe, cfg.pictures_per_shard, cfg.seed) for split in splits}
+    picture_format = PictureFormat(cfg.longest_side, cfg.quality)
+    planned = {
+        split: plan_shards(source, split, out, picture_format, cfg.pictures_per_shard, cfg.seed) for split in splits
+    }
     workers = os.cpu_count() or 1 if cfg.workers == "auto" else cfg.workers
-    write_shards(jobs, out, cfg.skip_broken, workers, watch)
-    for job in (job for of_split in jobs.values() for job in of_split):
-        for entry in json.loads(job.index.read_bytes())["skipped"]:
+    write_shards(planned, out, cfg.skip_broken, workers, watch)
+    for shard in (shard for of_split in planned.values() for shard in of_split):
+        for entry in json.loads(shard.index.read_bytes())["skipped"]:
             print(f"left out: {entry['name']}: {entry['reason']}")
 
 

@@ -11,7 +11,7 @@ from inpaintlab.published import CATALOGUE, File, Published, fetch, local_files,
 from inpaintlab.recipes import nearest
 
 _LEAST_WIDTH = 120
-"""Columns that an entry needs for one line; a pipe would be given 80."""
+"""Columns that one line of the table needs; the default for a pipe is 80."""
 
 
 def show(console: Console) -> None:
@@ -55,7 +55,7 @@ def look_up(name: str) -> Published:
     """The entry of the catalogue called ``name``.
 
     Raises:
-        ValueError: there is none; the nearest name is told.
+        ValueError: there is none; the message suggests the nearest name.
     """
     for entry in CATALOGUE:
         if entry.name == name:
@@ -103,7 +103,7 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _layout(name: str) -> str:
-    """What ``--as`` takes, known to the importers alone, which are not loaded before they are asked for."""
+    """Check the value of ``--as``; the importers, which know the layouts, are imported only here."""
     from inpaintlab.importers import LAYOUTS
 
     if name not in LAYOUTS:
@@ -144,7 +144,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         print(f"inpaintlab weights: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:  # a download of minutes may well be stopped
+    except KeyboardInterrupt:  # users may stop a long download
         print("inpaintlab weights: stopped; the same command goes on from here.", file=sys.stderr)
         raise SystemExit(130) from None
 

@@ -26,8 +26,8 @@ from inpaintlab.data import (
     DataModule,
     Folder,
     Photos,
+    PictureFormat,
     RandomCrop,
-    Recipe,
     Source,
     Toy,
     TrainingSet,
@@ -666,7 +666,7 @@ def test_every_data_config_builds_a_working_module(tmp_path: Path, data: str, cr
     packed = tmp_path / "packed"
     if data == "shards":
         write_shards(
-            {"train": plan_shards(Folder(str(tmp_path)), "train", packed, Recipe(None, 90), 1, seed=0)}, packed
+            {"train": plan_shards(Folder(str(tmp_path)), "train", packed, PictureFormat(None, 90), 1, seed=0)}, packed
         )
     roots = {"folder": tmp_path, "shards": packed}
     overrides += [f"data.root={roots[data]}"] if data in roots else []

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from inpaintlab.data import CentreSquare, Folder, Recipe, Shards, TrainingSet, read_rgb
+from inpaintlab.data import CentreSquare, Folder, PictureFormat, Shards, TrainingSet, read_rgb
 from inpaintlab.masks import Center
 from stand_ins.commands import SCRIPT, run_here, start
 
@@ -67,13 +67,13 @@ def test_every_picture_is_in_one_shard_and_small_ones_keep_their_bytes(root: Pat
 
 
 def test_a_large_picture_is_resized_with_lanczos_and_saved_in_the_quality_asked_for(root: Path) -> None:
-    (ending, content), _ = Recipe(longest_side=50, quality=70).pack(root / "val/large.JPG", None, 10**6)
+    (ending, content), _ = PictureFormat(longest_side=50, quality=70).pack(root / "val/large.JPG", None, 10**6)
     with Image.open(root / "val/large.JPG") as picture:
         expected = io.BytesIO()
         picture.resize((50, 40), Image.Resampling.LANCZOS).save(expected, "JPEG", quality=70)
     assert (ending, content) == (".jpg", expected.getvalue())
     whole = (root / "val/large.JPG").read_bytes()
-    for recipe in (Recipe(longest_side=100, quality=70), Recipe(longest_side=None, quality=70)):
+    for recipe in (PictureFormat(longest_side=100, quality=70), PictureFormat(longest_side=None, quality=70)):
         assert recipe.pack(root / "val/large.JPG", None, 10**6) == ((".jpg", whole), None)
 
 
@@ -81,7 +81,7 @@ def test_a_turned_picture_is_packed_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     Image.new("RGB", (100, 60)).save(tmp_path / "a.jpg", exif=exif)
-    (_, content), _ = Recipe(longest_side=50, quality=90).pack(tmp_path / "a.jpg", None, 10**6)
+    (_, content), _ = PictureFormat(longest_side=50, quality=90).pack(tmp_path / "a.jpg", None, 10**6)
     with Image.open(io.BytesIO(content)) as packed:
         assert packed.size == (30, 50)
         assert 0x0112 not in packed.getexif()
@@ -90,7 +90,7 @@ def test_a_turned_picture_is_packed_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("settings", "complaint"), [((0, 90), "leaves no pixel"), ((9, 0), "is not a JPEG quality")])
 def test_a_recipe_without_sense_is_refused(settings: tuple[int, int], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        Recipe(*settings)
+        PictureFormat(*settings)
 
 
 def test_the_index_says_where_each_member_lies(root: Path, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_training_reads_the_edge_maps_of_shards_as_those_of_a_folder(root: Path,
 
 
 def test_the_edge_map_of_a_resized_picture_tells_the_share_of_edge(root: Path, edges: Path) -> None:
-    recipe = Recipe(longest_side=50, quality=70)  # half of the 100 pixels
+    recipe = PictureFormat(longest_side=50, quality=70)  # half of the 100 pixels
     (_, picture), content = recipe.pack(root / "val/large.JPG", edges / "val/large.png", 10**6)
     small = np.asarray(Image.open(io.BytesIO(content or b"")))
     assert small.shape == Image.open(io.BytesIO(picture)).size[::-1]

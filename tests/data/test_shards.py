@@ -24,7 +24,16 @@ from lightning import Callback, Trainer
 from PIL import Image
 
 from inpaintlab.config import CONF
-from inpaintlab.data import DataModule, Folder, RandomCrop, Recipe, ShardPositions, Shards, plan_shards, write_shards
+from inpaintlab.data import (
+    DataModule,
+    Folder,
+    PictureFormat,
+    RandomCrop,
+    ShardPositions,
+    Shards,
+    plan_shards,
+    write_shards,
+)
 from inpaintlab.data.order import Part
 from inpaintlab.data.shard_lists import parse_index, parse_list
 from inpaintlab.machine import Storage
@@ -52,7 +61,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def packed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("packed")
-    source, recipe = Folder(str(pictures)), Recipe(None, 90)
+    source, recipe = Folder(str(pictures)), PictureFormat(None, 90)
     write_shards({split: plan_shards(source, split, out, recipe, 4, seed=0) for split in ("train", "val", "test")}, out)
     return out
 
@@ -193,7 +202,7 @@ def test_a_process_has_one_shard_more_in_turn() -> None:
 
 def test_the_shards_of_this_window_and_the_next_are_called_for() -> None:
     called: list[list[int]] = []
-    positions = ShardPositions([2] * 6, 2, Part(2, 0, 5), bring=lambda shards: called.append(list(shards)))
+    positions = ShardPositions([2] * 6, 2, Part(2, 0, 5), prefetch=lambda shards: called.append(list(shards)))
     taken = [[index // 2 for _, index in batch] for batch in positions]
     assert [len(shards) for shards in called] == [4, 4, 4]
     assert {*taken[0], *taken[1]} == set(called[0][:2])

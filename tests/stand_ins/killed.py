@@ -21,7 +21,7 @@ import torch
 
 from inpaintlab.inpainting import Learner, load_checkpoint
 from inpaintlab.survival import Journal
-from inpaintlab.survival.saving import WholeFile
+from inpaintlab.survival.saving import WholeCheckpointIO
 from inpaintlab.train import main as train
 from inpaintlab.training.validation import Validation
 
@@ -53,7 +53,7 @@ def watch() -> None:
             before, _ = told()
             first = os.environ.get("LOCAL_RANK", "0") == "0" and (module is None or module.global_rank == 0)
             if first:
-                path = Path(given[1]) if kind is WholeFile else None
+                path = Path(given[1]) if kind is WholeCheckpointIO else None
                 tell(stage or ("best checkpoint" if path and path.name == "best.ckpt" else "checkpoint"))
                 if module is not None:
                     tell(told()[0], module.schedule.iteration)
@@ -65,7 +65,7 @@ def watch() -> None:
         setattr(kind, name, wrapped)
 
     telling(Learner, "training_step", "training")
-    telling(WholeFile, "save_checkpoint", None)
+    telling(WholeCheckpointIO, "save_checkpoint", None)
     telling(Journal, "note", "progress")
     telling(Validation, "on_validation_epoch_start", "validation")
 

@@ -17,7 +17,7 @@ from inpaintlab.inpainting import load_checkpoint
 from inpaintlab.models import GLCIC
 from inpaintlab.runs import Progress
 from inpaintlab.survival import Checkpoints
-from inpaintlab.survival.saving import WholeFile, score_of
+from inpaintlab.survival.saving import WholeCheckpointIO, score_of
 from stand_ins.commands import checkpoint, run_here, same_weights, tiny
 
 SETTINGS = [
@@ -280,10 +280,10 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_same_command_goes_on(
 
 def test_a_checkpoint_that_finds_no_space_says_so_and_leaves_the_one_before(small_disk: Path) -> None:
     path = small_disk / "last.ckpt"
-    WholeFile().save_checkpoint({"a": torch.zeros(10)}, path)
+    WholeCheckpointIO().save_checkpoint({"a": torch.zeros(10)}, path)
     before = path.read_bytes()
     with pytest.raises(OSError, match="No space left"):
-        WholeFile().save_checkpoint({"a": torch.zeros(4, 1024, 1024)}, path)
+        WholeCheckpointIO().save_checkpoint({"a": torch.zeros(4, 1024, 1024)}, path)
     assert contents(small_disk) == {"last.ckpt": before}
 
 

@@ -26,7 +26,7 @@ LOOKING = (Logbook, Validation, Checkpoints, Journal, Panels, Health, ProgressBa
 @pytest.fixture
 def order(composed: Composer, tmp_path: Path) -> list[type]:
     settings = plain(composed("data=toy", "trainer=cpu"))
-    chosen = {"scaling": [], "compiled": True, "owes_validation": True}
+    chosen = {"scaling": [], "compiled": True, "missed_validation": True}
     return [type(each) for each in callbacks(settings, tmp_path, Console(quiet=True), Request(), **chosen)]
 
 
@@ -57,6 +57,6 @@ def test_a_validation_that_is_made_up_for_is_seen_by_all(order: list[type]) -> N
 
 def test_without_compilation_and_debts_there_are_no_callbacks_for_them(composed: Composer, tmp_path: Path) -> None:
     settings = plain(composed("data=toy", "trainer=cpu"))
-    chosen = {"scaling": [], "compiled": False, "owes_validation": False}
+    chosen = {"scaling": [], "compiled": False, "missed_validation": False}
     kinds = {type(each) for each in callbacks(settings, tmp_path, Console(quiet=True), Request(), **chosen)}
     assert not kinds & {Compiling, MissedValidation}

@@ -12,7 +12,7 @@ from inpaintlab.data import Toy
 from inpaintlab.runs import Progress
 from inpaintlab.tracking import Tracker
 from inpaintlab.tracking.tracker import Metrics
-from inpaintlab.training.logbook import Logbook, OtherCallbacksDone, Stopwatch, checkpoint_facts, gpu_memory
+from inpaintlab.training.logbook import Logbook, OtherCallbacksDone, StepTimer, checkpoint_facts, gpu_memory
 from stand_ins.building import Builder, fit, toy_data
 
 
@@ -86,7 +86,7 @@ def logged(built: Builder, monkeypatch: pytest.MonkeyPatch, folder: Path, every:
     monkeypatch.setattr(Toy, "read", slowly)
     monkeypatch.setattr(model, "learn", heavily)
     logbook = Logbook(folder)
-    logbook.stopwatch = Stopwatch(clock)
+    logbook.timer = StepTimer(clock)
     Progress(6, 6, "val/a", True, [], 0.0).save(folder)
     fit(model, Joined(tracker, every), logbook, Slow(clock), OtherCallbacksDone(logbook), data=toy_data())
     assert tracker.started == [0]

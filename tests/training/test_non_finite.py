@@ -79,8 +79,8 @@ def finite(state: dict[str, Tensor]) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in state.values())
 
 
-def broken(folder: Path, skip: int = 0, looks: tuple[int, ...] = (100,)) -> NonFiniteBatches:
-    return NonFiniteBatches(Console(), folder, looks, skip)
+def broken(folder: Path, skip: int = 0, check_every: tuple[int, ...] = (100,)) -> NonFiniteBatches:
+    return NonFiniteBatches(Console(), folder, check_every, skip)
 
 
 # --- the run ends ----------------------------------------------------------------------------------------------------
@@ -108,10 +108,10 @@ def test_the_first_broken_batch_is_named_and_kept(
 def test_losses_are_read_only_where_something_is_due(
     built: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, looks = inpaintlab.training.non_finite._first, []
-    monkeypatch.setattr(inpaintlab.broken, "_first", lambda unsound: looks.append(0) or read(unsound))
-    fit(built("glcic", *lengths("glcic", completion=11)), broken(tmp_path, looks=(4, 6, 0)))
-    assert len(looks) == 4  # after 4, 6, 8 batches and at the end
+    read, checks = inpaintlab.training.non_finite._first, []
+    monkeypatch.setattr(inpaintlab.training.non_finite, "_first", lambda flags: checks.append(0) or read(flags))
+    fit(built("glcic", *lengths("glcic", completion=11)), broken(tmp_path, check_every=(4, 6, 0)))
+    assert len(checks) == 4  # after 4, 6, 8 batches and at the end
     assert not (tmp_path / "broken.ckpt").exists()
 
 
@@ -119,7 +119,7 @@ def test_no_checkpoint_follows_a_broken_batch(built: Builder, tmp_path: Path, mo
     poison(monkeypatch, batch=3)
     model = built("glcic", *lengths("glcic", completion=8))
     with pytest.raises(ValueError, match=r"last\.ckpt still holds the last sound state"):
-        fit(model, broken(tmp_path, looks=(2,)), Checkpoints(tmp_path, 2, 2, "val/psnr_rgb", True))
+        fit(model, broken(tmp_path, check_every=(2,)), Checkpoints(tmp_path, 2, 2, "val/psnr_rgb", True))
     assert checkpoint(tmp_path)["inpaintlab"]["iterations"] == 2
     assert all(bool(v.isfinite().all()) for v in checkpoint(tmp_path)["state_dict"].values() if isinstance(v, Tensor))
 

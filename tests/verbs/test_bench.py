@@ -11,9 +11,9 @@ from rich.console import Console
 from inpaintlab.bench import report
 from inpaintlab.data import (
     Folder,
+    PictureFormat,
     PreparationTime,
     RandomCrop,
-    Recipe,
     Shards,
     Source,
     Toy,
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def shards(folder: Folder, tmp_path: Path) -> Shards:
-    jobs = {"train": plan_shards(folder, "train", tmp_path / "out", Recipe(None, 90), 2, seed=0)}
+    jobs = {"train": plan_shards(folder, "train", tmp_path / "out", PictureFormat(None, 90), 2, seed=0)}
     write_shards(jobs, tmp_path / "out")
     return Shards(str(tmp_path / "out"))
 

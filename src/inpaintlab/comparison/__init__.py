@@ -1,4 +1,4 @@
-"""Several results: statistics and tables."""
+"""Comparing results of several methods: statistics and tables."""
 
 from inpaintlab.comparison.checks import check, check_settings, comparable
 from inpaintlab.comparison.costs import costs_csv, costs_latex, costs_markdown, costs_notes, costs_tables

@@ -1,11 +1,11 @@
-"""The bootstrap over photographs: what a number of a test set would have been with other photographs.
+"""The bootstrap over photographs: how a number of a test set varies with the choice of photographs.
 
-Every number that images decide is a harmonic mean of ratios, each a column's sum over another column's sum: a mean is
-the sum of the values over their count, micro-averaged precision the matches over the drawn pixels. So all of them are
-resampled together, by summing columns, and each draw is the same photographs for every method and metric.
+Every metric of images is a harmonic mean of ratios, each the sum of one column over the sum of another. A mean is the
+sum of the values over their count; micro-averaged precision is the matches over the predicted pixels. So all metrics
+are resampled together, by summing columns, and each draw has the same photographs for every method and metric.
 
 Intervals are 95 % percentile intervals (Efron and Tibshirani 1993). BCa intervals, tried on normal and log-normal
-values, cover the true mean about as often, and they have no ends where all images agree. Of fewer than about twenty
+values, cover the true mean about as often, and are undefined if all images agree. With fewer than about twenty
 photographs both are too narrow.
 """
 
@@ -24,35 +24,40 @@ _TAILS = (0.025, 0.975)
 
 
 Row = Float[np.ndarray, " images"]
-"""A number an image, in the order of the images' names."""
+"""One number per image, in the order of the images' names."""
 
 
 Quantity = tuple[tuple[Row, Row], ...]
-"""The ratios, each above and below its stroke, whose harmonic mean is meant; a single ratio is its own mean."""
+"""A harmonic mean of ratios, each given as numerator and denominator; a single ratio is its own mean."""
 
 
 Numbering = Int[np.ndarray, " images"]
-"""Each image's photograph, numbered from 0 without gaps."""
+"""The photograph of each image, numbered from 0 without gaps."""
 
 
 Draws = Float[np.ndarray, " draws"]
-"""A quantity's value in each draw; NaN where the draw leaves it undefined."""
+"""A quantity's value in each draw; NaN if it is undefined there."""
 
 
 Ends = tuple[float | None, float | None]
 
 
 def mean_of(values: Row) -> Quantity:
-    """The mean of the finite values."""
+    """The mean of the finite values, as a quantity that can be resampled."""
     known = np.isfinite(values)
     return ((np.where(known, values, 0.0), known.astype(np.float64)),)
 
 
 def bootstrap(quantities: Sequence[Quantity], photographs: Numbering, seed: str) -> list[Draws]:
-    """Each quantity's values in draws of as many photographs as there are, with replacement.
+    """The values of each quantity in `DRAWS` draws of as many photographs as there are, with replacement.
 
-    A photograph is drawn with all its images. The draws follow from `seed` and the number of photographs. A quantity
-    that fewer than two photographs decide is NaN in every draw.
+    A photograph is drawn with all its images. A quantity to which fewer than two photographs contribute is NaN in every
+    draw.
+
+    Args:
+        quantities: what is resampled; all use the same draws.
+        photographs: the photograph of each image.
+        seed: decides the draws, together with the number of photographs.
     """
     if not quantities:
         return []
@@ -69,7 +74,7 @@ def bootstrap(quantities: Sequence[Quantity], photographs: Numbering, seed: str)
 
 
 def ends(draws: Draws) -> Ends:
-    """Ends of the 95 % percentile interval; (None, None) where no draw has a value."""
+    """The ends of the 95 % percentile interval; (None, None) if no draw has a finite value."""
     finite = draws[np.isfinite(draws)]
     if not finite.size:
         return None, None
@@ -78,7 +83,11 @@ def ends(draws: Draws) -> Ends:
 
 
 def harmonic(ratios: Sequence[tuple[Draws, Draws]]) -> Draws:
-    """Harmonic mean of ratios in each draw: 0 where one of them is 0, NaN where one is 0 / 0."""
+    """The harmonic mean of ratios in each draw: 0 if one of them is 0, NaN if one is 0 / 0.
+
+    Args:
+        ratios: numerator and denominator of each.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         values = [above / below for above, below in ratios]
         return values[0] if len(values) == 1 else np.asarray(len(values) / sum(1 / value for value in values))
@@ -87,7 +96,11 @@ def harmonic(ratios: Sequence[tuple[Draws, Draws]]) -> Draws:
 def by_photograph(
     rows: Sequence[Row], photographs: Numbering
 ) -> tuple[Float[np.ndarray, "columns photographs"], list[int]]:
-    """Sums over each photograph's images, every distinct row once, and where among them each row stands."""
+    """Sum each row over the images of each photograph; equal rows are summed once.
+
+    Returns:
+        The sums of the distinct rows, and for each given row its index among them.
+    """
     distinct: dict[bytes, int] = {}
     sums: list[Row] = []
     place = []

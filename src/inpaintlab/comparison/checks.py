@@ -1,4 +1,4 @@
-"""Results that belong into one table, and settings that a comparison can meet."""
+"""Checks before a comparison: whether results belong into one table, and whether its settings can be met."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,11 @@ from inpaintlab.metrics import Meaning
 
 
 def check(results: list[Result]) -> None:
-    """Refuse to put results into one table that do not belong there.
+    """Check that results belong into one table.
 
-    Raises ValueError when the manifests differ, when the images or masks differ although the manifests' hashes agree,
-    when two results have one label, or when two results define a metric differently.
+    Raises:
+        ValueError: the manifests differ, the images or masks differ although the manifests' hashes agree, two results
+            have the same label, or two results define a metric differently.
     """
     _check_manifests(results)
     seen: dict[str, Result] = {}
@@ -37,9 +38,17 @@ def check(results: list[Result]) -> None:
 def check_settings(
     labels: Sequence[str], out: Path, pictures: int, reference: str | None, published: Sequence[str]
 ) -> None:
-    """Refuse settings of a comparison of methods with these `labels` that cannot be met.
+    """Check the settings of a comparison before any long work.
 
-    Raises ValueError when a number is negative, `out` is a file, or there is no such reference or published table.
+    Args:
+        labels: the methods that will be compared.
+        out: the folder for tables and report.
+        pictures: number of test images in the report.
+        reference: the label that differences are taken from; None for the best method.
+        published: names of published tables.
+
+    Raises:
+        ValueError: ``pictures`` is negative, ``out`` is a file, or there is no such reference or published table.
     """
     if pictures < 0:
         raise ValueError(f"pictures={pictures} is negative: give the number of test images that the report shows.")
@@ -56,12 +65,16 @@ def _in_words(metric: Meaning) -> str:
 
 
 def comparable(published: list[PaperMethod], results: list[Result]) -> list[PaperMethod]:
-    """The published methods, if any number of theirs can stand in a column of its own definition."""
+    """The published methods, after checking that they share a metric with the results.
+
+    Raises:
+        ValueError: no result has a metric of the published tables.
+    """
     measured = {metric for result in results for metric in result.metrics}
-    theirs = dict.fromkeys(metric for method in published for metric, _ in method.means)
-    if published and not measured & set(theirs):
+    names = dict.fromkeys(metric for method in published for metric, _ in method.means)
+    if published and not measured & set(names):
         raise ValueError(
-            f"The published numbers are {', '.join(theirs)}, and no result was scored so: evaluate with those metrics, "
+            f"The published numbers are {', '.join(names)}, and no result was scored so: evaluate with those metrics, "
             "or leave out published=."
         )
     return published

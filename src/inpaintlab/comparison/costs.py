@@ -1,4 +1,4 @@
-"""What the methods of a comparison cost, beside their scores: terminal, Markdown, LaTeX, CSV."""
+"""The table of costs of a comparison, for the terminal and as Markdown, LaTeX and CSV."""
 
 import polars as pl
 from rich.box import SIMPLE_HEAD
@@ -31,7 +31,7 @@ _CSV = {
 
 
 def rows(results: list[Result]) -> list[list[str]]:
-    """A heading and a row a method, as text; empty where no result tells its cost."""
+    """A heading and one row per method, as text; empty if no result has costs."""
     columns = cost_columns(results)
     if not columns:
         return []
@@ -40,10 +40,10 @@ def rows(results: list[Result]) -> list[list[str]]:
 
 
 def costs_notes(results: list[Result]) -> list[str]:
-    """What the numbers mean and how they were measured, which may differ between results."""
+    """Sentences on what the numbers mean and how they were measured, which may differ between results."""
     if not rows(results):
         return []
-    told = [
+    notes = [
         "Parameters are those that take part in a completion; GMAC are 1e9 multiply-accumulates of convolutions and "
         "matrix products; ms is the time of an image, the least of several rounds; peak memory is that of a batch "
         "beyond the model itself.",
@@ -56,22 +56,22 @@ def costs_notes(results: list[Result]) -> list[str]:
             how = f"{number} image{'s' if number > 1 else ''} of {size} pixels at a time on {result.machine}"
             measured.setdefault(how, []).append(result.label)
     if len(measured) == 1:
-        return [*told, f"Measured with {next(iter(measured))}."]
+        return [*notes, f"Measured with {next(iter(measured))}."]
     differing = "; ".join(f"{', '.join(labels)}: {how}" for how, labels in measured.items())
-    return [*told, f"Times and memory were measured differently, so compare them with care ({differing})."]
+    return [*notes, f"Times and memory were measured differently, so compare them with care ({differing})."]
 
 
 def _disturbed(results: list[Result]) -> list[str]:
-    """How busy others kept the machine, where a time has the mark of it."""
+    """A sentence on the load of other processes, if a time is marked for it."""
     loads = [f"{r.label}: {r.cost['load_of_others']:.1f} of {r.cost['cores']}" for r in results if disturbed(r)]
     if not loads:
         return []
-    told = f"Measured while other processes kept cores busy ({'; '.join(loads)})"
-    return [f"{DISTURBED} {told}, so the method may take less time on a quiet machine."]
+    measured = f"Measured while other processes kept cores busy ({'; '.join(loads)})"
+    return [f"{DISTURBED} {measured}, so the method may take less time on a quiet machine."]
 
 
 def costs_tables(results: list[Result]) -> list[RichTable]:
-    """One table for the terminal, or none where no result tells its cost."""
+    """One table for the terminal; none if no result has costs."""
     if not (lines := rows(results)):
         return []
     view = RichTable(title=Text(TITLE), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
@@ -84,15 +84,15 @@ def costs_tables(results: list[Result]) -> list[RichTable]:
 
 
 def costs_markdown(results: list[Result]) -> str:
-    """A section of a Markdown page, or nothing."""
+    """A section of a Markdown page; empty if no result has costs."""
     if not (lines := rows(results)):
         return ""
-    told = [f"- {note}" for note in costs_notes(results)]
-    return "\n".join(["", f"## {TITLE}", "", *grid(lines), "", *told]) + "\n"
+    notes = [f"- {note}" for note in costs_notes(results)]
+    return "\n".join(["", f"## {TITLE}", "", *grid(lines), "", *notes]) + "\n"
 
 
 def costs_latex(results: list[Result]) -> str:
-    """A `table` environment of booktabs rules, or nothing."""
+    """A `table` environment with booktabs rules; empty if no result has costs."""
     if not (lines := rows(results)):
         return ""
     head, *body = [" & ".join(map(escaped, line)) + r" \\" for line in lines]
@@ -104,7 +104,7 @@ def costs_latex(results: list[Result]) -> str:
 
 
 def costs_csv(results: list[Result]) -> str:
-    """A row a method with the numbers as they were measured; empty cells for what is not known."""
+    """One row per method with the measured numbers; a cell is empty if its number is unknown."""
     columns = ("parameters", "gmac", "milliseconds", "peak_memory_bytes")
     table = [
         (

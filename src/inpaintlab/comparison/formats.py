@@ -39,7 +39,7 @@ _CSV = {
 def terminal_tables(table: Table, metrics: Sequence[str]) -> list[RichTable]:
     """A table for each of these metrics, readable at 100 columns, and one of the headline metric's differences.
 
-    The best of a column is bold and has a star, for pipes and paper; what is level with the best has a ~.
+    The best of a column is bold and has a star, which is also visible in a pipe; a mean level with the best has a ~.
     """
     tables = []
     signs = {"best": "*", "level": "~", "": " "}
@@ -69,14 +69,19 @@ def terminal_tables(table: Table, metrics: Sequence[str]) -> list[RichTable]:
 
 
 def titled(title: str) -> RichTable:
-    """An empty table for the terminal, whose first column is the methods'."""
+    """An empty table for the terminal, with a first column for the methods."""
     view = RichTable(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     view.add_column("method", overflow="fold")
     return view
 
 
 def table_markdown(table: Table, intervals: bool = True) -> str:
-    """A Markdown table a metric, with its 95 % `intervals` or without, then its differences; notes and definitions."""
+    """Markdown: for each metric a table and its differences, then notes and the definitions of the metrics.
+
+    Args:
+        table: the comparison.
+        intervals: whether cells show the 95 % interval.
+    """
     manifest = table.results[0].manifest
     lines = ["# Comparison", "", f"{table.bins[ALL]} images of the manifest `{manifest['sha256'][:12]}`.", ""]
     wraps = {"best": "**", "level": "*", "": ""}
@@ -108,7 +113,7 @@ def table_markdown(table: Table, intervals: bool = True) -> str:
 
 
 def _versions(results: list[Result]) -> list[str]:
-    """Which versions of what computed the numbers: a line for all methods that have the same."""
+    """The versions of the software that computed the numbers, one line for all methods with the same versions."""
     sharing: dict[str, list[str]] = {}
     for result in results:
         versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
@@ -119,18 +124,18 @@ def _versions(results: list[Result]) -> list[str]:
 
 
 def grid(rows: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table; the first row and the first column are text, the rest are Markdown already."""
+    """Lines of a Markdown table; first row and first column are plain text, the other cells are Markdown already."""
     head, *body = [[_escaped(first), *rest] for first, *rest in rows]
     lines = [f"| {' | '.join([head[0], *map(_escaped, head[1:])])} |", "|---|" + "---:|" * (len(head) - 1)]
     return lines + [f"| {' | '.join(row)} |" for row in body]
 
 
 def table_csv(table: Table) -> str:
-    """Long form, a row a method, metric and bin: the mean in full precision, the rest to 9 digits; empty for none.
+    """CSV in long form, one row per method, metric and bin; an unknown number is an empty cell.
 
-    `n` counts the images in the bin; `difference` is the mean of the method minus `reference` over `pairs` images, `p`
-    is that of `test` (see `statistics.paired_test`) and corrected. `source` is empty for what was measured here, and
-    says where a published number stands.
+    Means have full precision, other numbers 9 digits. ``n`` is the number of images in the bin. ``difference`` is the
+    method's mean minus that of ``reference`` over ``pairs`` images. ``p`` is the corrected p value of ``test``, see
+    `paired_test`. ``source`` says where a published number is printed; it is empty for measured ones.
     """
     rows: list[tuple[str | float | int | None, ...]] = []
     for result in table.results:
@@ -157,10 +162,10 @@ def _difference(table: Table, key: Key) -> tuple[str | float | int | None, ...]:
 
 
 def _rounded(number: float | None) -> float | None:
-    """To 9 digits: the last ones of a sum of products differ between processors."""
+    """A number to 9 digits, because the last digits of a sum of products differ between processors."""
     return None if number is None else float(f"{number:.9g}")
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, in one line."""
+    """Text in one line, escaped for Markdown."""
     return re.sub(r"([\\|`*<\[\]])", r"\\\1", " ".join(text.split()))

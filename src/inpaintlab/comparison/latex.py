@@ -19,10 +19,14 @@ _CHARACTERS |= {"†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", NO_MEAN: "-
 
 
 def table_latex(table: Table, intervals: bool = True) -> str:
-    """A `table*` environment of booktabs rules; with `intervals`, each mean's 95 % interval stands in a line below it.
+    """A `table*` environment with booktabs rules.
 
-    Arrows tell the direction of a metric; published columns stand under a heading of their own. The caption says what
-    the marks mean and what published numbers are.
+    Arrows show the direction of each metric; published columns have a heading of their own. The caption explains the
+    marks and the published numbers.
+
+    Args:
+        table: the comparison.
+        intervals: whether a line below each mean shows its 95 % interval.
     """
     heads = [escaped(marked(result)) for result in table.results]
     heads += [escaped(marked(method).removesuffix(f" ({MARK})")) for method in table.published]
@@ -48,12 +52,12 @@ def table_latex(table: Table, intervals: bool = True) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that LaTeX prints as it is, in one line."""
+    """Text in one line, escaped for LaTeX."""
     return re.sub(".", lambda found: _CHARACTERS.get(found.group(), found.group()), " ".join(text.split()))
 
 
 def _groups(measured: int, published: int) -> list[str]:
-    """The line that parts measured from published columns, where there are both."""
+    """The headings over measured and published columns; none if nothing is published."""
     if not published:
         return []
     heads = rf" & & \multicolumn{{{measured}}}{{c}}{{measured here}} & \multicolumn{{{published}}}{{c}}{{{MARK}}} \\"
@@ -62,7 +66,7 @@ def _groups(measured: int, published: int) -> list[str]:
 
 
 def _number(text: str) -> str:
-    """A printed number with a true minus."""
+    """A printed number with LaTeX's minus sign."""
     return escaped(text).replace("-", "$-$") if text != NO_MEAN else escaped(text)
 
 

@@ -1,4 +1,4 @@
-"""What the page says of a method beside its scores: whose weights it has, what they were trained on, what it costs."""
+"""Facts about a method beside its scores: whose weights it has, what they were trained on, what it costs."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,18 @@ from inpaintlab.recipes import in_words
 NOT_RECORDED = "not recorded"
 
 
-DISTURBED = "‡"  # stands beside a time that was taken while other processes kept the machine busy
+DISTURBED = "‡"  # marks a time that was measured while other processes kept the machine busy
 
 
 @dataclass(frozen=True)
 class CostColumn:
-    """A column of costs: its heading, and for each method a number to sort by (None: unknown) and its text."""
+    """A column of the table of costs.
+
+    Args:
+        heading: with the unit.
+        values: a number per method to sort by; None if it is unknown.
+        texts: the cells.
+    """
 
     heading: str
     values: list[float | int | None]
@@ -23,7 +29,7 @@ class CostColumn:
 
 
 def cost_columns(results: list[Result]) -> list[CostColumn]:
-    """What completing one image costs, by the results' own measurements; a column that no result has is left out."""
+    """The columns of the table of costs; a column without any number is left out."""
     mega = 1 / 2**20
     columns = [
         _cost("parameters, M", [_scaled(result.cost.get("parameters"), 1e-6) for result in results]),
@@ -36,12 +42,12 @@ def cost_columns(results: list[Result]) -> list[CostColumn]:
 
 
 def disturbed(result: Result) -> bool:
-    """Whether other processes kept the machine busy while the time was taken; False where that is not known."""
+    """Whether other processes kept the machine busy while the time was measured; False if that is unknown."""
     return (result.cost.get("load_of_others") or 0.0) > QUIET
 
 
 def images_seen(result: Result) -> int | None:
-    """How many images a method saw in training; None where there is no such number."""
+    """How many images a method saw in training; None if that is unknown or it was not trained."""
     return (result.checkpoint or {}).get("images_seen")
 
 
@@ -66,7 +72,7 @@ def _three_digits(value: float | int) -> str:
 
 
 def weights(result: Result) -> str:
-    """Whose weights a method has: "trained here", "published weights", "untrained", or that it learns nothing."""
+    """Whose weights a method has: "trained here", "published weights", "untrained" or "learns nothing"."""
     if not result.trained:
         return "untrained"
     if result.checkpoint is None:
@@ -75,7 +81,12 @@ def weights(result: Result) -> str:
 
 
 def trained_on(result: Result, what: str) -> str:
-    """The recipe of the "data" or "mask" that a method's weights were trained with, or their "size", in one line."""
+    """What a method's weights were trained with, in one line.
+
+    Args:
+        result: of the method.
+        what: "data" or "mask" for its recipe, or "size".
+    """
     if weights(result) in ("untrained", "learns nothing"):
         return NO_MEAN
     training = (result.checkpoint or {}).get("training") or {}

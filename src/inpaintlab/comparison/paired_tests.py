@@ -1,14 +1,14 @@
 """Tests of the difference between two methods that filled the same holes, one for each kind of metric.
 
-Pairing removes how hard each photograph is. All are two-sided; the unit is the photograph.
+Pairing removes the difficulty of each photograph. All tests are two-sided; the unit is the photograph.
 
-- Means over images: Wilcoxon's signed-rank test, whose ranks bear the long tails that differences of PSNR have.
-- Ratios of sums (micro-averages), which no image has a value of: a permutation test. If the methods are equally good,
-  it is chance which of the two completions of a photograph is whose, so they are swapped on random photographs; p is
-  the share of the swaps that part the two ratios at least as far as they are parted. It assumes no distribution, and
-  like the signed-rank test it is never significant on a handful of photographs.
-- Numbers of whole sets (FID): a t test of the difference by its standard deviation over resampled photographs, since
-  such numbers cost too much to be computed for thousands of swaps.
+- Means over images: Wilcoxon's signed-rank test. Ranks are robust to the long tails of differences in PSNR.
+- Ratios of sums (micro-averages), which have no value per image: a permutation test. If the methods are equally good,
+  the two completions of a photograph are exchangeable, so they are swapped on random photographs. p is the share of
+  swaps that separate the two ratios at least as far as observed. The test assumes no distribution; like the signed-rank
+  test, it is never significant on a handful of photographs.
+- Numbers of whole sets (FID): a t test of the difference by its standard deviation over resampled photographs, because
+  computing such numbers for thousands of swaps would take too long.
 """
 
 import math
@@ -22,7 +22,7 @@ from scipy.stats import wilcoxon
 from inpaintlab.comparison.bootstrap import Ends, Numbering, Quantity, by_photograph, harmonic
 from inpaintlab.evaluation import block_sizes, frozen_random
 
-_SWAPS = 2**16  # random ones; up to 16 photographs have no more, and every one is tried
+_SWAPS = 2**16  # random ones; with up to 16 photographs there are no more, and all are tried
 
 
 _TIE = 1e-9  # equal differences are not always equal after rounding
@@ -31,9 +31,12 @@ _TIE = 1e-9  # equal differences are not always equal after rounding
 def signed_rank(differences: Float[np.ndarray, " photographs"]) -> float:
     """P value of Wilcoxon's signed-rank test, in the direction of the mean difference.
 
-    It is twice the one-sided p, so where the ranks point the other way than the mean there is no lead (1.0), and where
-    they agree it is the usual two-sided p. Differences of 0 are dropped; where all are 0 there is no lead either. Exact
-    for few photographs, by the normal distribution for more than 50 (SciPy's choice).
+    It is twice the one-sided p. If ranks and mean agree in direction, this is the usual two-sided p; if they disagree,
+    it is 1. Differences of 0 are dropped; if all are 0, p is 1. Exact for few photographs, by the normal distribution
+    for more than 50 (SciPy's choice).
+
+    Args:
+        differences: one per photograph.
     """
     mean = math.fsum(differences)
     if mean == 0:
@@ -43,11 +46,16 @@ def signed_rank(differences: Float[np.ndarray, " photographs"]) -> float:
 
 
 def swapping(pairs: Sequence[tuple[Quantity, Quantity]], photographs: Numbering, seed: str) -> list[float]:
-    """P value of each pair's permutation test: the two methods are swapped on whole photographs.
+    """P value of each pair's permutation test, which swaps the two methods on whole photographs.
 
-    Exact for up to 16 photographs. For more, 65 535 swaps follow from `seed` and the number of photographs, the same
-    for every pair, and the observed order counts as one more: p is never below 1 / 65 536. A swap that leaves a ratio
-    undefined counts as one that parts the two as far.
+    Exact for up to 16 photographs. For more there are 65 535 random swaps, the same for every pair, and the observed
+    order counts as one more, so p is never below 1 / 65 536. A swap that leaves a ratio undefined counts as one that
+    separates the two as far.
+
+    Args:
+        pairs: the quantity of each of the two methods.
+        photographs: the photograph of each image.
+        seed: decides the swaps, together with the number of photographs.
     """
     if not pairs:
         return []
@@ -70,10 +78,14 @@ def swapping(pairs: Sequence[tuple[Quantity, Quantity]], photographs: Numbering,
 
 
 def resampled(difference: float, replicates: Float[np.ndarray, " draws"]) -> tuple[Ends, float]:
-    """95 % interval and p value of a difference between numbers of whole sets, from at least 2 replicates of it.
+    """95 % interval and p value of a difference between numbers of whole sets.
 
-    Student's t with one degree of freedom less than replicates, which allows for how badly a few of them tell their
-    standard deviation. Replicates that do not vary tell nothing: p is 1.
+    Student's t with one degree of freedom less than there are replicates, because a few replicates estimate their
+    standard deviation poorly. If the replicates do not vary, p is 1.
+
+    Args:
+        difference: on the test set itself.
+        replicates: at least 2 values of it on resampled photographs.
     """
     half = half_width(replicates)
     if half == 0:
@@ -85,16 +97,18 @@ def resampled(difference: float, replicates: Float[np.ndarray, " draws"]) -> tup
 def half_width(replicates: Float[np.ndarray, " draws"]) -> float:
     """Half of the 95 % interval of a number whose values on resampled photographs are `replicates` (at least 2).
 
-    Only their spread is used: photographs that are drawn twice raise a FID, so all of them lie too high.
+    Only their spread is used: photographs that are drawn twice raise a FID, so all replicates are too high.
     """
     return float(student.ppf(0.975, len(replicates) - 1) * replicates.std(ddof=1))
 
 
 def holm(p_values: Sequence[float], family: int) -> list[float]:
-    """P values corrected for `family` comparisons by Holm's step-down procedure, in the given order.
+    """P values corrected for multiple comparisons by Holm's step-down procedure, in the given order.
 
-    `family` may exceed their number: those that are not given then count as if their p values were larger, which
-    never makes a corrected value smaller than Holm's procedure over all of them would.
+    Args:
+        p_values: of the comparisons.
+        family: number of comparisons to correct for. It may exceed the number of p values; the missing ones count as
+            larger, so no corrected value is smaller than with all of them.
     """
     corrected = [0.0] * len(p_values)
     largest = 0.0
@@ -110,7 +124,7 @@ def _apart(
     place: list[int],
     moved: Float[np.ndarray, "columns swaps"],
 ) -> list[Float[np.ndarray, " swaps"]]:
-    """How far each pair's quantities are apart, where the sums lie `moved` above and below the pair's middles."""
+    """The distance between each pair's quantities, if their sums lie `moved` above and below the pair's middles."""
     sums = ((middle + moved[i], middle - moved[i]) for middle, i in zip(middles, place, strict=True))
     found = []
     for ratios, _ in pairs:

@@ -1,4 +1,4 @@
-"""Columns of numbers that papers printed, to stand beside measured ones: never best, never tested, never averaged."""
+"""Numbers that papers print, for tables beside measured ones: never marked best, never tested, never averaged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,14 @@ MARK = "published, other protocol"
 
 @dataclass(frozen=True)
 class PaperMethod:
-    """One method's means as a paper prints them, by metric and mask bin, in our metric's unit.
+    """One method's means as a paper prints them.
 
-    `source` says where they stand, `notes` what is doubtful about the whole table.
+    Args:
+        label: the method's name.
+        oracle: whether it sees something of the hidden pixels.
+        means: by metric and mask bin, in the unit of our metric.
+        source: the paper and the table.
+        notes: doubts about the whole table.
     """
 
     label: str
@@ -25,9 +30,13 @@ class PaperMethod:
 
 
 def load_papers(tables: Sequence[str]) -> list[PaperMethod]:
-    """The methods of published tables, by the tables' names, in the order of the paper.
+    """The methods of published tables, in the order of the paper.
 
-    Raises ValueError when there is no such table.
+    Args:
+        tables: names of the tables.
+
+    Raises:
+        ValueError: there is no such table.
     """
     files = {file.name.removesuffix(".yaml"): file for file in resources.files(__package__).iterdir()}
     names = sorted(name for name, file in files.items() if file.name.endswith(".yaml"))

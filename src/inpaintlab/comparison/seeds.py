@@ -1,7 +1,7 @@
-"""Runs that differ by their seed alone, taken together: how much of a difference is the luck of a training.
+"""Runs that differ by their seed alone: how much of a difference between methods is the luck of a training.
 
-The intervals of the tables are over photographs and say nothing of this: another seed gives other weights. So the
-spread over seeds stands beside them, in tables of its own, and is never mixed with them.
+The intervals of the other tables are over photographs and do not include this: another seed gives other weights. So
+the spread over seeds has tables of its own.
 """
 
 import json
@@ -37,20 +37,20 @@ _CSV = {
 
 @dataclass(frozen=True)
 class Group:
-    """Results of one configuration trained with several seeds; its name is what their labels begin with."""
+    """Results of one configuration trained with several seeds; its name is the common beginning of their labels."""
 
     name: str
     results: list[Result]
 
     def spread(self, metric: str, bin_name: str) -> tuple[float, float] | None:
-        """Mean and standard deviation of the runs' means; None where one has none."""
+        """Mean and standard deviation (n - 1) of the runs' means; None if a run has no such mean."""
         means = [result.means[bin_name].get(metric) for result in self.results]
         known = [mean for mean in means if mean is not None]
         return (statistics.fmean(known), statistics.stdev(known)) if len(known) == len(means) else None
 
 
 def seed_groups(results: list[Result]) -> list[Group]:
-    """Every two or more results whose methods, settings and training agree in all but the seed."""
+    """Groups of two or more results whose methods, settings and trainings differ in the seed alone."""
     alike: dict[str, dict[int, Result]] = {}
     for result in results:
         training = dict((result.checkpoint or {}).get("training") or {})
@@ -68,7 +68,7 @@ def _name(results: list[Result]) -> str:
 
 
 def seed_rows(table: Table, metric: str) -> list[list[str]]:
-    """A heading and a row a group, as text; empty where no group has this metric."""
+    """A heading and one row per group, as text; empty if no group has this metric."""
     body = []
     for group in seed_groups(table.results):
         spreads = [group.spread(metric, bin_name) for bin_name in table.bins]
@@ -82,21 +82,21 @@ def _cell(table: Table, metric: str, spread: tuple[float, float] | None) -> str:
 
 
 def seeds_tables(table: Table, metrics: list[str]) -> list[RichTable]:
-    """A table for each of these metrics that a group has."""
+    """A table for the terminal for each of these metrics that a group has."""
     views = []
     for metric in metrics:
         if lines := seed_rows(table, metric):
-            shown = titled(f"{TITLE}: {lines[0][0]}")
+            view = titled(f"{TITLE}: {lines[0][0]}")
             for heading in lines[0][1:]:
-                shown.add_column(heading, justify="right", no_wrap=True)
+                view.add_column(heading, justify="right", no_wrap=True)
             for line in lines[1:]:
-                shown.add_row(*(cell.replace(" ± ", "\n± ") for cell in line))  # narrow, for 80 columns
-            views.append(shown)
+                view.add_row(*(cell.replace(" ± ", "\n± ") for cell in line))  # narrow, for 80 columns
+            views.append(view)
     return views
 
 
 def seeds_markdown(table: Table) -> str:
-    """A section of a Markdown page, or nothing."""
+    """A section of a Markdown page; empty if there is no group."""
     sections = [grid(lines) for metric in table.metrics if (lines := seed_rows(table, metric))]
     if not sections:
         return ""
@@ -107,7 +107,7 @@ def seeds_markdown(table: Table) -> str:
 
 
 def seeds_csv(table: Table) -> str:
-    """A row a group, metric and bin, in full precision; only the heading where there is no group."""
+    """CSV with one row per group, metric and bin, in full precision; only the heading if there is no group."""
     lines = []
     for group in seed_groups(table.results):
         for metric in table.metrics:

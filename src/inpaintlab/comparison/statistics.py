@@ -1,11 +1,11 @@
-"""Statistics of a comparison: how sure each number is, and which leads between methods stand.
+"""Statistics of a comparison: intervals of all numbers, and tests of the leads between methods.
 
 The unit is the photograph. A test set puts the same photographs into every mask bin, so over all bins a photograph
-counts several times with different holes; these values resemble each other and are drawn, and tested, together.
+counts several times with different holes. These values are correlated, so they are resampled and tested together.
 
-A metric is one of three kinds (see `results.Metric`): the mean of its images' values, a ratio of sums over the images,
-or a number of the whole set. `bootstrap` tells how the first two get their intervals, `paired_tests` how leads are
-tested. The p values of a metric are corrected by Holm's procedure over all bins and methods: over what one table shows.
+A metric is of one of three kinds (see `Meaning`): a mean over images, a ratio of sums over images, or a number of the
+whole set. `bootstrap` computes the intervals of the first two, `paired_tests` the tests. The p values of a metric are
+corrected by Holm's procedure over all bins and methods, that is, over everything that one table shows.
 """
 
 import math
@@ -30,7 +30,7 @@ Key = tuple[str, str, str]
 
 
 Pair = tuple[Key, str]
-"""A method's number, and the label of the method that it is compared with."""
+"""A method's number, and the label of the method it is compared with."""
 
 
 Scored = dict[Key, Result]
@@ -39,7 +39,14 @@ Scored = dict[Key, Result]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number that `images` images decide, with its interval: None where photographs or replicates are too few."""
+    """A number with its 95 % interval.
+
+    Args:
+        mean: the number itself.
+        low: the lower end; None if there are too few photographs or replicates.
+        high: the upper end; None likewise.
+        images: how many images it is computed from.
+    """
 
     mean: float
     low: float | None
@@ -49,10 +56,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """A method's number minus that of `reference` on the same images, with its interval.
+    """A method's number minus that of another method on the same images.
 
-    `p` is two-sided and corrected; a test that points the other way than `mean` gives 1. Of the images, `pairs`
-    count and `left_out` do not, because a value of either method is infinite or undefined there.
+    Args:
+        reference: the label of the other method.
+        mean: the difference.
+        low: lower end of its 95 % interval; None if there are too few photographs.
+        high: upper end, likewise.
+        p: two-sided and corrected; 1 if the test's direction disagrees with that of ``mean``.
+        pairs: number of images that count.
+        left_out: number of images that do not, because a value of either method is infinite or undefined there.
     """
 
     reference: str
@@ -66,13 +79,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What `analyse` finds.
+    """The results of `analyse`.
 
-    A method has no estimate where it has no finite number, and no difference where it has no image with a value in
-    common with the other method, or, of a metric of whole sets, no replicates.
+    A method without a finite number has no estimate. It has no difference if it shares no image with a value with the
+    other method or, for a metric of whole sets, if replicates are missing.
 
-    `best` is the label of the best number of a metric and bin among the methods that compete; `from_best` are the
-    differences from it, `from_reference` those from the reference that was asked for (from the best, where none was).
+    Args:
+        estimates: intervals by metric, bin and label.
+        best: by metric and bin, the label of the best among the methods that compete (see `competes`).
+        from_best: the differences from the best method.
+        from_reference: the differences from the chosen reference; without one, from the best method.
     """
 
     estimates: dict[Key, Estimate]
@@ -82,12 +98,12 @@ class Statistics:
 
 
 def competes(result: Result) -> bool:
-    """Whether a method can be the best: an oracle sees something of the hidden part, an untrained one is a floor."""
+    """Whether a method can be the best: not an oracle, which sees hidden pixels, and not an untrained method."""
     return result.trained and not result.oracle
 
 
 def paired_test(metric: Meaning) -> Literal["signed rank", "swap", "resampling"]:
-    """The name of the test that a metric's differences undergo (see `paired_tests`)."""
+    """The name of the test for differences of a metric (see `paired_tests`)."""
     if metric.of_set:
         return "resampling"
     return "swap" if metric.pooled else "signed rank"
@@ -98,9 +114,15 @@ def analyse(
 ) -> Statistics:
     """Intervals, paired differences and corrected p values of results on the same images and holes.
 
-    Which method is best is seen from the same data, so the differences from it are corrected for all pairs of methods;
-    a `reference` (a label) was named beforehand and is compared with each other method once. The draws follow from the
-    manifest's hash and the bin's name alone: the same for every method and metric, on every machine.
+    The best method is found in the same data, so differences from it are corrected for all pairs of methods. A
+    reference is chosen beforehand, so differences from it are corrected for one comparison per method. The draws follow
+    from the manifest's hash and the bin's name: they are the same for every method and metric, on every machine.
+
+    Args:
+        results: of one manifest.
+        metrics: the meaning of each metric.
+        bins: the mask bins, with "all".
+        reference: the label that differences are taken from; None for the best method.
     """
     estimates: dict[Key, Estimate] = {}
     best: dict[tuple[str, str], str] = {}
@@ -128,11 +150,11 @@ def analyse(
 
 
 Found = tuple[dict[Key, Estimate], dict[Pair, Difference]]
-"""The estimates and the differences, whose p values are not corrected yet."""
+"""Estimates, and differences with uncorrected p values."""
 
 
 def _of_images(scored: Scored, pairs: list[Pair], metrics: dict[str, Meaning], seed: str) -> Found:
-    """What images decide in one bin: means and ratios of sums, all from the same draws."""
+    """Metrics of images in one bin: means and ratios of sums, all from the same draws."""
     if not scored:
         return {}, {}
     images = {result.label: _images(result, key[1]) for key, result in scored.items()}
@@ -159,13 +181,13 @@ def _of_images(scored: Scored, pairs: list[Pair], metrics: dict[str, Meaning], s
 
 
 def _of_sets(scored: Scored, pairs: list[Pair]) -> Found:
-    """Numbers of whole sets in one bin, from the replicates that `evaluate` wrote."""
+    """Metrics of whole sets in one bin, from the replicates in the results."""
     replicates = {key: np.array(result.replicates.get(key[0], {}).get(key[1], [])) for key, result in scored.items()}
     estimates = {}
     for key, result in scored.items():
         mean, images = result.means[key[1]][key[0]], result.means[key[1]]["n"]
         half = half_width(replicates[key]) if len(replicates[key]) >= 2 else None
-        # None of these metrics estimates anything below 0, though an unbiased estimate, as KID's, may itself lie there.
+        # The true values are never below 0, but an unbiased estimate, as KID's, can be.
         low, high = (None, None) if half is None else (max(mean - half, min(mean, 0.0)), mean + half)
         estimates[key] = Estimate(mean, low, high, images)
     differences = {}
@@ -189,7 +211,7 @@ def _scored(results: list[Result], metrics: list[str], bin_name: str) -> Scored:
 
 
 def _pairs(scored: Scored, best: dict[tuple[str, str], str], reference: str | None) -> list[Pair]:
-    """Each method with the best and with the reference, where both have a number."""
+    """Each method paired with the best and with the reference, if both have a number."""
     pairs = []
     for key in scored:
         for rival in dict.fromkeys((best.get(key[:2]), reference)):
@@ -218,23 +240,23 @@ def _images(result: Result, bin_name: str) -> pl.DataFrame:
 
 
 def _photographs(images: pl.DataFrame) -> Numbering:
-    """Numbers the photograph of each image: those of several bins, or with several holes in one, share it."""
+    """The number of each image's photograph; images with other holes or in other bins share it."""
     return np.unique(images["image"].to_numpy(), return_inverse=True)[1].ravel()
 
 
 def _finite(values: pl.Series) -> Row:
-    """The values behind a mean, NaN where one is left out."""
+    """The values of a mean; those that are left out are NaN."""
     row = values.cast(pl.Float64).fill_null(math.nan).to_numpy()
     return np.where(np.isfinite(row), row, math.nan)
 
 
 def _ratios(images: pl.DataFrame, metric: Meaning) -> Quantity:
-    """The columns whose sums make the metric; without a missing value, or the metric would have no number."""
+    """The columns whose sums make the metric; a metric with a missing value has no number and does not come here."""
     return tuple((_finite(images[above]), _finite(images[below])) for above, below in metric.pooled)
 
 
 def _difference(reference: str, row: Row, draws: Draws, photographs: Numbering) -> Difference:
-    """The difference of two means from the differences on their common images; its p value is not corrected yet."""
+    """The difference of two means from the differences on their common images, with its uncorrected p value."""
     known = np.isfinite(row)
     sums, counts = np.bincount(photographs[known], row[known]), np.bincount(photographs[known])
     p = signed_rank(sums[counts > 0] / counts[counts > 0])

@@ -1,4 +1,4 @@
-"""The table of a comparison: methods in rows, metric by mask bin in columns, and what may be said of it."""
+"""The table of a comparison: methods in rows, metric by mask bin in columns, with its marks and notes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,15 @@ NO_MEAN = "–"  # noqa: RUF001  (an en dash is meant)
 
 @dataclass(frozen=True)
 class Table:
-    """Means of every method, metric and mask bin, and what statistics say of them.
+    """The means of every method, metric and mask bin, with their statistics.
 
-    `results` stand in the order of the rows, `bins` maps each column to its number of images, with "all" last.
-    `reference` is the label that differences are taken from (None: the best of each column), `published` are rows of
-    papers' numbers below the measured ones.
+    Args:
+        results: the methods in the order of the rows.
+        bins: each column's number of images, with "all" last.
+        metrics: the meaning of each metric, in the order of the tables.
+        statistics: intervals and differences.
+        reference: the label that differences are taken from; None for the best of each column.
+        published: papers' numbers, in rows below the measured ones.
     """
 
     results: list[Result]
@@ -33,11 +37,11 @@ class Table:
 
     @property
     def headline(self) -> str:
-        """The metric that decides which method leads: `psnr_rgb`, or the first metric where that is missing."""
+        """The metric that decides which method leads: `psnr_rgb`, or the first metric if that is missing."""
         return HEADLINE if HEADLINE in self.metrics else next(iter(self.metrics))
 
     def mean(self, result: Result, metric: str, bin_name: str) -> float | None:
-        """Mean over the images of a bin; None where the method has no such number."""
+        """The mean over the images of a bin; None if the method has no such number."""
         return result.means[bin_name].get(metric)
 
     def decimals(self, metric: str) -> int:
@@ -51,11 +55,11 @@ class Table:
         return self.number(self.mean(result, metric, bin_name), metric)
 
     def number(self, value: float | None, metric: str) -> str:
-        """A value of this metric with the table's digits."""
+        """A value of this metric, printed with the digits of the table."""
         return NO_MEAN if value is None else f"{value:.{self.decimals(metric)}f}"
 
     def interval(self, result: Result, metric: str, bin_name: str) -> str:
-        """The mean's 95 % interval, as in "19.21 to 20.40"; empty where there is none."""
+        """The mean's 95 % interval, as in "19.21 to 20.40"; empty if there is none."""
         estimate = self.statistics.estimates.get((metric, bin_name, result.label))
         if estimate is None or estimate.low is None:
             return ""
@@ -72,19 +76,19 @@ class Table:
         return "level" if any(self._level(rival, metric, bin_name) for rival in rivals) else "best"
 
     def _level(self, result: Result, metric: str, bin_name: str) -> bool:
-        """Whether a competitor that is not the best cannot be told from it."""
+        """Whether the difference between a competing method and the best one is not significant."""
         if self.mean(result, metric, bin_name) is None:
             return False
         best = next(other for other in self.results if other.label == self.statistics.best[metric, bin_name])
         difference = self.statistics.from_best.get((metric, bin_name, result.label))
         if difference is None or difference.p >= SIGNIFICANT:
             return True
-        # On the pairs alone the order can differ from that of the means, which leave out other images.
+        # On the common images the order can differ from that of the means, which leave out other images.
         worse = (difference.mean < 0) == self.metrics[metric].higher_is_better
         return not worse or self.cell(result, metric, bin_name) == self.cell(best, metric, bin_name)
 
     def caption(self, best: str, level: str) -> str:
-        """What the marks mean; `best` and `level` say how they look."""
+        """A sentence on the meaning of the marks; `best` and `level` are the names of their looks, such as "Bold"."""
         return (
             f"{best}: the best mean of its column, where its lead over every other method that counts stands. {level}: "
             "otherwise the best, and all that cannot be told from it. A lead stands where the printed means differ and "
@@ -117,7 +121,7 @@ class Table:
         ]
 
     def leader(self) -> Result:
-        """The overall best method that competes, by the headline metric; failing that, the first row."""
+        """The best competing method over all images by the headline metric; if there is none, the first row."""
         best = self.statistics.best.get((self.headline, ALL))
         return next((result for result in self.results if result.label == best), self.results[0])
 
@@ -128,7 +132,7 @@ class Table:
         return f"{metric}{unit}, {'higher' if meaning.higher_is_better else 'lower'} is better"
 
     def notes(self) -> list[str]:
-        """The sentences under the tables: of the statistics, and those that something in the tables needs."""
+        """The sentences under the tables: on the statistics, and on marks and gaps that occur in the tables."""
         notes = self._methods_of_statistics()
         if any(result.oracle for result in self.results):
             notes.append("† sees something of the hidden part (an oracle): for orientation, never counted as best.")
@@ -144,31 +148,35 @@ class Table:
         return notes
 
     def left_out(self, metrics: Iterable[str] | None = None) -> list[str]:
-        """Which images the means of these metrics (None: of all) leave out, and why; what agrees is told once."""
+        """Sentences on the images that the means of these metrics leave out, and why.
+
+        Args:
+            metrics: names of metrics; None for all.
+        """
         metrics = list(self.metrics if metrics is None else metrics)
-        told = []
+        sentences = []
         for labels, names, images in self._counted(metrics, "infinite"):
             of = f"{images} of {self.bins[ALL]} images are reproduced exactly"
-            told.append(f"{labels}: {of}; their infinite {names} is left out of the means and differences.")
+            sentences.append(f"{labels}: {of}; their infinite {names} is left out of the means and differences.")
         for labels, names, images in self._counted(metrics, "undefined"):
             of = f"{images} of {self.bins[ALL]} images have no {names}"
-            told.append(f"{labels}: {of}; they are left out of these means and of their differences.")
-        return told
+            sentences.append(f"{labels}: {of}; they are left out of these means and of their differences.")
+        return sentences
 
     def _counted(self, metrics: list[str], why: str) -> list[tuple[str, str, int]]:
-        """Methods, metrics and a number of images."""
+        """Methods, metrics and the number of images left out, grouped so that equal numbers make one entry."""
         by_count: dict[tuple[str, int], list[str]] = {}
         for metric in metrics:
             for result in self.results:
                 if images := result.means[ALL].get(f"{metric}_{why}"):
                     by_count.setdefault((metric, images), []).append(result.label)
-        told: dict[tuple[str, int], list[str]] = {}
+        grouped: dict[tuple[str, int], list[str]] = {}
         for (metric, images), labels in by_count.items():
-            told.setdefault((", ".join(labels), images), []).append(metric)
-        return [(labels, ", ".join(names), images) for (labels, images), names in told.items()]
+            grouped.setdefault((", ".join(labels), images), []).append(metric)
+        return [(labels, ", ".join(names), images) for (labels, images), names in grouped.items()]
 
     def _methods_of_statistics(self) -> list[str]:
-        """What kind of interval and of test each kind of metric in the table has."""
+        """Sentences on the interval and the test of each kind of metric in the table."""
         names = {test: self._tested_by(test) for test in ("signed rank", "swap", "resampling")}
         notes = ["Intervals are 95 % bootstrap intervals over photographs; p is two-sided."]
         if names["signed rank"]:
@@ -190,8 +198,8 @@ class Table:
             )
         without: dict[str, list[str]] = {}
         for result in self.results:
-            if untold := [name for name in names["resampling"] if self._lacks_replicates(result, name)]:
-                without.setdefault(", ".join(untold), []).append(result.label)
+            if lacking := [name for name in names["resampling"] if self._lacks_replicates(result, name)]:
+                without.setdefault(", ".join(lacking), []).append(result.label)
         for metrics, labels in without.items():
             notes.append(f"{', '.join(labels)}: without replicates of {metrics}, so no interval, and no lead stands.")
         return notes
@@ -209,10 +217,12 @@ class Table:
 
 
 def tabulate(results: list[Result], reference: str | None = None, published: Sequence[PaperMethod] = ()) -> Table:
-    """Lay out results of one manifest (see `compare.check`), the highest overall `psnr_rgb` first, if there is one.
+    """Make the table of results of one manifest, sorted by overall `psnr_rgb`, the highest first.
 
-    `reference` is the label that differences are taken from, the best of each column without one; `published` methods
-    stand below the measured ones, in the tables of the metrics that they share.
+    Args:
+        results: checked to belong together (see `check`).
+        reference: the label that differences are taken from; None for the best of each column.
+        published: papers' methods, for rows below the measured ones in the tables of metrics that they share.
     """
     metrics = {name: metric for result in results for name, metric in result.metrics.items()}
     headline_first = sorted(metrics, key=lambda name: name != HEADLINE)
@@ -225,8 +235,8 @@ def tabulate(results: list[Result], reference: str | None = None, published: Seq
     ordered = sorted(results, key=overall, reverse=True)
     metrics = {name: metrics[name] for name in headline_first}
     statistics = analyse(ordered, metrics, list(bins), reference)
-    shown = [method for method in published if any(metric in metrics and name in bins for metric, name in method.means)]
-    return Table(ordered, bins, metrics, statistics, reference, shown)
+    shared = [m for m in published if any(metric in metrics and name in bins for metric, name in m.means)]
+    return Table(ordered, bins, metrics, statistics, reference, shared)
 
 
 def marked(method: Result | PaperMethod) -> str:

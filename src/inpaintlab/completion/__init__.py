@@ -1,4 +1,4 @@
-"""A user's own photographs, completed."""
+"""Completing a user's own photographs."""
 
 from inpaintlab.completion.completing import complete_photograph
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph

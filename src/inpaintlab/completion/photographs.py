@@ -1,4 +1,4 @@
-"""A user's photographs with their masks and drawings: which files belong together, and what is in them."""
+"""A user's photographs with their masks and drawn edges: pairing the files and reading them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +8,22 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from inpaintlab.data import edge_tensor, image_tensor, read_rgb
+from inpaintlab.data import ENDINGS, edge_tensor, image_tensor, read_rgb
 from inpaintlab.masks import read_grey
 from inpaintlab.shapes import Images, Planes
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @final
 @dataclass(frozen=True)
 class Photograph:
-    """One photograph, its mask, a drawing of its edges or None, and where the completed one goes."""
+    """The files of one photograph.
+
+    Args:
+        image: the photograph.
+        mask: its mask, in the same size.
+        edges: a drawing of its edges in the same size; None without one.
+        out: the file that the completed image is written to.
+    """
 
     image: Path
     mask: Path
@@ -27,10 +32,16 @@ class Photograph:
 
 
 def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) -> list[Photograph]:
-    """The work that files or folders ask for; files of folders belong together by their names without suffix.
+    """The photographs to complete: one if files are given, or all of a folder, paired by their names without suffix.
+
+    Args:
+        image: a photograph, or a folder of photographs.
+        holes: its mask, or the folder of masks.
+        edges: its drawing of edges, or the folder of drawings; None without drawings.
+        out: a file or folder for one photograph, a folder for several.
 
     Raises:
-        ValueError: a file among folders, or names that stand on one side alone, all of which are listed.
+        ValueError: files and folders are mixed, a folder holds no picture, or names occur on one side only.
     """
     given = {"image": image, "holes": holes} | ({"edges": edges} if edges else {})
     folders = [name for name, path in given.items() if path.is_dir()]
@@ -43,7 +54,7 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
         raise ValueError(f"{' and '.join(folders)} is a folder, the rest are files; give files only, or folders only.")
     found = {name: _pictures(path) for name, path in given.items()}
     if not found["image"]:
-        raise ValueError(f"There is no picture in {image} ({', '.join(SUFFIXES)}).")
+        raise ValueError(f"There is no picture in {image} ({', '.join(ENDINGS)}).")
     for name, path in list(given.items())[1:]:
         one, other = found["image"].keys(), found[name].keys()
         alone = [
@@ -59,7 +70,7 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.name[0] != ".")
     stems = {file.stem: file for file in files}
     if len(stems) < len(files):
         raise ValueError(f"{folder} has files that differ in their suffix alone; pairs are found by the rest.")
@@ -67,26 +78,41 @@ def _pictures(folder: Path) -> dict[str, Path]:
 
 
 def read_mask(path: Path, threshold: float, colour: str) -> Planes:
-    """A mask file as (1, 1, height, width), 1 = hole; what is of the hole's ``colour``, white or black.
+    """Read a mask file as (1, 1, height, width), 1 = hole.
 
-    It is read as ``MaskFolder`` reads it: white strokes on nothing are a hole around which all is known.
+    It is read as ``MaskFolder`` reads it: transparent pixels are black.
+
+    Args:
+        path: the file.
+        threshold: grey values above it, in [0, 1), are white.
+        colour: the colour of the hole, white or black.
+
+    Raises:
+        ValueError: the file cannot be read.
     """
     grey = np.asarray(read_grey(path))
     white = grey > 255 * threshold
     return torch.from_numpy(white if colour == "white" else ~white)[None, None].float()
 
 
-def read_photograph(job: Photograph, cfg: DictConfig) -> tuple[Images, Planes, Planes | None]:
-    """The photograph, its mask and its drawing of edges.
+def read_photograph(photograph: Photograph, cfg: DictConfig) -> tuple[Images, Planes, Planes | None]:
+    """Read the files of a photograph.
+
+    Args:
+        photograph: its files.
+        cfg: the settings of ``inpaintlab complete``.
+
+    Returns:
+        Image (1, 3, H, W) in [0, 1], mask (1, 1, H, W) with 1 = hole, and drawn edges (1, 1, H, W) or None.
 
     Raises:
         ValueError: files that cannot be read, or sizes that differ.
     """
-    image = image_tensor(read_rgb(job.image))[None]
-    mask = read_mask(job.mask, cfg.threshold, cfg.hole_colour)
-    edges = None if job.edges is None else edge_tensor(read_rgb(job.edges).convert("L"))[None]
-    for path, plane in ((job.mask, mask), (job.edges, edges)):
+    image = image_tensor(read_rgb(photograph.image))[None]
+    mask = read_mask(photograph.mask, cfg.threshold, cfg.hole_colour)
+    edges = None if photograph.edges is None else edge_tensor(read_rgb(photograph.edges).convert("L"))[None]
+    for path, plane in ((photograph.mask, mask), (photograph.edges, edges)):
         if plane is not None and plane.shape[-2:] != image.shape[-2:]:
             sizes = [f"{p.shape[-1]} x {p.shape[-2]}" for p in (plane, image)]
-            raise ValueError(f"{path} is {sizes[0]} pixels, {job.image} {sizes[1]}; make them the same size.")
+            raise ValueError(f"{path} is {sizes[0]} pixels, {photograph.image} {sizes[1]}; make them the same size.")
     return image, mask, edges

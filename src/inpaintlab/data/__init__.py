@@ -1,16 +1,16 @@
-"""Pictures, and the order in which they are learnt from."""
+"""Pictures: where they come from, and how they become training batches."""
 
 from inpaintlab.data.crops import CentreSquare, RandomCrop
 from inpaintlab.data.folder import Folder
 from inpaintlab.data.inspection import Finding, examine, splits_found
 from inpaintlab.data.order import ShardPositions
-from inpaintlab.data.packing import Watch, plan_shards, shard_faults, write_shards
+from inpaintlab.data.packing import plan_shards, shard_faults, write_shards
+from inpaintlab.data.picture_format import PictureFormat
 from inpaintlab.data.pictures import edge_tensor, image_tensor, read_rgb
 from inpaintlab.data.samples import DataModule, TrainingSet
 from inpaintlab.data.shard_lists import LIST
-from inpaintlab.data.shard_recipe import Recipe
 from inpaintlab.data.shards import Shards
-from inpaintlab.data.sources import ENDINGS, Photos, Source, Toy
+from inpaintlab.data.sources import ENDINGS, Photos, Source, Toy, Watch
 from inpaintlab.data.speed import PreparationTime, measure_preparation
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "Finding",
     "Folder",
     "Photos",
+    "PictureFormat",
     "PreparationTime",
     "RandomCrop",
-    "Recipe",
     "ShardPositions",
     "Shards",
     "Source",

@@ -18,9 +18,9 @@ class Cut:
 
     It is a value, so that an edge map is cut exactly as its picture. Resizing is Pillow's bilinear with antialiasing.
 
-    Without ``whole`` only what ``after`` leaves is resized, which takes from a half to a thirtieth of the time. Pillow
-    keeps the place of such a part in 32 bits, so single values come out a grey level or two higher or lower. What test
-    sets froze is cut as a whole.
+    With ``whole`` the picture is resized, then cropped; test sets are cut this way. Without it only the part inside
+    ``after`` is resized, which takes between a half and a thirtieth of the time. Pillow computes the position of that
+    part in 32 bits, so single values differ by a grey level or two.
     """
 
     before: Box
@@ -30,7 +30,7 @@ class Cut:
     whole: bool = True
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Cut a picture of the size for which this was made."""
+        """Cut a picture, which must have the size that this cut was made for."""
         part = image if self.before == (0, 0, *image.size) else image.crop(self.before)
         if self.whole:
             return part.resize(self.resized, Image.Resampling.BILINEAR).crop(self.after)
@@ -45,11 +45,16 @@ class Crop(ABC):
 
     size: int
     shortest_edge: tuple[int, int]
-    """Lowest and highest length in pixels to which it resizes the shortest edge of what it cuts from."""
+    """Lowest and highest length in pixels to which the shortest edge is resized before the square is cut."""
 
     @abstractmethod
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
-        """The cut for one training sample."""
+        """The cut for one training sample.
+
+        Args:
+            image: the picture, whose size decides the cut.
+            generator: the only source of randomness.
+        """
 
     @abstractmethod
     def evaluate(self, image: Image.Image) -> Cut:
@@ -64,8 +69,11 @@ class RandomCrop(Crop):
 
     Args:
         size: side of the square in pixels.
-        shortest_edge: lowest and highest length of the shortest edge in multiples of ``size``; the length is a whole
-            number of pixels, drawn evenly with both ends. GLCIC's 256 to 384 at size 256 is ``(1.0, 1.5)``.
+        shortest_edge: lowest and highest length of the shortest edge in multiples of ``size``. The length in whole
+            pixels is drawn uniformly, both ends included. GLCIC's 256 to 384 at size 256 is ``(1.0, 1.5)``.
+
+    Raises:
+        ValueError: ``shortest_edge`` is not two rising numbers of at least 1.
     """
 
     def __init__(self, size: int, shortest_edge: Sequence[float] = (1.0, 1.5)) -> None:
@@ -93,7 +101,7 @@ class RandomCrop(Crop):
 
 @final
 class CentreSquare(Crop):
-    """The largest square at the centre, resized (EdgeConnect's released data pipeline); training adds nothing to it.
+    """The largest square at the centre, resized (EdgeConnect's released data pipeline), in training as in evaluation.
 
     Args:
         size: side of the square in pixels.
@@ -104,7 +112,7 @@ class CentreSquare(Crop):
         self.shortest_edge = (size, size)
 
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
-        """The same as in evaluation."""
+        """The centre square too: nothing is drawn from the generator."""
         return self.evaluate(image)
 
     def evaluate(self, image: Image.Image) -> Cut:

@@ -15,21 +15,21 @@ from inpaintlab.data.sources import ENDINGS, Source, picture_sha256, require_spl
 class Folder(Source):
     """Pictures on disk: each split is a folder below ``root``, or a text file that lists pictures.
 
-    A folder is searched with everything below it, without files and folders whose names start with a dot; an item's
-    name is its path in that folder. A list has one path per line, relative to ``root`` or absolute; an item's name is
-    that path. The endings in `ENDINGS` are found in upper and lower case.
+    A folder is searched recursively, without files and folders whose names start with a dot; an item's name is its
+    path in that folder. A list has one path per line, relative to ``root`` or absolute; an item's name is that path.
+    The endings in `ENDINGS` are found in upper and lower case.
+
+    The constructor does not touch the disk. The methods raise a ValueError for a missing folder, an empty one, or
+    splits inside one another; it says what was looked for.
 
     Args:
         root: the folder that holds the splits.
         train: folder or list file, relative to ``root``; likewise ``val`` and ``test``.
         val: see ``train``.
         test: see ``train``.
-        edges: a folder laid out like ``root`` that holds an edge map for each picture, under the same path with the
-            ending ``.png`` and in the same size. White is edge, grey is a soft edge.
+        edges: a folder with the same structure as ``root`` that holds an edge map for each picture: the same path with
+            the ending ``.png``, the same size. White is edge, grey is a soft edge.
         max_pixels: a picture with more pixels than this is refused before it is decoded.
-
-    The disk is not touched before the first question. Then a missing folder, an empty one, or splits inside one another
-    raise a ValueError that says what was looked for.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Folder(Source):
         return self._names[split]
 
     def read(self, split: str, name: str) -> Image.Image:
-        """The picture, converted as `read_rgb` says."""
+        """The picture as 8-bit RGB (see `read_rgb`)."""
         return read_rgb(self._path(split, name), self.max_pixels)
 
     def at(self, split: str, index: int, shortest_edge: int | None = None) -> tuple[str, Image.Image]:
-        """Name and picture at a place in the order of the names."""
+        """Name and picture of the item at ``index`` in the order of the names."""
         name = self.names(split)[index]
         return name, read_rgb(self._path(split, name), self.max_pixels, shortest_edge=shortest_edge)
 
@@ -74,12 +74,20 @@ class Folder(Source):
         return [self._path(split, name) for name in self.names(split)]
 
     def edges(self, split: str, name: str) -> Image.Image | None:
-        """The edge map under ``edges``. Raises a ValueError when there should be one and it is not there."""
+        """The edge map of an item (mode L); None if this folder has no edge maps.
+
+        Raises:
+            ValueError: the folder has edge maps, but none for this item, or it cannot be read.
+        """
         path = self.edges_path(split, name)
         return None if path is None else read_rgb(path, self.max_pixels).convert("L")
 
     def edges_path(self, split: str, name: str) -> Path | None:
-        """The file of `edges`; None where this folder has no edge maps. Raises a ValueError as `edges` does."""
+        """The file that holds an item's edge map; None if this folder has no edge maps.
+
+        Raises:
+            ValueError: the folder has edge maps, but none for this item.
+        """
         if self.edge_root is None:
             return None
         path = self._path(split, name)
@@ -166,7 +174,7 @@ class Folder(Source):
 
 
 def _near(path: Path) -> str:
-    """A hint at entries beside a missing path that are called almost like it; empty where there are none."""
+    """A hint that names entries beside a missing path with similar names; empty if there are none."""
     present = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     alike = difflib.get_close_matches(path.name, present, n=3, cutoff=0.5)
     alike += [name for name in sorted(present) if name.lower().startswith(path.name.lower()) and name not in alike]

@@ -1,40 +1,41 @@
-"""Every file of a data set looked at, before a run trips over it."""
+"""Checks every file of a data set before a run depends on it."""
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import final
 
 from inpaintlab.data.pictures import open_image, read_rgb
-from inpaintlab.data.sources import SPLITS, Source
+from inpaintlab.data.sources import SPLITS, Source, Watch, unwatched
 from inpaintlab.machine import file_sha256
 
 
 @final
 @dataclass(frozen=True)
 class Finding:
-    """What is to be said about one file or split. An error would stop a run or spoil its numbers; a note would not."""
+    """One thing found in a file or split. An error would stop a run or spoil its numbers; a note would not."""
 
     kind: str
+    """A short name of the fault, under which findings are grouped."""
     subject: str
     """The split and the file or item in it."""
     sentence: str
     is_error: bool
 
 
-def examine(source: Source, size: int, watch: Callable[[int, int], None] = lambda done, total: None) -> list[Finding]:
+def examine(source: Source, size: int, watch: Watch = unwatched) -> list[Finding]:
     """Decode and hash every file of a source, and compare the splits.
 
     Args:
-        source: what is examined.
-        size: side in pixels of the squares that training cuts; a picture with a shorter side than this is told.
-        watch: called with the number of files done and of all files after each one.
+        source: the data set.
+        size: side in pixels of the squares that training cuts; a picture with a shorter side is reported.
+        watch: called after each file.
 
     Returns:
-        findings in the order of the splits and files, duplicates last.
+        Findings in the order of the splits and files, duplicates last.
 
     Raises:
         ValueError: no split can be found at all.
@@ -43,7 +44,7 @@ def examine(source: Source, size: int, watch: Callable[[int, int], None] = lambd
     files = [(split, path) for split in names for path in source.files(split)]
     hashes: dict[str, list[tuple[str, Path]]] = defaultdict(list)
 
-    # Decoding and hashing let go of Python's lock, so threads are enough.
+    # Decoding and hashing release Python's global lock, so threads suffice.
     with ThreadPool(os.cpu_count()) as threads:
         results = threads.imap(lambda file: _examine_file(*file, size, source.max_pixels), files)
         for done, (file, (digest, found)) in enumerate(zip(files, results, strict=True), start=1):
@@ -61,7 +62,14 @@ def examine(source: Source, size: int, watch: Callable[[int, int], None] = lambd
 
 
 def splits_found(source: Source) -> tuple[list[Finding], dict[str, list[str]]]:
-    """Which splits there are. One that is missing is told: training needs train, the others may not be needed."""
+    """The splits of a source, and a finding for each missing one: an error for train, a note for the others.
+
+    Returns:
+        The findings, and the item names of each split that was found.
+
+    Raises:
+        ValueError: no split can be found at all.
+    """
     findings, names, first = [], {}, None
     for split in SPLITS:
         try:
@@ -75,7 +83,7 @@ def splits_found(source: Source) -> tuple[list[Finding], dict[str, list[str]]]:
 
 
 def _examine_file(split: str, path: Path, size: int, max_pixels: int) -> tuple[str | None, list[Finding]]:
-    """The file's SHA-256 (None where it cannot be read) and what is to be said about it."""
+    """The file's SHA-256 (None if it cannot be read) and the findings about it."""
 
     def finding(kind: str, sentence: str, is_error: bool = False) -> Finding:
         return Finding(kind, f"{split}: {path}", sentence, is_error)
@@ -105,7 +113,7 @@ def _examine_edges(source: Source, split: str, name: str) -> list[Finding]:
 
 
 def _duplicates(same: list[tuple[str, Path]]) -> Iterator[Finding]:
-    """Files with the same bytes: between splits an error, because a test on training pictures shows nothing."""
+    """Findings for files with the same bytes: an error between splits, because a test set must not share pictures."""
     (first_split, first), *others = same
     for split, path in others:
         subject = f"{split}: {path}"

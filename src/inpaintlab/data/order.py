@@ -1,7 +1,7 @@
-"""The order of training as a pure function of the seed, and the batches of one process in it.
+"""The order of training as a pure function of the seed, and each process's batches in it.
 
-Nothing about it has to be saved: where a run stands follows from the batches that it has done, and the workers of a
-loader, which prepare batches ahead, cannot put it out of step.
+Checkpoints save nothing of the order: the next batch follows from the number of batches done. Loader workers, which
+prepare batches ahead, cannot disturb it.
 """
 
 import functools
@@ -26,11 +26,11 @@ class Part:
     batch_size: int
     """Items per batch and process."""
     seed: int
-    """Gives the order."""
+    """Decides the order."""
     total: int
     """Batches in the whole run."""
     start: int = 0
-    """The first batch to give: those before it are done."""
+    """The first batch to yield; those before it are done."""
     rank: int = 0
     """This process."""
     world_size: int = 1
@@ -40,15 +40,14 @@ class Part:
 class Order(Sampler[list[tuple[int, int]]]):
     """Batches ``start`` to ``total - 1`` of one process, each a list of ``(epoch, index)``.
 
-    The length is ``total`` whatever ``start`` is, because Lightning counts the batches done before a resume as part of
-    it.
+    The length is always ``total``, whatever ``start`` is: Lightning includes the batches done before a resume.
     """
 
     part: Part
 
     @abstractmethod
     def row(self) -> Iterator[tuple[int, int]]:
-        """The samples of this process, one after the other and without end, from batch ``start`` on."""
+        """The samples ``(epoch, index)`` of this process in an endless sequence, from batch ``start`` on."""
 
     @final
     def __len__(self) -> int:
@@ -68,15 +67,18 @@ def _permutation(count: int, seed: int, epoch: int) -> Tensor:
 
 @final
 class Positions(Order):
-    """The order of training on pictures that are equally quick to reach.
+    """The order of training on pictures that can be read in any order at the same cost.
 
-    The run is one endless row of positions: position p is the sample ``(epoch, index)`` with ``epoch = p // count``
-    and ``index`` the ``p % count``-th of that epoch's permutation. Batch b of rank r holds the ``batch_size`` positions
+    The run is one endless row of positions. Position p is the sample ``(epoch, index)``: ``epoch = p // count``, and
+    ``index`` is entry ``p % count`` of that epoch's permutation. Batch b of rank r holds the ``batch_size`` positions
     from ``(b * world_size + r) * batch_size``. A batch may straddle epochs; none is short, none repeats a position.
 
     Args:
         count: number of training items; each takes 8 bytes in memory for each of two epochs.
         part: which batches.
+
+    Raises:
+        ValueError: ``count`` or the batch size is below 1.
     """
 
     def __init__(self, count: int, part: Part) -> None:
@@ -96,28 +98,28 @@ class Positions(Order):
             batch += 1
 
     def sample(self, position: int) -> tuple[int, int]:
-        """The epoch and the index in the training set that stand at a position of the run."""
+        """The sample at a position of the run: its epoch and its index in the training set."""
         epoch, place = divmod(position, self.count)
         return epoch, int(_permutation(self.count, self.part.seed, epoch)[place])
 
 
 @final
 class ShardPositions(Order):
-    """The order of training on shards, few of which are read at a time.
+    """The order of training on shards, which reads only a few shards at a time.
 
-    Each epoch deals all shards out to the processes in a random order. A process takes ``window`` of its shards at a
-    time and gives their pictures in a random order, then the next ones; after its last shard its next epoch follows. So
-    it reads few shards at a time, and a batch may straddle epochs; none is short. In an epoch each picture is given
-    once by one process. A process whose shards hold fewer pictures comes to its next epoch sooner.
+    Each epoch deals all shards to the processes in a random order. A process takes ``window`` of its shards at a time
+    and yields their pictures in a random order; after its last shard its next epoch follows. A batch may straddle
+    epochs; none is short. In an epoch each picture is yielded once, by one process. A process whose shards hold fewer
+    pictures begins its next epoch sooner.
 
-    Everything follows from the seed, so a run that is resumed continues with the very next batch, and the number of
-    workers changes nothing; the number of processes gives another order.
+    Everything follows from the seed: a resumed run continues with the very next batch, and the number of loader workers
+    changes nothing. Another number of processes gives another order.
 
     Args:
         sizes: how many pictures each shard has.
-        window: shards whose pictures are mixed.
+        window: number of shards whose pictures are mixed.
         part: which batches.
-        bring: called with shards that will soon be needed.
+        prefetch: called with the shards that will be needed soon.
 
     Raises:
         ValueError: there are fewer shards than processes, or a shard without pictures.
@@ -128,7 +130,7 @@ class ShardPositions(Order):
         sizes: Sequence[int],
         window: int,
         part: Part,
-        bring: Callable[[Sequence[int]], None] = lambda shards: None,
+        prefetch: Callable[[Sequence[int]], None] = lambda shards: None,
     ) -> None:
         if len(sizes) < part.world_size:
             raise ValueError(
@@ -141,39 +143,39 @@ class ShardPositions(Order):
         self.firsts = [0, *accumulate(sizes)]
         self.window = window
         self.part = part
-        self.bring = bring
+        self.prefetch = prefetch
 
     def row(self) -> Iterator[tuple[int, int]]:
-        """The pictures of window after window; those of the batches done are counted and not drawn."""
+        """The pictures of one window after another; windows of the batches done are skipped without a permutation."""
         skip = self.part.start * self.part.batch_size
         windows = self._windows()
         epoch, shards = next(windows)
-        while skip >= (held := sum(self.sizes[shard] for shard in shards)):
-            skip -= held
+        while skip >= (pictures := sum(self.sizes[shard] for shard in shards)):
+            skip -= pictures
             epoch, shards = next(windows)
         while True:
             following = next(windows)
-            self.bring([*shards, *following[1]])
+            self.prefetch([*shards, *following[1]])
             for index in self._mixed(epoch, shards)[skip:].tolist():
                 yield epoch, index
             skip = 0
             epoch, shards = following
 
     def _windows(self) -> Iterator[tuple[int, list[int]]]:
-        """Epoch and shards of each window, without end."""
+        """Epoch and shards of each window, in an endless sequence."""
         epoch = 0
         while True:
             generator = sample_generator("shards", self.part.seed, epoch)
             order = torch.randperm(len(self.sizes), generator=generator).tolist()
-            # Where the shards do not divide evenly, another process has the one more in each epoch.
+            # If the shards do not divide evenly, the extra shards go to other processes in each epoch.
             mine = order[(self.part.rank + epoch) % self.part.world_size :: self.part.world_size]
             for first in range(0, len(mine), self.window):
                 yield epoch, mine[first : first + self.window]
             epoch += 1
 
     def _mixed(self, epoch: int, shards: list[int]) -> Tensor:
-        """The places of all pictures of a window in random order."""
+        """The indices of all pictures of a window, in random order."""
         places = torch.cat([torch.arange(self.firsts[shard], self.firsts[shard + 1]) for shard in shards])
-        # A shard is once in an epoch, so the first one names the window.
+        # Each shard occurs once in an epoch, so the first one identifies the window.
         generator = sample_generator("window", self.part.seed, epoch, shards[0])
         return places[torch.randperm(len(places), generator=generator)]

@@ -1,10 +1,10 @@
-"""Pictures packed into tar files, and what was packed held against its list."""
+"""Packing pictures into tar files, and checking packed files against their lists."""
 
 import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -13,22 +13,16 @@ from typing import IO, NamedTuple, final
 import torch
 
 from inpaintlab.data.folder import Folder
+from inpaintlab.data.picture_format import PictureFormat
 from inpaintlab.data.shard_lists import FORMAT, LIST, Packed, Shard, parse_index
-from inpaintlab.data.shard_recipe import Recipe
 from inpaintlab.data.shards import Shards
+from inpaintlab.data.sources import Watch, unwatched
 from inpaintlab.machine import file_sha256, remove_partials, whole, write_json
 from inpaintlab.randomness import sample_generator
 
-Watch = Callable[[int, int], None]
-"""Called with the number of shards done and of all shards."""
-
-
-def _unwatched(done: int, total: int) -> None:
-    pass
-
 
 class Unpacked(NamedTuple):
-    """A picture to pack: its name, its file and that of its edge map, if it has one."""
+    """A picture to pack: its name, its file, and the file of its edge map, if it has one."""
 
     name: str
     path: Path
@@ -38,34 +32,34 @@ class Unpacked(NamedTuple):
 @final
 @dataclass(frozen=True)
 class PlannedShard:
-    """One shard to write: its tar file and what goes into it."""
+    """One shard to write: its tar file and the pictures for it."""
 
     tar: Path
     first: int
-    """The number of its first picture in the split, from which the members are named."""
+    """The number of its first picture in the split; members are named by these numbers."""
     pictures: tuple[Unpacked, ...]
-    recipe: Recipe
+    picture_format: PictureFormat
     max_pixels: int
 
     @property
     def index(self) -> Path:
-        """Where its index is written: a shard that has one is whole."""
+        """The file of its index, which is written last: a shard that has one is complete."""
         return self.tar.with_suffix(".json")
 
     def origin(self) -> str:
-        """A hash over the names and sizes of the files and the recipe: what a finished shard was written from."""
+        """A hash over everything that a finished shard was written from: names, file sizes and format of pictures."""
         sizes = [
             (name, *map(_bytes_of, (path,) if edges is None else (path, edges))) for name, path, edges in self.pictures
         ]
-        content = [sizes, self.first, self.recipe.longest_side, self.recipe.quality]
+        content = [sizes, self.first, self.picture_format.longest_side, self.picture_format.quality]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def run(self, skip_broken: bool) -> None:
-        """Write the tar file, then its index, each whole or not at all; nothing where both are there.
+        """Write the tar file, then its index, each whole or not at all; do nothing if both exist.
 
         Raises:
             UnreadableError: pictures that cannot be read, unless they are to be skipped.
-            ValueError: the shard is there, but was written from something else.
+            ValueError: the shard exists, but was written from other pictures or settings.
         """
         origin = self.origin()
         if self.index.is_file() and self.tar.is_file():
@@ -73,29 +67,29 @@ class PlannedShard:
             return
         with whole(self.tar) as part:
             with part.open("wb") as file:
-                packed, broken = self._fill(file)
-            if broken and not skip_broken:
-                raise UnreadableError([reason for _, reason in broken])
+                packed, unreadable = self._fill(file)
+            if unreadable and not skip_broken:
+                raise UnreadableError([reason for _, reason in unreadable])
             sha256, size = file_sha256(part), part.stat().st_size
         facts = {"format": FORMAT, "file": self.tar.name, "bytes": size, "sha256": sha256, "origin": origin}
-        skipped = [{"name": name, "reason": reason} for name, reason in broken]
+        skipped = [{"name": name, "reason": reason} for name, reason in unreadable]
         write_json(self.index, {**facts, "skipped": skipped, "items": [item.fields() for item in packed]})
 
     def _fill(self, file: IO[bytes]) -> tuple[list[Packed], list[tuple[str, str]]]:
-        """Write all members; where each lies, and the name and reason of each picture that cannot be read."""
-        packed, broken = [], []
+        """Write all members. Returns each one's place, and name and reason of each picture that cannot be read."""
+        packed, unreadable = [], []
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for number, (name, path, edges) in enumerate(self.pictures, start=self.first):
                 try:
-                    (ending, content), edge_map = self.recipe.pack(path, edges, self.max_pixels)
+                    (ending, content), edge_map = self.picture_format.pack(path, edges, self.max_pixels)
                 except ValueError as error:
-                    broken.append((name, str(error)))
+                    unreadable.append((name, str(error)))
                     continue
-                # Numbers, because webdataset takes what follows the first dot of a name for the ending.
+                # Members are numbered, because webdataset takes everything after a name's first dot as the ending.
                 place = _add(tar, f"{number:09d}{ending}", content)
                 of_edges = (0, 0, "") if edge_map is None else _add(tar, f"{number:09d}.edges.png", edge_map)
                 packed.append(Packed(name, *place, *of_edges))
-        return packed, broken
+        return packed, unreadable
 
     def _require_same(self, origin: str) -> None:
         try:
@@ -109,7 +103,7 @@ class PlannedShard:
             )
 
     def entry(self) -> Shard:
-        """The line of the finished shard in the list of all shards."""
+        """The entry of the finished shard in the list of all shards."""
         content = self.index.read_bytes()
         facts = json.loads(content)
         pictures = len(facts["items"])
@@ -121,9 +115,9 @@ def _bytes_of(path: Path) -> int | None:
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int, str]:
-    """Append a member; where its bytes begin, how many they are, and their hash.
+    """Append a member. Returns the offset of its bytes, their number and their hash.
 
-    Nothing of the moment or the machine goes in, so that the same pictures give the same bytes.
+    The header holds no time and no user, so that the same pictures give the same tar file.
     """
     member = tarfile.TarInfo(name)
     member.size = len(content)
@@ -141,9 +135,17 @@ class UnreadableError(ValueError):
 
 
 def plan_shards(
-    source: Folder, split: str, out: Path, recipe: Recipe, pictures_per_shard: int, seed: int
+    source: Folder, split: str, out: Path, picture_format: PictureFormat, pictures_per_shard: int, seed: int
 ) -> list[PlannedShard]:
     """The shards of one split. Training pictures are shuffled over them, the others keep the order of their names.
+
+    Args:
+        source: the folder of pictures.
+        split: train, val or test.
+        out: the folder for the shards; nothing is written yet.
+        picture_format: how pictures are stored.
+        pictures_per_shard: the last shard may have fewer.
+        seed: decides the order of training pictures.
 
     Raises:
         ValueError: a split without pictures, or a picture without an edge map where the source has them.
@@ -161,7 +163,7 @@ def plan_shards(
             out / f"{split}-{first // pictures_per_shard:06d}.tar",
             first,
             tuple(pictures[first : first + pictures_per_shard]),
-            recipe,
+            picture_format,
             source.max_pixels,
         )
         for first in range(0, len(pictures), pictures_per_shard)
@@ -169,56 +171,62 @@ def plan_shards(
 
 
 def write_shards(
-    jobs: dict[str, list[PlannedShard]],
+    planned: dict[str, list[PlannedShard]],
     out: Path,
     skip_broken: bool = False,
     workers: int = 1,
-    watch: Watch = _unwatched,
+    watch: Watch = unwatched,
 ) -> None:
-    """Write all shards that are missing and then the list of all, which says that the folder is whole.
+    """Write all missing shards, then the list of all shards, which marks the folder as complete.
 
     Args:
-        jobs: the shards of each split, from `plan_shards`.
+        planned: the shards of each split, from `plan_shards`.
         out: the folder; it is made.
         skip_broken: leave out pictures that cannot be read; their names and reasons stand in the shard's index.
         workers: shards written at a time.
-        watch: told of the progress.
+        watch: called after each shard.
 
     Raises:
-        ValueError: pictures that cannot be read, all of them named; or shards of something else in the folder.
+        ValueError: pictures that cannot be read, all of them named; or the folder holds other shards.
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_partials(out)
-    planned = [job for of_split in jobs.values() for job in of_split]
-    strangers = {path.name for path in out.glob("*.tar")} - {job.tar.name for job in planned}
-    if strangers:
-        raise ValueError(f"{out} holds other shards ({', '.join(sorted(strangers)[:3])}); give another folder as out=.")
+    shards = [shard for of_split in planned.values() for shard in of_split]
+    others = {path.name for path in out.glob("*.tar")} - {shard.tar.name for shard in shards}
+    if others:
+        raise ValueError(f"{out} holds other shards ({', '.join(sorted(others)[:3])}); give another folder as out=.")
 
-    def run(job: PlannedShard) -> list[str]:
+    def run(shard: PlannedShard) -> list[str]:
         try:
-            job.run(skip_broken)
+            shard.run(skip_broken)
         except UnreadableError as error:
             return error.reasons
         return []
 
     reasons: list[str] = []
-    # Decoding, resizing and hashing let go of Python's lock, so threads are enough.
+    # Decoding, resizing and hashing release Python's global lock, so threads suffice.
     with ThreadPool(workers) as threads:
-        for done, of_shard in enumerate(threads.imap_unordered(run, planned), start=1):
+        for done, of_shard in enumerate(threads.imap_unordered(run, shards), start=1):
             reasons += of_shard
-            watch(done, len(planned))
+            watch(done, len(shards))
     if reasons:
         raise ValueError(
             f"{len(reasons)} pictures cannot be packed; mend or remove them, or give skip_broken=true. "
             f"{' '.join(sorted(reasons))}"
         )
-    entries = {split: [job.entry() for job in of_split] for split, of_split in jobs.items()}
+    entries = {split: [shard.entry() for shard in of_split] for split, of_split in planned.items()}
     splits = {split: [entry._asdict() for entry in of_split if entry.pictures] for split, of_split in entries.items()}
     write_json(out / LIST, {"format": FORMAT, "splits": splits})
 
 
-def shard_faults(source: Shards, splits: list[str], watch: Watch = _unwatched) -> Iterator[str]:
-    """A sentence for each shard or picture that is not what the list of all shards says; every byte is read."""
+def shard_faults(source: Shards, splits: list[str], watch: Watch = unwatched) -> Iterator[str]:
+    """A sentence for each shard or picture that differs from the list of all shards; reads every byte.
+
+    Args:
+        source: the packed folder.
+        splits: the splits to check.
+        watch: called after each shard.
+    """
     shards = [shard for split in splits for shard in source.shards(split)]
     for done, shard in enumerate(shards, start=1):
         try:

@@ -1,4 +1,4 @@
-"""Reading pictures of every common kind as 8-bit RGB, and handing them on as tensors."""
+"""Reading pictures of all common formats as 8-bit RGB, and converting them to tensors."""
 
 import io
 import threading
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 MAX_PIXELS = 89_478_485
-"""Where Pillow starts to suspect a decompression bomb: a quarter of a gigabyte of RGB."""
+"""Pillow's limit, above which it warns of a decompression bomb: a quarter of a gigabyte of RGB."""
 
 
 _pillow_limit = threading.Lock()
@@ -20,14 +20,18 @@ _pillow_limit = threading.Lock()
 def read_rgb(
     path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None = None, shortest_edge: int | None = None
 ) -> Image.Image:
-    """Read a picture of any common kind as 8-bit RGB.
+    """Read a picture of any common format as 8-bit RGB.
 
     The EXIF orientation is applied. Grey, palette, 1-bit and CMYK pictures are converted. 16 bits are scaled to 8, so
-    that 65535 becomes 255. What is transparent is composited on white. Of several pages or frames the first counts.
-    Where ``content`` holds the file's bytes, ``path`` only says in errors where they are from.
+    that 65535 becomes 255. Transparent pixels are composited on white. Of several pages or frames the first is read.
 
-    With ``shortest_edge`` a JPEG is decoded at a half, a quarter or an eighth of its size, as far as its shortest edge
-    keeps so many pixels: faster, and not the pixels that a filter would give. Other files are decoded in full.
+    Args:
+        path: the file.
+        max_pixels: a picture with more pixels is refused before it is decoded.
+        content: the file's bytes, if they were read already; ``path`` then only names them in errors.
+        shortest_edge: decode a JPEG at a half, a quarter or an eighth of its size, as long as its shortest edge keeps
+            at least so many pixels. That is faster, but gives other pixels than a resizing filter. Other formats are
+            decoded in full.
 
     Raises:
         ValueError: the file is missing, damaged, larger than ``max_pixels``, or of a kind without a defined range.
@@ -44,17 +48,17 @@ def read_rgb(
             if shortest_edge is not None and image.format == "JPEG":
                 image.draft(None, (shortest_edge, shortest_edge))  # at least so much each way
             return _to_rgb(ImageOps.exif_transpose(image))
-    except Exception as error:  # every decoder of Pillow has its own kinds of error
+    except Exception as error:  # each of Pillow's decoders raises its own errors
         raise ValueError(f"{path} cannot be decoded ({error}); copy it again from its source or remove it.") from error
 
 
 def open_image(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None = None) -> Image.Image:
-    """Open a picture and read its header only: size and mode as they are stored; arguments as of `read_rgb`.
+    """Open a picture and read only its header: size and mode as they are stored. For the arguments see `read_rgb`.
 
     Raises:
         ValueError: the file is missing, no picture, or larger than ``max_pixels``.
     """
-    # Pillow's own limit warns at one size and fails at another. Here one limit counts, checked before any decoding.
+    # Pillow warns at one size and fails at another. Here there is one limit, checked before decoding.
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -75,12 +79,12 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | 
 
 
 def image_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:
-    """An 8-bit RGB picture as float32 in [0, 1]."""
+    """An 8-bit RGB picture as a (3, height, width) float32 tensor in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(np.array(image).transpose(2, 0, 1))).float().div_(255)
 
 
 def edge_tensor(image: Image.Image) -> Float[Tensor, "1 height width"]:
-    """An 8-bit grey edge map as float32 in [0, 1]; 1 = edge, values between are kept."""
+    """An 8-bit grey edge map as a (1, height, width) float32 tensor in [0, 1]; 1 = edge, soft edges stay soft."""
     return torch.from_numpy(np.array(image)[None]).float().div_(255)
 
 

@@ -24,10 +24,10 @@ from inpaintlab.randomness import sample_generator
 
 @final
 class TrainingSet(Dataset[dict[str, Any]]):
-    """Training samples, asked for by ``(epoch, index)``.
+    """Training samples, indexed by ``(epoch, index)``.
 
-    Crop, mask and flip of a sample follow from the seed, the epoch and the index alone. So neither the number of
-    workers nor the number of processes nor a resumed run changes what is drawn.
+    Crop, mask and flip of a sample follow from the seed, the epoch and the index alone. So the numbers of workers and
+    of processes do not change them, and neither does resuming a run.
 
     Args:
         source: where the pictures are.
@@ -36,7 +36,10 @@ class TrainingSet(Dataset[dict[str, Any]]):
         seed: another seed gives other crops, holes and flips.
         flip: probability of a horizontal flip, shared by picture, mask and edge map.
         decode: ``exact``, or ``reduced``: large JPEGs without an edge map are decoded at a half, a quarter or an eighth
-            of their size where the crop needs no more.
+            of their size if the crop needs no more.
+
+    Raises:
+        ValueError: ``decode`` or ``flip`` has another value, or the source has no training pictures.
     """
 
     def __init__(
@@ -58,7 +61,15 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return self.count
 
     def __getitem__(self, position: tuple[int, int]) -> dict[str, Any]:
-        """``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``edges`` (1, S, S) if any."""
+        """One sample.
+
+        Returns:
+            ``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``edges`` (1, S, S) in [0, 1]
+            if the source has edge maps.
+
+        Raises:
+            ValueError: the picture or its edge map cannot be read, or they differ in size.
+        """
         epoch, index = position
         generator = sample_generator("training", self.seed, epoch, index)
         edges = self.source.edges_at("train", index)
@@ -78,12 +89,12 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return {**tensors, "name": name}
 
     def picture(self, index: int) -> tuple[str, Image.Image]:
-        """Name and picture of an item in full."""
+        """Name and picture of an item, decoded in full size."""
         return self.source.at("train", index)
 
 
 def _cores() -> int:
-    """Cores that this process may use: fewer than the machine has under a batch system."""
+    """Cores that this process may use; a batch system may allow fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
@@ -91,8 +102,8 @@ def _cores() -> int:
 class DataModule(LightningDataModule):
     """The data of a run: training from a source, validation from a dataset that the caller sets.
 
-    Training continues at batch ``schedule.iteration`` of the module that is trained and ends at ``schedule.total``; the
-    trainer must not replace the sampler (``use_distributed_sampler: false``).
+    Training goes from batch ``schedule.iteration`` of the trained module to ``schedule.total``. The trainer must not
+    replace the sampler (``use_distributed_sampler: false``).
 
     Args:
         source: where the pictures are.
@@ -100,7 +111,7 @@ class DataModule(LightningDataModule):
         mask: how the holes of training are drawn.
         size: side of the square in pixels.
         batch_size: samples per batch and process.
-        seed: gives the order of training, the crops, the holes and the flips.
+        seed: decides the order of training, the crops, the holes and the flips.
         flip: probability of a horizontal flip in training.
         decode: ``exact``, or ``reduced`` for training pictures (see `TrainingSet`).
         workers: processes that prepare batches, or ``auto``: one less than there are cores, at least 1, at most 8.
@@ -135,17 +146,25 @@ class DataModule(LightningDataModule):
         self._mean: Tensor | None = None
 
     def training_set(self) -> TrainingSet:
-        """The samples of the split train. Raises a ValueError when there are none."""
+        """The samples of the split train.
+
+        Raises:
+            ValueError: there are none.
+        """
         return TrainingSet(self.source, self.crop, self.mask, self.seed, self.flip, self.decode)
 
     def check(self) -> None:
-        """Prepare a few training samples, so that a mistake in the data shows before anything is trained."""
+        """Prepare a few training samples, so that a mistake in the data shows before training.
+
+        Raises:
+            ValueError: a sample cannot be prepared.
+        """
         samples = self.training_set()
         for index in range(min(3, len(samples))):
             samples[0, index]
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """The batches that this process has yet to train on; the length counts those already done as well."""
+        """The batches that this process has yet to train on; the length includes those already done."""
         assert self.trainer is not None, "the trainer asks for this"
         schedule: Any = self.trainer.lightning_module.schedule
         samples = self.training_set()
@@ -160,7 +179,7 @@ class DataModule(LightningDataModule):
         return DataLoader(samples, batch_sampler=self.source.order("train", part), **self._loading())
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
-        """The items of `validation` in order; nothing where it is not set."""
+        """The items of ``validation`` in order; empty if it is not set."""
         if self.validation is None:
             return []
         return DataLoader(self.validation, batch_size=self.batch_size, shuffle=False, **self._loading())
@@ -168,8 +187,8 @@ class DataModule(LightningDataModule):
     def mean_pixel(self) -> Float[Tensor, "3"]:
         """The mean over the training pictures of each picture's mean colour: RGB in [0, 1], GLCIC's fill.
 
-        Pictures count equally whatever their size, and are neither resized nor cropped. Of more than 1000 pictures 1000
-        are taken, as the source chooses. The result is kept.
+        Pictures count equally whatever their size, and are neither resized nor cropped. If there are more than 1000,
+        the source chooses 1000. The result is cached.
         """
         if self._mean is None:
             samples = self.training_set()

@@ -1,4 +1,4 @@
-"""What the lists beside shards say: ``shards.json`` names all shards, a shard's index the pictures in it.
+"""The lists that belong to shards: ``shards.json`` lists all shards, a shard's index lists its pictures.
 
 They may come from any URL, so everything in them is checked before it is used.
 """
@@ -13,7 +13,7 @@ FORMAT = 1
 
 
 LIST = "shards.json"
-"""The file that names all shards; it is written last, so a folder that has it is whole."""
+"""The file that lists all shards; it is written last, so a folder that has it is complete."""
 
 
 class Shard(NamedTuple):
@@ -32,9 +32,9 @@ class Shard(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """One picture in a shard: its name in the data set it came from, and its bytes in the tar file.
+    """One picture in a shard: its name in the data set that was packed, and the place of its bytes in the tar file.
 
-    The last three are 0 and empty where it has no edge map.
+    Without an edge map the last three fields are 0 and empty.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Packed(NamedTuple):
 
     @property
     def edges(self) -> "Packed | None":
-        """Its edge map, under the picture's name."""
+        """Its edge map, under the picture's name; None without one."""
         if not self.edges_bytes:
             return None
         return Packed(self.name, self.edges_offset, self.edges_bytes, self.edges_sha256)
 
     def fields(self) -> dict[str, Any]:
-        """What the index says of it."""
+        """Its entry in the index, without the fields of a missing edge map."""
         return {field: value for field, value in self._asdict().items() if self.edges_bytes or "edges" not in field}
 
 
@@ -61,20 +61,42 @@ _Entry = TypeVar("_Entry", Shard, Packed)
 
 
 def parse_list(content: bytes, place: str) -> dict[str, list[Shard]]:
-    """The shards of each split from the bytes of ``shards.json``. Raises a ValueError if it is not one."""
+    """Parse ``shards.json``.
+
+    Args:
+        content: the file's bytes.
+        place: the file's path or URL, for errors.
+
+    Returns:
+        The shards of each split.
+
+    Raises:
+        ValueError: it is not a list of shards in the present format.
+    """
     splits = _json(content, place).get("splits")
     if not isinstance(splits, dict) or not set(splits) <= set(SPLITS) or {*map(type, splits.values())} - {list}:
         raise ValueError(f"{place} is not a list of shards: it has no splits of {', '.join(SPLITS)}.")
     shards = {split: [_fields(Shard, entry, place) for entry in entries] for split, entries in splits.items()}
     for shard in (shard for of_split in shards.values() for shard in of_split):
-        # These become paths, and the list may come from anywhere.
+        # These become paths, and the list may come from any URL.
         if not re.fullmatch(r"[\w-]+\.tar", shard.file) or not all(map(_is_sha256, (shard.sha256, shard.index_sha256))):
             raise ValueError(f"{place} is not a list of shards: '{shard.file}' has no proper name or hash.")
     return shards
 
 
 def parse_index(content: bytes, place: str) -> tuple[Packed, ...]:
-    """The pictures of one shard from the bytes of its index. Raises a ValueError if it is not one."""
+    """Parse the index of one shard.
+
+    Args:
+        content: the file's bytes.
+        place: the file's path or URL, for errors.
+
+    Returns:
+        The pictures of the shard, in their order.
+
+    Raises:
+        ValueError: it is not an index in the present format.
+    """
     items = _json(content, place).get("items")
     if not isinstance(items, list):
         raise ValueError(f"{place} is not the index of a shard: it has no items.")

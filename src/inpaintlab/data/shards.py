@@ -1,9 +1,8 @@
 """Pictures packed into tar files (webdataset's shards), on disk or behind a URL.
 
-A folder of shards holds ``shards.json``, which lists the shards of each split, and for each shard ``<name>.tar`` a
-``<name>.json`` that says where each picture lies in it. So any picture is read without reading the others. A shard
-behind a URL is fetched whole to this machine and then read like one on disk: order, batches and resumed runs are the
-same for both.
+A folder of shards holds ``shards.json``, which lists the shards of each split. Each shard ``<name>.tar`` has an index
+``<name>.json`` that says where each picture lies in it, so one picture can be read without the others. A shard behind a
+URL is downloaded whole and then read like one on disk: order, batches and resumed runs are the same for both.
 """
 
 import functools
@@ -25,7 +24,7 @@ from inpaintlab.data.sources import SPLITS, Source
 from inpaintlab.machine import Storage
 
 MOST = 64
-"""The most shards that training can mix at a time: each process keeps as many indices in memory."""
+"""The most shards that training can mix at a time: each process keeps one index per shard in memory."""
 
 
 @functools.lru_cache(maxsize=MOST)  # a shard's index takes some hundred kilobytes
@@ -47,16 +46,17 @@ def _part(file: BinaryIO, packed: Packed, place: str) -> bytes:
 class Shards(Source):
     """Pictures in shards, as ``inpaintlab shard`` writes them.
 
-    Training reads a picture by its place (`at`), so that no process holds the names of millions. A manifest reads it by
-    its name, which is the one it had in the folder that was packed.
+    Training reads pictures by their index (`at`), so that no process holds millions of names. A manifest reads them by
+    name: the name that a picture had in the folder that was packed. The constructor reads nothing.
 
     Args:
         root: the folder with ``shards.json``, or its URL.
-        window: shards that training mixes at a time (see `inpaintlab.data.ShardPositions`); behind a URL, about twice
-            as many have to find room on this machine for each process.
+        window: shards that training mixes at a time (see `inpaintlab.data.ShardPositions`). Behind a URL, this machine
+            needs room for about twice as many shards for each process.
         max_pixels: a picture with more pixels than this is refused before it is decoded.
 
-    Nothing is read before the first question.
+    Raises:
+        ValueError: ``window`` is not between 1 and 64.
     """
 
     def __init__(self, root: str, window: int = 16, max_pixels: int = MAX_PIXELS) -> None:
@@ -70,7 +70,11 @@ class Shards(Source):
         self._ends: dict[str, list[int]] = {}
 
     def shards(self, split: str) -> list[Shard]:
-        """The shards of a split. Raises a ValueError when there are none."""
+        """The shards of a split.
+
+        Raises:
+            ValueError: no such split, no pictures in it, or ``shards.json`` is missing or damaged.
+        """
         if split not in SPLITS:
             raise ValueError(f"There is no split '{split}'; it is one of {', '.join(SPLITS)}.")
         if self._shards is None:
@@ -80,28 +84,28 @@ class Shards(Source):
         return self._shards[split]
 
     def count(self, split: str) -> int:
-        """How many pictures a split has."""
+        """How many pictures a split has, from the list of shards alone."""
         return self._ends_of(split)[-1]
 
     def at(self, split: str, index: int, shortest_edge: int | None = None) -> tuple[str, Image.Image]:
-        """Name and picture at a place, counted through the shards in their order."""
+        """Name and picture at ``index``, which counts through the shards in their order."""
         shard, packed = self._locate(split, index)
         return packed.name, self._decode(shard, packed, shortest_edge)
 
     def edges_at(self, split: str, index: int) -> Image.Image | None:
-        """The edge map of the picture at a place (mode L), or None where it was packed without one."""
+        """The edge map of the picture at ``index`` (mode L); None if it was packed without one."""
         return self._edges(*self._locate(split, index))
 
     def order(self, split: str, part: Part) -> Order:
-        """Few shards at a time."""
-        return ShardPositions([shard.pictures for shard in self.shards(split)], self.window, part, self.bring)
+        """An order that reads ``window`` shards at a time, and fetches the next ones in the background."""
+        return ShardPositions([shard.pictures for shard in self.shards(split)], self.window, part, self.prefetch)
 
     def some(self, split: str, most: int, seed: int) -> list[int]:
-        """The first ones: they were shuffled when they were packed, and others would lie in as many shards."""
+        """The first pictures: packing has shuffled them, and a random choice would need many more shards."""
         return list(range(min(most, self.count(split))))
 
     def content(self, split: str, index: int) -> bytes:
-        """The bytes of the picture at a place, as they lie in the shard."""
+        """The bytes of the picture at ``index``, as stored in the shard."""
         return self._bytes(*self._locate(split, index))
 
     def names(self, split: str) -> list[str]:
@@ -109,26 +113,26 @@ class Shards(Source):
         return list(self._places_of(split))
 
     def read(self, split: str, name: str) -> Image.Image:
-        """The picture, converted as `read_rgb` says."""
+        """The picture as 8-bit RGB (see `read_rgb`)."""
         return self._decode(*self._locate(split, self._place(split, name)))
 
     def edges(self, split: str, name: str) -> Image.Image | None:
-        """The picture's edge map (mode L), or None where it was packed without one."""
+        """The picture's edge map (mode L); None if it was packed without one."""
         return self._edges(*self._locate(split, self._place(split, name)))
 
     def sha256(self, split: str, name: str) -> str:
-        """Hash over the bytes of the picture as they lie in the shard."""
+        """Hash over the bytes of the picture as stored in the shard."""
         return hashlib.sha256(self._bytes(*self._locate(split, self._place(split, name)))).hexdigest()
 
-    def bring(self, shards: Sequence[int]) -> None:
-        """Begin to fetch these shards of the training split in the background, if they are behind a URL.
+    def prefetch(self, shards: Sequence[int]) -> None:
+        """Start to download shards of the training split in the background, if they are behind a URL.
 
-        What goes wrong is not told here, but when a picture of the shard is asked for.
+        A failure raises nothing here: the error appears when a picture of the shard is read.
         """
         if self.storage.remote:
-            threading.Thread(target=self._bring, args=(list(shards),), daemon=True).start()
+            threading.Thread(target=self._download, args=(list(shards),), daemon=True).start()
 
-    def _bring(self, shards: list[int]) -> None:
+    def _download(self, shards: list[int]) -> None:
         for number in shards:
             shard = self.shards("train")[number]
             try:
@@ -187,7 +191,9 @@ class Shards(Source):
                 with self.storage.path(shard.file, shard.sha256).open("rb") as file:
                     return _part(file, packed, self.storage.place(shard.file))
             except FileNotFoundError as error:
-                if last or not self.storage.remote:  # a fetched shard may be deleted for room just before it is opened
+                if (
+                    last or not self.storage.remote
+                ):  # another process may delete a downloaded shard just before it is opened
                     place = self.storage.place(shard.file)
                     raise ValueError(f"{place} does not exist; write the shards again.") from error
         raise AssertionError("unreachable")

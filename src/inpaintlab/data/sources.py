@@ -1,8 +1,9 @@
-"""Where pictures come from: the bundled photographs, generated scenes; a folder stands in its own file."""
+"""Where pictures come from: the interface of all sources, the bundled photographs, and generated scenes."""
 
 import functools
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
@@ -18,31 +19,48 @@ SPLITS = ("train", "val", "test")
 
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""The endings of picture files, in lower case."""
+
+
+Watch = Callable[[int, int], None]
+"""A progress callback, called with the number of parts done and the number of all parts."""
+
+
+def unwatched(done: int, total: int) -> None:
+    """A progress callback that ignores the progress."""
 
 
 Box = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels; right and bottom are not part of the box, as in Pillow."""
+"""Left, top, right and bottom in pixels; as in Pillow, right and bottom lie just outside the box."""
 
 
 class Source(ABC):
-    """A set of pictures in the splits train, val and test, each item with a name that is unique in its split."""
+    """A set of pictures in the splits train, val and test; each item's name is unique in its split."""
 
     max_pixels: int = MAX_PIXELS
 
     @abstractmethod
     def names(self, split: str) -> list[str]:
-        """The items of a split, sorted. Raises a ValueError when there are none, with what was looked for."""
+        """The names of a split's items, in a fixed order.
+
+        Raises:
+            ValueError: there are none; the message says what was looked for.
+        """
 
     @abstractmethod
     def read(self, split: str, name: str) -> Image.Image:
-        """One item as an 8-bit RGB picture. Raises a ValueError that names the file when it cannot be read."""
+        """One item as an 8-bit RGB picture.
+
+        Raises:
+            ValueError: it cannot be read; the message names the file.
+        """
 
     @abstractmethod
     def sha256(self, split: str, name: str) -> str:
-        """What the item is: a hash over the file's bytes, over the bytes and the box of a tile, or over pixels."""
+        """A hash that identifies the item: over the file's bytes, over bytes and box of a tile, or over pixels."""
 
     def edges(self, split: str, name: str) -> Image.Image | None:
-        """The item's edge map from a file (mode L), or None where this source has no edge files."""
+        """The item's edge map from a file (mode L); None if this source has no edge files."""
         return None
 
     def count(self, split: str) -> int:
@@ -50,24 +68,30 @@ class Source(ABC):
         return len(self.names(split))
 
     def at(self, split: str, index: int, shortest_edge: int | None = None) -> tuple[str, Image.Image]:
-        """Name and picture at a place of a split; ``shortest_edge`` as of `read_rgb`, where it can be of use."""
+        """Name and picture of an item.
+
+        Args:
+            split: train, val or test.
+            index: from 0, in the order of the split.
+            shortest_edge: see `read_rgb`; sources may ignore it.
+        """
         name = self.names(split)[index]
         return name, self.read(split, name)
 
     def edges_at(self, split: str, index: int) -> Image.Image | None:
-        """The edge map at a place of a split, as `edges` gives it."""
+        """The edge map of the item at ``index``, as `edges` returns it."""
         return self.edges(split, self.names(split)[index])
 
     def order(self, split: str, part: Part) -> Order:
-        """The order in which training takes the items of a split."""
+        """The order in which training reads the items of a split."""
         return Positions(self.count(split), part)
 
     def some(self, split: str, most: int, seed: int) -> list[int]:
-        """Places of up to ``most`` items that stand for all."""
+        """Indices of up to ``most`` items that represent the split; ``seed`` decides a random choice."""
         return torch.randperm(self.count(split), generator=sample_generator("mean pixel", seed))[:most].tolist()
 
     def files(self, split: str) -> list[Path]:
-        """The files behind a split; empty when its pictures are generated."""
+        """The files of a split's pictures; empty if the pictures are generated."""
         return []
 
 
@@ -76,8 +100,8 @@ class Photos(Source):
     """The colour photographs inside scikit-image, which need no download; split by photograph.
 
     Training items are whole photographs. Validation and test items are square tiles of photographs that training never
-    sees, so that few pictures give enough items for a demonstration. Neighbouring tiles overlap: differences between
-    methods on them show the machinery, they are no benchmark.
+    sees, so that few photographs give enough items for a demonstration. Neighbouring tiles overlap, so scores on them
+    are no benchmark.
     """
 
     side = 200
@@ -97,7 +121,7 @@ class Photos(Source):
     }
 
     def names(self, split: str) -> list[str]:
-        """Whole photographs are called like their file, tiles like ``coffee_r0_c1`` (row and column from 0)."""
+        """Photographs have the names of their files, tiles names such as ``coffee_r0_c1`` (row and column from 0)."""
         require_split(split)
         if split == "train":
             return [Path(file).stem for file in self.train]
@@ -149,7 +173,11 @@ def _bundled(file: str) -> Path:
 
 
 def require_split(split: str) -> None:
-    """Raise a ValueError unless this is one of `SPLITS`."""
+    """Check the name of a split.
+
+    Raises:
+        ValueError: it is not one of `SPLITS`.
+    """
     if split not in SPLITS:
         raise ValueError(f"There is no split '{split}'; it is one of {', '.join(SPLITS)}.")
 
@@ -197,5 +225,5 @@ class Toy(Source):
 
 
 def picture_sha256(content: bytes, box: Box | None = None) -> str:
-    """Hash over a picture's bytes and, of a tile, its box."""
+    """Hash over a picture's bytes and, for a tile, its box."""
     return hashlib.sha256(content + (str(box).encode() if box else b"")).hexdigest()

@@ -1,4 +1,4 @@
-"""How fast one core prepares training samples, and where the time goes."""
+"""How fast one core prepares training samples, and how the time divides into stages."""
 
 import math
 import time
@@ -21,7 +21,7 @@ from inpaintlab.masks import Number
 from inpaintlab.randomness import sample_generator
 
 SIGMA = 2.0
-"""EdgeConnect's, of Canny's edges."""
+"""Of Canny's Gaussian in pixels, as in EdgeConnect."""
 
 
 @final
@@ -31,11 +31,11 @@ class PreparationTime:
 
     images: int
     whole: float = 0.0
-    """Of whole samples, as training asks for them, and of putting them together to batches."""
+    """For whole samples, as training reads them, and for collating them into batches."""
     stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Of each stage, measured apart from the whole on the same pictures."""
+    """For each stage, measured in a second pass over the same pictures."""
     edges: float = 0.0
-    """Of Canny's edges of these batches, which a model that needs them finds in its step."""
+    """For Canny's edges of these batches, which EdgeConnect computes in its step."""
 
     @property
     def images_per_second(self) -> float:
@@ -43,22 +43,30 @@ class PreparationTime:
         return self.images / self.whole
 
     def cores(self, images_per_second: Number, edges: bool = False) -> int:
-        """Cores that a training at this pace needs for its samples alone, or for their edges as well."""
+        """Cores that a training at this speed keeps busy with its samples, and with ``edges`` also with their edges."""
         return math.ceil(images_per_second * (self.whole + self.edges * edges) / self.images)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside as this stage."""
+        """Add the time of the ``with`` block to this stage."""
         start = time.perf_counter()
         yield
         self.stages[name] += time.perf_counter() - start
 
 
 def measure_preparation(samples: TrainingSet, images: int, batch_size: int) -> PreparationTime:
-    """Prepare ``images`` samples in this process: twice, as a whole and stage by stage.
+    """Time the preparation of samples in this process: once as a whole and once stage by stage.
 
-    Samples are taken in the order of the training set. Before the clock starts each is prepared once, so that neither
-    run finds pictures in memory that the other had to fetch: the cost of a slow disk is not in the figures.
+    Samples follow the order of the training set. Each is prepared once before the clock starts, so that both passes
+    find the files in memory: the time of a slow disk is not measured.
+
+    Args:
+        samples: the training set.
+        images: how many samples are prepared; beyond the training set's size the next epoch follows.
+        batch_size: samples that are collated together.
+
+    Raises:
+        ValueError: ``images`` is below 1, or a picture cannot be read.
     """
     if images < 1:
         raise ValueError(f"images={images} measures nothing; give a positive number.")
@@ -85,7 +93,7 @@ def measure_preparation(samples: TrainingSet, images: int, batch_size: int) -> P
 
 
 def _contents(source: Source) -> Callable[[int], bytes] | None:
-    """How to read the bytes of a training picture; None where the pictures are generated or parts of others."""
+    """A function that reads the bytes of a training picture; None if pictures have no file of their own."""
     if isinstance(source, Shards):
         return lambda index: source.content("train", index)
     if isinstance(source, Folder):
@@ -97,7 +105,7 @@ def _contents(source: Source) -> Callable[[int], bytes] | None:
 def _by_stages(
     samples: TrainingSet, epoch: int, index: int, content: Callable[[int], bytes] | None, cost: PreparationTime
 ) -> dict[str, torch.Tensor]:
-    """What `TrainingSet` does for one sample, in the same order."""
+    """Prepare one sample as `TrainingSet` does, in the same order, and time each stage."""
     size = samples.crop.size
     if content:
         with cost.stage("read"):

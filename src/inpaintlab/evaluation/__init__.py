@@ -1,4 +1,4 @@
-"""One method on one test set."""
+"""Evaluating one method on one test set, and the result folder that it writes."""
 
 from inpaintlab.evaluation.evaluation import evaluate
 from inpaintlab.evaluation.plan import plan_evaluation

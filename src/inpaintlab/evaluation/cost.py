@@ -1,4 +1,4 @@
-"""What a completion costs: parameters, multiply-accumulates, time and memory, measured on the machine at hand."""
+"""The cost of a completion: parameters, multiply-accumulates, time and memory, measured on this machine."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -14,10 +14,10 @@ from inpaintlab.inpainting import Inpainter, uncompiled
 from inpaintlab.machine import SHORTEST, Clocks, Load, peak, reset_peak
 from inpaintlab.shapes import Images, Planes
 
-FEWEST, ENOUGH = 3, 20  # rounds of a batch, of whose times the least counts
+FEWEST, ENOUGH = 3, 20  # rounds; the shortest one counts
 
 
-SECONDS = 2.0  # no further round starts after this, once there are FEWEST
+SECONDS = 2.0  # after this time no further round starts, except to reach FEWEST
 
 
 def measure_cost(
@@ -29,31 +29,31 @@ def measure_cost(
     blended: bool = False,
     clocks: Clocks | None = None,
 ) -> dict[str, Any]:
-    """What ``model.complete`` costs on ``device``, for a batch of one generated scene with a square hole of 25 %.
+    """Measure ``model.complete`` on ``device``, on a batch of one generated scene with a square hole of 25 %.
 
-    Nothing of the model changes; it is moved to ``device`` for the while.
+    The model is moved to ``device`` and back, and is otherwise unchanged.
 
     Args:
         model: a network or a classical method.
         size: side of the square pictures in pixels.
         batch_size: pictures that are completed together.
-        device: where; a classical method that leaves torch computes on the host all the same.
+        device: where to complete; a classical method outside of torch computes on the host anyway.
         blended: also count the time and memory of GLCIC's post-processing.
-        clocks: what tells the time and the load of the machine; its own if none are given.
+        clocks: read the time and the machine's load; the system's own by default.
 
     Returns:
-        ``parameters``: those that take part in a completion; a discriminator's do not. None where there are none.
-        ``gmac``: 1e9 multiply-accumulates an image, of convolutions and matrix products, as torch's own counter has
-        them (two operations each). None for a method without parameters, whose work that counter does not see.
-        ``milliseconds``: an image, the method's own time and ``complete`` around it. The least of several rounds of a
-        batch: whatever else the machine does makes a round longer, and never shorter.
-        ``rounds``: how many there were.
-        ``load_of_others``: cores that other processes kept busy during the rounds; a time is too long if they took
-        what the method could have used. ``cores``: that the machine has. Both None where the system does not tell, and
-        on a GPU, of whose load it tells nothing.
-        ``peak_memory_bytes``: of one batch, beyond the model and its input: on a GPU what torch allocated there, on the
-        CPU what the process grew by, so that other libraries' memory counts. None where the system does not tell.
-        ``batch_size``, ``size``: as they were given.
+        ``parameters``: those that take part in a completion, so without a discriminator's. None if there are none.
+        ``gmac``: 1e9 multiply-accumulates per image, of convolutions and matrix products, by torch's operation counter
+        (two operations each). None for a method without parameters, whose work the counter does not see.
+        ``milliseconds``: per image, for all of ``complete``. The shortest of several rounds of a batch, because other
+        work on the machine can make a round longer but never shorter.
+        ``rounds``: number of rounds.
+        ``load_of_others``: cores that other processes kept busy during the rounds; if the method could have used these
+        cores, the time is too long. ``cores``: of the machine. Both None if the system does not report them, and on a
+        GPU, whose load it does not report.
+        ``peak_memory_bytes``: of one batch, beyond the model and its input. On a GPU torch's allocations; on a CPU the
+        growth of the process, which includes other libraries. None if the system does not report it.
+        ``batch_size``, ``size``: the arguments.
 
     Raises:
         ValueError: the size or the batch size is below 1.
@@ -83,7 +83,7 @@ def measure_cost(
 
 
 def scene(size: int, batch_size: int) -> tuple[Images, Planes]:
-    """A batch of the same generated picture, and the hole in its middle of half its side."""
+    """A batch of one generated picture, (B, 3, size, size), and a central hole of half its side, (B, 1, size, size)."""
     image = image_tensor(Toy(count=1, size=size).read("test", "test_0000"))
     hole = torch.zeros(1, size, size)
     hole[:, size // 4 : size // 4 + (size + 1) // 2, size // 4 : size // 4 + (size + 1) // 2] = 1
@@ -91,9 +91,9 @@ def scene(size: int, batch_size: int) -> tuple[Images, Planes]:
 
 
 def _count(model: Inpainter, image: Images, mask: Planes) -> tuple[int | None, float | None]:
-    """The parameters that complete one image, and its 1e9 multiply-accumulates.
+    """The parameters that take part in completing one image, and its 1e9 multiply-accumulates.
 
-    Out of inference mode, in which torch's counter cannot follow weights that spectral norm computes.
+    Inference mode is off, because in it torch's counter cannot follow weights that spectral norm computes.
     """
     with (
         torch.inference_mode(False),
@@ -107,7 +107,7 @@ def _count(model: Inpainter, image: Images, mask: Planes) -> tuple[int | None, f
 
 
 class _Parameters(TorchDispatchMode):
-    """Notes which parameters of a network are the input of any operation."""
+    """Records which parameters of a network are the input of any operation."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -120,12 +120,12 @@ class _Parameters(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def used(self) -> int:
-        """How many numbers the parameters hold that were seen."""
+        """The number of values in the recorded parameters."""
         return sum(self.sizes[parameter] for parameter in self.seen)
 
 
 def _rounds(model: Inpainter, image: Images, mask: Planes, blended: bool, load: Load) -> tuple[list[float], int | None]:
-    """The seconds that a batch took in each round, and the most memory that one took."""
+    """The seconds of each round, and the peak memory in bytes."""
     before = reset_peak(image.device)
     wall = load.clocks.wall
     took: list[float] = []

@@ -1,4 +1,4 @@
-"""One method on one test set: completed, scored and kept, each image once."""
+"""One evaluation: every image of a test set is completed, scored and stored once."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,10 +29,14 @@ from inpaintlab.testsets import Manifest, ManifestDataset
 Features = dict[str, Float[np.ndarray, "items width"]]
 
 
-class Unfinished(Sampler[int]):
-    """The items of this process that are not scored yet: every so-manieth one.
+class UnscoredItems(Sampler[int]):
+    """This process's share of the items that are not scored yet: process r of n takes items r, r + n, and so on.
 
-    Which are done is read when the loop starts, after the first process has prepared the folders.
+    The finished items are read when the loop starts, after the first process has prepared the folders.
+
+    Args:
+        results: the results that the evaluation writes.
+        items: number of items in the manifest.
     """
 
     def __init__(self, results: list[Scores], items: int) -> None:
@@ -45,11 +49,11 @@ class Unfinished(Sampler[int]):
             rank, processes = distributed.get_rank(), distributed.get_world_size()
         done = set.intersection(*(result.done() for result in self.results))
         mine = [position for position in range(rank, self.items, processes) if position not in done]
-        # Lightning refuses a process without a batch; what is scored twice is kept once.
+        # Lightning refuses a process without a batch; a second score of an item is dropped.
         return mine or [rank % self.items]
 
     def __iter__(self) -> Iterator[int]:
-        """Positions in the manifest's order."""
+        """The positions of the items in the manifest, rising."""
         return iter(self._positions())
 
     def __len__(self) -> int:
@@ -57,9 +61,13 @@ class Unfinished(Sampler[int]):
 
 
 class Recorder(Callback):
-    """Hands each batch's outputs to the results while ``trainer.test`` runs over a manifest.
+    """Scores and stores each batch's outputs while ``trainer.test`` runs over a manifest.
 
-    Scoring and writing lie in a thread of their own, so that the method does not wait for them.
+    Scoring and writing run in a thread of their own, so that the method does not wait for them.
+
+    Args:
+        results: the results that the evaluation writes.
+        console: shows the progress.
     """
 
     def __init__(self, results: list[Scores], console: Console) -> None:
@@ -80,14 +88,14 @@ class Recorder(Callback):
         """Prepare the partial folders in the first process, while the others wait."""
         if trainer.is_global_zero:
             for result in self.results:
-                if told := result.prepare():
-                    self.console.print(f"{result.folder.name}: {told}", markup=False, highlight=False)
+                if note := result.prepare():
+                    self.console.print(f"{result.folder.name}: {note}", markup=False, highlight=False)
         trainer.strategy.barrier()
         for result in self.results:
             result.join()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Score where the images are."""
+        """Move metrics and feature networks to the images' device, and show the progress."""
         for part in [part for r in self.results for part in (*r.metrics.values(), *r.networks)]:
             part.to(pl_module.device)
         if trainer.is_global_zero:
@@ -103,7 +111,7 @@ class Recorder(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Score the batch beside the next one; two wait at most."""
+        """Score the batch while the next one is completed; at most two batches wait for their scores."""
         assert isinstance(pl_module, Inpainter)
         wanted = any(result.raw for result in self.results)
         with computing(trainer.precision, pl_module.device):
@@ -120,7 +128,7 @@ class Recorder(Callback):
             result.add(batch, outputs, inside)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Wait until every process has all its rows on the disk."""
+        """Wait until every process has written all its rows."""
         for future in self.pending:
             future.result()
         for result in self.results:
@@ -128,12 +136,12 @@ class Recorder(Callback):
         trainer.strategy.barrier()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """End the thread, and leave the terminal as it was."""
+        """End the thread, and close the progress bar."""
         self.thread.shutdown(cancel_futures=True)
         self.progress.stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Keep what is scored, and leave the terminal as it was."""
+        """Write the scores so far, so that the same command goes on from there, and close the progress bar."""
         self.teardown(trainer, pl_module, "test")
         for result in self.results:
             result.flush()
@@ -157,16 +165,33 @@ def evaluate(
 ) -> bool:
     """Complete and score every item that is not scored yet, then write the result folders, each whole or not at all.
 
-    All processes of a ``trainer`` take part; what they share is the folder that they write to. ``results`` are what is
-    wanted of one run of the method. ``cache`` keeps the features of untouched photographs, ``resamples`` is how often
-    photographs are drawn anew for the intervals of ``set_metrics``. Returns whether this process wrote the folders.
+    All processes of the trainer take part; they share only the folder that they write to.
+
+    Args:
+        model: the method, with its weights.
+        manifest: the test set.
+        set_metrics: metrics of whole sets, by name.
+        trainer: makes a Lightning trainer from callbacks and a logger.
+        results: the results to write from one run of the method, for example with and without blending.
+        root: the folder of the photographs on this machine, if it has moved since the manifest was frozen.
+        mask_root: the folder of the mask files on this machine, if it has moved.
+        batch_size: images that are completed together.
+        workers: processes that load images.
+        cache: the folder that keeps the features of the original photographs.
+        resamples: how often photographs are drawn with replacement for the intervals of ``set_metrics``.
+
+    Returns:
+        Whether this process wrote the result folders; the first one does.
+
+    Raises:
+        ValueError: an image or mask differs from the frozen one, or another process writes the same result.
     """
     dataset = ManifestDataset(manifest, root, mask_root)
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # Lightning sets it in each process that it starts
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # set by Lightning in each process
         for result in results:
             result.reserve()
     loader = DataLoader(
-        dataset, batch_size, sampler=Unfinished(results, len(dataset)), num_workers=min(workers, len(dataset))
+        dataset, batch_size, sampler=UnscoredItems(results, len(dataset)), num_workers=min(workers, len(dataset))
     )
     engine = trainer(callbacks=[Recorder(results, Console())], logger=False)
     engine.test(model, loader, verbose=False)
@@ -181,7 +206,7 @@ def evaluate(
     }
     for result in results:
         per_image, completed = result.tables(manifest)
-        means, replicates = _of_sets(set_metrics, real, completed, manifest, resamples)
+        means, replicates = _set_means(set_metrics, real, completed, manifest, resamples)
         with torch.inference_mode(), computing(engine.precision, device):  # as in the test loop
             costs = measure_cost(model, manifest.size, together, device, blended=result.blended)
         facts = {
@@ -201,17 +226,19 @@ def evaluate(
     return True
 
 
-def _of_sets(
+def _set_means(
     set_metrics: dict[str, SetMetric], real: Features, completed: Features, manifest: Manifest, resamples: int
 ) -> tuple[dict[str, dict[str, float | None]], dict[str, dict[str, list[float]]]]:
-    """The metrics of whole sets by bin, and their values on resampled photographs by metric."""
+    """The metrics of whole sets by bin and metric, and their values on resampled photographs by metric and bin."""
     means: dict[str, dict[str, float | None]] = {}
     replicates: dict[str, dict[str, list[float]]] = {}
     bins, photographs = [item.bin for item in manifest.items], [item.image for item in manifest.items]
     for name in real:
         metrics = [metric for metric in set_metrics.values() if metric.network.name == name]
-        theirs, draws = score_sets(metrics, real[name], completed[name], bins, photographs, manifest.sha256, resamples)
-        for bin_name, values in theirs.items():
+        values_by_bin, draws = score_sets(
+            metrics, real[name], completed[name], bins, photographs, manifest.sha256, resamples
+        )
+        for bin_name, values in values_by_bin.items():
             means[bin_name] = means.get(bin_name, {}) | values
         replicates |= draws
     return means, replicates

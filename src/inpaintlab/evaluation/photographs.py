@@ -1,4 +1,4 @@
-"""The features of a test set's untouched photographs, computed once and kept."""
+"""The features of a test set's original photographs, computed once and cached."""
 
 import hashlib
 import json
@@ -19,13 +19,23 @@ from inpaintlab.testsets import ManifestDataset
 def real_features(
     network: FeatureNetwork, dataset: ManifestDataset, cache: Path, batch_size: int, device: torch.device
 ) -> Float32[np.ndarray, "items width"]:
-    """Features of the untouched photographs, in the order of the manifest's items.
+    """Features of the original photographs, in the order of the manifest's items.
 
-    Each photograph is computed once, however many items show it, and kept in ``cache/features`` in a file that is
-    named by all that changes it. A file there that is damaged is told of and made again.
+    Features of a photograph are computed once, even if several items use it, and cached in ``cache/features``. The name
+    of the file is a hash over everything that changes the features. A damaged file is reported and computed again.
+
+    Args:
+        network: computes the features; it is on ``device``.
+        dataset: the test set.
+        cache: the folder of all caches.
+        batch_size: photographs that are computed together.
+        device: where to compute.
+
+    Returns:
+        One row of ``network.width`` features per item.
 
     Raises:
-        ValueError: a photograph is not what was frozen, or the cache cannot be written.
+        ValueError: a photograph differs from the frozen one, or the cache cannot be written.
     """
     first: dict[str, int] = {}
     for index, item in enumerate(dataset.manifest.items):
@@ -37,13 +47,13 @@ def real_features(
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"Features cannot be kept in {path.parent} ({error}); give another cache=FOLDER.") from error
-    rows = _kept(path, key, (len(hashes), network.width))
+    rows = _cached(path, key, (len(hashes), network.width))
     if rows is None:
         indices = [first[image] for image in hashes]
         batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
         images = (torch.stack([dataset[index]["image"] for index in batch]) for batch in batches)
         rows = np.concatenate([network(batch.to(device)).float().cpu().numpy() for batch in images])
-        _keep(path, key, rows)
+        _save(path, key, rows)
     row = {image: number for number, image in enumerate(hashes)}
     return rows[[row[item.image_sha256] for item in dataset.manifest.items]]
 
@@ -65,8 +75,8 @@ def _key(network: FeatureNetwork, dataset: ManifestDataset, hashes: list[str], d
     return json.dumps(content, sort_keys=True)
 
 
-def _kept(path: Path, key: str, shape: tuple[int, int]) -> Float32[np.ndarray, "photographs width"] | None:
-    """The rows of a file of the cache; None where there is none, or none that is sound."""
+def _cached(path: Path, key: str, shape: tuple[int, int]) -> Float32[np.ndarray, "photographs width"] | None:
+    """The rows of a file of the cache; None if it is missing or damaged."""
     if not path.exists():
         return None
     try:
@@ -74,14 +84,14 @@ def _kept(path: Path, key: str, shape: tuple[int, int]) -> Float32[np.ndarray, "
             rows, content = file["features"], (str(file["key"]), str(file["sha256"]))
         if content == (key, _sha256(rows)) and rows.shape == shape and rows.dtype == np.float32:
             return rows
-    except Exception:  # numpy and zipfile raise many kinds for a damaged file: all mean the same
+    except Exception:  # numpy and zipfile raise many kinds of errors for a damaged file
         pass
-    told = f"{path} is damaged: the photographs' features are computed again."
-    Console(stderr=True).print(told, markup=False, highlight=False, soft_wrap=True)
+    warning = f"{path} is damaged: the photographs' features are computed again."
+    Console(stderr=True).print(warning, markup=False, highlight=False, soft_wrap=True)
     return None
 
 
-def _keep(path: Path, key: str, rows: Float32[np.ndarray, "photographs width"]) -> None:
+def _save(path: Path, key: str, rows: Float32[np.ndarray, "photographs width"]) -> None:
     """Write a file of the cache, whole or not at all."""
     with whole(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, features=rows, key=np.array(key), sha256=np.array(_sha256(rows)))

@@ -1,4 +1,4 @@
-"""An evaluation before it runs: built and checked, and held against the results that are there already."""
+"""The plan of an evaluation: everything is built and checked, and compared with existing results, before it runs."""
 
 import json
 import re
@@ -42,33 +42,43 @@ LABEL_RULE = (
 
 
 _SCORING = {part.__module__ for part in (Scores, MAERelativeGray, EdgeMetric, SetMetric, LPIPS)}
-"""What makes numbers of pictures, whatever made these: tables tell where it differs between methods."""
+"""The modules that compute scores from pictures; tables report where their versions differ between methods."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one evaluation has to do: ``there`` are finished results of the same inputs, ``missing`` is to be scored."""
+    """The work of one evaluation.
+
+    Args:
+        model: the method, with its weights.
+        manifest: the test set.
+        set_metrics: metrics of whole sets, by name.
+        precision: in which the networks compute, as Lightning names it.
+        compiled: whether the networks are compiled.
+        finished: folders of results that exist already and are of the same inputs.
+        missing: the results that are yet to be scored.
+    """
 
     model: Inpainter
     manifest: Manifest
     set_metrics: dict[str, SetMetric]
     precision: str
     compiled: bool
-    there: list[Path]
+    finished: list[Path]
     missing: list[Scores]
 
 
 def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]) -> Plan:
-    """Build the method and the metrics of ``conf/evaluate.yaml``, and see which of the wanted results are there.
+    """Build the method and the metrics, and find which of the wanted results exist already.
 
     Args:
-        cfg: the configuration.
-        named: which of conf/model it holds, see `build_method`.
-        overrides: what was given on the command line.
+        cfg: the settings of ``inpaintlab evaluate``.
+        named: the chosen file of conf/model, see `build_method`.
+        overrides: the settings on the command line.
 
     Raises:
-        ValueError: a method, checkpoint, manifest or metric that cannot be had, a label that cannot name a folder, or a
-            damaged result or a finished one of other inputs where the wanted one belongs.
+        ValueError: a method, checkpoint, manifest or metric cannot be built; the label cannot name a folder; or the
+            result's folder holds a damaged result or one of other inputs.
     """
     if cfg.resamples < 0:
         raise ValueError(f"resamples={cfg.resamples} is negative: give the number of draws, or 0 for no intervals.")
@@ -83,7 +93,7 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         "metrics": {name: asdict(meaning) for name, meaning in meanings.items()},
         "versions": versions() | {"scoring code": code_sha256(_SCORING)[:12]},
     }
-    there, missing = [], []
+    finished, missing = [], []
     for wanted in _wanted(cfg, identity):
         if not is_label(wanted["label"]):
             raise ValueError(f"label={wanted['label']} cannot name a result: {LABEL_RULE}; give another label=...")
@@ -91,18 +101,18 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         blended = wanted["post_processing"] is not None
         raw = cfg.raw and not blended
         inputs = json.loads(json.dumps({"identity": deciding(wanted), "raw": raw, **common}))
-        if _is_there(folder, inputs, meanings, cfg.resamples, overwrite=cfg.overwrite):
-            there.append(folder)
+        if _is_finished(folder, inputs, meanings, cfg.resamples, overwrite=cfg.overwrite):
+            finished.append(folder)
             continue
         networks = networks_of(set_metrics)
         missing.append(Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
-    return Plan(model, manifest, set_metrics, precision, compiled, there, missing)
+    return Plan(model, manifest, set_metrics, precision, compiled, finished, missing)
 
 
 def _method(
     cfg: DictConfig, named: str | None, overrides: Sequence[str]
 ) -> tuple[Inpainter, dict[str, Any], str, bool]:
-    """The method and what results say of it, in which precision its networks compute, and whether compiled."""
+    """The method, its identity in results, the precision of its networks, and whether they are compiled."""
     model, identity = build_method(
         cfg.get("model"),
         cfg.checkpoint,
@@ -121,12 +131,12 @@ def _method(
 
 
 def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
-    """In which precision the networks compute, and whether they are compiled.
+    """The precision of the networks, and whether they are compiled.
 
-    Of a classical method, which has none, neither: a study may set both for all its methods.
+    Both settings are ignored for a classical method, which has no network: a study may set them for all its methods.
 
     Raises:
-        ValueError: a precision that images are not completed in, or a ``compile`` that is neither true nor false.
+        ValueError: a precision in which images cannot be completed, or ``compile`` is neither true nor false.
     """
     precision = completing_precision(cfg.trainer.get("precision", WHOLE), cfg.trainer.accelerator)
     compiled = require_flag("compile", cfg.compile)
@@ -141,32 +151,32 @@ def is_label(label: object) -> bool:
 
 
 def networks_of(set_metrics: dict[str, SetMetric]) -> list[FeatureNetwork]:
-    """The networks whose features are needed, each once."""
+    """The feature networks of these metrics, each once."""
     return list({metric.network.name: metric.network for metric in set_metrics.values()}.values())
 
 
 def _wanted(cfg: DictConfig, identity: dict[str, Any]) -> list[dict[str, Any]]:
-    """The identities of the results that are asked for."""
+    """The identities of the wanted results: the completed images, and with ``blend`` the blended ones too."""
     if not cfg.blend:
         return [identity]
     return [identity, identity | {"label": f"{identity['label']}_blended", "post_processing": BLENDING}]
 
 
 def deciding(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity without what changes no score: of a checkpoint its hash counts, not where it lies."""
+    """An identity without what changes no score: a checkpoint counts by its hash, not by its path."""
     return identity | {"checkpoint": identity["checkpoint"] and identity["checkpoint"]["sha256"]}
 
 
-def _is_there(
+def _is_finished(
     folder: Path, inputs: dict[str, Any], metrics: dict[str, Meaning], resamples: int, *, overwrite: bool
 ) -> bool:
-    """Whether a folder holds the whole result of these inputs; what an evaluation may replace is not there.
+    """Whether a folder holds the complete result of these inputs.
 
     Raises:
-        ValueError: it holds another or a damaged result and ``overwrite`` is not given, or no result at all.
+        ValueError: it holds a damaged result or one of other inputs and ``overwrite`` is not set, or other files.
     """
     if not folder.exists() and before_of(folder).exists():
-        before_of(folder).rename(folder)  # an evaluation was killed while its result took the place of this one
+        before_of(folder).rename(folder)  # an evaluation was killed while it replaced this result
     if not folder.exists():
         return False
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "result.json").exists()):
@@ -186,7 +196,7 @@ def _is_there(
 
 
 def _differences(result: Result, inputs: dict[str, Any], metrics: dict[str, Meaning], resamples: int) -> list[str]:
-    """What of the inputs of a finished result is not what is asked for now.
+    """The inputs of a finished result that differ from the wanted ones.
 
     Raises:
         ValueError: a picture is missing.
@@ -213,7 +223,7 @@ def _differences(result: Result, inputs: dict[str, Any], metrics: dict[str, Mean
 
 
 def _metrics(cfg: DictConfig, manifest: Manifest) -> tuple[dict[str, PerImageMetric], dict[str, SetMetric]]:
-    """The metrics of each image and those of whole sets, checked before any work."""
+    """The metrics of single images and those of whole sets, checked before any work."""
     metrics = instantiate(cfg.metrics, _convert_="all")
     of_sets = {name: metric for name, metric in metrics.items() if isinstance(metric, SetMetric)}
     of_images = {name: metric for name, metric in metrics.items() if name not in of_sets}

@@ -1,4 +1,4 @@
-"""Photographs drawn with replacement: the same draws for every number of a test set, so that differences are paired."""
+"""Drawing photographs with replacement: every number of a test set uses the same draws, so differences are paired."""
 
 import hashlib
 from collections.abc import Iterator
@@ -6,18 +6,26 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64
 
-BLOCK = 2**20  # numbers held in memory at a time: few enough for the processor's cache
+BLOCK = 2**20  # numbers in memory at a time, few enough for the processor's cache
 
 
 def frozen_random(seed: str) -> np.random.RandomState:
-    """A generator that follows from a text: NumPy's ``RandomState``, because its stream is frozen for good."""
+    """A generator seeded by a text: NumPy's ``RandomState``, because NumPy guarantees that its stream never changes."""
     return np.random.RandomState(np.frombuffer(hashlib.sha256(seed.encode()).digest(), dtype="<u4"))
 
 
 def drawn(photographs: int, draws: int, seed: str) -> Iterator[Float64[np.ndarray, "block photographs"]]:
-    """How often each photograph is in each of ``draws`` draws of as many photographs as there are, block by block.
+    """How often each photograph occurs in each draw; a draw takes as many photographs as there are, with replacement.
 
-    The draws follow from ``seed`` and the number of photographs alone: fewer ``draws`` are the first of more.
+    The draws follow from ``seed`` and the number of photographs alone: the first ones are the same for any ``draws``.
+
+    Args:
+        photographs: number of photographs.
+        draws: number of draws.
+        seed: any text.
+
+    Yields:
+        Blocks of draws, one row per draw.
     """
     random = frozen_random(seed)
     for size in block_sizes(draws, photographs):
@@ -29,6 +37,11 @@ def drawn(photographs: int, draws: int, seed: str) -> Iterator[Float64[np.ndarra
 
 
 def block_sizes(draws: int, photographs: int) -> list[int]:
-    """The sizes of the blocks in which draws of so many photographs are made; their sum is ``draws``."""
+    """The sizes of the blocks in which draws are made; their sum is ``draws``.
+
+    Args:
+        draws: number of draws.
+        photographs: number of photographs in a draw.
+    """
     size = max(1, BLOCK // photographs)
     return [min(size, draws - start) for start in range(0, draws, size)]

@@ -1,13 +1,11 @@
-"""The result folder: what one method did on one test set, as it lies on disk.
+"""The result folder of one method on one test set: its format, and reading it.
 
-`evaluate` writes it, `compare` reads it, and both ends of the format stand in this file:
-
-    result.json         who, what, when, and the means by mask bin
-    per_image.parquet   one row an image: name, image, bin, hole_ratio, mask_sha256 and the columns of the metrics
-    manifest.json       a copy of the test set's manifest
-    completed/*.png     the completed images, named by `picture_name`
-    raw/*.png           on request: the raw output, before the known pixels are put back
-    inside/NAME/*.png   on request: what the method draws on its way, such as its edges
+result.json         the method, the test set, the machine, the date, and the means by mask bin
+per_image.parquet   one row per image: name, image, bin, hole_ratio, mask_sha256 and the columns of the metrics
+manifest.json       a copy of the test set's manifest
+completed/*.png     the completed images, named by `picture_name`
+raw/*.png           on request: the raw output, before the known pixels are put back
+inside/NAME/*.png   on request: intermediate outputs of the method, such as its edges
 """
 
 import json
@@ -60,15 +58,32 @@ _KEYS: dict[str, tuple[type, ...]] = {
 class Result:
     """One method on one manifest, read from its folder.
 
-    `means` holds, for each mask bin and for "all", the number of images `n` and the mean of each metric,
-    computed from `per_image` (see `means_by_bin`); the copy in result.json was checked against them. Metrics of whole
-    sets stand there as they were written. `seed` is that of an untrained method's weights. `switches` says what the
-    model does where implementations of its paper differ.
-
-    `code` is the hash of the code that made the pictures and scores (see `provenance.code`). `cost` is what
-    completing one image costs on `machine` (see `cost.measure_cost`). `replicates` holds, for each metric of whole sets and
-    bin, its values on resampled photographs (see `set_metrics.scores`); the k-th value of two methods belongs to the
-    same draw.
+    Args:
+        folder: the result folder.
+        label: the method's name in tables.
+        method: its class.
+        oracle: whether it sees something of the hidden pixels.
+        trained: whether its weights were trained; true for a method without weights.
+        config: the settings of the method.
+        checkpoint: the record of its checkpoint; None without one.
+        manifest: hash, number of items and size of the test set.
+        metrics: the meaning of each metric.
+        means: for each mask bin and for "all", the number of images ``n`` and the mean of each metric. Means of images
+            are computed from ``per_image`` (see `means_by_bin`) and were compared with the copy in result.json.
+            Metrics of whole sets are read from there.
+        seed: of an untrained method's weights; otherwise None.
+        switches: the choices of the model where implementations of its paper differ.
+        post_processing: its name; None without any.
+        cost: of completing one image on ``machine`` (see `measure_cost`).
+        replicates: for each metric of whole sets and each bin, its values on resampled photographs (see `score_sets`);
+            the k-th values of two methods belong to the same draw.
+        code: the hash of the code that computed pictures and scores.
+        machine: where it was measured, in words.
+        versions: of packages and of the scoring code.
+        commit: of the repository; None outside of one.
+        created: date and time in UTC.
+        per_image: one row per image of the test set. Its column ``image`` is the photograph, which several rows may
+            share, with other holes or in other bins.
     """
 
     folder: Path
@@ -92,14 +107,14 @@ class Result:
     commit: str | None
     created: str
     per_image: pl.DataFrame
-    """A row an image of the test set; ``image`` is the photograph, which other holes and bins may share."""
 
     @classmethod
     def load(cls, folder: Path) -> "Result":
-        """Read a result folder and check that it is whole and agrees with itself.
+        """Read a result folder, and check that it is complete and consistent.
 
-        Raises ValueError, in one sentence, when the folder is missing, unfinished, no result, of another format,
-        or when its means are not those of its images.
+        Raises:
+            ValueError: the folder is missing, unfinished, no result or of another format, or its means are not those
+                of its images.
         """
         _check_folder(folder)
         data = _read_json(folder)
@@ -119,7 +134,7 @@ class Result:
         return cls(folder=folder, per_image=per_image, **facts)
 
     def picture(self, name: str) -> Path:
-        """The file of the completion of the image called `name`."""
+        """The file of the completed image called ``name``."""
         return self.folder / "completed" / picture_name(name)
 
 
@@ -132,13 +147,19 @@ def bin_order(name: str) -> tuple[int, float, str]:
 
 
 def means_by_bin(per_image: pl.DataFrame, metrics: Mapping[str, Meaning]) -> dict[str, dict[str, Any]]:
-    """Each metric that `per_image` decides, over all images ("all") and over each mask bin, with their number `n`.
+    """The means of all metrics of images, over all images ("all") and over each mask bin, with their number ``n``.
 
     An image that is reproduced exactly has an infinite PSNR: it is left out of that mean and counted under
-    "<metric>_infinite", a key that exists only where there is such an image. So is an image for which a metric that
-    may be undefined is NaN, under "<metric>_undefined". A mean is None when no value is left, or when any other
-    value is infinite or not a number, because leaving those out would flatter a broken method.
-    Raises ValueError when a mask bin is itself called "all".
+    "<metric>_infinite", a key that exists only if there is such an image. Likewise, an image for which a metric that
+    may be undefined is NaN is counted under "<metric>_undefined". A mean is None if no value is left, or if any other
+    value is infinite or NaN: leaving those out would make a faulty method look better.
+
+    Args:
+        per_image: one row per image.
+        metrics: the meaning of each metric; those of whole sets are skipped.
+
+    Raises:
+        ValueError: a mask bin is itself called "all".
     """
     bins = sorted(per_image["bin"].unique().to_list(), key=bin_order)
     if ALL in bins:
@@ -160,13 +181,13 @@ def _means(images: pl.DataFrame, metrics: Mapping[str, Meaning]) -> dict[str, An
 def _mean(images: pl.DataFrame, metric: str, undefined_allowed: bool) -> dict[str, Any]:
     values = images[metric].to_list()
     exact = [value for value in values if value == math.inf] if metric.startswith("psnr") else []
-    rest = [value for value in values if value != math.inf] if exact else values
-    defined = [value for value in rest if value is None or not math.isnan(value)]
-    undefined = len(rest) - len(defined) if undefined_allowed else 0
-    rest = defined if undefined else rest
-    sound = bool(rest) and all(value is not None and math.isfinite(value) for value in rest)
-    # fsum: the same mean whatever the order of the images
-    means: dict[str, Any] = {metric: math.fsum(rest) / len(rest) if sound else None}
+    counted = [value for value in values if value != math.inf] if exact else values
+    defined = [value for value in counted if value is None or not math.isnan(value)]
+    undefined = len(counted) - len(defined) if undefined_allowed else 0
+    counted = defined if undefined else counted
+    finite = bool(counted) and all(value is not None and math.isfinite(value) for value in counted)
+    # fsum: the mean does not depend on the order of the images
+    means: dict[str, Any] = {metric: math.fsum(counted) / len(counted) if finite else None}
     if exact:
         means[f"{metric}_infinite"] = len(exact)
     if undefined:
@@ -175,13 +196,13 @@ def _mean(images: pl.DataFrame, metric: str, undefined_allowed: bool) -> dict[st
 
 
 def _ratio(images: pl.DataFrame, above: str, below: str) -> float | None:
-    """Sum of a column over the sum of another; None where that is 0 or where a value is not finite."""
+    """The sum of one column over the sum of another; None if the latter is 0 or a value is not finite."""
     sums = [math.fsum(images[column]) for column in (above, below)]
     return sums[0] / sums[1] if all(map(math.isfinite, sums)) and sums[1] else None
 
 
 def harmonic_mean(ratios: Sequence[float | None]) -> float | None:
-    """Harmonic mean of ratios of at least 0: 0 where one of them is, None where one is unknown."""
+    """Harmonic mean of ratios of at least 0: 0 if one of them is 0, None if one is None."""
     if any(ratio is None for ratio in ratios):
         return None
     return 0.0 if 0.0 in ratios else len(ratios) / math.fsum(1 / ratio for ratio in ratios if ratio)
@@ -229,9 +250,9 @@ def _in_words(types: tuple[type, ...]) -> str:
 
 def _metric(folder: Path, name: str, entry: dict[str, Any]) -> Meaning:
     try:
-        told = {field.name: entry[field.name] for field in fields(Meaning)}
-        pooled = tuple((above, below) for above, below in told["pooled"])
-        return Meaning(**(told | {"pooled": pooled}))
+        content = {field.name: entry[field.name] for field in fields(Meaning)}
+        pooled = tuple((above, below) for above, below in content["pooled"])
+        return Meaning(**(content | {"pooled": pooled}))
     except KeyError as error:
         raise ValueError(f"{folder}/result.json: the metric {name} has no {error}; evaluate again.") from error
 
@@ -262,10 +283,10 @@ def _check_means(folder: Path, stored: dict[str, Any], computed: dict[str, dict[
         )
     for name, means in computed.items():
         for key, value in means.items():
-            told = stored[name].get(key)
-            same = told == value if value is None or told is None else math.isclose(told, value, rel_tol=1e-6)
+            mean = stored[name].get(key)
+            same = mean == value if value is None or mean is None else math.isclose(mean, value, rel_tol=1e-6)
             if not same:
                 raise ValueError(
-                    f"{folder}: result.json gives {key} = {told} for {name}, but the images in per_image.parquet "
+                    f"{folder}: result.json gives {key} = {mean} for {name}, but the images in per_image.parquet "
                     f"give {value}; one of the two was changed, so evaluate this method again."
                 )

@@ -1,14 +1,14 @@
-"""What an evaluation keeps of each image, in parts that outlive a kill, and the result folder that they become.
+"""The scores and pictures of an evaluation, stored so that a killed one can go on, and the result folder made of them.
 
-A result in the making is a folder LABEL.partial beside the one that it will be:
+An unfinished result is a folder LABEL.partial beside the final one:
 
-    inputs.json     what the parts were made of
+    inputs.json     everything that decides the scores
     parts/*.parquet some rows each: the item's position in the manifest, its scores, its features; written whole
-    completed/      pictures, each there before the part that holds its row
+    completed/      pictures; each is written before the part that holds its row
 
 Every process of an evaluation writes parts of its own items, so nothing is gathered between processes. A lock keeps
-every other evaluation out; it goes with the processes, however they end. While a result replaces another one, that one
-lies in .LABEL.before.
+other evaluations out; it is released when the processes end, even if they are killed. While a result replaces an older
+one, the older one lies in .LABEL.before.
 """
 
 import io
@@ -41,18 +41,19 @@ _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
 class Scores:
-    """Scores and pictures of one kind of result: the completed images, or with ``blended`` these after blending.
+    """The scores and pictures of one result: of the completed images, or with ``blended`` of these after blending.
 
-    Scores are of the pictures as they are stored, rounded to 8 bits, so that anyone can take them again from the files.
+    Scores are computed from the pictures as they are stored, rounded to 8 bits, so anyone can recompute them from the
+    files.
 
     Args:
-        folder: the result folder that is to be.
-        identity: what the result says of the method.
-        inputs: all that decides the scores, as plain JSON; parts of other inputs are dropped.
-        metrics: of each image, by name.
-        networks: whose features of the completed images are kept, for metrics of whole sets.
+        folder: the final result folder.
+        identity: what the result records of the method.
+        inputs: everything that decides the scores, as plain JSON; parts of other inputs are dropped.
+        metrics: of single images, by name.
+        networks: their features of the completed images are stored, for metrics of whole sets.
         blended: score the images after GLCIC's post-processing.
-        raw: score the raw output too, as ``<metric>_raw``, and keep its pictures and what the method drew on its way.
+        raw: score the raw output too, as ``<metric>_raw``, and store its pictures and the intermediate outputs.
     """
 
     def __init__(
@@ -78,27 +79,33 @@ class Scores:
         self._lock = Lock(folder.with_name(f".{folder.name}.lock"))
 
     def prepare(self) -> str:
-        """Make the partial folder, or take up one of the same inputs; return what there is to say of it, or "".
+        """Make the partial folder, or continue one of the same inputs.
 
         Only the first process calls this, before the others `join`. Parts that cannot be read are dropped.
+
+        Returns:
+            A note on what was there; empty for a new folder.
+
+        Raises:
+            ValueError: another evaluation writes this result.
         """
-        begun = self.partial.exists()
-        if not begun or self._begun() != self.inputs:
-            if begun:
+        exists = self.partial.exists()
+        if not exists or self._inputs_of_partial() != self.inputs:
+            if exists:
                 shutil.rmtree(self.partial)
             for name in ("completed", "parts"):
                 (self.partial / name).mkdir(parents=True)
             write_json(self.partial / "inputs.json", self.inputs)
-            told = f"begun anew, because {self.partial.name} was of other inputs" if begun else ""
+            note = f"begun anew, because {self.partial.name} was of other inputs" if exists else ""
         else:
             self._drop_damaged()
             done = len(self.done())
-            told = f"going on after {done} images that are done" if done else ""
+            note = f"going on after {done} images that are done" if done else ""
         self._take_lock(alone=False)
-        return told
+        return note
 
     def reserve(self) -> None:
-        """Keep other evaluations out; the first process does so before it starts others.
+        """Lock the result against other evaluations; the first process calls this before it starts others.
 
         Raises:
             ValueError: another evaluation writes this result.
@@ -107,7 +114,11 @@ class Scores:
         self._take_lock(alone=True)
 
     def join(self) -> None:
-        """Keep other evaluations out while this process writes, once the first one has prepared the folder."""
+        """Share the lock with the other processes of this evaluation, after the first has prepared the folder.
+
+        Raises:
+            ValueError: another evaluation writes this result.
+        """
         self._take_lock(alone=False)
 
     def done(self) -> set[int]:
@@ -115,7 +126,13 @@ class Scores:
         return {position for part in self._parts([POSITION]) for position in part[POSITION]}
 
     def add(self, batch: dict[str, Any], outputs: dict[str, Images], inside: Mapping[str, Any]) -> None:
-        """Score a batch and write its pictures; its rows reach the disk with ``flush``."""
+        """Score a batch and write its pictures; its rows are written by ``flush``.
+
+        Args:
+            batch: from `ManifestDataset`: ``image``, ``mask``, ``name`` and ``position``.
+            outputs: ``completed`` and, with ``raw``, the raw output: (B, 3, H, W) in [0, 1].
+            inside: the intermediate outputs by name, for ``raw``.
+        """
         image, mask = batch["image"], batch["mask"]
         completed = in_8_bits(blend(outputs["completed"], mask) if self.blended else outputs["completed"])
         columns: dict[str, Any] = score(self.metrics, completed, image, mask)
@@ -134,7 +151,7 @@ class Scores:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that are not on the disk yet as one part, whole or not at all."""
+        """Write the rows that are not written yet as one part, whole or not at all."""
         if not self.rows:
             return
         part = self.partial / "parts" / f"{self.rows[0][POSITION]:08d}-{len(self.rows)}.parquet"
@@ -142,10 +159,10 @@ class Scores:
         self.rows = []
 
     def tables(self, manifest: Manifest) -> tuple[pl.DataFrame, dict[str, Float[np.ndarray, "items width"]]]:
-        """One row an image in the manifest's order, and the features by network.
+        """One row per image in the manifest's order, and the features by network.
 
         Raises:
-            ValueError: items are missing, which a process that wrote elsewhere would cause.
+            ValueError: items are missing, because a process wrote to another folder.
         """
         rows = pl.concat(self._parts()).unique(POSITION, keep="last", maintain_order=True).sort(POSITION)
         if rows[POSITION].to_list() != list(range(len(manifest.items))):
@@ -160,7 +177,7 @@ class Scores:
         return pl.DataFrame(columns).hstack(scores), features
 
     def meanings(self) -> dict[str, Meaning]:
-        """What each metric of an image means, with those of the raw output."""
+        """The meaning of each metric of images, including those of the raw output."""
         meanings = {name: metric.meaning for name, metric in self.metrics.items()}
         return meanings | ({f"{name}_raw": _of_raw(meaning) for name, meaning in meanings.items()} if self.raw else {})
 
@@ -172,35 +189,43 @@ class Scores:
         set_means: dict[str, dict[str, Any]],
         facts: dict[str, Any],
     ) -> None:
-        """Fill the partial folder and give it its name, in place of a result that lay there."""
+        """Complete the partial folder and rename it, replacing an older result.
+
+        Args:
+            manifest: the test set.
+            per_image: see `tables`.
+            set_metrics: the meaning of each metric of whole sets.
+            set_means: their values by bin.
+            facts: the other entries of result.json.
+        """
         metrics = self.meanings()
         means = means_by_bin(per_image, metrics)
         for bin_name, values in set_means.items():
             means[bin_name] |= values
         _write(per_image, self.partial / "per_image.parquet")
         manifest.save(self.partial / "manifest.json")
-        told = {name: _plain(metric) for name, metric in (metrics | set_metrics).items()}
-        write_json(self.partial / "result.json", {"format": FORMAT, **facts, "metrics": told, "means": means})
+        meanings = {name: _plain(metric) for name, metric in (metrics | set_metrics).items()}
+        write_json(self.partial / "result.json", {"format": FORMAT, **facts, "metrics": meanings, "means": means})
         before = before_of(self.folder)
         if self.folder.exists():
             shutil.rmtree(before, ignore_errors=True)
             self.folder.rename(before)
         self.partial.rename(self.folder)
-        # only now, because without them an evaluation that is killed before would begin anew
+        # deleted last, because an evaluation that is killed before needs them to go on
         shutil.rmtree(self.folder / "parts")
         (self.folder / "inputs.json").unlink()
         shutil.rmtree(before, ignore_errors=True)
         self._lock.path.unlink(missing_ok=True)
 
     def _take_lock(self, *, alone: bool) -> None:
-        """Lock the result against other evaluations; with ``alone`` against the processes of this one too."""
+        """Lock the result against other evaluations, and with ``alone`` against this one's other processes too."""
         if not self._lock.take(shared=not alone):
             raise ValueError(
                 f"Another process is writing {self.partial} at this moment: wait for it, or give another label=..."
             )
 
-    def _begun(self) -> Any:
-        """What the partial folder was made of; None where that cannot be read."""
+    def _inputs_of_partial(self) -> Any:
+        """The inputs of the partial folder; None if they cannot be read."""
         try:
             return json.loads((self.partial / "inputs.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -224,18 +249,18 @@ class Scores:
         folder.mkdir(parents=True, exist_ok=True)
         for name, pixels in zip(names, (pictures * 255).round().byte().cpu(), strict=True):
             array = pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy()
-            # OpenCV's lowest compression: 4 % larger files in a quarter of Pillow's time, which a fast method waits for
+            # OpenCV's lowest compression: files are 4 % larger, but take a quarter of Pillow's time
             _, png = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array, _PNG)
             (folder / picture_name(name)).write_bytes(png.tobytes())
 
 
 def before_of(folder: Path) -> Path:
-    """Where a result lies while another one takes its name."""
+    """The folder of an older result while a new one replaces it."""
     return folder.with_name(f".{folder.name}.before")
 
 
 def in_8_bits(images: Images) -> Images:
-    """The images as a file of 8 bits gives them back."""
+    """Images in [0, 1] rounded to 8 bits, as they are read back from a file."""
     return (images * 255).round().clamp(0, 255) / 255
 
 
@@ -249,7 +274,7 @@ def _of_raw(meaning: Meaning) -> Meaning:
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
     """Write a Parquet file, whole or not at all."""
-    content = io.BytesIO()  # because Polars makes an error of its own of a full disk
+    content = io.BytesIO()  # Polars turns the error of a full disk into its own
     frame.write_parquet(content)
     with whole(path) as unfinished:
         unfinished.write_bytes(content.getbuffer())

@@ -20,18 +20,27 @@ def score_sets(
     seed: str,
     resamples: int,
 ) -> tuple[dict[str, dict[str, float | None]], dict[str, dict[str, list[float]]]]:
-    """Values by bin and metric, over "all" images too, and values on resampled photographs by metric and bin.
-
-    Row i of `real` and `completed` are the features of one image, in bin ``bins[i]`` and made from ``photographs[i]``;
-    all metrics are of the network that gave the features. A bin of fewer images than a metric needs has the value None
-    and no replicates, as has one with a feature that is not finite; a bin of one photograph has no replicates, and no
-    KID.
+    """The values of metrics of whole sets by mask bin, and their values on resampled photographs.
 
     A replicate is the value of as many photographs as the bin has, drawn with replacement, each with all its images in
-    the bin. The draws follow from `seed` and the bin's name alone (`drawn`), so the k-th replicates of two methods on
-    one test set are of the same photographs, and their difference is paired. Use the replicates' spread, not where they
-    lie: drawing with replacement repeats photographs, which raises FID and KID. P-IDS and U-IDS draw the images but
-    keep the SVM, because one trained on repeated images separates them far better.
+    the bin. The draws follow from ``seed`` and the bin's name alone (see `drawn`), so the k-th replicates of two
+    methods on one test set are of the same photographs, and their difference is paired. Use only the spread of the
+    replicates, not their mean: drawing with replacement repeats photographs, which raises FID and KID. P-IDS and U-IDS
+    draw the images but keep the SVM, because one trained on repeated images separates them far better.
+
+    Args:
+        metrics: all of the network that computed the features.
+        real: features of the original photographs, one row per image.
+        completed: features of the completed images, in the same order.
+        bins: the mask bin of each image.
+        photographs: the photograph of each image; several images may share one.
+        seed: the hash of the manifest.
+        resamples: number of replicates.
+
+    Returns:
+        Values by bin and metric, also over "all" images, and replicates by metric and bin. A bin has the value None
+        and no replicates if it has fewer images than a metric needs or a feature that is not finite. A bin of one
+        photograph has no replicates, and no KID.
     """
     values: dict[str, dict[str, float | None]] = {}
     replicates: dict[str, dict[str, list[float]]] = {metric.name: {} for metric in metrics}
@@ -60,7 +69,7 @@ def _by_bin(bins: Sequence[str]) -> Iterator[tuple[str, Int[np.ndarray, " chosen
 
 
 def _times(photographs: np.ndarray, seed: str, resamples: int) -> Times:
-    """A row of ones, then how often each image is drawn; no draws where there is only one photograph."""
+    """A row of ones, then a row per draw: how often each image is drawn. No draws if there is only one photograph."""
     number = np.unique(photographs, return_inverse=True)[1].ravel()
     n = int(number.max()) + 1
     ones = np.ones((1, len(photographs)))

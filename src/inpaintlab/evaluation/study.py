@@ -1,4 +1,4 @@
-"""A study: one YAML names a test set and methods; what is missing is evaluated, the rest is reused."""
+"""A study: a YAML file names a test set and methods; missing results are evaluated, existing ones reused."""
 
 import re
 import subprocess
@@ -31,8 +31,8 @@ _IN_WORDS = {
 }
 
 
-# What the study itself says, so that it stands in one place.
-_SAID_BY_THE_STUDY = {"manifest", "results", "label", "study"}
+# Settings that the study decides for all methods, so no method may set them.
+_SET_BY_THE_STUDY = {"manifest", "results", "label", "study"}
 
 
 _COMMAND = "inpaintlab evaluate: "
@@ -43,14 +43,14 @@ _SETTING = re.compile(r"[a-z]\w*([./][A-Za-z0-9]\w*)*")  # no flags, no "+" and 
 
 @dataclass(frozen=True)
 class Study:
-    """What a study's file says.
+    """The content of a study's file.
 
     Args:
         path: the file.
-        manifest: the test set, a file.
+        manifest: the file of the test set.
         results: the folder that holds the result folders of all methods.
         evaluate: settings of ``inpaintlab evaluate`` for every method.
-        methods: label to that method's own settings, which go before the common ones.
+        methods: label to the method's own settings, which override ``evaluate``.
         compare: settings of ``inpaintlab compare``.
     """
 
@@ -66,7 +66,7 @@ class Study:
         """Read a study. Paths in it are relative to the working folder, as on a command line.
 
         Raises:
-            ValueError: no such file, no YAML, or a part that is unknown, missing or of another kind.
+            ValueError: no such file, no YAML, or a part that is unknown, missing or of the wrong type.
         """
         content = _read(path)
         unknown = [key for key in content if key not in _PARTS]
@@ -90,12 +90,12 @@ class Study:
         """The overrides of ``inpaintlab evaluate`` that score one method."""
         own = {"manifest": self.manifest, "results": self.results, "label": label}
         settings = self.evaluate | self.methods[label] | own
-        if not settings.get("model"):  # a checkpoint brings the settings that single ones go on top of
+        if not settings.get("model"):  # the checkpoint holds the settings, and single ones override them
             settings = {f"+{key}" if key.startswith("model.") else key: value for key, value in settings.items()}
         return overrides(settings)
 
     def comparison(self, given: Sequence[str]) -> DictConfig:
-        """The settings of the comparison: the study's, and on top the overrides ``given`` on the command line.
+        """The settings of the comparison: the study's, overridden by those ``given`` on the command line.
 
         Raises:
             ValueError: the study names a setting that a comparison does not have.
@@ -123,7 +123,7 @@ def _read(path: Path) -> dict[Any, Any]:
 
 
 def _check_method(path: Path, label: Any, settings: Any, common: dict[Any, Any]) -> None:
-    """Raise a ValueError unless a label can name a folder and exactly one thing says which weights the method has."""
+    """Raise a ValueError if a label cannot name a folder, or if a method's weights are missing or ambiguous."""
     if not is_label(label):
         raise ValueError(f"{path}: a method is called {label!r}; {LABEL_RULE}.")
     where = f"{path}, method '{label}'"
@@ -139,7 +139,7 @@ def _check_method(path: Path, label: Any, settings: Any, common: dict[Any, Any])
 
 def _check_settings(where: str, settings: dict[Any, Any]) -> None:
     for key in settings:
-        if key in _SAID_BY_THE_STUDY:
+        if key in _SET_BY_THE_STUDY:
             raise ValueError(f"{where}: {key} is said by the study itself; leave it out here.")
     if strange := _strange(settings):
         raise ValueError(
@@ -149,7 +149,7 @@ def _check_settings(where: str, settings: dict[Any, Any]) -> None:
 
 
 def _strange(settings: Any) -> str | None:
-    """The first key that is no plain setting: Hydra's own, or one that would name a class to run."""
+    """The first key that is not a plain setting: one of Hydra's own, or one that would name a class to run."""
     if isinstance(settings, list):
         return next((found for value in settings if (found := _strange(value))), None)
     if not isinstance(settings, dict):
@@ -163,7 +163,7 @@ def _strange(settings: Any) -> str | None:
 
 
 def overrides(settings: dict[str, Any]) -> list[str]:
-    """Settings in the grammar of a command line; text stays text, whatever it looks like."""
+    """Settings as command-line overrides; text is quoted, so that it stays text even if it looks like a number."""
     return [f"{key}={_literal(value)}" for key, value in settings.items()]
 
 
@@ -178,20 +178,25 @@ def _literal(value: Any) -> str:
 
 
 def evaluate_missing(study: Study, missing: list[str], console: Console) -> None:
-    """Evaluate the methods that are missing (see ``look_for_results``), each in a process of its own.
+    """Evaluate the methods that are missing (see `look_for_results`), each in a process of its own.
 
-    A method that fails leaves the others to be done, so that the same study goes on there.
+    If a method fails, the others are still evaluated, and the same study goes on from there.
+
+    Args:
+        study: the study.
+        missing: labels of the methods without a result.
+        console: shows the progress.
 
     Raises:
-        ValueError: which methods failed, and why.
+        ValueError: methods failed; the message says which, and why.
     """
     known = len(study.methods) - len(missing)
-    told = f"{study.path}: {known} of {len(study.methods)} methods are there already"
-    console.print(told, markup=False, highlight=False)
+    message = f"{study.path}: {known} of {len(study.methods)} methods are there already"
+    console.print(message, markup=False, highlight=False)
     failed = []
     for number, label in enumerate(missing, 1):
         console.print(f"evaluating {label} ({number} of {len(missing)})", markup=False, highlight=False)
-        # a process of its own: it may start one a device, it takes its memory with it, and it cannot take others down
+        # a process of its own may start one process per device, frees its memory, and cannot end other evaluations
         command = [sys.executable, "-m", "inpaintlab.evaluate", *study.of_method(label)]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
@@ -206,12 +211,12 @@ def evaluate_missing(study: Study, missing: list[str], console: Console) -> None
 
 
 def look_for_results(study: Study) -> tuple[list[Path], list[str]]:
-    """The result folders that the study asks for, and the labels of the methods that lack one.
+    """The result folders of the study, and the labels of the methods that lack one.
 
-    Builds and checks every method, so that what can be wrong shows before anything is evaluated.
+    Builds and checks every method, so that mistakes show before anything is evaluated.
 
     Raises:
-        ValueError: what is wrong with which methods.
+        ValueError: methods cannot be evaluated; the message says which, and why.
     """
     folders: list[Path] = []
     missing, faults = [], []
@@ -227,7 +232,7 @@ def look_for_results(study: Study) -> tuple[list[Path], list[str]]:
             inner = error.__cause__ if isinstance(error, InstantiationException) else None
             faults.append(f"method '{label}': {_in_one_line(inner or error)}")
             continue
-        for folder in (*plan.there, *(scores.folder for scores in plan.missing)):
+        for folder in (*plan.finished, *(scores.folder for scores in plan.missing)):
             if folder in folders:
                 faults.append(f"method '{label}': {folder} is the result of another method too; rename one")
             folders.append(folder)
@@ -240,12 +245,12 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     if done.returncode < 0:
         return f"its process was ended by signal {-done.returncode}"
-    # of several processes the others complain as well, when one of them has said what is wrong
-    told = [line.removeprefix(_COMMAND) for line in lines if line.startswith(_COMMAND)]
-    return (told or lines)[-1] if lines else f"exit code {done.returncode}"
+    # of several processes, the others print errors too after one has failed
+    errors = [line.removeprefix(_COMMAND) for line in lines if line.startswith(_COMMAND)]
+    return (errors or lines)[-1] if lines else f"exit code {done.returncode}"
 
 
 def _in_one_line(error: BaseException) -> str:
-    """An error's sentence; of Hydra's the part that a study's author can use."""
+    """An error's message in one line; of Hydra's messages the part that a study's author needs."""
     words = " ".join(str(error).split()).partition(" Config search path:")[0]
     return re.sub(r"Could not override '(.*?)'\..*", r"there is no setting '\1'", words)

@@ -1,10 +1,10 @@
-"""The HTML page, and what trackers are told of results."""
+"""The HTML report of a comparison, and logging results and comparisons to W&B."""
 
 from inpaintlab.report.page import html_page
-from inpaintlab.report.tracked import asked_for, track_comparison, track_result
+from inpaintlab.report.tracked import chosen_tracker, track_comparison, track_result
 
 __all__ = [
-    "asked_for",
+    "chosen_tracker",
     "html_page",
     "track_comparison",
     "track_result",

@@ -1,4 +1,4 @@
-"""Cases of the report: which test images have their pictures in the page, and what is shown of each."""
+"""The cases of the report: which test images have pictures in the page, and which pictures."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,20 +20,26 @@ from inpaintlab.report.pictures import (
 )
 from inpaintlab.report.pictures import read as read_picture
 
-GALLERY = 6  # images that a gallery shows at a time
+GALLERY = 6  # images in a gallery
 
 
 PICTURE_BYTES = 5_000_000  # of all pictures together; base64 adds a third, and the page stays below 8 MB
 
 
-LEAST_BYTES = 2_500  # of one picture: where more are asked for than the budget gives that much, the page grows
+LEAST_BYTES = 2_500  # the least share of one picture; with very many pictures the page grows beyond its budget
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One picture of the page: its data, the words that replace it, and its caption.
+class PagePicture:
+    """One picture of the page.
 
-    `kind` is "original", "input", "completed", "raw" or "inside"; `method` is the row of the method that drew it.
+    Args:
+        kind: "original", "input", "completed", "raw" or "inside".
+        source: the data URI.
+        alt: the text that replaces the picture.
+        caption: the text below it.
+        value: its score, as text.
+        method: the row of the method that produced it; None for the photograph.
     """
 
     kind: str
@@ -46,26 +52,37 @@ class Shown:
 
 @dataclass(frozen=True)
 class Case:
-    """One test image: its place in the numbers, name, mask bin and hole (% of the pixels), and its pictures.
+    """One test image.
 
-    `rim` is the outline of its hole, "" where the photograph cannot be read.
+    Args:
+        position: its index in `Numbers`.
+        name: in the manifest.
+        bin: its mask bin.
+        hole: its hole ratio in % of the pixels.
+        pictures: of the photograph and of each method.
+        rim: the outline of its hole as a data URI; empty if the photograph cannot be read.
     """
 
     position: int
     name: str
     bin: str
     hole: float
-    pictures: list[Shown]
+    pictures: list[PagePicture]
     rim: str
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The test images whose pictures are in the page, by the gallery that shows them first; "more" are kept for later.
+    """The test images with pictures in the page.
 
-    `runner_up` is the method that "different" sets beside the leader. `apology` says why there are no originals (""
-    where there are), `small` that the pictures have few pixels, `reduced` that they are smaller than those of the
-    result folders.
+    Args:
+        cases: by the gallery that shows them first; "more" are shown when a reader chooses other methods or metrics.
+        metric: the metric that orders the galleries at first.
+        leader: the label of the leading method.
+        runner_up: the label of the method that the gallery "different" compares with the leader.
+        apology: why there are no originals; empty if there are.
+        small: whether the pictures have few pixels.
+        reduced: whether the pictures are smaller than those in the result folders.
     """
 
     cases: dict[str, list[Case]] = field(default_factory=dict)
@@ -77,14 +94,21 @@ class Gallery:
     reduced: bool = False
 
     def kinds(self) -> set[str]:
-        """The kinds of pictures that there are."""
-        return {shown.kind for group in self.cases.values() for case in group for shown in case.pictures}
+        """The kinds of pictures in the page."""
+        return {picture.kind for group in self.cases.values() for case in group for picture in case.pictures}
 
 
 def gallery(table: Table, numbers: Numbers, count: int, root: str | None) -> Gallery:
-    """The pictures of at most `count` test images; `root` is where their photographs lie now.
+    """The pictures of at most ``count`` test images.
 
-    Raises ValueError when a result lacks a picture of one of them.
+    Args:
+        table: the comparison.
+        numbers: its values of each image.
+        count: the most test images.
+        root: the folder of the photographs on this machine, if they have moved.
+
+    Raises:
+        ValueError: a result lacks a picture of one of the images.
     """
     if not numbers.values or not count:
         return Gallery()
@@ -111,7 +135,7 @@ def gallery(table: Table, numbers: Numbers, count: int, root: str | None) -> Gal
 
 
 def pair(table: Table, numbers: Numbers) -> tuple[int, int | None]:
-    """Rows of the methods that the galleries begin with: the leader, and the next that counts, if there is another."""
+    """The rows of the leading method and of the next one that competes; the second is None if there is one method."""
     rows = list(numbers.values[numbers.headline])
     first = table.leader()
     rows.sort(key=lambda row: (table.results[row] is not first, not competes(table.results[row]), row))
@@ -119,11 +143,12 @@ def pair(table: Table, numbers: Numbers) -> tuple[int, int | None]:
 
 
 def pick(table: Table, numbers: Numbers, count: int) -> dict[str, list[int]]:
-    """At most `count` images, none twice: those that the galleries begin with, then "more" that they can reach.
+    """Choose at most ``count`` images, by gallery, none twice.
 
-    A quarter each, and no more than a gallery shows, are the "worst" and "best" of the leading method, those on which
-    it and the runner-up are most "different", and a "random" choice that is always the same. "more" are the worst, best
-    and most different ones of all methods, of the headline metric before the others, then further random ones.
+    The "worst" and "best" of the leading method, those on which it and the runner-up are most "different", and a
+    "random" choice that is always the same get up to a quarter each, and no more than a gallery shows. "more" are the
+    worst, best and most different images of all methods, first by the headline metric, then by the others, and finally
+    further random ones.
     """
     leader, runner_up = pair(table, numbers)
     metric = numbers.headline
@@ -151,7 +176,7 @@ def pick(table: Table, numbers: Numbers, count: int) -> dict[str, list[int]]:
 
 
 def worst_first(numbers: Numbers, metric: str, row: int) -> list[int]:
-    """All images, the worst of a method first; one without a value is the worst of all."""
+    """All images, a method's worst first; images without a value come before all others."""
     sign = 1 if numbers.higher_is_better[metric] else -1
     values = numbers.values[metric][row]
     scores = [-math.inf if math.isnan(value) else sign * value for value in values]
@@ -159,14 +184,14 @@ def worst_first(numbers: Numbers, metric: str, row: int) -> list[int]:
 
 
 def most_different(numbers: Numbers, metric: str, row: int, other: int) -> list[int]:
-    """The images of which both methods have a finite value, the farthest apart first."""
+    """The images with a finite value of both methods, the largest difference first."""
     mine, theirs = numbers.values[metric][row], numbers.values[metric][other]
     gaps = [abs(a - b) for a, b in zip(mine, theirs, strict=True)]
     return sorted((i for i, gap in enumerate(gaps) if math.isfinite(gap)), key=lambda i: (-gaps[i], i))
 
 
 def _reachable(numbers: Numbers) -> Iterator[int]:
-    """What the galleries show of every method and pair of methods, each gallery's first image before any second."""
+    """The images in the galleries of every method and pair of methods: the first of each gallery, then the second."""
     metrics = [numbers.headline, *(metric for metric in numbers.values if metric != numbers.headline)]
     for metric in metrics:
         rows = numbers.values[metric]
@@ -178,7 +203,7 @@ def _reachable(numbers: Numbers) -> Iterator[int]:
 
 
 def _originals(table: Table, names: Sequence[str], root: str | None) -> tuple[dict[str, Original], str]:
-    """The photographs, or the sentence that says why there are none: the rest of the page does not need them."""
+    """The photographs, and a sentence on why there are none; the rest of the page does not need them."""
     try:
         return originals(table.results[0].folder, list(names), root), ""
     except (ValueError, OSError) as error:
@@ -195,33 +220,34 @@ def _case(
     sides: list[int],
 ) -> Case:
     name = numbers.names[position]
-    shown = []
+    pictures = []
     original = found.get(name)
     if original is not None:
         source = data_uri(original.image, share)
-        shown.append(Shown("original", source, f"original of {name}", "original"))
+        pictures.append(PagePicture("original", source, f"original of {name}", "original"))
         source = data_uri(original.painted, share)
-        shown.append(Shown("input", source, f"{name} with its hole painted over", "input"))
+        pictures.append(PagePicture("input", source, f"{name} with its hole painted over", "input"))
     for row, result in enumerate(table.results):
-        shown += _drawn(table, numbers, position, row, result, share, sides)
+        pictures += _of_method(table, numbers, position, row, result, share, sides)
     outline = "" if original is None else rim(original.hole)
-    return Case(position, name, numbers.bins[position], numbers.holes[position], shown, outline)
+    return Case(position, name, numbers.bins[position], numbers.holes[position], pictures, outline)
 
 
-def _drawn(
+def _of_method(
     table: Table, numbers: Numbers, position: int, row: int, result: Result, share: int, sides: list[int]
-) -> Iterator[Shown]:
-    """What one method drew of a case: its completion, then the raw output and inner pictures that its folder has."""
+) -> Iterator[PagePicture]:
+    """One method's pictures of a case: its completion, then raw and intermediate outputs in its result folder."""
     name, metric, label = numbers.names[position], numbers.headline, marked(result)
     picture = completion(result, name)
     sides.append(max(picture.size))
     value = numbers.words(metric, row, position)
     alt = f"{name} completed by {result.label}"
-    yield Shown("completed", data_uri(picture, share), alt, label, value, row)
+    yield PagePicture("completed", data_uri(picture, share), alt, label, value, row)
     for what, folder in kinds(result).items():
         source = data_uri(read_picture(result, name, folder), share)
         if what == "raw":
             value = numbers.words(f"{metric}_raw", row, position)
-            yield Shown("raw", source, f"raw output of {result.label} for {name}", f"{label}, raw output", value, row)
+            alt = f"raw output of {result.label} for {name}"
+            yield PagePicture("raw", source, alt, f"{label}, raw output", value, row)
         else:
-            yield Shown("inside", source, f"{what} of {result.label} for {name}", f"{label}, {what}", method=row)
+            yield PagePicture("inside", source, f"{what} of {result.label} for {name}", f"{label}, {what}", method=row)

@@ -1,4 +1,4 @@
-"""The value of every test image under every metric, as the page's controls need them."""
+"""The value of every metric for every test image, for the page's controls."""
 
 import hashlib
 import json
@@ -17,11 +17,17 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Numbers:
-    """Values by metric, row of the table and image; NaN where an image has none.
+    """Values of all images.
 
-    Metrics that have no value an image (of whole sets, or pooled over images) are left out, and so are the rows of
-    methods that were not scored by a metric. `holes` are in % of the pixels; `headline` is the metric that the page
-    begins with ("" where no metric has values).
+    Args:
+        names: of the images.
+        bins: the mask bin of each image.
+        holes: the hole ratio of each image in % of the pixels.
+        values: by metric, row of the table and image; NaN if an image has no value. Metrics without values per image
+            (of whole sets, or pooled over images) are left out, and so are methods that lack a metric.
+        higher_is_better: the direction of each metric.
+        units: of each metric.
+        decimals: digits after the point, of each metric.
     """
 
     names: list[str]
@@ -34,7 +40,7 @@ class Numbers:
 
     @classmethod
     def of(cls, table: Table) -> "Numbers":
-        """The numbers of a comparison, in the order in which the first method's images stand."""
+        """The numbers of a comparison; images are in the order of the first result."""
         first = table.results[0].per_image
         of_images = [name for name, metric in table.metrics.items() if not metric.of_set and not metric.pooled]
         values: dict[str, dict[int, list[float]]] = {metric: {} for metric in of_images}
@@ -54,15 +60,15 @@ class Numbers:
 
     @property
     def headline(self) -> str:
-        """`psnr_rgb`, or the first metric with values where that is missing."""
+        """The metric that the page shows first: `psnr_rgb`, else the first with values; empty if there is none."""
         return HEADLINE if HEADLINE in self.values else next(iter(self.values), "")
 
     def shuffled(self) -> list[int]:
-        """The images in an order without meaning that is the same on every machine."""
+        """The images in a random order that is the same on every machine."""
         return sorted(range(len(self.names)), key=lambda i: hashlib.sha256(self.names[i].encode()).digest())
 
     def words(self, metric: str, row: int, position: int) -> str:
-        """An image's value with its unit; empty where the method was not scored by the metric."""
+        """An image's value with its unit; empty if the method lacks the metric."""
         if row not in self.values.get(metric, {}):
             return ""
         value = self.values[metric][row][position]
@@ -73,10 +79,15 @@ class Numbers:
 
 
 def as_json(numbers: Numbers, table: Table, **more: Any) -> Markup:
-    """The numbers as JSON that stands safely inside a script element, rounded to six digits.
+    """The numbers as JSON for a script element, rounded to six digits.
 
-    A value that is not a number is null, an infinite one the text "Infinity" or "-Infinity", which JavaScript's Number
-    understands. No "<" is left in the text, so whatever an image is called, it cannot end the element.
+    NaN becomes null; an infinite value becomes "Infinity" or "-Infinity", which JavaScript's Number parses. The
+    text has no "<", so that no image's name can end the element.
+
+    Args:
+        numbers: the values.
+        table: the comparison.
+        more: further entries.
     """
     content = {
         "methods": [marked(result) for result in table.results],

@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing beside itself."""
+"""The report: one HTML page that needs no other file."""
 
 import base64
 import hashlib
@@ -29,12 +29,17 @@ from inpaintlab.report.plots import colour, key_dashes, plot, window
 
 
 def html_page(table: Table, count: int, root: str | None = None) -> str:
-    """The HTML report of a comparison, with the pictures of at most `count` test images.
+    """The HTML report of a comparison.
 
-    `root` is where their photographs lie now, if they moved. The page works without a network, and without JavaScript
-    it shows every table, plot and a first choice of images.
+    The page needs no network. Without JavaScript it still shows every table, every plot and a first choice of images.
 
-    Raises ValueError when a result lacks a picture that the page shows.
+    Args:
+        table: the comparison.
+        count: the most test images with pictures in the page.
+        root: the folder of the photographs on this machine, if they have moved.
+
+    Raises:
+        ValueError: a result lacks a picture that the page shows.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script = _file("report.js")
@@ -71,7 +76,7 @@ def html_page(table: Table, count: int, root: str | None = None) -> str:
 
 
 def _breakable(label: str) -> Markup:
-    """A label that a narrow column may break behind its underscores."""
+    """A label that may be broken after its underscores in a narrow column."""
     return escape(label).replace("_", Markup("_<wbr>"))
 
 

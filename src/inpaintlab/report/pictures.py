@@ -1,4 +1,4 @@
-"""Pictures of the report: read from the result folders and the test set, written as text into the page."""
+"""The pictures of the report: read from result folders and the test set, and encoded as text for the page."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from torch import Tensor
 from inpaintlab.evaluation import Result
 from inpaintlab.testsets import picture_name
 
-HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that photographs hardly contain
+HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that is rare in photographs
 
 
 LARGEST_SIDE = 256  # pixels; larger pictures are shown reduced
@@ -27,7 +27,7 @@ _SIDES = (256, 192, 160, 128, 96, 64, 48)
 _QUALITIES = (90, 80, 65, 50, 30)
 
 
-BYTES_PER_PIXEL = 0.12  # of a photograph as WebP at a middling quality: where the search for a size begins
+BYTES_PER_PIXEL = 0.12  # of a photograph as WebP at a medium quality; the search for a size starts from it
 
 
 _RIM_SIDE = 128
@@ -35,7 +35,13 @@ _RIM_SIDE = 128
 
 @dataclass(frozen=True)
 class Original:
-    """A photograph of the test set, the same with its hole painted over, and the hole (white)."""
+    """A photograph of the test set.
+
+    Args:
+        image: the photograph.
+        painted: the photograph with its hole painted over.
+        hole: the mask; white is the hole.
+    """
 
     image: Image.Image
     painted: Image.Image
@@ -43,19 +49,25 @@ class Original:
 
 
 def originals(folder: Path, names: list[str], root: str | None) -> dict[str, Original]:
-    """The photographs of a result folder's manifest by name of the test image.
+    """The photographs of test images, by name.
 
-    `root` is where the photographs lie on this machine, if not where they lay when the manifest was frozen.
-    Raises ValueError or OSError when the manifest or a photograph cannot be read on this machine.
+    Args:
+        folder: a result folder, whose manifest says where the photographs are.
+        names: of the test images.
+        root: the folder of the photographs on this machine, if they have moved since the manifest was frozen.
+
+    Raises:
+        ValueError: the manifest or a photograph cannot be read, or differs from the frozen one.
+        OSError: likewise.
     """
-    # Imported here: a report without pictures needs no data code.
+    # Imported here, because a report without pictures needs no data code.
     from inpaintlab.testsets import Manifest, ManifestDataset
 
     manifest = Manifest.load(folder / "manifest.json")
     try:
         dataset = ManifestDataset(manifest, root)
     except InstantiationException as error:
-        # Hydra wraps what the constructor raised, such as a folder that is not on this machine.
+        # Hydra wraps the constructor's error, for example about a folder that is missing on this machine.
         raise ValueError(str(error.__cause__ or error)) from error
     positions = {item.name: position for position, item in enumerate(manifest.items)}
     unknown = [name for name in names if name not in positions]
@@ -72,7 +84,7 @@ def originals(folder: Path, names: list[str], root: str | None) -> dict[str, Ori
 def painted(
     image: Float[Tensor, "3 height width"], mask: Float[Tensor, "1 height width"]
 ) -> Float[Tensor, "3 height width"]:
-    """The image in [0,1] with its hole (mask 1) in one flat colour."""
+    """The image in [0, 1] with its hole (mask 1) in one flat colour."""
     colour = image.new_tensor(HOLE_COLOUR).view(3, 1, 1)
     return image * (1 - mask) + colour * mask
 
@@ -83,9 +95,9 @@ def _picture(image: Float[Tensor, "colours height width"]) -> Image.Image:
 
 
 def kinds(result: Result) -> dict[str, Path]:
-    """The folders of pictures that a result has beside its completions, by what they show: "raw", then the inner ones.
+    """The folders of a result's further pictures: "raw", then the intermediate outputs by their names.
 
-    `evaluate` writes them on request.
+    Evaluations write them on request.
     """
     raw, inside = result.folder / "raw", result.folder / "inside"
     found = {"raw": raw} if raw.is_dir() else {}
@@ -95,14 +107,24 @@ def kinds(result: Result) -> dict[str, Path]:
 
 
 def completion(result: Result, name: str) -> Image.Image:
-    """The method's completion of an image. Raises ValueError when the result folder does not have it."""
+    """The method's completion of an image.
+
+    Raises:
+        ValueError: it is missing or no picture.
+    """
     return read(result, name, result.picture(name).parent)
 
 
 def read(result: Result, name: str, folder: Path) -> Image.Image:
-    """The picture of an image in one of a result's folders, gray or RGB as it was written.
+    """Read the picture of an image from one of a result's folders, gray or RGB as it was written.
 
-    Raises ValueError when it is missing or no picture.
+    Args:
+        result: the method.
+        name: of the test image.
+        folder: see `kinds`, or the folder of completions.
+
+    Raises:
+        ValueError: it is missing or no picture.
     """
     path = folder / picture_name(name)
     if not path.is_file():
@@ -116,15 +138,16 @@ def read(result: Result, name: str, folder: Path) -> Image.Image:
 
 
 def data_uri(picture: Image.Image, most_bytes: int) -> str:
-    """The picture as text for an `src`: PNG where that fits into `most_bytes`, else the best WebP that does.
+    """The picture as a data URI: PNG if that fits into ``most_bytes``, else the best WebP that does.
 
-    Pictures larger than 256 pixels are reduced; so are those whose share is too small for their size.
+    Pictures larger than 256 pixels are reduced, and so are those for which ``most_bytes`` is too small. If not even the
+    smallest encoding fits, that one is returned.
     """
     largest = max(picture.size)
     start = min(LARGEST_SIDE, largest)
     smaller = [side for side in _SIDES if side < start]
     sides = [start, *smaller]
-    if picture.mode != "L":  # a gray picture is a drawing, which may take little at any size
+    if picture.mode != "L":  # a gray picture is a drawing of edges, which may be small at any size
         sides = [side for side in sides if side * side * BYTES_PER_PIXEL <= most_bytes] or sides[-1:]
     for side in sides:
         for kind, data in _encodings(_scaled(picture, side / largest), most_bytes):
@@ -134,7 +157,7 @@ def data_uri(picture: Image.Image, most_bytes: int) -> str:
 
 
 def _encodings(picture: Image.Image, most_bytes: int) -> Iterator[tuple[str, bytes]]:
-    """The picture in ever fewer bytes, beginning with PNG where that may fit into `most_bytes`."""
+    """Encodings of the picture in decreasing size, starting with PNG if that may fit into ``most_bytes``."""
     # a PNG seldom takes less than a fifth of a photograph, much less of a drawing
     if picture.mode == "L" or picture.width * picture.height * 3 <= 5 * most_bytes:
         yield "png", _encoded(picture, "PNG")
@@ -143,7 +166,7 @@ def _encodings(picture: Image.Image, most_bytes: int) -> Iterator[tuple[str, byt
 
 
 def rim(hole: Image.Image) -> str:
-    """The hole's outline as a transparent picture to be laid over others, in the hole's colour."""
+    """The hole's outline in the hole's colour, as the data URI of a transparent picture that is laid over others."""
     reduced = hole.resize(_scaled(hole, min(1.0, _RIM_SIDE / max(hole.size))).size, Image.Resampling.NEAREST)
     outline = ImageChops.subtract(reduced, reduced.filter(ImageFilter.MinFilter(3))).point(lambda value: value > 0)
     outline.putpalette([255, 255, 255, *(round(255 * part) for part in HOLE_COLOUR)])

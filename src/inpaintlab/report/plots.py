@@ -1,4 +1,4 @@
-"""Plots of the report: each metric against the hole ratio, as SVG that takes its text colour from the page."""
+"""The plots of the report: each metric against the hole ratio, as SVG with the page's text colour."""
 
 import io
 import math
@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from inpaintlab.comparison import Table
 from inpaintlab.evaluation import ALL, FIXED, Result
 
-# Okabe and Ito's palette for colour-blind readers, without its yellow and black, which vanish on one of the two pages.
+# Okabe and Ito's palette for colour-blind readers, without yellow and black: one is invisible on the light page, one on
+# the dark page.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C8C8C")
 
 
-# Each further round through the palette has its own dashes: on, off, in multiples of the line's width.
+# Each further round through the palette has other dashes: lengths on and off, in multiples of the line's width.
 DASHES: tuple[tuple[float, ...], ...] = ((), (4.0, 2.0), (1.0, 1.5), (5.0, 1.5, 1.0, 1.5))
 
 
@@ -51,21 +52,25 @@ def dashes(position: int) -> tuple[float, ...]:
 
 
 def window(images: int) -> int:
-    """How many neighbours in hole ratio a running mean covers, given the number of irregular holes; 0 for no curve."""
+    """How many images a running mean over the hole ratio covers; 0 for no curve.
+
+    Args:
+        images: number of images with irregular holes.
+    """
     return max(5, images // 5) if images >= 12 else 0
 
 
 def running_mean(
     x: Float[np.ndarray, " images"], y: Float[np.ndarray, " images"], size: int
 ) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
-    """Means of `x` and `y` over every `size` neighbours in the order of `x`."""
+    """Running means of ``x`` and ``y`` over ``size`` neighbours in the order of ``x``."""
     order = np.argsort(x, kind="stable")
     box = np.full(size, 1 / size)
     return np.convolve(x[order], box, mode="valid"), np.convolve(y[order], box, mode="valid")
 
 
 def plot(table: Table, metric: str) -> str:
-    """One SVG element: bin means in their intervals and a faint running mean a method, squares for the fixed holes."""
+    """One SVG element: each method's means by bin with intervals, its faint running mean, a square for fixed holes."""
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": metric}):
         figure = Figure(figsize=(4.8, 3.1), layout="constrained")
         axes = figure.add_subplot()
@@ -101,7 +106,7 @@ def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) 
     axes.fill_between(centres, *np.transpose(ends).reshape(2, -1), color=look["color"], alpha=0.15, linewidth=0)
 
     if result.metrics[metric].of_set or result.metrics[metric].pooled:
-        return  # they have no value an image
+        return  # these metrics have no value per image
     irregular = result.per_image.filter(pl.col("bin") != FIXED)
     kept = irregular.filter(pl.col(metric).is_finite())
     if size := window(irregular.height):
@@ -113,16 +118,16 @@ def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) 
 
 def _svg(figure: Figure) -> str:
     page = io.StringIO()
-    # Without the metadata the same numbers give the same bytes, and no address stands in the page.
+    # Without metadata the same numbers give the same bytes, and the page holds no URL.
     figure.savefig(page, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = page.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     # The size comes from the page; the viewBox keeps the proportions.
-    head, rest = text.split(">", 1)
+    head, body = text.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    # What would leak out of this plot into the page: its style sheet, and the same names of groups in every plot.
-    rest = re.sub(r"<style.*?</style>", "", rest, flags=re.DOTALL)
-    return head + ">" + re.sub(r'<g id="[^"]*"', "<g", rest)
+    # A plot's style sheet would apply to the whole page, and the ids of its groups recur in every plot.
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
+    return head + ">" + re.sub(r'<g id="[^"]*"', "<g", body)
 
 
 def key_dashes(position: int) -> str:

@@ -1,4 +1,4 @@
-"""Results and comparisons as runs of W&B: their numbers as summary, their tables, the files as artifacts."""
+"""Logging results and comparisons to W&B: numbers as summary, tables, and files as artifacts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 Builder = Callable[..., "WandbTracker"]
 
 
-def asked_for(logger: Any, what: str) -> Builder | None:
-    """What builds the W&B run that the setting ``logger`` asks for; None where it asks for nothing.
+def chosen_tracker(logger: Any, what: str) -> Builder | None:
+    """The constructor of the W&B tracker that the setting ``logger`` chooses; None if it chooses none.
 
-    ``what`` is to be told, such as "a comparison".
+    Args:
+        logger: the setting.
+        what: the subject of the run for the error, such as "a comparison".
 
     Raises:
-        ValueError: it asks for a tracker that has only curves.
+        ValueError: it chooses a tracker that shows only curves.
     """
     others = [name for name in logger or () if name != "wandb"]
     if others:
@@ -37,13 +39,19 @@ def asked_for(logger: Any, what: str) -> Builder | None:
 
 
 def track_comparison(build: Builder, table: Table, folder: Path, per_image: bool = False) -> None:
-    """Log a comparison whose files lie in ``folder``, and finish the run.
+    """Log a comparison to a W&B run, and finish the run.
 
-    ``comparison`` is table.csv; the summary holds each mean as ``<method>/<metric>/<bin>``; with ``per_image`` a second
-    table has a row an image and method. Tables and report go up as an artifact, when there is something to go up to.
+    The table ``comparison`` is table.csv; the summary holds each mean as ``<method>/<metric>/<bin>``. Tables and report
+    are uploaded as an artifact; an offline run has none.
+
+    Args:
+        build: see `chosen_tracker`.
+        table: the comparison.
+        folder: the folder of its files.
+        per_image: also log a table with one row per image and method.
 
     Raises:
-        ValueError: W&B cannot be reached, with what to do about it.
+        ValueError: W&B cannot be reached; the message says what to do.
     """
     tracker = build(folder, Console(), _settings(table), job_type="compare")
     with _run(tracker) as run:
@@ -57,13 +65,17 @@ def track_comparison(build: Builder, table: Table, folder: Path, per_image: bool
 
 
 def track_result(build: Builder, result: Result) -> None:
-    """Log what an evaluation wrote, and finish the run.
+    """Log a result to a W&B run, and finish the run.
 
-    The summary holds each mean as ``<metric>/<bin>``; result.json, the values of each image and the manifest go up as
-    an artifact, the completed images do not.
+    The summary holds each mean as ``<metric>/<bin>``. result.json, the values of each image and the manifest are
+    uploaded as an artifact, without the completed images.
+
+    Args:
+        build: see `chosen_tracker`.
+        result: of one evaluation.
 
     Raises:
-        ValueError: W&B cannot be reached, with what to do about it.
+        ValueError: W&B cannot be reached; the message says what to do.
     """
     tracker = build(result.folder, Console(), {"label": result.label, **_method(result)}, job_type="evaluate")
     with _run(tracker) as run:
@@ -74,7 +86,7 @@ def track_result(build: Builder, result: Result) -> None:
 
 @contextmanager
 def _run(tracker: "WandbTracker") -> Iterator[Any]:
-    """A run of W&B that is finished, whatever happens; what W&B does not take is told as the user's to decide."""
+    """Open a W&B run, and finish it also after an error; errors of W&B become one that says what to do."""
     try:
         run = tracker.open()
         succeeded = False
@@ -91,7 +103,7 @@ def _run(tracker: "WandbTracker") -> Iterator[Any]:
 
 
 def _settings(table: Table) -> dict[str, Any]:
-    """What the run's configuration says: the test set, and of each method what its result says."""
+    """The configuration of the W&B run: the test set, and the record of each method."""
     return {
         "manifest": table.results[0].manifest,
         "reference": table.reference,
@@ -100,7 +112,7 @@ def _settings(table: Table) -> dict[str, Any]:
 
 
 def _method(result: Result) -> dict[str, Any]:
-    """What a result says of its method."""
+    """The record of a result's method."""
     return {
         "config": result.config,
         "checkpoint": result.checkpoint,
@@ -111,13 +123,13 @@ def _method(result: Result) -> dict[str, Any]:
 
 
 def _means(result: Result) -> dict[str, float]:
-    """Every mean that there is, as ``<metric>/<bin>``."""
+    """Every mean that is not None, as ``<metric>/<bin>``."""
     found = {f"{metric}/{of}": means.get(metric) for metric in result.metrics for of, means in result.means.items()}
     return {name: mean for name, mean in found.items() if mean is not None}
 
 
 def _images(results: list[Result]) -> pl.DataFrame:
-    """The rows of all results below each other, with the method's label in front."""
+    """The rows of all results in one table, whose first column is the method's label."""
     frames = [result.per_image.select(pl.lit(result.label).alias("method"), pl.all()) for result in results]
     return pl.concat(frames, how="diagonal")
 

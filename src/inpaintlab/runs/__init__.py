@@ -1,4 +1,4 @@
-"""A run as its folder tells it, for the training in it and for those who look on."""
+"""A run's folder: its settings, its progress and its state."""
 
 from inpaintlab.runs.record import (
     FAILED,

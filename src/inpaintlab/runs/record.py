@@ -1,12 +1,12 @@
-"""What can be told of a run from the files in its folder, on whatever machine it was trained:
+"""The state of a run, from the files in its folder:
 
     progress.json  batches done and planned, the monitored metric at each validation, seconds
     output.log     everything that it printed
-    failed.txt     why it failed, in a sentence; deleted when it starts again; not there when it was asked to end
+    failed.txt     why it failed, in a sentence; deleted when it starts again; not written when a signal ended it
     stopped.txt    why a search gave it up; such a job is not started again
-    .lock          held while a process trains there
+    .lock          locked while a process trains there
 
-The first is written by every training, ``output.log``, ``failed.txt`` and ``stopped.txt`` by sweeps for their jobs.
+Every training writes ``progress.json``; sweeps write ``output.log``, ``failed.txt`` and ``stopped.txt`` for their jobs.
 """
 
 import json
@@ -24,15 +24,15 @@ OUTPUT, FAILED, STOPPED, _PROGRESS, _LOCK = "output.log", "failed.txt", "stopped
 @final
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is, as it was last written.
+    """The progress of a training when it was last written.
 
     Args:
         iterations: batches done, as in ``last.ckpt``.
         total: batches planned.
         monitor: the validation metric that decides which checkpoint is best.
         higher_is_better: the direction of ``monitor``.
-        validations: pairs of iteration and score, None where it was not a number.
-        seconds: spent in training, over all starts.
+        validations: pairs of iteration and score, in order; a score that was not finite is None.
+        seconds: of training, over all starts of the run.
     """
 
     iterations: int
@@ -44,13 +44,13 @@ class Progress:
 
     @property
     def best(self) -> float | None:
-        """The best score so far; None where no validation gave a number."""
+        """The best score so far; None if no validation gave a finite one."""
         scores = [score for _, score in self.validations if score is not None]
         return (max(scores) if self.higher_is_better else min(scores)) if scores else None
 
     @classmethod
     def load(cls, folder: Path) -> "Progress | None":
-        """What stands in a run's folder; None where no training has written yet.
+        """Read ``progress.json`` of a run's folder; None if there is none yet.
 
         Raises:
             ValueError: the file is damaged.
@@ -77,11 +77,14 @@ def duration(seconds: float) -> str:
 
 
 def state_of(folder: Path, total: int | None = None) -> str:
-    """'done', 'running', 'failed', 'stopped', 'unfinished' or 'waiting'.
+    """The state of a run: 'done', 'running', 'failed', 'stopped', 'unfinished' or 'waiting'.
 
     Args:
-        folder: of the run.
-        total: batches that are planned now, if known; a run that was planned shorter is unfinished.
+        folder: the run's folder.
+        total: batches that are planned now, if known; a run that did fewer is not done.
+
+    Raises:
+        ValueError: ``progress.json`` is damaged.
     """
     if is_locked(folder):
         return "running"
@@ -96,7 +99,7 @@ def state_of(folder: Path, total: int | None = None) -> str:
 
 
 def reason_of(folder: Path) -> str:
-    """Why a job failed or was stopped, in a sentence; nothing for any other."""
+    """Why a job failed or was stopped, in a sentence; empty for any other job."""
     for name in (STOPPED, FAILED):
         if (folder / name).is_file():
             return (folder / name).read_text(encoding="utf-8").strip()
@@ -104,20 +107,25 @@ def reason_of(folder: Path) -> str:
 
 
 def give_up(folder: Path, reason: str) -> None:
-    """Give a job up: it is ended if it runs, and never started again."""
+    """Give a job up: it is ended if it runs, and never started again.
+
+    Args:
+        folder: the job's folder; it is made if it is missing.
+        reason: a sentence, written to ``stopped.txt``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_texts(folder, {STOPPED: reason + "\n"})
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder, so that no second process trains there; its end, whatever it is, lets go.
+    """Lock a run's folder, so that no second process trains there; the lock ends with this process at the latest.
 
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process has locked it.
     """
     lock = Lock(folder / _LOCK)
-    if not lock.take(seconds=2.0):  # someone who only looks holds it for an instant
+    if not lock.take(seconds=2.0):  # `is_locked` in another process takes the lock for an instant
         raise ValueError(f"{folder} is being trained by another process; wait for it to end, or end it.")
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the settings of a run mean together: its holes, its steps, its folder."""
+"""What follows from the settings of a run: its holes, its folder, its record in checkpoints."""
 
 import hashlib
 import json
@@ -9,11 +9,11 @@ FREE_TO_CHANGE = (
     *("trainer", "logger", "runs", "name", "every", "panel_images"),
     *("datamodule", "health", "notes", "skip_broken", "compile"),
 )
-"""Settings of a training that may differ between a run and its continuation; any other makes another run."""
+"""Settings that may change when a run is resumed; a change of any other setting makes it another run."""
 
 
 def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
-    """The chosen mask, held to the hole ratio where one is asked for."""
+    """The recipe of the chosen mask, limited to the range ``hole_ratio`` if that is set."""
     if cfg["hole_ratio"] is None:
         return cfg["mask"]
     low, high = cfg["hole_ratio"]
@@ -21,16 +21,20 @@ def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of how it came about, for reports on it."""
+    """What a checkpoint records of its training, for reports: data, mask, seed and initial weights."""
     data = {"data": cfg["data"]["source"], **{key: cfg["data"][key] for key in ("crop", "size", "flip", "batch_size")}}
     return data | {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
 
 
 def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
-    """``runs/<name>``; without a name, one that follows from everything that decides the result.
+    """The run's folder, ``runs/<name>``; without a name, one that follows from all settings that decide the result.
 
-    So the same command finds its own folder again, and another setting finds another. A name that was given may meet
-    a run of other settings: that is an error, because continuing it would mix two experiments.
+    So the same command finds its folder again, and another setting gets another folder. If a given name belongs to a
+    run with other settings, that is an error, because continuing it would mix two experiments.
+
+    Args:
+        cfg: the settings of ``inpaintlab train``, resolved.
+        choices: the chosen file of each group of settings.
 
     Raises:
         ValueError: the named run was started with other settings, or is of version 0.1.
@@ -40,14 +44,16 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     folder = Path(cfg["runs"]) / (cfg["name"] or f"{choices['model']}-{choices['data']}-{digest}")
     saved = folder / "config.json"
-    if saved.is_file() and (folder / "last.ckpt").is_file():  # a start that failed has no claim on the name
+    if saved.is_file() and (folder / "last.ckpt").is_file():  # without a checkpoint the name is free
         before = {key: value for key, value in json.loads(saved.read_text()).items() if key in identity}
         before["data"].pop("workers", None)
         changed = differences(_without_lengths(before), _without_lengths(identity))
         if changed:
-            from inpaintlab.inpainting import load_checkpoint  # Lightning, which a look at a sweep can do without
+            from inpaintlab.inpainting import (
+                load_checkpoint,
+            )  # Lightning: a sweep's state needs none
 
-            load_checkpoint(folder / "last.ckpt")  # refuses one of 0.1, in whose settings everything has another name
+            load_checkpoint(folder / "last.ckpt")  # refuses checkpoints of 0.1, whose settings have other names
             raise ValueError(
                 f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
                 "(name=...), or repeat the first one's settings to continue it."

@@ -1,4 +1,4 @@
-"""How far a training is, written beside its checkpoints for those who look on from outside."""
+"""The progress of a training, written beside its checkpoints for other processes to read."""
 
 import time
 from dataclasses import replace
@@ -14,12 +14,12 @@ from inpaintlab.survival.saving import Checkpoints
 
 @final
 class Journal(Callback):
-    """Keeps ``progress.json`` of a run: written at each validation and with each ``last.ckpt``.
+    """Writes a run's ``progress.json`` at each validation and with each ``last.ckpt``.
 
     Args:
         folder: the run's folder.
-        checkpoints: saves ``last.ckpt``, and is called before.
-        monitor: the validation metric that is noted.
+        checkpoints: the callback that saves ``last.ckpt``; it runs before this one.
+        monitor: the validation metric that is recorded.
         higher_is_better: the direction of ``monitor``.
     """
 
@@ -33,7 +33,7 @@ class Journal(Callback):
         self.started_at = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up what was noted until the checkpoint that training goes on from."""
+        """Read what was recorded up to the checkpoint that training resumes from."""
         begin, _ = _position(pl_module)
         before = Progress.load(self.folder) if begin else None
         if before is not None:
@@ -44,21 +44,21 @@ class Journal(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note that ``last.ckpt`` was saved."""
+        """Write the progress when ``last.ckpt`` was saved after this batch."""
         if self.checkpoints.saved == _position(pl_module)[0]:
             self.note(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the monitored score."""
+        """Record the monitored score; one that is not finite becomes None."""
         iteration, _ = _position(pl_module)
         score = float(trainer.callback_metrics[self.monitor])
-        finite = abs(score) < float("inf")  # neither infinite nor NaN, for which JSON has no word
+        finite = abs(score) < float("inf")  # JSON can hold neither infinity nor NaN
         self.validations = [entry for entry in self.validations if entry[0] < iteration]
         self.validations.append((iteration, score if finite else None))
         self.note(trainer, pl_module)
 
     def note(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write how far ``last.ckpt`` is, and what validation gave so far."""
+        """Write the batches that ``last.ckpt`` holds, the validations so far, and the seconds of training."""
         if trainer.is_global_zero:
             saved, total = self.checkpoints.saved, _position(pl_module)[1]
             seconds = round(self.seconds_before + time.monotonic() - self.started_at, 3)
@@ -66,7 +66,14 @@ class Journal(Callback):
 
 
 def note_finished(folder: Path, total: int, monitor: str, higher_is_better: bool) -> None:
-    """Make ``progress.json`` say that a run is done which was killed between its last checkpoint and the note of it."""
+    """Record a run as done: it may have been killed after its last checkpoint and before its progress was written.
+
+    Args:
+        folder: the run's folder.
+        total: the run's batches, all done.
+        monitor: see `Journal`; used where nothing was recorded yet.
+        higher_is_better: likewise.
+    """
     noted = Progress.load(folder) or Progress(0, total, monitor, higher_is_better, [], 0.0)
     if noted.iterations < total:
         replace(noted, iterations=total, total=total).save(folder)

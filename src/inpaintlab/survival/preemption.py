@@ -1,4 +1,4 @@
-"""A training that is asked to end saves between two steps and leaves, on all processes after the same batch."""
+"""Ending a training on a signal: a checkpoint between two steps, and all processes leave after the same batch."""
 
 import sys
 from typing import Any, final
@@ -18,20 +18,20 @@ from inpaintlab.tracking import trackers_of
 
 @final
 class Preemption(Callback):
-    """Ends a training that was asked to, with ``last.ckpt`` at the last step that was done.
+    """Ends a training after a received signal, with ``last.ckpt`` at the last finished step.
 
-    A request that arrives in a batch is granted after the batches of its step; one that arrives in a validation is
-    granted at once, because a checkpoint stands before each validation and a resumed run makes up for it.
+    During training the run ends after the current step. During a validation it ends at once: a checkpoint was saved
+    before the validation, and a resumed run repeats it.
 
-    A signal may reach any one of several processes, and all have to leave after the same batch. So each step a flag
-    goes round in a group of its own, on the CPU and without waiting: what comes of it is read a step later. Neither
-    the devices nor the hosts wait for each other because of it. To be called after all other callbacks.
+    A signal may reach only one of several processes, but all must leave after the same batch. So at each step the
+    processes reduce a flag in a process group of its own, on the CPU and asynchronously; the result is read one step
+    later. Neither devices nor hosts wait for each other because of it. This callback runs after all others.
 
     Args:
-        request: what this process was asked.
+        request: the exit code that a received signal asks for, 0 without one.
         checkpoints: saves ``last.ckpt``.
-        journal: notes that it did.
-        console: where it is told.
+        journal: records that it was saved.
+        console: prints that the run ends.
     """
 
     def __init__(self, request: Request, checkpoints: Checkpoints, journal: Journal, console: Console) -> None:
@@ -40,19 +40,19 @@ class Preemption(Callback):
         self.journal = journal
         self.console = console
         self.group: Any = None
-        self.round: tuple[Any, torch.Tensor] | None = None
+        self.pending: tuple[Any, torch.Tensor] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Keep Lightning's own handling out.
+        """Switch Lightning's own signal handling off.
 
-        It would requeue a SLURM job by itself, speak to the other processes from inside of a signal's handler, and read
-        a flag back from the device in each batch of several processes.
+        It would requeue SLURM jobs by itself, communicate with other processes inside a signal handler, and read a
+        flag from the device in each batch when there are several processes.
         """
-        trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[attr-defined, method-assign]
-        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
+        trainer._signal_connector.register_signal_handlers = _do_nothing  # type: ignore[attr-defined, method-assign]
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _do_nothing  # type: ignore[method-assign]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From here on processes wait for each other, so none may leave alone."""
+        """Begin to receive requests: from here on processes wait for each other, so none may leave alone."""
         if trainer.world_size > 1:
             self.group = dist.new_group(backend="gloo")
         launcher = trainer.strategy.launcher
@@ -63,14 +63,14 @@ class Preemption(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save and leave, where a step has ended and all know of the request.
+        """Save and exit, if a step has ended and all processes know of the request.
 
         Raises:
-            SystemExit: with the exit code that was asked for; 0 in the processes that another one started.
+            SystemExit: with the requested exit code; 0 in processes that another process started.
         """
         model = learner_of(pl_module)
         schedule = model.schedule
-        if schedule.iteration % model.steps.accumulate or schedule.finished:  # a run that is over ends by itself
+        if schedule.iteration % model.steps.accumulate or schedule.finished:  # a finished run ends by itself
             return
         code = self._agreed()
         if code:
@@ -88,36 +88,37 @@ class Preemption(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Leave in the middle of a validation.
+        """Exit in the middle of a validation.
 
         Raises:
-            SystemExit: as in training.
+            SystemExit: as after a training batch.
         """
         code = self._agreed()
         if code:
             self._leave(trainer, code)
 
     def _agreed(self) -> int:
-        """The exit code that a process was asked for, once all of them know; 0 until then."""
+        """The requested exit code, once all processes know it; 0 until then."""
         if self.group is None:
             return self.request.code
-        if self.round is not None:
-            work, code = self.round
+        if self.pending is not None:
+            work, code = self.pending
             work.wait()
             if code.item():
                 return int(code)
         code = torch.tensor(self.request.code)
-        self.round = dist.all_reduce(code, op=dist.ReduceOp.MAX, group=self.group, async_op=True), code
+        self.pending = dist.all_reduce(code, op=dist.ReduceOp.MAX, group=self.group, async_op=True), code
         return 0
 
     def _leave(self, trainer: Trainer, code: int) -> None:
         if trainer.is_global_zero:
-            told = f"asked to end: saved after {self.checkpoints.saved:,} batches; the same command goes on from there"
-            self.console.print(told, highlight=False, soft_wrap=True)
+            saved = f"saved after {self.checkpoints.saved:,} batches"
+            message = f"asked to end: {saved}; the same command goes on from there"
+            self.console.print(message, highlight=False, soft_wrap=True)
             for tracker in trackers_of(trainer):
                 tracker.pause()
         sys.exit(code if trainer.local_rank == 0 else 0)
 
 
-def _nothing(*_: Any) -> None:
-    """In place of what Lightning would do."""
+def _do_nothing(*_: Any) -> None:
+    """Replaces a method of Lightning's."""

@@ -1,4 +1,4 @@
-"""The processes of one run: what can start them, and that they end together."""
+"""The processes of one run: whether the settings can start them, and how they end together."""
 
 import os
 import subprocess
@@ -19,10 +19,14 @@ _SHARDED = ("fsdp", "deepspeed")
 
 
 def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
-    """See that the settings of the trainer can start the processes that they ask for, and train ``model`` in them.
+    """Check that the trainer's settings can start the processes that they name, and train ``model`` in them.
+
+    Args:
+        model: the model that will be trained.
+        trainer: the settings of the trainer.
 
     Raises:
-        ValueError: they cannot; the sentence says what can.
+        ValueError: they cannot; the message says which settings can.
     """
     strategy, nodes = str(trainer.get("strategy", "auto")), trainer.get("num_nodes", 1)
     if any(name in strategy.lower() for name in _SHARDED):
@@ -45,10 +49,15 @@ def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
 
 @contextmanager
 def ending_together(world_size: int, last: Path, launcher: object = None) -> Iterator[None]:
-    """Whatever ends this process early ends those that it started, and a lost connection is told in a sentence.
+    """End the processes that this one started if it ends early, and explain a lost connection in one sentence.
+
+    Args:
+        world_size: number of processes of the run.
+        last: the file ``last.ckpt``, which the message names.
+        launcher: the trainer's; knows the processes that this one started.
 
     Raises:
-        ConnectionError: a process waited for another one in vain.
+        ConnectionError: another process has ended or did not answer in time.
     """
     try:
         yield
@@ -66,7 +75,12 @@ def ending_together(world_size: int, last: Path, launcher: object = None) -> Ite
 
 
 def end(started: "Sequence[subprocess.Popen[bytes]]", seconds: float = 10.0) -> None:
-    """Give processes that have lost their connection the time to say so, and kill those that are still there."""
+    """Wait until processes have reported their lost connection and ended; kill those that run longer.
+
+    Args:
+        started: the processes.
+        seconds: for all of them together.
+    """
     deadline = time.monotonic() + seconds
     for process in started:
         try:
@@ -77,7 +91,7 @@ def end(started: "Sequence[subprocess.Popen[bytes]]", seconds: float = 10.0) -> 
 
 
 def _is_connection(error: RuntimeError) -> bool:
-    """Whether the exchange between processes failed or took too long: gloo has no class of its own for it."""
+    """Whether the communication between processes failed or timed out; gloo raises no error class of its own."""
     return isinstance(error, torch.distributed.DistError) or any(
         word in str(error) for word in ("gloo", "pair closure")
     )

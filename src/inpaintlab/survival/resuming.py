@@ -1,4 +1,4 @@
-"""Where a run goes on: at its last checkpoint, or at the beginning, and never at the beginning by mistake."""
+"""Where a run resumes: at its last checkpoint, or at the beginning, but never at the beginning by mistake."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,11 @@ from inpaintlab.runs import Progress
 
 
 def starting_point(folder: Path) -> dict[str, Any] | None:
-    """What the last checkpoint says of the run in ``folder``; None where none has been trained there yet.
+    """The record in the last checkpoint of the run in ``folder``; None if nothing was trained there yet.
 
     Raises:
-        ValueError: it is damaged, or missing though a run has been training there; with what else there is.
+        ValueError: the checkpoint is damaged, or missing although a run has been training there; the message lists the
+            other checkpoints.
     """
     last = folder / "last.ckpt"
     if last.is_file():
@@ -26,17 +27,28 @@ def starting_point(folder: Path) -> dict[str, Any] | None:
 
 
 def missed_validation(folder: Path, iterations: int, every: int) -> bool:
-    """Whether a run that stands after so many batches has yet to validate there: it was ended before it had."""
+    """Whether a run ended after its checkpoint and before the validation that was due there.
+
+    Args:
+        folder: the run's folder.
+        iterations: batches done, as in ``last.ckpt``.
+        every: batches between two validations.
+    """
     noted = Progress.load(folder)
     validated = set() if noted is None else {at for at, _ in noted.validations}
     return iterations % every == 0 and iterations not in validated
 
 
 def require_same_steps(record: dict[str, Any], processes: int, precision: str) -> None:
-    """See that a step of the rest of a run means what it meant before, in the ``processes`` and ``precision`` of now.
+    """Check that the steps of a resumed run have the same batch size and precision as before.
+
+    Args:
+        record: see `starting_point`.
+        processes: number of processes now; each step takes a batch from every process.
+        precision: the trainer's precision now.
 
     Raises:
-        ValueError: the number of processes, and with it the batch of a step, or the precision is another.
+        ValueError: the number of processes or the precision differs.
     """
     before = record.get("processes", processes)
     if before != processes:
@@ -44,26 +56,26 @@ def require_same_steps(record: dict[str, Any], processes: int, precision: str) -
             f"The run was trained by {before} process{'es' * (before > 1)} so far and would go on with {processes}, so "
             "its steps would see another number of images; give as many devices and nodes, or another name (name=...)."
         )
-    so_far = record["training"].get("precision", precision)
-    if so_far != precision:
+    precision_before = record["training"].get("precision", precision)
+    if precision_before != precision:
         raise ValueError(
-            f"The run was trained in {so_far} so far and would go on in {precision}, so nobody could say which of them "
-            f"its result is of; give trainer.precision={so_far}, or another name (name=...)."
+            f"The run was trained in {precision_before} so far and would go on in {precision}, so nobody could say "
+            f"which of them its result is of; give trainer.precision={precision_before}, or another name (name=...)."
         )
 
 
 def _ways_out(folder: Path) -> str:
-    """Which checkpoints there are, and how to go on."""
-    told, readable = [], []
+    """Which other checkpoints a run's folder holds, and how to go on."""
+    found, readable = [], []
     for path in sorted(path for path in folder.glob("*.ckpt") if not path.name.startswith(".")):
         try:
             checkpoint = load_checkpoint(path)
         except ValueError:
-            told.append(f"{path.name} (not readable)")
+            found.append(f"{path.name} (not readable)")
             continue
-        told.append(f"{path.name} (readable, after {checkpoint['inpaintlab']['iterations']:,} batches)")
-        if "optimizer_states" in checkpoint:  # unlike in broken.ckpt, which holds what made a run stop
+        found.append(f"{path.name} (readable, after {checkpoint['inpaintlab']['iterations']:,} batches)")
+        if "optimizer_states" in checkpoint:  # broken.ckpt has none: it holds the batch that ended a run
             readable.append(path.name)
-    there = f"Its checkpoints: {', '.join(told)}." if told else "It has no other checkpoint."
+    others = f"Its checkpoints: {', '.join(found)}." if found else "It has no other checkpoint."
     copy = f"To go on from {readable[0]}, copy it to last.ckpt; to begin" if readable else "To begin"
-    return f"{there} {copy} anew, delete the folder or give another name (name=...)."
+    return f"{others} {copy} anew, delete the folder or give another name (name=...)."

@@ -1,4 +1,4 @@
-"""The checkpoints that a run keeps."""
+"""The checkpoints of a run, and how their files are written."""
 
 import os
 from pathlib import Path
@@ -13,10 +13,10 @@ from inpaintlab.inpainting import learner_of, load_checkpoint, save_checkpoint
 
 @final
 class Checkpoints(Callback):
-    """``last.ckpt`` every so many batches and at the end, ``best.ckpt`` by a validation metric; each replaced whole.
+    """Saves ``last.ckpt`` every ``every`` batches and at the end, and ``best.ckpt`` when a validation is the best.
 
-    A validation begins with ``last.ckpt`` at its batch. So where there is a ``best.ckpt`` there is a ``last.ckpt`` that
-    is as far, and what ends a validation loses nothing else.
+    ``last.ckpt`` is also saved right before each validation. So it is never older than ``best.ckpt``, and a run that
+    ends during a validation loses no training. Files are replaced whole.
 
     Args:
         folder: the run's folder.
@@ -34,16 +34,17 @@ class Checkpoints(Callback):
         self.sign = 1.0 if higher_is_better else -1.0
         self.best: float | None = None
         self.saved = 0
-        """The batches that ``last.ckpt`` holds."""
+        """How many batches of training ``last.ckpt`` holds."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let files appear whole, on the disk, and beside each other."""
-        trainer.strategy.checkpoint_io = WholeFile()
+        """Replace Lightning's writing of checkpoints."""
+        trainer.strategy.checkpoint_io = WholeCheckpointIO()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on from what ``best.ckpt`` itself says of its score.
+        """Read the best score from ``best.ckpt``.
 
-        ``last.ckpt`` may be older: a run that was killed between the two would replace the better one.
+        The one in ``last.ckpt`` may be older: after a kill between saving the two, a worse model could replace
+        ``best.ckpt``.
 
         Raises:
             ValueError: ``best.ckpt`` is damaged.
@@ -55,7 +56,7 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save ``last.ckpt`` when its time has come."""
+        """Save ``last.ckpt`` when it is due."""
         schedule = learner_of(pl_module).schedule
         if schedule.finished or not schedule.iteration % self.every or not schedule.iteration % self.validated_every:
             self.save(trainer)
@@ -64,13 +65,17 @@ class Checkpoints(Callback):
         """Save ``last.ckpt`` now.
 
         Raises:
-            ValueError: a weight is not a number any more; the last sound checkpoint stays.
+            ValueError: a weight is non-finite; the last sound checkpoint stays.
         """
         self._save(trainer, "last.ckpt")
         self.saved = learner_of(trainer.lightning_module).schedule.iteration
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save ``best.ckpt`` when the metric is better than ever."""
+        """Save ``best.ckpt`` when the metric is the best so far.
+
+        Raises:
+            ValueError: validation does not compute the monitored metric, or a weight is non-finite.
+        """
         if self.monitor not in trainer.callback_metrics:
             names = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
             raise ValueError(f"monitor is '{self.monitor}', which validation does not give; it gives {names}.")
@@ -81,11 +86,12 @@ class Checkpoints(Callback):
 
     def _save(self, trainer: Trainer, name: str) -> None:
         state = trainer.lightning_module.state_dict()
-        broken = [key for key, value in state.items() if isinstance(value, Tensor) and not bool(value.isfinite().all())]
-        if broken:
+        tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        non_finite = [key for key, value in tensors.items() if not bool(value.isfinite().all())]
+        if non_finite:
             raise ValueError(
-                f"The weight '{broken[0]}' is not a finite number any more. {self.folder / 'last.ckpt'} still holds "
-                "the last sound state; try a smaller learning rate or full precision."
+                f"The weight '{non_finite[0]}' is not a finite number any more. {self.folder / 'last.ckpt'} still "
+                "holds the last sound state; try a smaller learning rate or full precision."
             )
         trainer.save_checkpoint(self.folder / name)  # every process takes part, the first one writes
 
@@ -95,7 +101,7 @@ class Checkpoints(Callback):
 
 
 def score_of(path: Path) -> float | None:
-    """The validation score that a ``best.ckpt`` was saved for; None where it does not say.
+    """The validation score recorded in a ``best.ckpt``; None if there is none.
 
     Raises:
         ValueError: the file is damaged.
@@ -109,11 +115,11 @@ def score_of(path: Path) -> float | None:
 
 
 @final
-class WholeFile(TorchCheckpointIO):
-    """Checkpoints that are on the disk, whole, before they get their name.
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint completely, beside its place and flushed to the disk, before it gets its name.
 
-    Lightning's own writes them into the folder for temporary files, moves them over, and copies where that is another
-    disk. So a small one would fill, and a kill leaves a file there that nobody deletes.
+    Lightning writes it to the system's temporary folder and moves it; if that is another disk, it copies. A small
+    temporary disk would fill up, and a kill would leave a file there that nobody deletes.
     """
 
     def save_checkpoint(
@@ -121,7 +127,12 @@ class WholeFile(TorchCheckpointIO):
     ) -> None:
         """Write beside ``path``, then rename.
 
+        Args:
+            checkpoint: as Lightning puts it together.
+            path: the checkpoint's file.
+            storage_options: not used.
+
         Raises:
-            OSError: the file could not be written; what was at ``path`` is still there, and nothing else is left.
+            OSError: the file could not be written; the old file at ``path`` stays, and no partial file is left.
         """
         save_checkpoint(Path(path), checkpoint)

@@ -1,4 +1,4 @@
-"""Many runs from one command."""
+"""Sweeps: many trainings from one command."""
 
 from inpaintlab.sweeps.folder import Job, SweepFolder, by_seed, overview, summary, sweep_name
 from inpaintlab.sweeps.job import SWEEP, planned_batches, run_job

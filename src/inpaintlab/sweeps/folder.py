@@ -1,4 +1,4 @@
-"""A sweep's folder: which jobs it has, how they are called, and how they stand."""
+"""A sweep's folder: its jobs, their names and their states."""
 
 import hashlib
 import json
@@ -23,7 +23,12 @@ _LONGEST_NAME = 120
 @final
 @dataclass(frozen=True)
 class Job:
-    """One training of a sweep: its folder's name in the sweep's folder, and its overrides without the name."""
+    """One training of a sweep.
+
+    Args:
+        name: of its folder in the sweep's folder.
+        overrides: its settings in Hydra's grammar, without the setting ``name``.
+    """
 
     name: str
     overrides: tuple[str, ...]
@@ -32,12 +37,12 @@ class Job:
 @final
 @dataclass
 class SweepFolder:
-    """What ``sweep.json`` says, beside the folders of the jobs.
+    """The record ``sweep.json`` of a sweep, which lies beside the folders of its jobs.
 
     Args:
         path: the sweep's folder, ``runs/<sweep>``.
         fixed: the settings that all jobs share and that decide their results.
-        jobs: name to overrides, of every job that was ever asked for here.
+        jobs: name to overrides, of every job that the sweep has ever had.
     """
 
     path: Path
@@ -65,7 +70,11 @@ class SweepFolder:
 
     @classmethod
     def opened(cls, path: Path, fixed: Sequence[str]) -> "SweepFolder":
-        """The folder of a sweep that is given now, for the first time or again.
+        """The folder of a sweep that starts now, for the first time or again.
+
+        Args:
+            path: the sweep's folder.
+            fixed: the overrides that all jobs share.
 
         Raises:
             ValueError: a sweep with other settings has that name.
@@ -73,27 +82,27 @@ class SweepFolder:
         settings = deciding(fixed)
         if not (path / RECORD).is_file():
             return cls(path, settings)
-        there = cls.load(path)
-        changed = sorted(set(_without_lengths(there.fixed)) ^ set(_without_lengths(settings)))
+        before = cls.load(path)
+        changed = sorted(set(_without_lengths(before.fixed)) ^ set(_without_lengths(settings)))
         if changed:
             raise ValueError(
                 f"{path} holds a sweep with other settings, first: {changed[0]}. Give this one another name (name=...)."
             )
-        return cls(path, settings, there.jobs)
+        return cls(path, settings, before.jobs)
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Note jobs before they start."""
+        """Record jobs before they start."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.jobs |= {job.name: list(job.overrides) for job in jobs}
         write_json(self.path / RECORD, {"fixed": self.fixed, "jobs": self.jobs})
 
     def states(self) -> dict[str, str]:
-        """Each job's state; 'unreadable' where its files are damaged."""
+        """Each job's state; 'unreadable' if its files are damaged."""
         return {name: _state(self.path / name) for name in self.jobs}
 
 
 def deciding(fixed: Sequence[str]) -> list[str]:
-    """Those of the common overrides that decide results, sorted."""
+    """The overrides that decide results, sorted (see `FREE_TO_CHANGE`)."""
     return sorted(entry for entry in fixed if re.split(r"[.=@/]", entry.lstrip("+~"))[0] not in FREE_TO_CHANGE)
 
 
@@ -103,7 +112,7 @@ def _without_lengths(settings: Sequence[str]) -> list[str]:
 
 
 def sweep_name(swept: Sequence[str], fixed: Sequence[str]) -> str:
-    """A name that follows from what is swept and what is fixed, so the same sweep, or a larger one, finds its folder.
+    """A name that follows from the swept keys and the fixed settings: the same sweep with more values keeps its folder.
 
     Args:
         swept: the keys that take several values.
@@ -119,12 +128,12 @@ def job_name(swept: Mapping[str, str]) -> str:
     name = "_".join(f"{short}-{words[key]}" for key, short in _short(tuple(swept)).items())
     if dict(swept) == words and len(name) <= _LONGEST_NAME:
         return name
-    digest = hashlib.sha256(json.dumps(dict(swept)).encode()).hexdigest()[:8]  # what the name cannot tell
+    digest = hashlib.sha256(json.dumps(dict(swept)).encode()).hexdigest()[:8]  # two jobs may shorten to one name
     return f"{name[: _LONGEST_NAME - 9]}-{digest}"
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
-    """Each key's last word, or the whole key where that would not tell it from another."""
+    """Each key's last word, or the whole keys if two of them end in the same word."""
     last = {key: re.split(r"[./@]", key.lstrip("+"))[-1] for key in keys}
     unique = len(set(last.values())) == len(keys)
     return {key: word if unique else re.sub(r"[^\w]+", ".", key.lstrip("+")) for key, word in last.items()}
@@ -138,14 +147,14 @@ def _state(folder: Path) -> str:
 
 
 def summary(states: Mapping[str, str]) -> str:
-    """How many jobs are in which state, in a line."""
+    """The number of jobs in each state, in one line."""
     counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    return f"{len(states)} job{'' if len(states) == 1 else 's'}: {told}"
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return f"{len(states)} job{'' if len(states) == 1 else 's'}: {listed}"
 
 
 def overview(sweep: SweepFolder) -> Table:
-    """A row a job: its state, its batches, its best validation score, its time, and what stopped it."""
+    """A table with one row per job: state, batches, best validation score, time, and why it failed or was stopped."""
     progress = {name: _progress(sweep.path / name) for name in sweep.jobs}
     monitors = sorted({entry.monitor for entry in progress.values() if entry is not None})
     best = f"best {', '.join(monitors) or 'score'}"
@@ -161,9 +170,9 @@ def overview(sweep: SweepFolder) -> Table:
 
 
 def by_seed(sweep: SweepFolder) -> Table | None:
-    """Mean and deviation of the best score over the seeds of each configuration, from its finished jobs.
+    """Mean and sample standard deviation (n - 1) of the best score over seeds, for each configuration.
 
-    None unless a configuration has two. The deviation is the sample's (n - 1).
+    Only finished jobs count. None if no configuration has two of them.
     """
     groups: dict[str, list[float]] = {}
     for name, state in sweep.states().items():

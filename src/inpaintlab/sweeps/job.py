@@ -1,7 +1,7 @@
 """A job of a sweep: the command ``inpaintlab train`` in a process of its own.
 
-So it may start a process a device without repeating the sweep, its memory and its W&B run end with it, and nothing that
-happens to it takes other jobs along.
+So a job may start one process per device without repeating the sweep, its memory and its W&B run end with it, and its
+failure does not end other jobs.
 """
 
 import os
@@ -19,16 +19,19 @@ from inpaintlab.machine import PARENT, end_with_parent, was_asked, write_texts
 from inpaintlab.runs import FAILED, OUTPUT, STOPPED, state_of
 
 SWEEP = "INPAINTLAB_SWEEP"
-"""The variable that holds the id of the process in which a sweep runs."""
+"""The environment variable that holds the id of the sweep's process."""
 
-_SECONDS_TO_END = 30.0  # for a training that is asked to end, before it is killed
+_SECONDS_TO_END = 30.0  # a training has this long to save and end before it is killed
 
 
 def run_job(cfg: DictConfig) -> None:
-    """Train one job in a process of its own: what a launcher runs, wherever it runs it.
+    """Train one job in a process of its own. Launchers call this, on this machine or another one.
 
-    A job that fails leaves ``failed.txt`` and raises nothing, so that the sweep goes on. One that was asked to end, by
-    a scheduler or a user, saved and stays unfinished.
+    A job that fails leaves ``failed.txt`` and raises nothing, so that the sweep goes on. A job that a signal of a
+    scheduler or a user ended has saved its checkpoint and stays unfinished.
+
+    Args:
+        cfg: the job's settings, composed by Hydra.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -54,20 +57,20 @@ def run_job(cfg: DictConfig) -> None:
 
 
 def planned_batches(cfg: DictConfig) -> int | None:
-    """The batches of all phases; None for a method that does not learn, which training itself refuses."""
+    """The batches of all phases together; None for a method that does not learn, which training refuses."""
     if "schedule" not in cfg.model:
         return None
     return sum(int(phase.batches) for phase in cfg.model.schedule.phases.values())
 
 
 def _flags(hydra: Any) -> list[str]:
-    """Hydra's flags that named other configuration than ours."""
+    """Hydra's flags for further folders of YAML, as the sweep's command line gave them."""
     folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     return [part for folder in folders for part in ("--config-dir", folder)]
 
 
 def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> int:
-    """Wait for a job's end, which a search may bring about; whatever ends the waiting ends the job."""
+    """Wait until a job ends, and end it if a search gives it up; an exception here ends the job too."""
     try:
         while (code := process.poll()) is None:
             time.sleep(0.1)
@@ -89,10 +92,10 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _sentence(code: int, printed: str) -> str:
-    """Why a process failed: what the command said of it, else the last line that it printed."""
+    """Why a process failed: the error message of the command, or else the last line that it printed."""
     if code < 0:
         return f"Its process was ended by signal {-code} ({signal.Signals(-code).name})."
     lines = [line.strip() for line in printed.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
     ours = [line.removeprefix("inpaintlab train: ") for line in lines if line.startswith("inpaintlab train: ")]
-    # Of several processes the first to speak is the one that failed; the others tell that they lost it.
+    # Of several processes the one that failed prints first; the others report that they lost the connection to it.
     return (ours[:1] or lines[-1:] or [f"Exit code {code}."])[0]

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_BETWEEN_CHECKS = 1.0
 
 
 @final
 class OptunaSearch(Search):
     """Jobs whose settings Optuna proposes; a trial's value is its job's best validation score.
 
-    A trial is a job, and a job's folder follows from its settings: a trial that a killed sweep left open is taken up
-    from its checkpoint. A job that fails, or whose score was never a number, is a failed trial, and the study goes on.
+    A trial is a job, and a job's folder follows from its settings: a trial that a killed sweep left open resumes from
+    its checkpoint. A job that fails, or that has no finite score, is a failed trial; the study goes on.
 
     Args:
-        monitor: the validation metric that is searched for, as the setting ``monitor`` names it.
-        higher_is_better: its direction.
-        trials: how many, over every start of the sweep.
-        at_once: how many are launched together.
-        storage: a database's URL; None: SQLite in the sweep's folder.
-        seed: of the sampler.
-        prune: whether a job ends early that is worse than the median of the others at the same batch.
-        pruning_from: how many trials end before any is pruned.
+        monitor: the validation metric to optimize, as in the setting ``monitor``.
+        higher_is_better: the direction of ``monitor``.
+        trials: number of trials, over all starts of the sweep.
+        at_once: how many jobs are launched together.
+        storage: the URL of the study's database; None for SQLite in the sweep's folder.
+        seed: of Optuna's sampler.
+        prune: whether a job ends early if it is worse than the median of the others at the same batch.
+        pruning_from: number of finished trials before the first is pruned.
 
     Raises:
         ValueError: Optuna is not installed, or a number is not positive.
@@ -68,10 +68,10 @@ class OptunaSearch(Search):
         self.pruning_from = pruning_from
 
     def batches(self, sweep: SweepFolder, fixed: Sequence[str], swept: Sequence[Override]) -> Iterator[list[Job]]:
-        """``at_once`` jobs and, once they are over and told to the study, the next ones.
+        """Groups of ``at_once`` jobs; the study gets the results of one group before it proposes the next.
 
         Raises:
-            ValueError: nothing to search, or the study of this name chose from something else.
+            ValueError: nothing to search, or the study of this name had other values to choose from.
         """
         space = {override.get_key_element(): _values(override) for override in swept}
         if not space:
@@ -92,7 +92,7 @@ class OptunaSearch(Search):
     def _study(self, folder: Path) -> "Study":
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines tell of the trials
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # the sweep prints its own lines about trials
         folder.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
             study_name=folder.name,
@@ -101,13 +101,13 @@ class OptunaSearch(Search):
             pruner=optuna.pruners.MedianPruner(n_startup_trials=self.pruning_from),
             load_if_exists=True,
         )
-        # a study that goes on must not draw again what it drew at its first start
+        # a resumed study must not repeat the draws of its first start
         study.sampler = optuna.samplers.TPESampler(seed=self.seed + len(study.get_trials(deepcopy=False)))
         return study
 
     @staticmethod
     def _left_open(study: "Study", folder: Path) -> "list[_Trial]":
-        """The trials of a sweep that was killed; Optuna has no public way back to a trial that was asked for."""
+        """The unfinished trials of a killed sweep; Optuna has no public function that reopens a trial."""
         from optuna.trial import Trial, TrialState
 
         frozen = study.get_trials(states=(TrialState.RUNNING,))
@@ -126,17 +126,17 @@ class _Trial:
         self.reported: set[int] = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
     def report(self) -> bool:
-        """Report the validations since the last look; whether there was one."""
+        """Report validations that are not reported yet. Returns whether there were any."""
         progress = Progress.load(self.folder)
-        news = [] if progress is None else [pair for pair in progress.validations if pair[0] not in self.reported]
-        for iteration, score in news:
+        new = [] if progress is None else [pair for pair in progress.validations if pair[0] not in self.reported]
+        for iteration, score in new:
             self.reported.add(iteration)
             if score is not None:
                 self.trial.report(score, iteration)
-        return bool(news)
+        return bool(new)
 
     def tell(self, study: "Study") -> None:
-        """Tell the study how the job ended; one that is still trained elsewhere, or was asked to end, stays open."""
+        """Tell the study how the job ended; a job that still trains elsewhere, or that a signal ended, stays open."""
         from optuna.trial import TrialState
 
         self.report()
@@ -151,17 +151,17 @@ class _Trial:
 
 @contextmanager
 def _watched(trials: list[_Trial]) -> Iterator[None]:
-    """While jobs run, report their validations to the study, and stop those that it gives up."""
+    """While jobs run, report their validations to the study, and stop the jobs that it prunes."""
     over = threading.Event()
 
-    def look() -> None:
-        while not over.wait(_SECONDS_BETWEEN_LOOKS):
+    def check() -> None:
+        while not over.wait(_SECONDS_BETWEEN_CHECKS):
             for trial in trials:
                 if is_locked(trial.folder) and trial.report() and trial.trial.should_prune():
                     at = max(trial.reported)
                     give_up(trial.folder, f"Pruned after {at} batches: worse than the median of the other trials.")
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=check, daemon=True)
     thread.start()
     try:
         yield
@@ -181,7 +181,7 @@ def _ask(study: "Study", space: "dict[str, BaseDistribution]") -> "Trial":
 
 
 def _values(override: Override) -> "BaseDistribution":
-    """What Optuna chooses from: the values that a grid would try, or an interval with both its ends."""
+    """The distribution that Optuna draws from: the values of a grid, or an interval that includes both ends."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     values = override.value()

@@ -17,15 +17,15 @@ class Search(ABC):
 
     @abstractmethod
     def batches(self, sweep: SweepFolder, fixed: Sequence[str], swept: Sequence[Override]) -> Iterator[list[Job]]:
-        """Groups of jobs; each is launched, and over, before the next one is asked for.
+        """Groups of jobs. All jobs of a group have ended before the next group is requested.
 
         Args:
-            sweep: where the jobs' folders are, for a search that looks at their scores.
+            sweep: the folder of the jobs, for a search that reads their scores.
             fixed: the overrides that all jobs share.
             swept: the overrides that take several values.
 
         Raises:
-            ValueError: a kind of values that this search cannot choose from.
+            ValueError: values of a kind that this search cannot choose from.
         """
 
 
@@ -34,10 +34,10 @@ class Grid(Search):
     """Every combination of the values: ``model=glcic,edgeconnect seed=1,2,3`` gives six jobs."""
 
     def batches(self, sweep: SweepFolder, fixed: Sequence[str], swept: Sequence[Override]) -> Iterator[list[Job]]:
-        """All jobs at once.
+        """All jobs in one group.
 
         Raises:
-            ValueError: nothing, or nothing countable, takes several values.
+            ValueError: no setting takes several values, or one takes an interval, whose values cannot be listed.
         """
         if not swept:
             raise ValueError("Nothing is swept; give a setting several values, as in seed=1,2,3, or leave out -m.")
@@ -46,7 +46,7 @@ class Grid(Search):
 
 @final
 class Listed(Search):
-    """The jobs of a YAML file, ``name: [overrides]``, each with every combination of what the command line sweeps.
+    """The jobs of a YAML file, ``name: [overrides]``, each with every combination of the command line's swept values.
 
     Args:
         file: for example ``{small: [model=glcic, model.width=0.25], edges: [model=edgeconnect]}``.
@@ -56,7 +56,11 @@ class Listed(Search):
         self.file = Path(file)
 
     def batches(self, sweep: SweepFolder, fixed: Sequence[str], swept: Sequence[Override]) -> Iterator[list[Job]]:
-        """All jobs at once."""
+        """All jobs in one group.
+
+        Raises:
+            ValueError: the file is missing or is no list of jobs, or an interval is swept.
+        """
         jobs = []
         for name, own in self._sets().items():
             for values in combinations(swept):
@@ -87,7 +91,7 @@ def combinations(swept: Sequence[Override]) -> list[dict[str, str]]:
     """Every combination of values, as key to value in Hydra's grammar.
 
     Raises:
-        ValueError: an interval, which has no end of values.
+        ValueError: an interval, whose values cannot be listed.
     """
     values = []
     for override in swept:

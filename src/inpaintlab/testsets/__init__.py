@@ -1,4 +1,4 @@
-"""Frozen test sets, and what they share with training."""
+"""Frozen test sets, and a search for images and masks that they share with training."""
 
 from inpaintlab.testsets.holes import ratio_ranges
 from inpaintlab.testsets.leaks import image_leaks, mask_leaks, summary

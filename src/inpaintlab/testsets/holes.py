@@ -1,4 +1,4 @@
-"""The holes of a test set: drawn from a seed, or from mask files, each with the hash that proves it."""
+"""The holes of a test set, drawn from a seed or read from mask files, each with a hash to check it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,16 +15,21 @@ from inpaintlab.masks import Mask, MaskFolder, Number, WithHoleRatio
 from inpaintlab.randomness import sample_generator
 
 MaskTensor = Float[Tensor, "1 height width"]
-"""1 = hole, exactly 0 or 1."""
+"""A mask of exactly 0 or 1; 1 = hole."""
 
 
 MASK_FOLDER = "inpaintlab.masks.MaskFolder"
-"""What a recipe of holes from mask files names."""
+"""The ``_target_`` of a recipe of holes from mask files."""
 
 
 @final
 class Holes:
-    """The holes of one bin at one size: from the files of a folder, where its recipe is one, or else drawn."""
+    """The holes of one bin at one size: from the files of a folder, or drawn.
+
+    Args:
+        mask: the bin's recipe, built.
+        size: side of the square masks in pixels.
+    """
 
     def __init__(self, mask: Mask, size: int) -> None:
         self.mask = mask
@@ -36,23 +41,41 @@ class Holes:
 
     @property
     def root(self) -> Path:
-        """Where the mask files lie. Raises a ValueError when the holes are drawn."""
+        """The folder of the mask files.
+
+        Raises:
+            ValueError: the holes are drawn, not read from files.
+        """
         if self.folder is None:
             raise ValueError("The manifest names a mask file in a bin whose holes are drawn; make a new manifest.")
         return self.folder.root
 
     def draw(self, generator: torch.Generator) -> MaskTensor:
-        """A hole as the recipe draws it."""
+        """Draw a hole by the recipe: (1, size, size)."""
         return self.mask(self.size, self.size, generator)
 
     def of_file(self, file: str) -> MaskTensor:
-        """The hole of one file, named relative to ``root``. Raises a ValueError when it is empty or covers all."""
+        """The hole of one mask file, named relative to ``root``: (1, size, size).
+
+        Raises:
+            ValueError: it cannot be read, has no hole, or is all hole.
+        """
         assert self.folder is not None
-        self.folder.names = [file]  # of one file there is nothing to choose
+        self.folder.names = [file]  # with a single file nothing is left to chance
         return self.folder(self.size, self.size, sample_generator(file))
 
     def choose(self, generator: torch.Generator) -> tuple[MaskTensor, str | None]:
-        """A hole and its file: the first in a random order whose ratio the bin accepts. Of a drawn hole, no file."""
+        """A hole of this bin, and its mask file: the first file in a random order whose ratio the bin accepts.
+
+        Args:
+            generator: decides the hole or the order of the files.
+
+        Returns:
+            The hole, and its file relative to ``root``; None for a drawn hole.
+
+        Raises:
+            ValueError: no file has a ratio that the bin accepts.
+        """
         if self.folder is None:
             return self.draw(generator), None
         low, high = (self.mask.low, self.mask.high) if isinstance(self.mask, WithHoleRatio) else (0.0, 1.0)
@@ -70,7 +93,7 @@ class Holes:
 
 
 def ratio_ranges(ends: Sequence[Number]) -> dict[str, tuple[float, float]]:
-    """The ranges (low, high] between neighbouring ends, called by percent as the columns of EdgeConnect's Table 1.
+    """The ranges (low, high] between neighbouring ends, named by percent as the columns of EdgeConnect's Table 1.
 
     ``[0.1, 0.2, 0.3]`` gives ``{"10-20": (0.1, 0.2), "20-30": (0.2, 0.3)}``. A ratio of exactly 0.2 is in 10-20.
 
@@ -84,12 +107,12 @@ def ratio_ranges(ends: Sequence[Number]) -> dict[str, tuple[float, float]]:
 
 
 def hole_generator(seed: int, label: str, image: str) -> torch.Generator:
-    """What decides a hole of a test set: the manifest's seed, the bin and the image's name, nothing else."""
+    """The generator of one hole: it depends on the manifest's seed, the bin and the image's name alone."""
     return sample_generator("evaluation", seed, label, image)
 
 
 def hole_ratio(mask: MaskTensor) -> float:
-    """The hole's share of the pixels: a quotient of whole numbers, so that ratios at a bin's end are exact."""
+    """The hole's share of the pixels in [0, 1], a quotient of whole numbers: ratios at a bin's end are exact."""
     return int(mask.count_nonzero()) / mask.numel()
 
 
@@ -100,7 +123,14 @@ def mask_sha256(mask: MaskTensor) -> str:
 
 
 def with_mask_root(recipe: Any, mask_root: str | None, before: str | None, now: str | None) -> Any:
-    """A mask recipe whose mask folders lie where they are now."""
+    """A mask recipe with the present paths of its mask folders.
+
+    Args:
+        recipe: the recipe, or a part of it.
+        mask_root: the folder of mask files on this machine, if it was given.
+        before: the folder of the photographs when the manifest was frozen, if there was one.
+        now: the folder of the photographs on this machine, if it was given; mask folders inside it move with it.
+    """
     if isinstance(recipe, list):
         return [with_mask_root(value, mask_root, before, now) for value in recipe]
     if not isinstance(recipe, dict):

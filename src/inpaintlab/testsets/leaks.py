@@ -1,4 +1,4 @@
-"""What a test set shares with training: the same image, almost the same image, the same mask file."""
+"""Leaks between a test set and training: the same image, almost the same image, the same mask file."""
 
 import os
 from collections import Counter, defaultdict
@@ -13,28 +13,26 @@ import numpy as np
 from jaxtyping import UInt64
 from PIL import Image, ImageOps
 
-from inpaintlab.data import Source
+from inpaintlab.data import Source, Watch
 from inpaintlab.machine import file_sha256
 from inpaintlab.masks import MaskFolder
 from inpaintlab.testsets.manifest import Manifest
 
-_SHOWN = 20
+_MOST_LISTED = 20
 """How many leaks of a kind are listed."""
-
-
-Watch = Callable[[int, int], None]
-"""Called with the number of pictures done and of all pictures."""
 
 
 @final
 @dataclass(frozen=True)
 class Leak:
-    """One thing of the test set that training has as well."""
+    """An image or mask file of the test set that training has as well."""
 
     kind: str
     """"same image", "similar image" or "same mask file"."""
     tested: str
+    """Its name in the test set."""
     trained: str
+    """Its name in training."""
     distance: int = 0
     """Bits of 64 in which the fingerprints of similar images differ."""
 
@@ -47,21 +45,22 @@ def image_leaks(
     distance: int = 8,
     watch: Watch = lambda done, total: None,
 ) -> list[Leak]:
-    """Images of a test set that are the same as, or much like, images of a training split.
+    """Images of a test set that are the same as, or similar to, images of a training split.
 
-    The same are images with the same hash over the file. Similar are images whose fingerprints differ in at most
-    ``distance`` of 64 bits, as they are or mirrored, because training mirrors. The fingerprint is the perceptual hash
-    of the imagehash package: the signs, against their median, of the lowest frequencies of the picture at 32 x 32
-    pixels. It finds re-encoded, resized and most recoloured copies. It is not made for rotated copies, and one that was
-    cropped by more than one or two percent a side often escapes.
+    Images are the same if their files have the same hash. They are similar if their fingerprints differ in at most
+    ``distance`` of 64 bits, with the image as it is or mirrored, because training flips images. The fingerprint is the
+    perceptual hash of the imagehash package: whether each of the lowest frequencies of the picture, at 32 x 32 pixels,
+    is above their median. It finds re-encoded, resized and most recoloured copies. It does not find rotated copies, and
+    often misses copies that were cropped by more than one or two percent on each side.
 
     Args:
         manifest: the test set.
-        tested: where the test set's images are read.
+        tested: the source of the test set's images.
         training: the training set.
         split: which split of ``training``.
-        distance: in bits. Random fingerprints, with half of the bits set, are within 8 once in 700 million pairs.
-        watch: told of the progress.
+        distance: in bits. Two random fingerprints, with half of their bits set, differ in at most 8 bits once in 700
+            million pairs.
+        watch: called after each picture.
 
     Raises:
         ValueError: pictures that cannot be found or read.
@@ -77,18 +76,25 @@ def image_leaks(
     frozen = {item.image: item.image_sha256 for item in manifest.items}
     leaks = []
     for image, prints in zip(images, ours, strict=True):
-        far = np.bitwise_count(prints[:, None] ^ theirs).min(axis=0)
+        distances = np.bitwise_count(prints[:, None] ^ theirs).min(axis=0)
         same = trained.get(frozen[image], [])
         leaks += [Leak("same image", image, names[index]) for index in same]
-        similar = [index for index in np.flatnonzero(far <= distance).tolist() if index not in same]
-        leaks += [Leak("similar image", image, names[index], int(far[index])) for index in similar]
+        similar = [index for index in np.flatnonzero(distances <= distance).tolist() if index not in same]
+        leaks += [Leak("similar image", image, names[index], int(distances[index])) for index in similar]
     return leaks
 
 
 def mask_leaks(manifest: Manifest, training: MaskFolder) -> list[Leak]:
-    """Mask files of a test set that lie in training's mask folder, byte for byte, under whatever name.
+    """Mask files of a test set that training's mask folder contains too: the same bytes under any name.
 
-    EdgeConnect was trained on the masks that others test on; such numbers are not comparable.
+    EdgeConnect was trained on masks that others use for testing; such scores are not comparable.
+
+    Args:
+        manifest: the test set.
+        training: the masks of training.
+
+    Raises:
+        OSError: a mask file of training cannot be read.
     """
     trained = defaultdict(list)
     for name in training.names:
@@ -100,15 +106,15 @@ def mask_leaks(manifest: Manifest, training: MaskFolder) -> list[Leak]:
 
 
 def summary(leaks: list[Leak]) -> list[str]:
-    """What a user is told: the first leaks of each kind, and how many there are."""
+    """Lines that list the first leaks of each kind, and how many there are."""
     lines = []
     counts = Counter(leak.kind for leak in leaks)
     for kind, count in counts.items():
-        for leak in [leak for leak in leaks if leak.kind == kind][:_SHOWN]:
+        for leak in [leak for leak in leaks if leak.kind == kind][:_MOST_LISTED]:
             bits = f" ({leak.distance} of 64 bits differ)" if kind == "similar image" else ""
             lines.append(f"{kind}: {leak.tested} is in training as {leak.trained}{bits}")
-        if count > _SHOWN:
-            lines.append(f"{kind}: {count - _SHOWN} more")
+        if count > _MOST_LISTED:
+            lines.append(f"{kind}: {count - _MOST_LISTED} more")
     counted = ", ".join(f"{kind}: {count}" for kind, count in counts.items())
     return [*lines, f"{counted}. Take them out of training, or out of the test set." if leaks else "Nothing is shared."]
 
@@ -118,7 +124,7 @@ def _fingerprints(
 ) -> UInt64[np.ndarray, "images 2"]:
     """The fingerprint of each picture, as it is and mirrored."""
     prints = np.zeros((len(names), 2), np.uint64)
-    # Decoding lets go of Python's lock, so threads are enough.
+    # Decoding releases Python's global lock, so threads suffice.
     with ThreadPool(os.cpu_count()) as threads:
         for index, picture in enumerate(threads.imap(partial(_small, source, split), names)):
             for side, view in enumerate((picture, ImageOps.mirror(picture))):
@@ -128,5 +134,5 @@ def _fingerprints(
 
 
 def _small(source: Source, split: str, name: str) -> Image.Image:
-    # Grey, and in the size that the perceptual hash looks at; mirrored here, it costs nothing.
+    # The perceptual hash uses grey pixels at this size; reducing the picture first makes mirroring it cheap.
     return source.read(split, name).convert("L").resize((32, 32), Image.Resampling.LANCZOS)

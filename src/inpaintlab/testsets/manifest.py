@@ -1,4 +1,4 @@
-"""Frozen test sets: which images, which holes, and the hashes that prove them."""
+"""Frozen test sets: which images, which holes, and the hashes to check them."""
 
 import hashlib
 import json
@@ -36,10 +36,15 @@ FORMAT = 2
 class Item:
     """One image with one hole.
 
-    ``name`` is ``<bin>/<image>``, with the mask's stem behind it where a bin fills an image more than once. ``image``
-    is the image's name in its source, for a folder its path relative to the root. The hole ratio is the hole's share of
-    the pixels of the final binary mask. ``mask_file`` is relative to the root of the bin's mask folder; None where the
-    hole is drawn.
+    Args:
+        name: ``<bin>/<image>``, followed by the mask's stem if an image occurs in a bin more than once.
+        image: the image's name in its source; for a folder its path relative to the split.
+        image_sha256: the image's hash, as its source computes it.
+        bin: the name of the mask bin.
+        mask_sha256: the hash of the binary mask at the test set's size.
+        hole_ratio: the hole's share of the pixels of that mask, in [0, 1].
+        mask_file: the mask's file, relative to the root of the bin's mask folder; None if the hole is drawn.
+        mask_file_sha256: the hash of that file; None if the hole is drawn.
     """
 
     name: str
@@ -55,12 +60,20 @@ class Item:
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """A test set that is the same on every machine: recipes to rebuild it, hashes to check what was rebuilt.
+    """A test set that is the same on every machine: recipes to rebuild it, and hashes to check the result.
 
-    ``source`` and ``crop`` are the recipes of the images, ``bins`` the recipe of each bin's masks. Each hole is drawn
-    from a generator seeded by (seed, bin, image name), so every method on every machine fills the same holes. A hole
-    that comes from a mask file is frozen with that file's name and hash: files that join the folder later change
-    nothing.
+    Each hole is drawn from a generator seeded by (seed, bin, image name), so every method on every machine fills the
+    same holes. A hole from a mask file is frozen with the file's name and hash, so files that are added to the folder
+    later change nothing.
+
+    Args:
+        split: the split of the source that the images are from.
+        size: side of the square images and masks in pixels.
+        seed: decides the holes.
+        source: the recipe of the images' source.
+        crop: the recipe of the square that is cut from each image.
+        bins: the recipe of the masks, by bin.
+        items: the images with their holes.
     """
 
     split: str
@@ -83,7 +96,16 @@ class Manifest:
         seed: int,
         images: int | None = None,
     ) -> "Manifest":
-        """Freeze the first ``images`` images (None: all) of a split, the same ones in each bin.
+        """Freeze the first images of a split, the same ones in each bin.
+
+        Args:
+            source: the recipe of the images' source.
+            crop: the recipe of the square that is cut from each image.
+            bins: the recipe of the masks, by bin.
+            split: train, val or test.
+            size: side of the squares in pixels.
+            seed: decides the holes.
+            images: how many images of the split; None for all.
 
         Raises:
             ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
@@ -115,9 +137,13 @@ class Manifest:
         return cls(split, size, seed, source, crop, bins, tuple(items))
 
     def split_by_image(self, parts: Sequence[Number], seed: int) -> list["Manifest"]:
-        """Divide the items so that no image is in two parts; which goes where follows from the seed.
+        """Divide the items at random so that no image is in two parts.
 
-        Images with the same hash stay together. Tiles of one photograph are images of their own, though they overlap.
+        Images with the same hash stay together. Tiles of one photograph are separate images, although they overlap.
+
+        Args:
+            parts: the share of each part, positive and with the sum 1.
+            seed: decides which image goes into which part.
 
         Raises:
             ValueError: shares that are not positive or do not add up to 1, or a part that gets no image.
@@ -134,12 +160,12 @@ class Manifest:
 
     @property
     def sha256(self) -> str:
-        """Hash over everything that decides pixels: images, holes and size; not over where the images lie."""
+        """Hash over everything that decides pixels (images, holes, crop and size), but not over the images' paths."""
         content = {"size": self.size, "crop": self.crop, "items": self._plain_items()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _plain_items(self) -> list[dict[str, Any]]:
-        # without what an item has not: a drawn hole has no mask file
+        # fields without a value are left out: a drawn hole has no mask file
         return [{key: value for key, value in asdict(item).items() if value is not None} for item in self.items]
 
     def save(self, path: Path) -> None:
@@ -200,10 +226,13 @@ class ManifestDataset(Dataset):
         return len(self.manifest.items)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """image (3, S, S) in [0, 1], mask (1, S, S), name, position in the manifest.
+        """One item, checked.
+
+        Returns:
+            ``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``position`` in the manifest.
 
         Raises:
-            ValueError: an image, mask file or hole that is no longer what was frozen.
+            ValueError: the image, the mask file or the hole differs from the frozen one.
         """
         item = self.manifest.items[index]
         self._check_image(item)
@@ -213,15 +242,15 @@ class ManifestDataset(Dataset):
 
     def faults(self) -> Iterator[str]:
         """A sentence for each image and mask file that is missing or changed, and for each hole that differs."""
-        told = set()
+        reported = set()
         images = {item.image: item for item in self.manifest.items}.values()
         for check, items in ((self._check_image, images), (self._mask, self.manifest.items)):
             for item in items:
                 try:
                     check(item)
                 except ValueError as error:
-                    if str(error) not in told:
-                        told.add(str(error))
+                    if str(error) not in reported:
+                        reported.add(str(error))
                         yield str(error)
 
     def _check_image(self, item: Item) -> None:
@@ -260,7 +289,11 @@ class ManifestDataset(Dataset):
 
 
 def check_names(items: Sequence[Item]) -> None:
-    """Raise a ValueError where two items would write their completed pictures to the same file."""
+    """Check that the completed pictures of all items have different file names.
+
+    Raises:
+        ValueError: two items share one.
+    """
     owners: dict[str, list[str]] = {}
     for item in items:
         owners.setdefault(picture_name(item.name), []).append(item.name)

@@ -1,4 +1,4 @@
-"""Test sets of others: which image goes with which mask, by the names or lists that say so."""
+"""Test sets of other projects: images paired with masks by their names or by lists."""
 
 import re
 from collections import Counter
@@ -27,26 +27,36 @@ from inpaintlab.testsets.manifest import Item, Manifest, check_names
 LAYOUTS = ("edgeconnect", "lama", "names", "ratio_folders")
 
 
-_SHOWN = 10
-"""How many names an error or a note lists of each kind."""
+_MOST_LISTED = 10
+"""How many names of a kind an error or a note lists."""
 
 
 @final
 @dataclass(frozen=True)
 class Pairs:
-    """Images with their masks, as names relative to two folders, in the order in which they stand in the manifest."""
+    """Images with their masks, in the order of the manifest.
+
+    Args:
+        images: the folder of the images.
+        masks: the folder of the masks.
+        pairs: image and mask, as names relative to these folders.
+        same_size: whether each mask belongs to one image alone, so that both must have the same size.
+    """
 
     images: Path
     masks: Path
     pairs: tuple[tuple[str, str], ...]
     same_size: bool
-    """Whether a mask belongs to its image alone, so that both must have the same size."""
 
 
 def paired_lists(images: Path, masks: Path, image_root: Path | None, mask_root: Path | None) -> Pairs:
-    """EdgeConnect's file lists for its test: mask number i is for image number i, one path a line.
+    """Pairs from EdgeConnect's file lists for testing: mask i is for image i, one path per line.
 
-    Relative lines are looked for below ``image_root`` and ``mask_root``, or else below the current folder.
+    Args:
+        images: the list of images.
+        masks: the list of masks.
+        image_root: the folder that relative lines of ``images`` start from; None for the current folder.
+        mask_root: likewise for ``masks``.
 
     Raises:
         ValueError: lists of different lengths, or files that do not exist.
@@ -63,7 +73,11 @@ def paired_lists(images: Path, masks: Path, image_root: Path | None, mask_root: 
 
 
 def lama_folder(images: Path, masks: Path | None = None) -> Pairs:
-    """LaMa's folders: ``NAME.png`` with ``NAME_mask.png``, ``NAME_mask001.png``, ...; masks may lie in a folder apart.
+    """Pairs from LaMa's folders: ``NAME.png`` with ``NAME_mask.png``, ``NAME_mask001.png`` and so on.
+
+    Args:
+        images: the folder of the images.
+        masks: the folder of the masks; None if they lie among the images.
 
     Raises:
         ValueError: a mask without an image, or an image without a mask; both sides are listed.
@@ -77,10 +91,14 @@ def lama_folder(images: Path, masks: Path | None = None) -> Pairs:
 
 
 def same_names(images: Path, masks: Path) -> Pairs:
-    """Two folders in which an image and its mask have the same path, but for the ending.
+    """Pairs from two folders in which an image and its mask have the same path except for the ending.
+
+    Args:
+        images: the folder of the images.
+        masks: the folder of the masks.
 
     Raises:
-        ValueError: a name that stands on one side alone; both sides are listed.
+        ValueError: names that occur on one side only; both sides are listed.
     """
     by_stem, masks_by_stem = _by_stem(images, _found(images)), _by_stem(masks, _found(masks))
     _require_partners(images, set(by_stem), masks, set(masks_by_stem), "files pair by their names without ending")
@@ -89,13 +107,13 @@ def same_names(images: Path, masks: Path) -> Pairs:
 
 
 def freeze_pairs(pairs: Pairs, size: int, ends: Sequence[Number], colour: dict[str, Any]) -> Manifest:
-    """A manifest of given pairs, each in the bin of its hole ratio as it is measured at ``size``.
+    """Freeze given pairs, each in the bin of its hole ratio, which is measured at ``size``.
 
     Args:
         pairs: images with their masks.
         size: side of the evaluated squares: the largest central square of image and mask, resized.
         ends: the ends of the bins, see `ratio_ranges`; bins without an image are left out.
-        colour: how a mask file is read: the arguments ``threshold``, ``hole`` and ``dilate`` of `MaskFolder`.
+        colour: how mask files are read: the arguments ``threshold``, ``hole`` and ``dilate`` of `MaskFolder`.
 
     Raises:
         ValueError: files that cannot be read, pairs of different sizes, ratios outside all bins.
@@ -118,20 +136,27 @@ def freeze_pairs(pairs: Pairs, size: int, ends: Sequence[Number], colour: dict[s
         )
     used = {item.bin for item in items}
     bins = {label: recipe for label in ranges if label in used}
-    return _manifest(pairs.images, size, 0, bins, _told_apart(items))
+    return _manifest(pairs.images, size, 0, bins, _with_unique_names(items))
 
 
 def freeze_ratio_folders(
     images: Path, masks: Path, size: int, seed: int, colour: dict[str, Any]
 ) -> tuple[Manifest, list[str]]:
-    """A manifest of images without masks of their own, and masks sorted into folders by ratio (NVIDIA's test masks).
+    """Freeze images with masks that are sorted into folders by hole ratio, as NVIDIA's test masks are.
 
-    A folder is called by its range, such as ``0.1-0.2`` or ``10-20``, and is a bin. A mask belongs to the bin of the
-    ratio that is measured at ``size``, whatever its folder says. Each bin holds every image, with a mask that follows
-    from (seed, bin, image name).
+    The name of a folder is a range, such as ``0.1-0.2`` or ``10-20``; each range is a bin. A mask belongs to the bin of
+    its ratio measured at ``size``, even if its folder has another range. Each bin holds every image, with a mask that
+    follows from (seed, bin, image name).
+
+    Args:
+        images: the folder of the images.
+        masks: the folder that holds the mask folders.
+        size: side of the evaluated squares in pixels.
+        seed: decides which mask an image gets.
+        colour: see `freeze_pairs`.
 
     Returns:
-        the manifest, and what there is to say: masks whose folder disagrees with their ratio.
+        The manifest, and notes on masks whose ratio is outside the range of their folder.
 
     Raises:
         ValueError: no folder called by a range, files that cannot be read, a bin without a mask.
@@ -160,11 +185,11 @@ def freeze_ratio_folders(
         for name in names:
             pick = int(torch.randint(len(files), (), generator=hole_generator(seed, label, name)))
             items.append(_item(images, label, name, holes.of_file(files[pick]), masks, files[pick]))
-    told = {
+    misplaced = {
         "are in another bin than their folder says": elsewhere,
         "are outside all bins and not used": nowhere,
     }
-    notes = [f"{len(files)} masks {what}: {_few(files)}" for what, files in told.items() if files]
+    notes = [f"{len(files)} masks {what}: {_few(files)}" for what, files in misplaced.items() if files]
     return _manifest(images, size, seed, dict.fromkeys(ranges, _recipe(masks, colour)), items), notes
 
 
@@ -193,8 +218,8 @@ def _item(images: Path, label: str, image: str, mask: MaskTensor, masks: Path, f
     )
 
 
-def _told_apart(items: list[Item]) -> list[Item]:
-    """The items by bin, with the mask's stem in the name of those that share an image and a bin."""
+def _with_unique_names(items: list[Item]) -> list[Item]:
+    """The items sorted by bin; those that share image and bin get the mask's stem added to their names."""
     times = Counter(item.name for item in items)
     named = [
         replace(item, name=f"{item.name}/{Path(str(item.mask_file)).stem}") if times[item.name] > 1 else item
@@ -208,7 +233,7 @@ def _bin(ratio: float, ranges: dict[str, tuple[float, float]]) -> str | None:
 
 
 def _ratio_folders(masks: Path) -> dict[str, tuple[float, float]]:
-    """The folders in ``masks`` whose names are ranges of a hole ratio, as a share or in percent."""
+    """The folders in ``masks`` whose names are ranges of hole ratios, with these ranges; names may be in percent."""
     folders = {}
     for folder in sorted(path for path in masks.iterdir() if path.is_dir()) if masks.is_dir() else []:
         ends = re.fullmatch(r"(\d*\.?\d+)%?[-_](\d*\.?\d+)%?", folder.name)
@@ -221,7 +246,7 @@ def _ratio_folders(masks: Path) -> dict[str, tuple[float, float]]:
 
 
 def _require_sizes(pairs: Pairs) -> None:
-    """Raise a ValueError if an image cannot be read or, where a mask is for one image, differs from it in size."""
+    """Raise a ValueError if an image cannot be read, or if a mask that belongs to it alone has another size."""
     unlike, sizes = [], {image: read_rgb(pairs.images / image).size for image in dict(pairs.pairs)}
     for image, mask_file in pairs.pairs if pairs.same_size else ():
         size = read_rgb(pairs.masks / mask_file).size
@@ -249,7 +274,7 @@ def _require_partners(images: Path, of_images: set[str], masks: Path, of_masks: 
 
 
 def _found(folder: Path) -> list[str]:
-    """The pictures in a folder and the folders in it, as sorted paths."""
+    """The pictures in a folder and its subfolders, as sorted paths relative to it."""
     files = folder.rglob("*") if folder.is_dir() else []
     names = [path.relative_to(folder) for path in files if path.suffix.lower() in ENDINGS and path.name[0] != "."]
     if not names:
@@ -272,7 +297,7 @@ def _by_stem(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def _listed(file: Path, root: Path | None) -> list[Path]:
-    """The files of a list, of which every one exists."""
+    """The files of a list, after checking that each of them exists."""
     lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     files = [Path(root or "", line) for line in lines if line]
     missing = [str(path) for path in files if not path.is_file()]
@@ -296,5 +321,5 @@ def _below(root: Path, files: Sequence[Path], origin: Path) -> list[str]:
 
 
 def _few(names: Sequence[str], separator: str = ", ") -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return separator.join(names[:_SHOWN]) + more
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return separator.join(names[:_MOST_LISTED]) + more

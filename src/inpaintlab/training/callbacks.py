@@ -1,4 +1,4 @@
-"""What goes on beside the steps of a training, in the order in which it is called."""
+"""The callbacks of a training, in the order in which they run."""
 
 from pathlib import Path
 from typing import Any
@@ -28,45 +28,45 @@ def callbacks(
     *,
     scaling: list[Callback],
     compiled: bool,
-    owes_validation: bool,
+    missed_validation: bool,
 ) -> list[Callback]:
-    """All callbacks of a training. Their order matters where a reason says so; `tests/training` holds it.
+    """All callbacks of a training. Where their order matters, a comment gives the reason; a test pins the order.
 
     Args:
         cfg: the settings of ``inpaintlab train``, resolved.
         run_dir: the run's folder.
-        console: where a person reads.
-        request: what this process is asked from outside.
-        scaling: what belongs to the precision.
+        console: the terminal.
+        request: whether a received signal asks this process to end.
+        scaling: the callbacks that the precision needs.
         compiled: whether networks are compiled for learning.
-        owes_validation: whether the run was ended before it had validated where it stands.
+        missed_validation: whether the run ended after a checkpoint and before the validation that was due there.
     """
     every, monitor = cfg["every"], (cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
     checkpoints = Checkpoints(run_dir, every["checkpoint"], every["validation"], *monitor)
     journal = Journal(run_dir, checkpoints, *monitor)
     logbook = Logbook(run_dir)
     return [
-        # a step's loss scale moves before anything looks at what the step left
+        # the loss scale is updated before any other callback reads the model
         *scaling,
-        # a step that is taken back is taken back before anything keeps or shows what it left
+        # a non-finite step is undone before any other callback saves or shows its result
         NonFiniteBatches(console, run_dir, every.values(), cfg["skip_broken"]),
-        # averages move before anything looks at them, and are copied before networks are compiled
+        # averages move before other callbacks read them, and their copies are made before networks are compiled
         Averaging(),
         *([Compiling(console)] if compiled else []),
-        # the time of a step ends before what takes time of its own
+        # a step's time ends here: the callbacks below take time of their own
         logbook,
-        # scores are there before they decide which checkpoint is best
+        # scores are computed before they decide which checkpoint is best
         Validation(MetricCollection(instantiate(cfg["metrics"], _convert_="all"))),
-        # the journal tells of checkpoints that are saved
+        # a checkpoint is saved before the journal notes it
         checkpoints,
         journal,
         Panels(run_dir, every["panel"], cfg["panel_images"]),
         Health(console, every["log"], **cfg["health"]),
         ProgressBar(console),
-        # a process leaves when all else of the batch is done
+        # a process ends when all other callbacks have handled the batch
         Preemption(request, checkpoints, journal, console),
-        # what follows is the wait for the next batch
+        # from here on the training waits for the next batch
         OtherCallbacksDone(logbook),
-        # a validation that is made up for is seen by all of them
-        *([MissedValidation()] if owes_validation else []),
+        # all other callbacks have started before the missed validation runs, so they handle it as any other
+        *([MissedValidation()] if missed_validation else []),
     ]

@@ -1,4 +1,4 @@
-"""A training: composed, seeded, built and fit; the same settings again resume where it stopped."""
+"""One training, from its settings to its last batch. The same settings again resume where it stopped."""
 
 import logging
 import os
@@ -66,13 +66,25 @@ def train(
     run_dir: Path,
     request: Request,
 ) -> None:
-    """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one, until the end or a ``request``."""
+    """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one.
+
+    Args:
+        cfg: the settings of ``inpaintlab train``, resolved.
+        model: with its weights drawn, not yet on a device.
+        data: the training data; its validation set is set here.
+        build_trainer: makes the Lightning trainer from callbacks, trackers and the precision's arguments.
+        run_dir: the run's folder; it is made.
+        request: ends the training early, after a checkpoint, when a signal was received.
+
+    Raises:
+        ValueError: the run cannot go on with these settings, its files are damaged, or another process trains it.
+    """
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
     console = Console(quiet=not first)
     last, before = run_dir / "last.ckpt", starting_point(run_dir)
     done = before["iterations"] if before else 0
-    owes_validation = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
-    if done >= model.schedule.total and not owes_validation:
+    missed = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
+    if done >= model.schedule.total and not missed:
         if first:
             note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
         console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
@@ -86,16 +98,16 @@ def train(
         manifest.save(run_dir / "validation.json")
 
     precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
-    beside = callbacks(
+    called = callbacks(
         cfg,
         run_dir,
         console,
         request,
         scaling=scaling,
         compiled=model.steps.compiled,
-        owes_validation=owes_validation,
+        missed_validation=missed,
     )
-    trainer = build_trainer(callbacks=beside, logger=trackers(cfg, run_dir, console), **precision)
+    trainer = build_trainer(callbacks=called, logger=trackers(cfg, run_dir, console), **precision)
     if before:
         require_same_steps(before, trainer.world_size, cfg["trainer"]["precision"])
     if first:
@@ -114,7 +126,7 @@ def train(
 
 
 def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
-    """What the plan says of a run beside its phases and losses."""
+    """The lines of the printed plan below its phases and losses, by their names."""
     assert isinstance(data.validation, ManifestDataset)
     return {
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
@@ -125,14 +137,20 @@ def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> 
 
 
 def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Tracker]:
-    """The trackers that were asked for, after the CSV, which there is in any case."""
+    """The CSV tracker, which every run has, then the trackers of the setting ``logger``."""
     settings = cfg | {"commit": commit(), "versions": versions()}
     builders = instantiate(cfg.get("logger") or {}, _convert_="all").values()
     return [CsvTracker(run_dir, console), *(build(run_dir, console, settings, cfg["notes"]) for build in builders)]
 
 
 def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
-    """The run's small frozen test set: the first validation images with holes like those of training."""
+    """The run's small frozen test set: the first validation images, with holes like those of training.
+
+    A run that is resumed keeps the one that it started with.
+
+    Raises:
+        ValueError: the validation images cannot be read, or the saved manifest is damaged.
+    """
     path = run_dir / "validation.json"
     if path.is_file() and (run_dir / "last.ckpt").is_file():
         return Manifest.load(path)
@@ -148,10 +166,15 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
 
 
 def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Request) -> None:
-    """Build everything from the configuration and fit; ``choices`` names what was chosen of each group of it.
+    """Build everything from the configuration, then fit.
+
+    Args:
+        cfg: the settings of ``inpaintlab train``.
+        choices: the chosen file of each group of settings, as Hydra names them.
+        request: see `train`.
 
     Raises:
-        ValueError: settings that cannot be met, told before anything is written.
+        ValueError: settings that cannot be met; raised before anything is written.
     """
     _quieten()
     settings = plain(cfg)
@@ -179,11 +202,11 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
 
 
 def _quieten() -> None:
-    """Keep advice of Lightning and torch from the user that does not hold here."""
+    """Hide advice of Lightning and torch that does not apply here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*your dataloader is not resumable.*",  # our sampler resumes by itself
-        ".*does not have many workers.*",  # one can be right
+        ".*does not have many workers.*",  # a single one may suffice
         ".*smaller than the logging interval.*",  # the log has its own: every.log
         ".*treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
         # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces
@@ -193,13 +216,16 @@ def _quieten() -> None:
 
 
 def chosen_steps(cfg: dict[str, Any]) -> Steps:
-    """How the run's batches become steps.
+    """The optimization settings of a run.
 
-    No saving or validation may cut the batches of a step apart, nor may a phase, which the model sees to. So a
-    checkpoint always stands between two steps and needs no gradients, which differ from process to process.
+    Checkpoints and validations stand between two optimizer steps, never between the batches that one step accumulates.
+    So a checkpoint needs no gradients, which differ between processes. The model checks the same of its phases.
+
+    Args:
+        cfg: the settings of ``inpaintlab train``, resolved.
 
     Raises:
-        ValueError: one does, or a setting is no number that it can be.
+        ValueError: a checkpoint or validation would divide a step, or a setting has a value that it cannot have.
     """
     chosen = Steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
     if not is_number(cfg["skip_broken"], int) or cfg["skip_broken"] < 0:

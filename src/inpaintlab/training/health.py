@@ -1,4 +1,4 @@
-"""Whether the two sides of an adversarial training still keep each other going."""
+"""Whether generator and discriminator of an adversarial training stay balanced."""
 
 from collections import deque
 from typing import Any, final
@@ -17,25 +17,29 @@ _MEANINGS = {
 
 @final
 class Health(Callback):
-    """Tells when a discriminator wins or loses for long.
+    """Warns when a discriminator has been winning or losing for long.
 
-    The model logs, of one batch in ``every`` and in the first process, ``grad/<network>``, the norm of a network's
-    gradient before it is clipped, and as ``health/<discriminator>_...`` the shares of real and generated images or
-    patches that a discriminator takes for what they are (``accuracy_real``, ``accuracy_fake``), the share of its logits
-    that are saturated (``saturated``), and the norm of its gradient over that of its generator's (``gradient_ratio``).
+    The first process logs these numbers of one batch in ``every``:
 
-    A discriminator wins when the mean of both accuracies over ``batches`` batches is at least ``wins``, and loses when
-    it is at most ``loses``, while both learn. That is told once, and again only after a stretch that is otherwise.
+    - ``grad/<network>``: the norm of a network's gradient before it is clipped;
+    - ``health/<discriminator>_accuracy_real`` and ``_accuracy_fake``: the shares of real and of generated images, or
+      patches, that the discriminator classifies correctly;
+    - ``health/<discriminator>_saturated``: the share of its logits that are saturated;
+    - ``health/<discriminator>_gradient_ratio``: the norm of its gradient over the norm of its generator's.
+
+    A discriminator wins when the mean of both accuracies over a window of ``batches`` batches is at least ``wins``, and
+    loses when it is at most ``loses``. Only batches count in which both networks learn. A warning is given when the
+    state changes, not again while it lasts.
 
     Args:
-        console: where it is told; trackers that can alert someone do so as well.
+        console: prints the warning; trackers that can send alerts send it too.
         every: batches between two lines of the log.
         wins: the mean accuracy from which a generator has little left to learn from.
-        loses: the mean accuracy up to which the discriminator is as good as a coin.
-        batches: of a stretch.
+        loses: the mean accuracy up to which the discriminator is no better than chance.
+        batches: length of the window.
 
     Raises:
-        ValueError: bounds or a length that mean nothing.
+        ValueError: bounds that are not 0 <= loses < wins <= 1, or a window of no batch.
     """
 
     def __init__(self, console: Console, every: int, wins: float, loses: float, batches: int) -> None:
@@ -47,14 +51,14 @@ class Health(Callback):
         self.every = every
         self.wins = wins
         self.loses = loses
-        self.looks = -(-batches // max(1, every))
-        self.seen: dict[str, deque[float]] = {}
-        self.told: dict[str, str] = {}
+        self.window = -(-batches // max(1, every))
+        self.accuracies: dict[str, deque[float]] = {}
+        self.reported: dict[str, str] = {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """See how the discriminators stand, where that was logged."""
+        """Judge each discriminator whose accuracies were logged for this batch."""
         model = learner_of(pl_module)
         for discriminator in model.adversaries if trainer.is_global_zero else ():
             name = f"health/{discriminator}"
@@ -63,18 +67,18 @@ class Health(Callback):
                 self._judge(trainer, model, discriminator, accuracy)
 
     def _judge(self, trainer: Trainer, model: Learner, discriminator: str, accuracy: float) -> None:
-        """Add a look to the stretch, and tell if the discriminator stands otherwise than before."""
+        """Add an accuracy to the window, and warn if the discriminator's state has changed."""
         done = model.schedule.iteration
-        seen = self.seen.setdefault(discriminator, deque(maxlen=self.looks))
-        seen.append(accuracy)
-        mean = sum(seen) / len(seen)
+        accuracies = self.accuracies.setdefault(discriminator, deque(maxlen=self.window))
+        accuracies.append(accuracy)
+        mean = sum(accuracies) / len(accuracies)
         state = "wins" if mean >= self.wins else "loses" if mean <= self.loses else ""
-        if len(seen) < self.looks or state == self.told.get(discriminator, ""):
+        if len(accuracies) < self.window or state == self.reported.get(discriminator, ""):
             return
-        self.told[discriminator] = state
+        self.reported[discriminator] = state
         if state:
             sentence = (
-                f"{discriminator} {state}: over {self.looks * self.every:,} batches up to {done:,} it is right "
+                f"{discriminator} {state}: over {self.window * self.every:,} batches up to {done:,} it is right "
                 f"on {mean:.1%} of what it sees, so {_MEANINGS[state]}."
             )
             self.console.print(f"[bold]health:[/bold] {sentence}", highlight=False, soft_wrap=True)
@@ -82,10 +86,10 @@ class Health(Callback):
                 tracker.alert(f"{discriminator} {state}", sentence, step=done - 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """What was seen of the stretch so far, and what was told of it."""
-        return {"seen": {name: list(seen) for name, seen in self.seen.items()}, "told": dict(self.told)}
+        """The accuracies in the window, and the state that was last reported."""
+        return {"seen": {name: list(values) for name, values in self.accuracies.items()}, "told": dict(self.reported)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the stretch; another length keeps its latest part."""
-        self.seen = {name: deque(seen, maxlen=self.looks) for name, seen in state_dict["seen"].items()}
-        self.told = dict(state_dict["told"])
+        """Go on with the window; if it is shorter now, its latest accuracies are kept."""
+        self.accuracies = {name: deque(values, maxlen=self.window) for name, values in state_dict["seen"].items()}
+        self.reported = dict(state_dict["told"])

@@ -1,4 +1,4 @@
-"""The log of a training: a line every so many batches for all trackers, with where the time went."""
+"""The log of a training: a line every few batches for all trackers, with how the time was spent."""
 
 import time
 from collections.abc import Callable
@@ -15,40 +15,40 @@ from inpaintlab.tracking import trackers_of
 
 
 @final
-class Stopwatch:
-    """The time between two lines of the log, without what is neither training nor waiting for it.
+class StepTimer:
+    """Times training and waiting for data between two lines of the log; the time of other callbacks does not count.
 
     Args:
-        clock: seconds since any moment.
+        clock: returns seconds since a fixed moment.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.clock = clock
-        self.began = 0.0
-        self.rested: float | None = None
+        self.batch_start = 0.0
+        self.wait_start: float | None = None
         self._clear()
 
-    def begin(self) -> None:
-        """A batch is there: what went by since ``rest`` was spent waiting for it."""
-        self.began = self.clock()
-        if self.rested is not None:
-            self.waited += self.began - self.rested
+    def begin_batch(self) -> None:
+        """The batch has arrived: the time since ``begin_waiting`` was spent waiting for it."""
+        self.batch_start = self.clock()
+        if self.wait_start is not None:
+            self.waited += self.batch_start - self.wait_start
 
-    def end(self, images: int) -> None:
-        """The networks have learnt from a batch of so many images."""
-        self.worked += self.clock() - self.began
+    def end_batch(self, images: int) -> None:
+        """The networks have learnt from a batch of this many images."""
+        self.worked += self.clock() - self.batch_start
         self.images += images
 
-    def rest(self) -> None:
-        """All else that is done between two batches is over, and the next one is asked for."""
-        self.rested = self.clock()
+    def begin_waiting(self) -> None:
+        """All callbacks are done, and the next batch is requested."""
+        self.wait_start = self.clock()
 
-    def take(self) -> dict[str, float]:
-        """Images per second and the share of time spent waiting since this was last asked."""
+    def read_and_reset(self) -> dict[str, float]:
+        """Images per second, and the share of time spent waiting, since the last call."""
         spent = max(self.waited + self.worked, 1e-9)
-        taken = {"speed/images_per_second": self.images / spent, "speed/waiting_for_data": self.waited / spent}
+        speed = {"speed/images_per_second": self.images / spent, "speed/waiting_for_data": self.waited / spent}
         self._clear()
-        return taken
+        return speed
 
     def _clear(self) -> None:
         self.waited, self.worked, self.images = 0.0, 0.0, 0
@@ -56,17 +56,17 @@ class Stopwatch:
 
 @final
 class Logbook(Callback):
-    """Writes to all trackers what a batch in so many has to tell, and hands them the checkpoints at the end.
+    """Writes a line to all trackers whenever the model logs a batch, and hands them the checkpoints at the end.
 
-    To what the model reads of its batch (losses, norms, health) it adds:
+    The model logs losses, norms and health. To these the line adds:
 
     - ``rate/<network>``: the learning rate of each network that took a step;
     - ``speed/images_per_second``: of all processes, since the last line, while networks learnt or waited for data;
     - ``speed/waiting_for_data``: the share of that time in which the next batch was not there yet;
     - ``memory/allocated_peak_gib``, ``memory/reserved_gib``: of the first process's GPU, since it started.
 
-    A line waits for the device anyway, because it reads the losses; nothing else here does. It stands before the
-    callbacks that take time of their own, whose end ``OtherCallbacksDone`` tells.
+    Writing a line waits for the device, because it reads the losses; batches without a line do not wait. This callback
+    runs before those that take time of their own; ``OtherCallbacksDone`` marks their end.
 
     Args:
         folder: the run's folder.
@@ -74,60 +74,64 @@ class Logbook(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.stopwatch = Stopwatch()
+        self.timer = StepTimer()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the trackers where the run stands."""
+        """Open the trackers at the iteration that the run starts from."""
         for tracker in trackers_of(trainer):
             tracker.start(_iteration(pl_module))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Note that the batch is there."""
-        self.stopwatch.begin()
+        """Start the time of the batch."""
+        self.timer.begin_batch()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write a line, where the model read one."""
+        """End the time of the batch, and write a line if the model logged it."""
         model = learner_of(pl_module)
-        self.stopwatch.end(len(batch["name"]) * trainer.world_size)
+        self.timer.end_batch(len(batch["name"]) * trainer.world_size)
         if not model.logged:
             return
-        line = model.logged | learning_rates(model) | self.stopwatch.take() | gpu_memory(model.device)
+        line = model.logged | learning_rates(model) | self.timer.read_and_reset() | gpu_memory(model.device)
         for tracker in trackers_of(trainer):
             tracker.log_metrics(line, step=_iteration(pl_module) - 1)
             tracker.save()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hand over the checkpoints of a run that is through."""
+        """Hand the checkpoints of a finished run to the trackers."""
         if trainer.is_global_zero and learner_of(pl_module).schedule.finished:
             files = {name: self.folder / f"{name}.ckpt" for name in ("best", "last")}  # W&B's `latest` is the last
-            there = {name: file for name, file in files.items() if file.is_file()}
+            saved = {name: file for name, file in files.items() if file.is_file()}
             facts = checkpoint_facts(self.folder)
             for tracker in trackers_of(trainer):
-                tracker.keep_checkpoints(there, facts)
+                tracker.keep_checkpoints(saved, facts)
 
 
 @final
 class OtherCallbacksDone(Callback):
-    """Tells a logbook that the other callbacks are through with a batch or a validation; it stands behind them."""
+    """Tells a logbook's timer that all other callbacks have handled a batch or a validation; it runs after them.
+
+    Args:
+        logbook: the callback whose timer is told.
+    """
 
     def __init__(self, logbook: Logbook) -> None:
-        self.stopwatch = logbook.stopwatch
+        self.timer = logbook.timer
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """After a batch."""
-        self.stopwatch.rest()
+        """From here on the training waits for the next batch."""
+        self.timer.begin_waiting()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """After a validation."""
-        self.stopwatch.rest()
+        """The time of a validation is not time spent waiting for data."""
+        self.timer.begin_waiting()
 
 
 def learning_rates(model: Learner) -> dict[str, float]:
-    """The rate of each network that took a step in the batch that was read, as ``rate/<network>``."""
+    """The learning rate of each network that took a step in the logged batch, as ``rate/<network>``."""
     networks = {id(p): name.partition(".")[0] for name, p in model.named_parameters()}
     groups = [group for optimizer in model.trainer.optimizers for group in optimizer.param_groups]
     rates = {networks[id(group["params"][0])]: float(group["lr"]) for group in groups}
@@ -135,7 +139,7 @@ def learning_rates(model: Learner) -> dict[str, float]:
 
 
 def gpu_memory(device: torch.device) -> dict[str, float]:
-    """The most that tensors took on this GPU and what is set aside for them, in GiB; nothing on another device."""
+    """The peak memory of tensors on this GPU, and the memory reserved for them, in GiB; empty on other devices."""
     if device.type != "cuda":
         return {}
     allocated, reserved = torch.cuda.max_memory_allocated(device), torch.cuda.memory_reserved(device)
@@ -143,7 +147,7 @@ def gpu_memory(device: torch.device) -> dict[str, float]:
 
 
 def checkpoint_facts(folder: Path) -> dict[str, dict[str, Any]]:
-    """What can be said of ``last.ckpt`` and ``best.ckpt``: their batch, the monitored score, the commit."""
+    """Batch, monitored score and commit of a run's ``last.ckpt`` and ``best.ckpt``."""
     progress = Progress.load(folder)
     assert progress is not None  # the journal writes it with each checkpoint
     shared = {"monitor": progress.monitor, "commit": commit(), "run": folder.name}

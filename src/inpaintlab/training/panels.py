@@ -17,10 +17,15 @@ from inpaintlab.tracking import trackers_of
 
 @final
 class Panels(Callback):
-    """Pictures of the same few validation images every so many batches, and at the end.
+    """Draws the same few validation images every ``every`` batches, and at the end.
 
-    Written to ``panels/<iteration>.png`` in the run's folder, one row an image: input with its hole in red, what the
-    model sees on its way (edges), raw output, completed, original.
+    A panel is ``panels/<iteration>.png`` in the run's folder, with one row per image: the input with its hole in red,
+    intermediate outputs of the model (such as edges), raw output, completed image, original.
+
+    Args:
+        folder: the run's folder.
+        every: batches between two panels.
+        images: rows of a panel; 0 draws none.
     """
 
     def __init__(self, folder: Path, every: int, images: int) -> None:
@@ -32,7 +37,7 @@ class Panels(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Draw when it is time."""
+        """Draw a panel when one is due."""
         model = learner_of(pl_module)
         iteration = model.schedule.iteration
         if not trainer.is_global_zero or self.images == 0 or (iteration % self.every and not model.schedule.finished):
@@ -51,7 +56,13 @@ class Panels(Callback):
 
 
 def panel_columns(model: Inpainter, image: Images, mask: Planes) -> dict[str, Images]:
-    """The pictures of a panel by their titles, from input to original."""
+    """The columns of a panel by their titles, from input to original: images (B, 3, H, W) in [0, 1].
+
+    Args:
+        model: completes the images.
+        image: (B, 3, H, W) in [0, 1].
+        mask: (B, 1, H, W), 1 = hole.
+    """
     raw = model.raw_output(image, mask)
     return {
         "input": overlay(image, mask),
@@ -63,13 +74,13 @@ def panel_columns(model: Inpainter, image: Images, mask: Planes) -> dict[str, Im
 
 
 def overlay(image: Images, mask: Planes) -> Images:
-    """The visible pixels with the hole in red: nothing of what lies in the hole shows."""
+    """The known region with the hole in red; nothing of the hidden pixels shows."""
     red = torch.tensor([0.85, 0.15, 0.2], device=image.device).view(1, 3, 1, 1)
     return hide(image, mask) + red * mask
 
 
 def draw_panel(columns: dict[str, Images]) -> np.ndarray:
-    """One (H, W, 3) uint8 picture: a row an image, a titled column a kind of picture."""
+    """A panel as one (H, W, 3) uint8 picture: a row per image, and a titled column for each entry of ``columns``."""
     gap, title = 4, 16
     rows, _, height, width = next(iter(columns.values())).shape
     sheet = Image.new("RGB", (len(columns) * (width + gap) + gap, rows * (height + gap) + gap + title), "white")

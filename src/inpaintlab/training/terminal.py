@@ -1,4 +1,4 @@
-"""What a person sees of a run: the plan before it starts, the progress while it runs."""
+"""The output of a training on the terminal: the plan before it starts, the progress while it runs."""
 
 import time
 from typing import Any
@@ -15,7 +15,14 @@ from inpaintlab.runs import duration
 
 
 def print_plan(console: Console, model: Learner, facts: dict[str, str], images_per_batch: int) -> None:
-    """Phases with their budget, losses with their weights, and what else decides the run, before it starts."""
+    """Print the phases with their batches, the losses with their weights, the model's switches and further facts.
+
+    Args:
+        console: the terminal.
+        model: the model that will be trained.
+        facts: further lines, name to text.
+        images_per_batch: of all processes together.
+    """
     schedule = model.schedule
     phases = Table("phase", "batches", "images seen", "learning rate", title="Phases", title_justify="left")
     for phase in schedule.phases:
@@ -37,8 +44,11 @@ def print_plan(console: Console, model: Learner, facts: dict[str, str], images_p
 class ProgressBar(Callback):
     """One bar over the whole schedule, with phase, losses, images per second and time left.
 
-    Losses are read from the device about once a second, not per step. Where the output is not a terminal, a line is
-    printed every ``line_every`` seconds instead.
+    Losses are read from the device about once a second, not at each step.
+
+    Args:
+        console: the terminal.
+        line_every: seconds between two lines, which replace the bar where the output is not a terminal.
     """
 
     def __init__(self, console: Console, line_every: float = 15.0) -> None:
@@ -46,54 +56,54 @@ class ProgressBar(Callback):
         self.line_every = line_every if not console.is_terminal else 1.0
         self.bar: Bar | None = None
         self.task = TaskID(0)
-        self.shown_at = 0.0
-        self.shown_iteration = 0
+        self.printed_at = 0.0
+        self.printed_iteration = 0
         self.scores = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar at the schedule's position."""
         schedule = learner_of(pl_module).schedule
-        self.shown_at, self.shown_iteration = time.monotonic(), schedule.iteration
+        self.printed_at, self.printed_iteration = time.monotonic(), schedule.iteration
         if schedule.iteration:
             self.console.print(f"resuming after {schedule.iteration:,} of {schedule.total:,} batches")
         if trainer.is_global_zero and self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self.bar = Bar(*columns, TextColumn("{task.fields[news]}"), console=self.console)
-            self.task = self.bar.add_task("", total=schedule.total, completed=schedule.iteration, news="")
+            self.bar = Bar(*columns, TextColumn("{task.fields[status]}"), console=self.console)
+            self.task = self.bar.add_task("", total=schedule.total, completed=schedule.iteration, status="")
             self.bar.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Tell the news when it is time."""
+        """Update the bar, or print a line, when one is due."""
         now, schedule = time.monotonic(), learner_of(pl_module).schedule
-        if not trainer.is_global_zero or (now - self.shown_at < self.line_every and not schedule.finished):
+        if not trainer.is_global_zero or (now - self.printed_at < self.line_every and not schedule.finished):
             return
-        per_second = (schedule.iteration - self.shown_iteration) / max(now - self.shown_at, 1e-9)
+        per_second = (schedule.iteration - self.printed_iteration) / max(now - self.printed_at, 1e-9)
         images = per_second * len(batch["name"]) * trainer.world_size
         left = (schedule.total - schedule.iteration) / per_second
-        news = f"{_losses(outputs)}  {images:.1f} images/s  {duration(left)} left  {self.scores}"
+        status = f"{_losses(outputs)}  {images:.1f} images/s  {duration(left)} left  {self.scores}"
         if self.bar is not None:
-            self.bar.update(self.task, completed=schedule.iteration, description=schedule.phase.name, news=news)
+            self.bar.update(self.task, completed=schedule.iteration, description=schedule.phase.name, status=status)
         else:
             position = f"{schedule.iteration:,}/{schedule.total:,}"
-            self.console.print(f"{schedule.phase.name} {position}  {news}", highlight=False, soft_wrap=True)
-        self.shown_at, self.shown_iteration = now, schedule.iteration
+            self.console.print(f"{schedule.phase.name} {position}  {status}", highlight=False, soft_wrap=True)
+        self.printed_at, self.printed_iteration = now, schedule.iteration
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the scores for the next news; validation's time is not training's."""
+        """Keep the scores for the next update; the time of validation does not count as training."""
         values = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         self.scores = "  ".join(f"{name} {float(value):.4g}" for name, value in values.items())
-        self.shown_at, self.shown_iteration = time.monotonic(), learner_of(pl_module).schedule.iteration
+        self.printed_at, self.printed_iteration = time.monotonic(), learner_of(pl_module).schedule.iteration
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the terminal as it was, whatever ended the run."""
+        """Close the bar, so that the terminal is as before, however the run ended."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the terminal as it was."""
+        """Close the bar: after an exception Lightning does not call `teardown`."""
         self.teardown(trainer, pl_module, "fit")
 
 

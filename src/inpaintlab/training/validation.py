@@ -11,16 +11,20 @@ from inpaintlab.metrics import finite_mean
 
 @final
 class Validation(Callback):
-    """Scores of the completed validation images, as ``val/<metric>``: the mean over images."""
+    """Logs the scores of the completed validation images as ``val/<metric>``: the mean of the finite values.
+
+    Args:
+        metrics: of each image, by name.
+    """
 
     def __init__(self, metrics: MetricCollection) -> None:
         self.metrics = metrics
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start from nothing, on the network that a checkpoint holds.
+        """Reset the metrics, and give all processes the buffers that a checkpoint holds.
 
-        Each of several processes has gathered running statistics of batch norm from its own part of the last batch. The
-        first one's are those that are saved, and those with which the next batch begins everywhere.
+        Each process has updated batch norm's running statistics from its own part of the last batch. A checkpoint
+        saves those of the first process, and the next batch starts from them in every process.
         """
         if trainer.world_size > 1:
             for buffer in pl_module.buffers():
@@ -36,24 +40,24 @@ class Validation(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Score a batch."""
+        """Score the completed images of a batch."""
         self.metrics.update(outputs["completed"], batch["image"], mask=batch["mask"])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the means."""
+        """Log each metric's mean over all images of all processes."""
         scores = {f"val/{name}": finite_mean(values) for name, values in self.metrics.compute().items()}
         pl_module.log_dict(scores, sync_dist=True, reduce_fx="max")  # each process has the scores of all images
 
 
 @final
 class MissedValidation(Callback):
-    """Validates before the first batch, for a run that was ended between ``last.ckpt`` and the validation of its batch.
+    """Validates before the first batch, for a run that ended after ``last.ckpt`` and before the validation due there.
 
-    To be called after all that looks at a validation.
+    This callback runs after all that handle a validation.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate, as the loop does in the middle of training."""
+        """Validate as the training loop does between two batches."""
         trainer.validating = True
         trainer.fit_loop.epoch_loop.val_loop.run()
         trainer.training = True

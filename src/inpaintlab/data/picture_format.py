@@ -1,4 +1,4 @@
-"""How one picture and its edge map become members of a shard."""
+"""How a picture and its edge map are stored in a shard."""
 
 import io
 from dataclasses import dataclass
@@ -12,13 +12,19 @@ from inpaintlab.data.pictures import read_rgb
 
 @final
 @dataclass(frozen=True)
-class Recipe:
-    """How pictures are packed.
+class PictureFormat:
+    """How pictures are stored in shards.
 
     A picture whose longest side is at most ``longest_side`` keeps its file, byte for byte, and so does its edge map. A
-    larger one is read as training would read it, resized with Lanczos' filter, and saved as JPEG of ``quality``; its
-    edge map is resized to the same size, so that grey tells the share of edge, and saved as PNG. None packs every file
-    as it is.
+    larger picture is read as in training, resized with Lanczos' filter, and saved as JPEG. Its edge map is averaged to
+    the same size, so that a grey value is the share of edge in a pixel, and saved as PNG.
+
+    Args:
+        longest_side: in pixels; None keeps every file as it is.
+        quality: of the JPEG files, 1 to 100.
+
+    Raises:
+        ValueError: a number out of range.
     """
 
     longest_side: int | None
@@ -31,12 +37,19 @@ class Recipe:
             raise ValueError(f"quality={self.quality} is not a JPEG quality; give a number from 1 to 100.")
 
     def pack(self, path: Path, edges: Path | None, max_pixels: int) -> tuple[tuple[str, bytes], bytes | None]:
-        """Ending and bytes of a picture, and the bytes of its edge map, if it has one.
+        """Ending and bytes of a picture, and the bytes of its edge map; None without one.
+
+        Args:
+            path: the picture's file.
+            edges: the edge map's file, if there is one.
+            max_pixels: see `read_rgb`.
 
         Raises:
             ValueError: one of them cannot be read, or they differ in size.
         """
-        picture = read_rgb(path, max_pixels)  # decoded even if its bytes stay: what is packed can be trained on
+        picture = read_rgb(
+            path, max_pixels
+        )  # decoded even if its bytes are kept, to make sure that training can read it
         edge_map = None if edges is None else self._edges(edges, picture, max_pixels)
         size = self._size(picture)
         if size == picture.size:
