@@ -235,7 +235,7 @@ def test_methods_that_one_code_scored_tell_the_same_versions_and_those_of_anothe
 ) -> None:
     for method in ("model=mean_colour", "checkpoint=runs/glcic"):
         succeeded(evaluate(here, method))
-    monkeypatch.setattr("inpaintlab.evaluation.plan.code", lambda modules: "another hash")
+    monkeypatch.setattr("inpaintlab.evaluation.plan.code_sha256", lambda modules: "another hash")
     succeeded(evaluate(here, "model=telea"))
     one, two, other = (Result.load(here / "results" / name) for name in ("mean_colour", "glcic", "telea"))
     assert one.versions == two.versions
@@ -245,7 +245,7 @@ def test_methods_that_one_code_scored_tell_the_same_versions_and_those_of_anothe
 
 def test_a_result_of_other_code_is_not_taken_for_one_of_this_code(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     succeeded(evaluate(here, "model=mean_colour"))
-    monkeypatch.setattr("inpaintlab.evaluation.plan.code", lambda modules: "other")
+    monkeypatch.setattr("inpaintlab.evaluation.plan.code_sha256", lambda modules: "other")
     assert "of another version of the code" in refused(evaluate(here, "model=mean_colour"))
 
 
