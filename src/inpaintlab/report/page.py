@@ -81,4 +81,4 @@ def _breakable(label: str) -> Markup:
 
 
 def _file(name: str) -> str:
-    return resources.files(__name__).joinpath(name).read_text("utf-8")
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
