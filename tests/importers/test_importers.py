@@ -885,7 +885,7 @@ class Call:
         (os.system, ("touch executed",), "posix.system"),
         (open, ("executed", "w"), r"io\.open"),
         (Path, ("executed",), r"pathlib\.Path"),
-        (Result, (Path("executed"),), r"inpaintlab\.results\.Result"),
+        (Result, (Path("executed"),), r"inpaintlab\.evaluation\.results\.Result"),
         (torch.load, ("executed",), r"torch\.serialization\.load"),
         (bytearray, (b"",), r"(__builtin__|builtins)\.bytearray"),
         (F.relu, (torch.ones(1),), r"torch\.nn\.functional\.relu"),

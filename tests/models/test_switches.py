@@ -198,8 +198,7 @@ def test_only_convolutions_in_front_of_a_norm_lose_their_bias(bias: bool) -> Non
 
 def test_the_networks_of_a_model_are_built_as_its_settings_say(built: Builder) -> None:
     model = built("glcic", "model.pixels=signed", "model.norm_first=false", "model.bias=false")
-    assert model.completion.pixels == "signed"
-    assert model.discriminator.signed
+    assert model.completion.pixels is model.discriminator.pixels is PIXELS["signed"]
     for network in (model.completion.layers, model.discriminator.whole, model.discriminator.window):
         assert kinds(network)[:3] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
         assert network[0][0].bias is None
