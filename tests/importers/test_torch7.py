@@ -17,8 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from inpaintlab.importers.glcic_official import read
-from inpaintlab.importers.torch7 import DEEPEST, MOST_VALUES, Torch7Object
+from inpaintlab.importers.torch7 import DEEPEST, MOST_VALUES, Torch7Object, read
 from stand_ins.mutation import mutations
 from stand_ins.torch7_writer import Object, dumps
 
