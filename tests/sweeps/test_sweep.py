@@ -57,7 +57,7 @@ class Trainings:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     stand_in = Trainings()
-    monkeypatch.setattr("inpaintlab.sweeps.job.run_job", stand_in)
+    monkeypatch.setattr("inpaintlab.sweeps.run_job", stand_in)
     monkeypatch.setenv(SWEEP, "")  # put back afterwards: a sweep in this process sets it
     return stand_in
 
