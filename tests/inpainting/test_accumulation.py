@@ -57,7 +57,7 @@ def lengths(name: str, **batches: int) -> list[str]:
     return [f"model.schedule.phases.{phase}.batches={batches.get(phase, 0)}" for phase in PHASES[name]]
 
 
-def steps_of(model: Inpainter, batch_size: int, accumulate: int = 1, precision: str = "32-true") -> list[Gradients]:
+def steps_of(model: Inpainter, batch_size: int, precision: str = "32-true") -> list[Gradients]:
     """The gradients with which the optimizers step when ``model`` is trained to its end."""
     seen = Gathered()
     trainer = instantiate(compose_train("trainer=cpu", f"trainer.precision={precision}").trainer)(
@@ -105,7 +105,9 @@ def test_batches_add_up_to_the_gradient_of_one_large_batch(built: Builder, phase
     # because the generator's loss passes the updated one in the last batch of a group alone.
     settings = ["model.spectral_norm=[]", "model.discriminator_ratio=1e-12"]
     large = steps_of(built("edgeconnect", *settings, *lengths("edgeconnect", **{phase: 1})), 6)
-    small = steps_of(built("edgeconnect", *settings, *lengths("edgeconnect", **{phase: 3})), 2, accumulate=3)
+    small = steps_of(
+        built("edgeconnect", *settings, *lengths("edgeconnect", **{phase: 3}), steps=Steps(accumulate=3)), 2
+    )
     assert len(large) == len(small) == (4 if phase == "joint" else 2)
     for one, other in zip(large, small, strict=True):
         assert distance(one, other) < 1e-5
@@ -114,21 +116,21 @@ def test_batches_add_up_to_the_gradient_of_one_large_batch(built: Builder, phase
 def test_the_discriminator_of_a_moving_pair_is_equal_too_and_its_generator_almost(built: Builder) -> None:
     settings = ["model.spectral_norm=[]", "model.discriminator_ratio=1.0"]
     large = steps_of(built("edgeconnect", *settings, *lengths("edgeconnect", inpaint=1)), 6)
-    small = steps_of(built("edgeconnect", *settings, *lengths("edgeconnect", inpaint=3)), 2, accumulate=3)
+    small = steps_of(built("edgeconnect", *settings, *lengths("edgeconnect", inpaint=3), steps=Steps(accumulate=3)), 2)
     assert distance(large[0], small[0]) < 1e-5
     assert 1e-6 < distance(large[1], small[1]) < 1e-2
 
 
 def test_batch_norm_sees_each_batch_alone(built: Builder) -> None:
     large = steps_of(built("glcic", *lengths("glcic", completion=1)), 6)
-    small = steps_of(built("glcic", *lengths("glcic", completion=3)), 2, accumulate=3)
+    small = steps_of(built("glcic", *lengths("glcic", completion=3), steps=Steps(accumulate=3)), 2)
     assert distance(large[0], small[0]) > 1e-2
 
 
 # ---------------------------------------------------------------------------------------------------------- processes
 
 
-def parallel(folder: Path, model: Inpainter, batch_size: int, accumulate: int = 1) -> list[dict[str, Any]]:
+def parallel(folder: Path, model: Inpainter, batch_size: int) -> list[dict[str, Any]]:
     """What two processes see when they train ``model`` together."""
     settings = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
     trainer = instantiate(compose_train(*settings).trainer)(
@@ -162,8 +164,8 @@ def test_two_processes_step_like_one_with_the_whole_batch(tmp_path: Path, built:
 @pytest.mark.usefixtures("quiet")
 def test_two_processes_exchange_gradients_in_the_last_batch_of_a_group(tmp_path: Path, built: Builder) -> None:
     settings = lengths("edgeconnect", joint=4)
-    alone = steps_of(built("edgeconnect", *settings), 4, accumulate=2)
-    ranks = parallel(tmp_path, built("edgeconnect", *settings), 2, accumulate=2)
+    alone = steps_of(built("edgeconnect", *settings, steps=Steps(accumulate=2)), 4)
+    ranks = parallel(tmp_path, built("edgeconnect", *settings, steps=Steps(accumulate=2)), 2)
     for rank in ranks:
         assert len(rank["steps"]) == len(alone) == 8
         for one, other in zip(alone[:4], rank["steps"][:4], strict=True):

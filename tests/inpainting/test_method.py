@@ -9,6 +9,12 @@ from inpaintlab.inpainting import Inpainter, build_method
 from stand_ins.building import compose_train
 
 
+@pytest.fixture(autouse=True)
+def no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra knows of none, whatever ran in this process before."""
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
+
+
 def built(model: str | None, **changes: Any) -> tuple[Inpainter, dict[str, Any]]:
     """What `build_method` makes of a model of conf/ without a command around it."""
     assert not HydraConfig.initialized()

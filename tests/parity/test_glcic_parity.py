@@ -98,7 +98,7 @@ def test_the_losses_of_a_joint_step_are_theirs(
     d_loss = weigh(model.discriminator_losses(image, painted, mask), model.weights["discriminator"])
     adversarial = F.softplus(-model.discriminator(painted, model.window(painted, mask))).mean()
     losses = {
-        "reconstruction": model.RECONSTRUCTIONS[model.reconstruction](painted, image, mask, model.reduction),
+        "reconstruction": model.reconstruction(painted, image, mask),
         "adversarial": adversarial,
     }
     assert losses["reconstruction"].item() == pytest.approx(recorded["mse_loss"], rel=1e-4)

@@ -207,7 +207,7 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path, rank: int, how: str, 
 
 
 def test_a_process_beside_the_first_does_not_outlive_it() -> None:
-    watching = "from inpaintlab.survival import end_with_first; import time; end_with_first(0.1)"
+    watching = "from inpaintlab.machine import end_with_first; import time; end_with_first(0.1)"
     child = [sys.executable, "-c", f"{watching}; print('on', flush=True); time.sleep(600)"]
     parent = f"import subprocess; subprocess.run({child!r})"
     marker = f"{os.getpid()}-end"

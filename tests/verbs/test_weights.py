@@ -36,7 +36,7 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         asked.append((list(files), layout, out, mean_pixel))
         return [f"{layout} -> {out}"]
 
-    module = ModuleType("inpaintlab.importers.checkpoint")
+    module = ModuleType("inpaintlab.importers")
     vars(module).update(LAYOUTS={"layout-a": None, "layout-b": None}, import_checkpoint=import_checkpoint)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return asked

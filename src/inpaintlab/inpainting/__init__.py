@@ -15,7 +15,7 @@ from inpaintlab.inpainting.precision import (
     training_precision,
 )
 from inpaintlab.inpainting.schedule import Schedule
-from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, is_number
+from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, checked_steps, is_number
 
 __all__ = [
     "BATCH_BY_BATCH",
@@ -30,6 +30,7 @@ __all__ = [
     "Steps",
     "build",
     "build_method",
+    "checked_steps",
     "chosen_precision",
     "compile_generators",
     "completing_precision",

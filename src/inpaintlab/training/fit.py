@@ -21,6 +21,7 @@ from inpaintlab.inpainting import (
     Learner,
     Steps,
     build,
+    checked_steps,
     chosen_precision,
     device_type,
     is_number,
@@ -227,7 +228,7 @@ def chosen_steps(cfg: dict[str, Any]) -> Steps:
     Raises:
         ValueError: a checkpoint or validation would divide a step, or a setting has a value that it cannot have.
     """
-    chosen = Steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
+    chosen = checked_steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
     if not is_number(cfg["skip_broken"], int) or cfg["skip_broken"] < 0:
         raise ValueError(f"skip_broken is {cfg['skip_broken']}; give how many batches may be left out, 0 for none.")
     for key in ("checkpoint", "validation"):
