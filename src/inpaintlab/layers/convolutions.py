@@ -20,7 +20,8 @@ class FewOutputsConv2d(nn.Conv2d):
 
     Seconds of one core, forward and backward, for EdgeConnect's last layers at 256 pixels and batch 1: G1 takes 0.11
     instead of 0.56 in bfloat16 and 0.05 instead of 0.19 in float32; G2 takes 0.22 instead of 0.59 and 0.10 instead of
-    0.19. A step of phase ``edge`` takes two cores 0.6 and 1.1 s (AMD EPYC, torch 2.13, 2026-11-28).
+    0.19. A step in float32 takes 4.2 (phase ``edge``) and 7.4 (``inpaint``) seconds of one core (Intel Xeon at 2.5 GHz,
+    other processes running, torch 2.13, 2026-11-28).
     """
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch outputs rows columns"]:
