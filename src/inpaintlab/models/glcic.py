@@ -10,14 +10,13 @@ from functools import partial
 from typing import Any, final
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
 from inpaintlab.layers import channels
-from inpaintlab.losses import REDUCTIONS, hole_l1, hole_mse
+from inpaintlab.losses import REDUCTIONS, NonSaturating, hole_l1, hole_mse
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes, Scalar
 
@@ -243,6 +242,8 @@ class GLCIC(Learner):
     """
 
     adversaries: Mapping[str, str] = {"discriminator": "completion"}
+
+    gan = NonSaturating()
     RECONSTRUCTIONS = {"mse": hole_mse, "l1": hole_l1}  # noqa: RUF012
     FROZEN_NORMS: Mapping[str, Callable[..., Any]] = {
         "batch": frozen,
@@ -343,7 +344,7 @@ class GLCIC(Learner):
         judged = self.judged_of(image, mask, output)
         with frozen(self.discriminator):
             logits = self.discriminator(judged, self.window(judged, mask))
-            losses["adversarial"] = F.softplus(-logits).mean()  # -log D: non-saturating
+            losses["adversarial"] = self.gan.generator(logits)
             self.descend(weigh(losses, self.weights["joint"]), optimizer_c)
         return d_losses | losses
 
@@ -374,7 +375,7 @@ class GLCIC(Learner):
         real = self.discriminator(image, self.window(image, elsewhere))
         fake = self.discriminator(judged, self.window(judged, mask))
         self.note_verdicts(self.discriminator, real, fake)
-        return {"real": F.softplus(-real).mean(), "fake": F.softplus(fake).mean()}
+        return {"real": self.gan.real(real), "fake": self.gan.fake(fake)}
 
     def window(self, image: Images, mask: Planes) -> Float[Tensor, "batch 3 patch patch"]:
         """The input of D's local branch: the window of each image that is centred on the hole of ``mask``."""
