@@ -108,11 +108,12 @@ def train(
         compiled=model.steps.compiled,
         missed_validation=missed,
     )
-    trainer = build_trainer(callbacks=called, logger=trackers(cfg, run_dir, console), **precision)
+    recorded = cfg | {"commit": commit(), "versions": versions()}
+    trainer = build_trainer(callbacks=called, logger=trackers(recorded, run_dir, console), **precision)
     if before:
         require_same_steps(before, trainer.world_size, cfg["trainer"]["precision"])
     if first:
-        write_json(run_dir / "config.json", cfg | {"commit": commit(), "versions": versions()})
+        write_json(run_dir / "config.json", recorded)
         print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
     elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
         end_with_first()
@@ -139,9 +140,8 @@ def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> 
 
 def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Tracker]:
     """The CSV tracker, which every run has, then the trackers of the setting ``logger``."""
-    settings = cfg | {"commit": commit(), "versions": versions()}
     builders = instantiate(cfg.get("logger") or {}, _convert_="all").values()
-    return [CsvTracker(run_dir, console), *(build(run_dir, console, settings, cfg["notes"]) for build in builders)]
+    return [CsvTracker(run_dir, console), *(build(run_dir, console, cfg, cfg["notes"]) for build in builders)]
 
 
 def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
