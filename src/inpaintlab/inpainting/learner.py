@@ -46,6 +46,12 @@ class Learner(Inpainter):
     adversaries: Mapping[str, str] = {}
     """The name of each discriminator and of its generator."""
 
+    weights: Mapping[str, Mapping[str, float]] = {}
+    """The weight of each loss, by the network or phase that it trains."""
+
+    choices: Mapping[str, Any] = {}
+    """What the method chose where the paper, its code and other implementations differ, by setting."""
+
     def __init__(
         self,
         schedule: Schedule,
@@ -83,10 +89,6 @@ class Learner(Inpainter):
     def configure_optimizers(self) -> Any:
         """The optimizers; ``lr_ratio`` of each parameter group is its learning rate over the model's."""
 
-    def loss_weights(self) -> dict[str, Mapping[str, float]]:
-        """The weight of each loss, by the network or phase that it trains, to print before training."""
-        return {}
-
     def learn(self, batch: dict[str, Any], phase: Phase) -> Losses:
         """Run the training step of a phase.
 
@@ -112,9 +114,10 @@ class Learner(Inpainter):
         return []
 
     def switches(self) -> dict[str, Any]:
-        """The same, and whether averaged generators complete the images."""
+        """The method's ``choices``, and whether averaged generators complete the images."""
         average = self.steps.average
-        return {} if average is None else {"generators": f"averaged over batches, decay {average:g}"}
+        averaged = {} if average is None else {"generators": f"averaged over batches, decay {average:g}"}
+        return {**self.choices, **averaged}
 
     # --- completion while it learns --------------------------------------------------------------------------------
 

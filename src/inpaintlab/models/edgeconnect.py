@@ -397,14 +397,6 @@ class EdgeConnect(Learner):
             for net, ratio in ratios.items()
         ]
 
-    def loss_weights(self) -> dict[str, Mapping[str, float]]:
-        """The model's ``weights``."""
-        return dict(self.weights)
-
-    def switches(self) -> dict[str, Any]:
-        """The choices of this model where the paper, the released code and its users differ."""
-        return {**self.choices, **super().switches()}
-
     def setup(self, stage: str) -> None:
         """Load VGG-19, before anything long starts, if a phase needs it."""
         trains_g2 = any(phase.batches for phase in self.schedule.phases if phase.name != "edge")

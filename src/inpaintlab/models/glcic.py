@@ -388,14 +388,6 @@ class GLCIC(Learner):
             for network in (self.completion, self.discriminator)
         ]
 
-    def switches(self) -> dict[str, Any]:
-        """The choices of this model where public implementations differ."""
-        return {**self.choices, **super().switches()}
-
-    def loss_weights(self) -> dict[str, Mapping[str, float]]:
-        """The model's ``weights``."""
-        return dict(self.weights)
-
     def _keep_mean(self, _: object) -> None:
         """Do not measure the mean pixel: the loaded weights were trained with their own."""
         self.measures_mean = False

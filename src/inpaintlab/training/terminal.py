@@ -31,7 +31,7 @@ def print_plan(console: Console, model: Learner, facts: dict[str, str], images_p
         phases.add_row(phase.name, batches, f"{phase.batches * images_per_batch:,}", f"{rate:g}")
     phases.add_row("total", f"{schedule.total:,}", f"{schedule.total * images_per_batch:,}", "", style="bold")
     losses = Table("trains", "loss", "weight", title="Losses", title_justify="left")
-    for name, weights in model.loss_weights().items():
+    for name, weights in model.weights.items():
         for loss, weight in weights.items():
             losses.add_row(name, loss, f"{weight:g}")
     console.print(phases, losses)
