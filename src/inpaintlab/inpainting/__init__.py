@@ -1,6 +1,13 @@
 """What every method shares: completing images, training steps, checkpoints, precision and compilation."""
 
-from inpaintlab.inpainting.checkpoints import CHECKPOINT_FORMAT, build, load_checkpoint, load_weights, save_checkpoint
+from inpaintlab.inpainting.checkpoints import (
+    AVERAGES,
+    CHECKPOINT_FORMAT,
+    build,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
@@ -18,6 +25,7 @@ from inpaintlab.inpainting.schedule import Schedule
 from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, checked_steps, is_number
 
 __all__ = [
+    "AVERAGES",
     "BATCH_BY_BATCH",
     "CHECKPOINT_FORMAT",
     "WHOLE",

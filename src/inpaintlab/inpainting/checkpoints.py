@@ -19,7 +19,7 @@ from inpaintlab.recipes import only_ours, plain
 CHECKPOINT_FORMAT = 1
 """The format of a checkpoint's record; checkpoints of version 0.1 have none."""
 
-_AVERAGES = "averages."  # the prefix of averaged weights in a state dict
+AVERAGES = "averages."  # the prefix of averaged weights in a state dict
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> N
         ValueError: names or shapes differ; the message gives the first difference.
     """
     absent = checkpoint["inpaintlab"].get("absent", [])
-    left_out = ("schedule.", _AVERAGES)
+    left_out = ("schedule.", AVERAGES)
     theirs = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(left_out)}
     ours = {key: value for key, value in model.state_dict().items() if not key.startswith(left_out)}
     wrong = [f"{key} is missing" for key in ours.keys() - theirs.keys() if key.partition(".")[0] not in absent]
@@ -140,7 +140,7 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     model = build(recipe, Steps(average=record.get("average")))
     weights = checkpoint["state_dict"]
     checkpoint["state_dict"] = weights | {
-        key.removeprefix(_AVERAGES): value for key, value in weights.items() if key.startswith(_AVERAGES)
+        key.removeprefix(AVERAGES): value for key, value in weights.items() if key.startswith(AVERAGES)
     }
     load_weights(model, checkpoint, str(path))
     return model, record

@@ -139,6 +139,15 @@ class Learner(Inpainter):
                 for name, network in learning.items():
                     self.register_module(name, network)
 
+    @property
+    def between_steps(self) -> bool:
+        """Whether no step is under way: the next batch is the first of one."""
+        return self.schedule.iteration % self.steps.accumulate == 0
+
+    def rate_of(self, phase: Phase) -> float:
+        """The learning rate of a phase, before ``lr_ratio``."""
+        return self.learning_rate if phase.learning_rate is None else phase.learning_rate
+
     # --- before the first batch ------------------------------------------------------------------------------------
 
     def configure_model(self) -> None:
@@ -195,7 +204,7 @@ class Learner(Inpainter):
         return dict(zip(logged, torch.stack([value.float() for value in logged.values()]).tolist(), strict=True))
 
     def _set_learning_rate(self, phase: Phase) -> None:
-        rate = self.learning_rate if phase.learning_rate is None else phase.learning_rate
+        rate = self.rate_of(phase)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_ratio"]

@@ -124,6 +124,5 @@ class LossScale(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Update the scale after the last batch of the step."""
-        model = learner_of(pl_module)
-        if model.schedule.iteration % model.steps.accumulate == 0:
+        if learner_of(pl_module).between_steps:
             self.scaler.end_step()

@@ -70,7 +70,7 @@ class Preemption(Callback):
         """
         model = learner_of(pl_module)
         schedule = model.schedule
-        if schedule.iteration % model.steps.accumulate or schedule.finished:  # a finished run ends by itself
+        if not model.between_steps or schedule.finished:  # a finished run ends by itself
             return
         code = self._agreed()
         if code:

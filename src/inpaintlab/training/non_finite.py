@@ -16,7 +16,7 @@ from torch.distributed import ReduceOp
 from torch.optim import Optimizer
 from torch.utils.data import default_collate
 
-from inpaintlab.inpainting import Learner, learner_of, save_checkpoint
+from inpaintlab.inpainting import AVERAGES, Learner, learner_of, save_checkpoint
 
 _NONE = 2**40  # more losses than there are between two checks
 
@@ -81,7 +81,7 @@ class NonFiniteBatches(Callback):
         """Before a step that may be undone, copy everything that it changes."""
         model = learner_of(pl_module)
         self.phase = model.schedule.phase.name
-        if self.skip and model.schedule.iteration % model.steps.accumulate == 0:
+        if self.skip and model.between_steps:
             self.snapshot.copy(model, trainer.optimizers)
 
     def on_train_batch_end(
@@ -224,7 +224,7 @@ def _copy(source: Mapping[Any, Tensor], target: Mapping[Any, Tensor]) -> None:
 def _tensors(model: Learner) -> dict[str, Tensor]:
     """Parameters and buffers of the networks that learn, without their averages, which move later."""
     named = dict(model.named_parameters()) | dict(model.named_buffers())
-    return {name: tensor.detach() for name, tensor in named.items() if not name.startswith("averages.")}
+    return {name: tensor.detach() for name, tensor in named.items() if not name.startswith(AVERAGES)}
 
 
 def _finite(tensors: Iterable[Tensor]) -> Tensor:

@@ -26,9 +26,8 @@ def print_plan(console: Console, model: Learner, facts: dict[str, str], images_p
     schedule = model.schedule
     phases = Table("phase", "batches", "images seen", "learning rate", title="Phases", title_justify="left")
     for phase in schedule.phases:
-        rate = model.learning_rate if phase.learning_rate is None else phase.learning_rate
         batches = f"{phase.batches:,}" if phase.batches else "0 (skipped)"
-        phases.add_row(phase.name, batches, f"{phase.batches * images_per_batch:,}", f"{rate:g}")
+        phases.add_row(phase.name, batches, f"{phase.batches * images_per_batch:,}", f"{model.rate_of(phase):g}")
     phases.add_row("total", f"{schedule.total:,}", f"{schedule.total * images_per_batch:,}", "", style="bold")
     losses = Table("trains", "loss", "weight", title="Losses", title_justify="left")
     for name, weights in model.weights.items():
