@@ -32,7 +32,7 @@ from inpaintlab.comparison import (
     terminal_tables,
 )
 from inpaintlab.config import command
-from inpaintlab.evaluation import Result
+from inpaintlab.evaluation import Result, Study, evaluate_missing, look_for_results
 from inpaintlab.machine import write_texts
 from inpaintlab.report import chosen_tracker, html_page, track_comparison
 
@@ -119,12 +119,6 @@ def run(cfg: DictConfig) -> None:
 
 def _of_study(cfg: DictConfig, given: Sequence[str], console: Console) -> DictConfig:
     """The settings of a study's comparison, overridden by ``given``, after evaluating its missing results."""
-    from inpaintlab.evaluation import (  # imports every method and metric, which tables do not need
-        Study,
-        evaluate_missing,
-        look_for_results,
-    )
-
     if cfg.results:
         raise ValueError("study=... names its own results: give a study or result folders, not both.")
     study = Study.load(Path(cfg.study))

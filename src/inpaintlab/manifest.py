@@ -22,10 +22,13 @@ from inpaintlab.testsets import (
     Pairs,
     freeze_pairs,
     freeze_ratio_folders,
+    image_leaks,
     lama_folder,
+    mask_leaks,
     paired_lists,
     ratio_ranges,
     same_names,
+    summary,
 )
 
 
@@ -116,8 +119,6 @@ def split(cfg: DictConfig) -> None:
 @command("manifest leaks")
 def leaks(cfg: DictConfig) -> None:
     """Name what the test set shares with training; exit code 1 if there is anything."""
-    from inpaintlab.testsets import image_leaks, mask_leaks, summary  # imagehash: not for those who only read manifests
-
     manifest = Manifest.load(Path(cfg.manifest))
     tested = ManifestDataset(manifest, cfg.root, cfg.mask_root).source
     training = instantiate(cfg.data.source, _convert_="all")

@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from inpaintlab.evaluation import Result
-from inpaintlab.testsets import picture_name
+from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 
 HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that is rare in photographs
 
@@ -60,9 +60,6 @@ def originals(folder: Path, names: list[str], root: str | None) -> dict[str, Ori
         ValueError: the manifest or a photograph cannot be read, or differs from the frozen one.
         OSError: likewise.
     """
-    # Imported here, because a report without pictures needs no data code.
-    from inpaintlab.testsets import Manifest, ManifestDataset
-
     manifest = Manifest.load(folder / "manifest.json")
     try:
         dataset = ManifestDataset(manifest, root)
