@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from inpaintlab.machine import INTERRUPTED
 from inpaintlab.published import CATALOGUE, File, Published, fetch, local_files, weights_folder
 from inpaintlab.recipes import nearest
 
@@ -146,7 +147,7 @@ def main() -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:  # users may stop a long download
         print("inpaintlab weights: stopped; the same command goes on from here.", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

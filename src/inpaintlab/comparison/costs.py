@@ -1,11 +1,10 @@
 """The table of costs of a comparison, for the terminal and as Markdown, LaTeX and CSV."""
 
 import polars as pl
-from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from inpaintlab.comparison.formats import grid
+from inpaintlab.comparison.formats import grid, titled
 from inpaintlab.comparison.latex import escaped
 from inpaintlab.comparison.methods import DISTURBED, cost_columns, disturbed, images_seen
 from inpaintlab.comparison.table import marked
@@ -74,8 +73,7 @@ def costs_tables(results: list[Result]) -> list[RichTable]:
     """One table for the terminal; none if no result has costs."""
     if not (lines := rows(results)):
         return []
-    view = RichTable(title=Text(TITLE), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-    view.add_column("method", overflow="fold")
+    view = titled(TITLE)
     for heading in lines[0][1:]:
         view.add_column(heading.replace(", ", "\n"), justify="right", no_wrap=True)
     for line in lines[1:]:

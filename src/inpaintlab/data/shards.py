@@ -20,7 +20,7 @@ from PIL import Image
 from inpaintlab.data.order import Order, Part, ShardPositions
 from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
 from inpaintlab.data.shard_lists import LIST, Packed, Shard, parse_index, parse_list
-from inpaintlab.data.sources import SPLITS, Source
+from inpaintlab.data.sources import Source, require_split
 from inpaintlab.machine import Storage
 
 MOST = 64
@@ -75,8 +75,7 @@ class Shards(Source):
         Raises:
             ValueError: no such split, no pictures in it, or ``shards.json`` is missing or damaged.
         """
-        if split not in SPLITS:
-            raise ValueError(f"There is no split '{split}'; it is one of {', '.join(SPLITS)}.")
+        require_split(split)
         if self._shards is None:
             self._shards = parse_list(self.storage.read(LIST), self.storage.place(LIST))
         if not sum(shard.pictures for shard in self._shards.get(split, [])):

@@ -15,6 +15,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,7 @@ class Scores:
             means[bin_name] |= values
         _write(per_image, self.partial / "per_image.parquet")
         manifest.save(self.partial / "manifest.json")
-        meanings = {name: _plain(metric) for name, metric in (metrics | set_metrics).items()}
+        meanings = {name: asdict(metric) for name, metric in (metrics | set_metrics).items()}
         write_json(self.partial / "result.json", {"format": FORMAT, **facts, "metrics": meanings, "means": means})
         before = before_of(self.folder)
         if self.folder.exists():
@@ -267,9 +268,7 @@ def in_8_bits(images: Images) -> Images:
 def _of_raw(meaning: Meaning) -> Meaning:
     pooled = tuple((f"{above}_raw", f"{below}_raw") for above, below in meaning.pooled)
     definition = f"of the raw output, before the known pixels are put back: {meaning.definition}"
-    return Meaning(
-        definition, meaning.unit, meaning.higher_is_better, meaning.undefined_allowed, pooled, backend=meaning.backend
-    )
+    return replace(meaning, definition=definition, pooled=pooled)
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
@@ -278,7 +277,3 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
     frame.write_parquet(content)
     with whole(path) as unfinished:
         unfinished.write_bytes(content.getbuffer())
-
-
-def _plain(metric: Meaning) -> dict[str, Any]:
-    return {key: getattr(metric, key) for key in metric.__dataclass_fields__}
