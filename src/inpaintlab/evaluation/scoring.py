@@ -173,7 +173,10 @@ class Scores:
             )
         of_items = ("name", "image", "bin", "hole_ratio", "mask_sha256")
         columns = {key: [getattr(item, key) for item in manifest.items] for key in of_items}
-        features = {network.name: np.array(rows[network.name].to_list(), dtype=np.float64) for network in self.networks}
+        features = {
+            network.name: rows[network.name].list.to_array(network.width).to_numpy().astype(np.float64)
+            for network in self.networks
+        }
         scores = rows.drop(POSITION, *features)
         return pl.DataFrame(columns).hstack(scores), features
 
