@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed
+from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -48,30 +51,59 @@ def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
 
 
 @contextmanager
-def ending_together(world_size: int, last: Path, launcher: object = None) -> Iterator[None]:
+def ending_together(world_size: int, last: Path, launcher: object = None, seconds: float = 20.0) -> Iterator[None]:
     """End the processes that this one started if it ends early, and explain a lost connection in one sentence.
 
     Args:
         world_size: number of processes of the run.
         last: the file ``last.ckpt``, which the message names.
         launcher: the trainer's; knows the processes that this one started.
+        seconds: time that this process gets to notice that one of them has failed; then it ends wherever it waits.
 
     Raises:
         ConnectionError: another process has ended or did not answer in time.
     """
+    started = launcher if isinstance(launcher, _SubprocessScriptLauncher) else None
+    over = threading.Event()
+    if started is not None:
+        threading.Thread(target=_watch, args=(started, over, last, seconds), daemon=True).start()
     try:
         yield
     except BaseException as error:
-        if isinstance(launcher, _SubprocessScriptLauncher):
-            end(launcher.procs)
+        over.set()
+        if started is not None:
+            end(started.procs)
         if world_size == 1 or not isinstance(error, RuntimeError) or not _is_connection(error):
             raise
-        sound = f"{last} holds the last sound state" if last.is_file() else "No state was saved yet"
         reason = str(error).strip().splitlines()[0]
-        raise ConnectionError(
-            "Another process of this run has ended or no longer answers; what it said itself, if anything, stands "
-            f"above or in its own log. {sound}; the same command goes on from there. ({reason})"
-        ) from error
+        raise ConnectionError(f"{_what_happened(last)} ({reason})") from error
+    finally:
+        over.set()
+
+
+def _watch(launcher: _SubprocessScriptLauncher, over: threading.Event, last: Path, seconds: float) -> None:
+    """End this process ``seconds`` after one that it started has failed, unless it is ``over`` by then.
+
+    Lightning watches too, but kills this process at once, often before it could say or tidy anything: that is undone.
+    On the CPU the broken connection ends this process sooner; on a GPU it could wait for an answer forever.
+    """
+    while not over.wait(0.2):
+        for thread in threading.enumerate():
+            if isinstance(thread, _ChildProcessObserver):
+                thread._child_processes = []  # it ends when none is left to watch
+        if any(process.poll() for process in launcher.procs):
+            if not over.wait(seconds):
+                print(f"inpaintlab train: {_what_happened(last)}", file=sys.stderr, flush=True)
+                os._exit(1)
+            return
+
+
+def _what_happened(last: Path) -> str:
+    sound = f"{last} holds the last sound state" if last.is_file() else "No state was saved yet"
+    return (
+        "Another process of this run has ended or no longer answers; what it said itself, if anything, stands above or "
+        f"in its own log. {sound}; the same command goes on from there."
+    )
 
 
 def end(started: "Sequence[subprocess.Popen[bytes]]", seconds: float = 10.0) -> None:
