@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
+
+from inpaintlab.machine import read_json
 
 FREE_TO_CHANGE = (
     *("trainer", "logger", "runs", "name", "every", "panel_images"),
     *("datamodule", "health", "notes", "skip_broken", "compile"),
 )
 """Settings that may change when a run is resumed; a change of any other setting makes it another run."""
+
+_MAY_CHANGE = re.compile(r"(model\.schedule\.phases\.\w+\.batches|data\.workers): ")  # it may be continued for longer
 
 
 def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -45,9 +50,10 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
     folder = Path(cfg["runs"]) / (cfg["name"] or f"{choices['model']}-{choices['data']}-{digest}")
     saved = folder / "config.json"
     if saved.is_file() and (folder / "last.ckpt").is_file():  # without a checkpoint the name is free
-        before = {key: value for key, value in json.loads(saved.read_text()).items() if key in identity}
-        before["data"].pop("workers", None)
-        changed = differences(_without_lengths(before), _without_lengths(identity))
+        mend = "restore it, or give another name (name=...)"
+        now = json.loads(json.dumps(identity))
+        before = {key: value for key, value in read_json(saved, "a run's settings", mend).items() if key in identity}
+        changed = [found for found in differences(before, now) if not _MAY_CHANGE.match(found)]
         if changed:
             from inpaintlab.inpainting import (
                 load_checkpoint,
@@ -67,11 +73,3 @@ def differences(before: Any, now: Any, key: str = "") -> list[str]:
         keys = sorted(before.keys() | now.keys())
         return [d for k in keys for d in differences(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
     return [] if before == now else [f"{key}: {before} -> {now}"]
-
-
-def _without_lengths(cfg: dict[str, Any]) -> dict[str, Any]:
-    """The settings without the phases' lengths: a run may be continued for longer."""
-    cfg = json.loads(json.dumps(cfg))
-    for phase in cfg.get("model", {}).get("schedule", {}).get("phases", {}).values():
-        phase.pop("batches", None)
-    return cfg

@@ -7,17 +7,23 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from rich.table import Column, Table
 
-from inpaintlab.machine import write_json
+from inpaintlab.machine import conform, read_json, write_json
 from inpaintlab.runs import FREE_TO_CHANGE, Progress, duration, reason_of, state_of
 
 RECORD = "sweep.json"
 
 
 _LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class _Record:
+    fixed: list[str]
+    jobs: dict[str, list[str]]
 
 
 @final
@@ -61,12 +67,11 @@ class SweepFolder:
             raise ValueError(
                 f"{path} is no sweep: there is no {RECORD}; give the folder that `inpaintlab train -m` named."
             )
-        try:
-            content = json.loads(record.read_text(encoding="utf-8"))
-            fixed, jobs = [str(entry) for entry in content["fixed"]], dict(content["jobs"])
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"{record} cannot be read ({error}); delete it and give the sweep again.") from error
-        return cls(path, fixed, {str(name): [str(entry) for entry in entries] for name, entries in jobs.items()})
+        mend = "delete it and give the sweep again"
+        content = conform(_Record, read_json(record, "the record of a sweep", mend), record, mend)
+        if strange := [name for name in content.jobs if not names_a_folder(name)]:
+            raise ValueError(f"{record}: jobs has the name {strange[0]!r}, which cannot be a folder's; {mend}.")
+        return cls(path, content.fixed, content.jobs)
 
     @classmethod
     def opened(cls, path: Path, fixed: Sequence[str]) -> "SweepFolder":
@@ -99,6 +104,11 @@ class SweepFolder:
     def states(self) -> dict[str, str]:
         """Each job's state; 'unreadable' if its files are damaged."""
         return {name: _state(self.path / name) for name in self.jobs}
+
+
+def names_a_folder(name: Any) -> bool:
+    """Whether a job can have this name, which is that of its folder in the sweep's folder."""
+    return isinstance(name, str) and name.isprintable() and name[:1] not in ("", ".") and "/" not in name
 
 
 def deciding(fixed: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import final
 import yaml
 from hydra.core.override_parser.types import Override
 
-from inpaintlab.sweeps.folder import Job, SweepFolder, job_name
+from inpaintlab.sweeps.folder import Job, SweepFolder, job_name, names_a_folder
 
 
 class Search(ABC):
@@ -80,7 +80,7 @@ class Listed(Search):
         if not isinstance(content, dict) or not content:
             raise ValueError(f"{self.file} is no list of jobs; it has lines such as `small: [model.width=0.25]`.")
         for name, own in content.items():
-            if not isinstance(name, str) or name.startswith(".") or "/" in name:
+            if not names_a_folder(name):
                 raise ValueError(f"{self.file}: a job is called {name!r}; a name is text that can be a folder's.")
             if not isinstance(own, list) or not all(isinstance(entry, str) for entry in own):
                 raise ValueError(f"{self.file}: job '{name}' is {own!r}; give a list of overrides, as in [seed=2].")
