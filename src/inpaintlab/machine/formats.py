@@ -39,8 +39,8 @@ def require_format(path: Path | str, found: object, present: int, mend: str) -> 
         raise ValueError(f"{path} has format {found}, but this inpaintlab reads format {present}: update inpaintlab.")
 
 
-def conform(kind: type[_Kind], content: Any, place: Path | str, mend: str) -> _Kind:
-    """The content of a file as a ``kind``: every key is there, none is unknown, and each value is what it must be.
+def conform(kind: type[_Kind], content: Any, place: Path | str, mend: str, *, closed: bool = True) -> _Kind:
+    """The content of a file as a ``kind``: every key is there, and each value is what it must be.
 
     A whole number is also a float; nothing else becomes something else, neither the text "1" nor true a number.
 
@@ -49,16 +49,18 @@ def conform(kind: type[_Kind], content: Any, place: Path | str, mend: str) -> _K
         content: plain dicts, lists and scalars, as JSON has them.
         place: the file's path or URL, for the sentence.
         mend: what to do about a damaged one, as in "evaluate this method again".
+        closed: whether a key that ``kind`` does not know is an error; otherwise it is left out.
 
     Raises:
         ValueError: the sentence names the first key that is wrong.
     """
     from pydantic import ValidationError  # 0.1 s, which `inpaintlab --help` need not wait for
 
-    reader = _reader(kind)
+    reader = _reader(kind)  # type: ignore[arg-type]  # a class is hashable, whatever its metaclass may be
     try:
         # As JSON, because there strictness lets an object be a dataclass and a list a tuple.
-        found: _Kind = reader.validate_json(json.dumps(content, allow_nan=False), strict=True, extra="forbid")
+        text = json.dumps(content, allow_nan=False)
+        found: _Kind = reader.validate_json(text, strict=True, extra="forbid" if closed else "ignore")
     except ValidationError as error:
         raise ValueError(f"{place}: {_fault(error.errors(include_url=False)[0])}; {mend}.") from error
     except (TypeError, ValueError, RecursionError) as error:  # what a checkpoint can hold and JSON cannot
