@@ -103,7 +103,7 @@ def parse_list(content: bytes, place: str) -> dict[str, list[Shard]]:
     for shard in (shard for of_split in splits.values() for shard in of_split):
         # These become paths, and the list may come from any URL.
         if not re.fullmatch(r"[\w-]+\.tar", shard.file) or not all(map(_is_sha256, (shard.sha256, shard.index_sha256))):
-            raise ValueError(f"{place} is not a list of shards: '{shard.file}' has no proper name or hash; {_MEND}.")
+            raise ValueError(f"{place} is not a list of shards: {shard.file!r} has no proper name or hash; {_MEND}.")
     return {str(split): entries for split, entries in splits.items()}
 
 
