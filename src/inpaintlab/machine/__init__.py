@@ -10,6 +10,7 @@ from inpaintlab.machine.files import (
     write_texts,
 )
 from inpaintlab.machine.formats import require_format
+from inpaintlab.machine.json_files import parse_json, read_json
 from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load
 from inpaintlab.machine.locks import Lock, alone, is_held_by_another
 from inpaintlab.machine.memory import keep_freed_memory, peak, reset_peak
@@ -40,7 +41,9 @@ __all__ = [
     "keep_freed_memory",
     "machine",
     "outlive_requests",
+    "parse_json",
     "peak",
+    "read_json",
     "receiving_requests",
     "remove_partials",
     "require_format",
