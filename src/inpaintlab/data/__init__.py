@@ -1,6 +1,6 @@
 """Pictures: where they come from, and how they become training batches."""
 
-from inpaintlab.data.crops import CentreSquare, RandomCrop
+from inpaintlab.data.crops import CentreSquare, Crop, RandomCrop
 from inpaintlab.data.folder import Folder
 from inpaintlab.data.inspection import Finding, examine, splits_found
 from inpaintlab.data.order import ShardPositions
@@ -17,6 +17,7 @@ __all__ = [
     "ENDINGS",
     "LIST",
     "CentreSquare",
+    "Crop",
     "DataModule",
     "Finding",
     "Folder",

@@ -9,15 +9,20 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.inpainting.schedule import Schedule
 from inpaintlab.inpainting.steps import Steps
+from inpaintlab.losses import AdversarialLoss
 from inpaintlab.machine import require_format, whole
-from inpaintlab.recipes import only_ours, plain
+from inpaintlab.recipes import built, data_of, plain
 
 CHECKPOINT_FORMAT = 1
 """The format of a checkpoint's record; checkpoints of version 0.1 have none."""
+
+_PARTS = (Schedule, AdversarialLoss, torch.optim.Optimizer)
+"""What may stand among the arguments of a model."""
 
 AVERAGES = "averages."  # the prefix of averaged weights in a state dict
 
@@ -55,7 +60,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a checkpoint of inpaintlab; a training run writes them as last.ckpt.")
     mend = "import the published files again" if record.get("imported") else "train again"
     require_format(path, record.get("format", 0), CHECKPOINT_FORMAT, mend)
-    return checkpoint
+    return checkpoint | {"inpaintlab": data_of(record, str(path))}
 
 
 def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
@@ -104,7 +109,7 @@ def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> N
 
 
 def build(recipe: DictConfig | dict[str, Any], steps: Steps | None = None) -> Inpainter:
-    """Build the model of a recipe; the model keeps the recipe.
+    """Build the model of a recipe of the configuration; the model keeps the recipe. One from a file is no such recipe.
 
     Args:
         recipe: a ``_target_`` and its arguments.
@@ -136,11 +141,21 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     """
     checkpoint = load_checkpoint(path)
     record = checkpoint["inpaintlab"]
-    recipe = only_ours(OmegaConf.to_container(OmegaConf.merge(record["model"], overrides or {})), str(path))
-    model = build(recipe, Steps(average=record.get("average")))
+    recipe = _merged(record.get("model"), overrides or {})
+    given = {"steps": Steps(average=record.get("average"))} if "schedule" in recipe else {}
+    model: Inpainter = built(recipe, Inpainter, str(path), inside=_PARTS, **given)
+    model.recipe = recipe
     weights = checkpoint["state_dict"]
     checkpoint["state_dict"] = weights | {
         key.removeprefix(AVERAGES): value for key, value in weights.items() if key.startswith(AVERAGES)
     }
     load_weights(model, checkpoint, str(path))
     return model, record
+
+
+def _merged(recipe: Any, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a checkpoint with single settings on top, which may be those of its parts."""
+    merged = dict(recipe) if isinstance(recipe, dict) else {}
+    for key, value in overrides.items():
+        merged[key] = _merged(merged.get(key), value) if isinstance(value, dict) else value
+    return merged

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from hydra.errors import InstantiationException
 from jaxtyping import Float
 from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
@@ -62,11 +61,7 @@ def originals(folder: Path, names: list[str], root: str | None) -> dict[str, Ori
         OSError: likewise.
     """
     manifest = Manifest.load(folder / "manifest.json")
-    try:
-        dataset = ManifestDataset(manifest, root)
-    except InstantiationException as error:
-        # Hydra wraps the constructor's error, for example about a folder that is missing on this machine.
-        raise ValueError(str(error.__cause__ or error)) from error
+    dataset = ManifestDataset(manifest, root)
     positions = {item.name: position for position, item in enumerate(manifest.items)}
     unknown = [name for name in names if name not in positions]
     if unknown:

@@ -139,6 +139,6 @@ def with_mask_root(recipe: Any, mask_root: str | None, before: str | None, now: 
     if recipe.get("_target_") == MASK_FOLDER:
         if mask_root:
             recipe["root"] = mask_root
-        elif before and now and Path(recipe["root"]).is_relative_to(before):
+        elif before and now and isinstance(recipe.get("root"), str) and Path(recipe["root"]).is_relative_to(before):
             recipe["root"] = str(Path(now, Path(recipe["root"]).relative_to(before)))
     return recipe

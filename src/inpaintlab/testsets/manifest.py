@@ -12,14 +12,13 @@ from typing import Annotated, Any, final
 
 import torch
 from annotated_types import Ge, Le, MinLen
-from hydra.utils import instantiate
 from torch.utils.data import Dataset
 
-from inpaintlab.data import image_tensor
+from inpaintlab.data import Crop, Source, image_tensor
 from inpaintlab.machine import Sha256, conform, file_sha256, read_json, require_format, write_json
-from inpaintlab.masks import Number
+from inpaintlab.masks import Mask, Number
 from inpaintlab.randomness import sample_generator
-from inpaintlab.recipes import only_ours
+from inpaintlab.recipes import built
 from inpaintlab.testsets.holes import (
     Holes,
     MaskTensor,
@@ -111,7 +110,7 @@ class Manifest:
         Raises:
             ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
         """
-        photographs = instantiate(only_ours(source, "The manifest's source"))
+        photographs = built(source, Source, "The manifest's source")
         names = photographs.names(split)[:images]
         hashes = {}
         for name in names:
@@ -119,7 +118,7 @@ class Manifest:
             hashes[name] = photographs.sha256(split, name)
         items = []
         for label, recipe in bins.items():
-            holes = Holes(instantiate(only_ours(recipe, f"The manifest's bin '{label}'")), size)
+            holes = Holes(_mask(label, recipe), size)
             for name in names:
                 mask, file = holes.choose(hole_generator(seed, label, name))
                 items.append(
@@ -216,12 +215,9 @@ class ManifestDataset(Dataset):
             for label, recipe in manifest.bins.items()
         }
         self.manifest = manifest
-        self.source = instantiate(only_ours(source, "The manifest's source"))
-        self.crop = instantiate(only_ours(manifest.crop, "The manifest's crop"))
-        self.holes = {
-            label: Holes(instantiate(only_ours(recipe, f"The manifest's bin '{label}'")), manifest.size)
-            for label, recipe in bins.items()
-        }
+        self.source = built(source, Source, "The manifest's source")
+        self.crop = built(manifest.crop, Crop, "The manifest's crop")
+        self.holes = {label: Holes(_mask(label, recipe), manifest.size) for label, recipe in bins.items()}
 
     def __len__(self) -> int:
         return len(self.manifest.items)
@@ -287,6 +283,11 @@ class ManifestDataset(Dataset):
                 "changed. Restore them, or make a new manifest."
             )
         return mask
+
+
+def _mask(label: str, recipe: Any) -> Mask:
+    mask: Mask = built(recipe, Mask, f"The manifest's bin '{label}'", inside=(Mask,))
+    return mask
 
 
 def check_names(items: Sequence[Item]) -> None:
