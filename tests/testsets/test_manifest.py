@@ -284,7 +284,8 @@ def test_an_edited_mask_recipe_is_noticed_where_it_gives_another_hole(root: Path
 )
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match=r"a\.json (cannot be read as a manifest of inpaintlab|has no format number)|a\.json: split is missing"):
+    sentences = "cannot be read as a manifest of inpaintlab|has no format number|: split is missing"
+    with pytest.raises(ValueError, match=rf"a\.json ?({sentences}).*freeze this test set again\.$"):
         Manifest.load(tmp_path / "a.json")
 
 
