@@ -127,8 +127,8 @@ def test_unusable_folders_are_refused_in_one_sentence(tmp_path, pair):
     ("changes", "sentence"),
     [
         ({"format": 5}, "has format 5, but this inpaintlab reads format 4: update"),
-        ({"format": 3}, "is of inpaintlab 0.1, which was never released, .*: evaluate it again with overwrite=true"),
-        ({"format": 1}, "is of inpaintlab 0.1, which was never released, .*: evaluate it again with overwrite=true"),
+        ({"format": 3}, "was written by an earlier inpaintlab .*: evaluate it again with overwrite=true"),
+        ({"format": 1}, "was written by an earlier inpaintlab .*: evaluate it again with overwrite=true"),
         ({"format": "x"}, "has no format number"),
         ({"oracle": "no"}, "result.json: oracle is 'no' and must be true or false; evaluate it again"),
         ({"manifest": {"sha256": "0" * 64, "items": 7, "size": 16}}, "6 images, but the manifest in result.json has 7"),

@@ -22,7 +22,7 @@ from inpaintlab.machine import Count, conform, require_format, whole
 from inpaintlab.recipes import built, data_of, plain
 
 CHECKPOINT_FORMAT = 1
-"""The format of a checkpoint's record; checkpoints of version 0.1 have none."""
+"""The format of a checkpoint's record; the first checkpoints had none."""
 
 _PARTS = (Schedule, AdversarialLoss, torch.optim.Optimizer)
 """What may stand among the arguments of a model."""
@@ -150,9 +150,9 @@ def require_resumable(checkpoint: Mapping[str, Any], path: Path) -> None:
     if not re.match(r"[2-9]\.|\d\d+\.", checkpoint["pytorch-lightning_version"]):
         version = checkpoint["pytorch-lightning_version"][:20]
         raise ValueError(f"{path} was written by Lightning {version}, and this one cannot go on from it; {mend}{path}.")
-    plain_parts = {key: checkpoint[key] for key in ("epoch", "global_step", "loops", "callbacks")}
-    plain_parts["position"] = checkpoint["state_dict"].get(_POSITION)
-    training = conform(_Training, data_of(plain_parts, str(path)), path, f"{mend}{path}", closed=False)
+    parts = {key: checkpoint[key] for key in ("epoch", "global_step", "loops", "callbacks") if key in checkpoint}
+    parts["position"] = checkpoint["state_dict"].get(_POSITION)
+    training = conform(_Training, data_of(parts, str(path)), path, f"{mend}{path}", closed=False)
     if "epoch_loop.batch_progress" not in training.loops.get("fit_loop", {}):
         raise ValueError(f"{path} holds no training that could go on: it has no loops.fit_loop; {mend}{path}.")
     record = checkpoint["inpaintlab"]

@@ -20,7 +20,7 @@ _Kind = TypeVar("_Kind")
 def require_format(path: Path | str, found: object, present: int, mend: str) -> None:
     """See that a file has the ``present`` format.
 
-    Every earlier format is of version 0.1, which was never released, so nothing here reads one.
+    Before 1.0 no version reads the formats of an earlier one.
 
     Args:
         path: the file, for the sentence.
@@ -34,7 +34,7 @@ def require_format(path: Path | str, found: object, present: int, mend: str) -> 
     if type(found) is not int:
         raise ValueError(f"{path} has no format number, so inpaintlab did not write it: {mend}.")
     if found < present:
-        raise ValueError(f"{path} is of inpaintlab 0.1, which was never released, and cannot be read any more: {mend}.")
+        raise ValueError(f"{path} was written by an earlier inpaintlab and cannot be read any more: {mend}.")
     if found > present:
         raise ValueError(f"{path} has format {found}, but this inpaintlab reads format {present}: update inpaintlab.")
 

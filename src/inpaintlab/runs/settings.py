@@ -42,7 +42,7 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
         choices: the chosen file of each group of settings.
 
     Raises:
-        ValueError: the named run was started with other settings, or is of version 0.1.
+        ValueError: the named run was started with other settings or by an earlier version, or its record is damaged.
     """
     identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
     identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
@@ -59,7 +59,7 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
                 load_checkpoint,
             )  # Lightning: a sweep's state needs none
 
-            load_checkpoint(folder / "last.ckpt")  # refuses checkpoints of 0.1, whose settings have other names
+            load_checkpoint(folder / "last.ckpt")  # refuses checkpoints of earlier formats, whose settings have other names
             raise ValueError(
                 f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
                 "(name=...), or repeat the first one's settings to continue it."
