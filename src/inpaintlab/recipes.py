@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 # The classes of torch that a recipe may name: they only keep their arguments and run nothing.
@@ -22,7 +23,10 @@ _OPTIMIZERS = ("torch.optim.Adadelta", "torch.optim.Adam")
 _OFFERED = re.compile(r"inpaintlab\.(?P<wing>[a-z][a-z0-9_]*)\.(?P<name>[A-Za-z][A-Za-z0-9_]*)")
 
 
-_DEEPEST, _MOST_VALUES = 64, 100_000
+_SETTING = re.compile(r"[a-z]\w*([./][A-Za-z0-9]\w*)*")  # no flags, no "+" and "~", no _target_
+
+
+_DEEPEST, _MOST_VALUES = 64, 10_000
 """Of dicts and lists inside each other, and of values, each counted as often as it is referred to."""
 
 
@@ -52,7 +56,7 @@ def data_of(content: Any, origin: str) -> Any:
         origin: the file, for the error.
 
     Raises:
-        ValueError: it holds something else, is nested more than 64 deep, has more than 100,000 values (a few that refer
+        ValueError: it holds something else, is nested more than 64 deep, has more than 10,000 values (a few that refer
             to each other can stand for billions), or holds itself.
     """
     left = _MOST_VALUES
@@ -156,6 +160,73 @@ def _offered(target: Any) -> type | None:
     door = importlib.import_module(wing)
     offered = getattr(door, name) if name in getattr(door, "__all__", ()) else None
     return offered if isinstance(offered, type) and offered.__module__.startswith(f"{wing}.") else None
+
+
+def require_settings(settings: dict[Any, Any], origin: str) -> None:
+    """Check settings from a file that Hydra is to compose: they name no class, none of Hydra's own and no resolver.
+
+    Hydra reads them as text, so nothing may stand in them that it would run or resolve. A user's own YAML, in a folder
+    that ``--config-dir`` names, is free of this.
+
+    Args:
+        settings: key to value, as `data_of` returns them.
+        origin: the file and the place in it, for the error.
+
+    Raises:
+        ValueError: a key that is no plain setting, or a text with "${".
+    """
+    if strange := _strange(settings):
+        raise ValueError(
+            f"{origin}: '{strange}' is no setting; name settings as on the command line, without + or ~, and classes "
+            "by their groups."
+        )
+    require_literal(settings, origin)
+
+
+def require_literal(value: Any, origin: str) -> None:
+    """Check that no text among these values would be resolved, such as ``${oc.env:HOME}``.
+
+    Raises:
+        ValueError: one would be.
+    """
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        require_literal(inner, origin)
+    if isinstance(value, str) and "${" in value:
+        raise ValueError(
+            f"{origin}: {value!r} has a '${{', and nothing in such a file is resolved; write the value out."
+        )
+
+
+def _strange(settings: Any) -> str | None:
+    """The first key that is not a plain setting: one of Hydra's own, or one that would name a class to run."""
+    if isinstance(settings, list):
+        return next((found for value in settings if (found := _strange(value))), None)
+    if not isinstance(settings, dict):
+        return None
+    for key, value in settings.items():
+        if not isinstance(key, str) or not _SETTING.fullmatch(key) or key.split(".")[0].split("/")[0] == "hydra":
+            return str(key)
+        if found := _strange(value):
+            return found
+    return None
+
+
+def require_choices(settings: dict[str, Any]) -> None:
+    """Check that settings which choose a file of a group choose one that this group has, and not a path to another.
+
+    Args:
+        settings: those of a file, see `require_settings`; Hydra is initialised, so that its groups are known.
+
+    Raises:
+        ValueError: a group has no such choice; the message names those that it has.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    for key, value in settings.items():
+        if loader.get_group_options(key, None):
+            choices = loader.get_group_options(key)
+            for choice in value if isinstance(value, list) else [value]:
+                if choice is not None and choice not in choices:
+                    raise ValueError(f"{key} is {choice!r}; it can be {', '.join(choices)}.")
 
 
 def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from inpaintlab.machine.parents import PARENT, end_with_first, end_with_parent
 from inpaintlab.machine.provenance import code_sha256, commit, machine, versions
 from inpaintlab.machine.signals import INTERRUPTED, Request, outlive_requests, receiving_requests, was_asked
 from inpaintlab.machine.storage import Storage
+from inpaintlab.machine.yaml_files import read_yaml
 
 __all__ = [
     "FULL_DISK",
@@ -47,6 +48,7 @@ __all__ = [
     "parse_json",
     "peak",
     "read_json",
+    "read_yaml",
     "receiving_requests",
     "remove_partials",
     "require_format",
