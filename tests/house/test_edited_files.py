@@ -189,6 +189,7 @@ def record(**changes: Any) -> dict[str, Any]:
     """The record of a checkpoint of a method that is built at once."""
     training = {"data": {}, "mask": {"_target_": "inpaintlab.masks.Center"}, "seed": 1, "precision": "32-true"}
     facts = {"format": 1, "model": {"_target_": "inpaintlab.models.MeanColour"}, "iterations": 3, "images_seen": 6}
+    facts["imported"] = {"layout": "edgeconnect", "files": [{"name": "a.pth", "sha256": "0" * 64}]}
     return facts | {"training": training, "average": None, "processes": 1} | changes
 
 

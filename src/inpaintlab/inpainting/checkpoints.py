@@ -18,7 +18,7 @@ from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.schedule import Schedule
 from inpaintlab.inpainting.steps import Steps
 from inpaintlab.losses import AdversarialLoss
-from inpaintlab.machine import Count, conform, require_format, whole
+from inpaintlab.machine import Count, Sha256, conform, require_format, whole
 from inpaintlab.recipes import built, data_of, plain
 
 CHECKPOINT_FORMAT = 1
@@ -36,6 +36,20 @@ _OURS = "a training run writes one as last.ckpt, and `inpaintlab weights import`
 _OF_LIGHTNING = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list} | {
     "pytorch-lightning_version": str
 }
+
+
+@dataclass(frozen=True)
+class _Published:
+    name: str
+    sha256: Sha256
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What published weights came from: the layout that `inpaintlab weights import` read, and the files."""
+
+    layout: str
+    files: tuple[_Published, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,7 @@ class _Record:
     average: Annotated[float, Gt(0), Lt(1)] | None = None
     processes: Annotated[int, Ge(1), Le(10**6)] = 1
     absent: tuple[str, ...] = ()
-    imported: dict[str, Any] | None = None
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True)
