@@ -26,6 +26,9 @@ from stand_ins.results import rewrite, write_result
 
 VALUES: tuple[Any, ...] = (None, "x", "1", True, -1, 0.5, 10**400, float("nan"), [], {})
 
+FEWER: tuple[Any, ...] = (None, "x", True, -1, [], {})
+"""For files that take milliseconds."""
+
 
 def edits(content: Any, values: Sequence[Any] = VALUES) -> Iterator[tuple[str, Any]]:
     """Each way to take away or replace one value of nested dicts and lists; of a list, its first two."""
@@ -215,7 +218,7 @@ def test_the_record_of_a_checkpoint(tmp_path: Path) -> None:
         checkpoint = load_checkpoint(path)
         require_resumable(checkpoint, path)
 
-    taken = accepted(of_lightning(), lambda content: torch.save(content, path), read, "last.ckpt")
+    taken = accepted(of_lightning(), lambda content: torch.save(content, path), read, "last.ckpt", FEWER)
     telling = ("inpaintlab.iterations", "inpaintlab.model =", "inpaintlab.training.seed", "inpaintlab.processes")
     for edit in taken:
         assert not (edit.startswith(telling) and edit.endswith(("'x'", "True", "[]", "0.5"))), edit
@@ -223,7 +226,7 @@ def test_the_record_of_a_checkpoint(tmp_path: Path) -> None:
     def write(content: Any) -> None:
         torch.save({"state_dict": {}, "inpaintlab": content}, path)
 
-    accepted(record(), write, lambda: rebuild(path), "last.ckpt")
+    accepted(record(), write, lambda: rebuild(path), "last.ckpt", FEWER)
 
 
 OLD = {
@@ -312,10 +315,10 @@ def test_an_edited_result_whose_hashes_fit_makes_a_table_or_a_sentence(result: P
         for each in read:
             assert each.means["all"].get("psnr_rgb") in (None, sum(PSNR) / 6)
 
-    taken = accepted(content, sealed, read, "")
+    taken = accepted(content, sealed, read, "", FEWER)
     telling = ("oracle", "trained", "manifest", "means", "cost.batch_size", "metrics.mae.higher_is_better")
     for edit in taken:
-        assert not (edit.startswith(telling) and edit.endswith(("'x'", "'1'", "[]"))), edit
+        assert not (edit.startswith(telling) and edit.endswith(("'x'", "[]"))), edit
     rewrite(result, **content)
     assert table_markdown(tabulate([Result.load(result), other]))
 
