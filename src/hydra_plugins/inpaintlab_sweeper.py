@@ -57,6 +57,7 @@ class JobSweeper(Sweeper):
 
     def _run(self, arguments: list[str]) -> bool:
         """Run the sweep. Returns whether a job is neither done nor given up."""
+        from inpaintlab.runs import named_folder
         from inpaintlab.sweeps import (  # imported here, because Hydra scans this module at every start
             SWEEP,
             SweepFolder,
@@ -66,10 +67,13 @@ class JobSweeper(Sweeper):
 
         fixed, swept = self._divided(arguments)
         keys = [override.get_key_element() for override in swept]
-        name = self.settings.name or sweep_name(keys, fixed)
-        sweep = SweepFolder.opened(Path(self.settings.runs) / name, fixed)
+        name = self.settings.name
+        folder = named_folder(self.settings.runs, sweep_name(keys, fixed) if name is None or name == "" else name)
+        if folder.parent != Path(self.settings.runs):
+            raise ValueError(f"name={name} has a slash; a sweep's folder lies in {self.settings.runs} itself.")
+        sweep = SweepFolder.opened(folder, fixed)
         with open_dict(self.settings):
-            self.settings.name = name  # where a launcher keeps its own files
+            self.settings.name = folder.name  # where a launcher keeps its own files
         os.environ[SWEEP] = str(os.getpid())
         launcher = self._launcher(run_job)
         chosen: list[str] = []
