@@ -422,13 +422,13 @@ def test_what_is_damaged_of_an_unfinished_evaluation_is_made_again(ten: Path, mo
     command = ["manifest=ten.json", "model=mean_colour", "batch_size=2"]
     succeeded(evaluate(ten, *command, "label=unbroken"))
     unbroken = Result.load(ten / "results/unbroken").per_image
-    for harmed, done in (("parts/00000002-2.parquet", "going on after 4 images"), ("inputs.json", "begun anew")):
+    for harmed, done in (("parts/00000002-2-*.parquet", "going on after 4 images"), ("inputs.json", "begun anew")):
         with monkeypatch.context() as patch:
             patch.setattr("inpaintlab.evaluation.scoring.ROWS_A_PART", 2)
             cut_after(3, patch)
             with pytest.raises(PowerCut):
                 evaluate(ten, *command)
-        path = ten / "results/mean_colour.partial" / harmed
+        (path,) = (ten / "results/mean_colour.partial").glob(harmed)
         path.write_bytes(path.read_bytes()[:20])
         assert done in succeeded(evaluate(ten, *command)).stdout
         assert Result.load(ten / "results/mean_colour").per_image.equals(unbroken)

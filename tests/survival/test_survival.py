@@ -121,7 +121,7 @@ def test_a_run_of_version_01_is_refused_whatever_its_settings_were_called(ran: P
         content = torch.load(path, weights_only=True)
         del content["inpaintlab"]["format"]
         torch.save(content, path)
-    told = "last.ckpt is of inpaintlab 0.1, which was never released, and cannot be read any more: train again."
+    told = "last.ckpt was written by an earlier inpaintlab and cannot be read any more: train again."
     sentence = refused(ran)
     assert told in sentence
     assert "best.ckpt (not readable)" in sentence

@@ -284,7 +284,8 @@ def test_an_edited_mask_recipe_is_noticed_where_it_gives_another_hole(root: Path
 )
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match=r"a\.json is not a manifest of inpaintlab"):
+    sentences = "cannot be read as a manifest of inpaintlab|has no format number|: split is missing"
+    with pytest.raises(ValueError, match=rf"a\.json ?({sentences}).*freeze this test set again\.$"):
         Manifest.load(tmp_path / "a.json")
 
 
@@ -297,7 +298,7 @@ def test_a_newer_format_says_to_update(root: Path) -> None:
 def test_a_manifest_of_version_01_says_to_freeze_again(root: Path) -> None:
     path = edited(root, lambda content: content.update(format=1))
     with pytest.raises(
-        ValueError, match=r"a\.json is of inpaintlab 0\.1, which was never .*: freeze this test set again"
+        ValueError, match=r"a\.json was written by an earlier inpaintlab .*: freeze this test set again"
     ):
         Manifest.load(path)
 

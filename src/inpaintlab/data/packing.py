@@ -14,7 +14,7 @@ import torch
 
 from inpaintlab.data.folder import Folder
 from inpaintlab.data.picture_format import PictureFormat
-from inpaintlab.data.shard_lists import FORMAT, LIST, Packed, Shard, parse_index
+from inpaintlab.data.shard_lists import FORMAT, LIST, Index, Packed, Shard, parse_index
 from inpaintlab.data.shards import Shards
 from inpaintlab.data.sources import Watch, unwatched
 from inpaintlab.machine import file_sha256, remove_partials, whole, write_json
@@ -93,8 +93,8 @@ class PlannedShard:
 
     def _require_same(self, origin: str) -> None:
         try:
-            found = json.loads(self.index.read_bytes())["origin"]
-        except (ValueError, TypeError, KeyError):
+            found = self.parsed_index().origin
+        except ValueError:
             found = None  # not an index of ours
         if found != origin:
             raise ValueError(
@@ -104,10 +104,16 @@ class PlannedShard:
 
     def entry(self) -> Shard:
         """The entry of the finished shard in the list of all shards."""
-        content = self.index.read_bytes()
-        facts = json.loads(content)
-        pictures = len(facts["items"])
-        return Shard(self.tar.name, pictures, facts["bytes"], facts["sha256"], hashlib.sha256(content).hexdigest())
+        index = self.parsed_index()
+        return Shard(self.tar.name, len(index.items), index.bytes, index.sha256, file_sha256(self.index))
+
+    def parsed_index(self) -> Index:
+        """The index of the finished shard.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        return parse_index(self.index.read_bytes(), str(self.index))
 
 
 def _bytes_of(path: Path) -> int | None:
@@ -246,7 +252,7 @@ def _faults_of(source: Shards, shard: Shard) -> Iterator[str]:
         if hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256:
             return
         yield f"{storage.place(shard.file)} was changed: its hash differs from the one in {LIST}."
-        for item in parse_index(index, storage.place(shard.index_file)):
+        for item in parse_index(index, storage.place(shard.index_file)).items:
             for what, part in (("picture", item), ("edge map", item.edges)):
                 if part is None:
                     continue

@@ -32,7 +32,7 @@ def _index(path: Path, sha256: str) -> tuple[Packed, ...]:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(f"{path} is not the index that {LIST} promises; write the shards again.")
-    return parse_index(content, str(path))
+    return parse_index(content, str(path)).items
 
 
 def _part(file: BinaryIO, packed: Packed, place: str) -> bytes:

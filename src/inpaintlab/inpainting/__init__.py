@@ -6,6 +6,7 @@ from inpaintlab.inpainting.checkpoints import (
     build,
     load_checkpoint,
     load_weights,
+    require_resumable,
     save_checkpoint,
 )
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
@@ -53,6 +54,7 @@ __all__ = [
     "load_checkpoint",
     "load_weights",
     "require_compiler",
+    "require_resumable",
     "save_checkpoint",
     "training_precision",
     "uncompiled",

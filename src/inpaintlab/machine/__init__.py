@@ -9,7 +9,7 @@ from inpaintlab.machine.files import (
     write_json,
     write_texts,
 )
-from inpaintlab.machine.formats import require_format
+from inpaintlab.machine.formats import Count, Sha256, conform, require_format
 from inpaintlab.machine.json_files import parse_json, read_json
 from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load
 from inpaintlab.machine.locks import Lock, alone, is_held_by_another
@@ -27,13 +27,16 @@ __all__ = [
     "QUIET",
     "SHORTEST",
     "Clocks",
+    "Count",
     "Load",
     "Lock",
     "Request",
+    "Sha256",
     "Storage",
     "alone",
     "code_sha256",
     "commit",
+    "conform",
     "end_with_first",
     "end_with_parent",
     "file_sha256",

@@ -1,6 +1,7 @@
 """The pictures of the report: read from result folders and the test set, and encoded as text for the page."""
 
 import base64
+import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -116,14 +117,17 @@ def read(result: Result, name: str, folder: Path) -> Image.Image:
         folder: see `kinds`, or the folder of completions.
 
     Raises:
-        ValueError: it is missing or no picture.
+        ValueError: it is missing or no picture, or a completion is not the one that was scored.
     """
     path = folder / picture_name(name)
     if not path.is_file():
         what = folder.relative_to(result.folder)
         raise ValueError(f"{result.label} has no {what} picture of {name} ({path} is missing): evaluate it again.")
+    content = path.read_bytes()
+    if path == result.picture(name) and hashlib.sha256(content).hexdigest() != result.picture_sha256(name):
+        raise ValueError(f"{path} was changed after it was written: its hash differs; evaluate {result.label} again.")
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(content)) as picture:
             return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     except OSError as error:
         raise ValueError(f"{path} is not a readable picture: evaluate {result.label} again.") from error

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Annotated, final
 
-from inpaintlab.machine import Lock, is_held_by_another, write_texts
+from annotated_types import Ge, Le
+
+from inpaintlab.machine import Count, Lock, conform, is_held_by_another, read_json, write_texts
 
 OUTPUT, FAILED, STOPPED, _PROGRESS, _LOCK = "output.log", "failed.txt", "stopped.txt", "progress.json", ".lock"
 
@@ -35,12 +37,12 @@ class Progress:
         seconds: of training, over all starts of the run.
     """
 
-    iterations: int
-    total: int
+    iterations: Count
+    total: Count
     monitor: str
     higher_is_better: bool
-    validations: list[tuple[int, float | None]]
-    seconds: float
+    validations: list[tuple[Count, float | None]]
+    seconds: Annotated[float, Ge(0), Le(1e12)]
 
     @property
     def best(self) -> float | None:
@@ -58,12 +60,8 @@ class Progress:
         path = folder / _PROGRESS
         if not path.is_file():
             return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            validations = [(int(at), None if score is None else float(score)) for at, score in content["validations"]]
-            return cls(**(content | {"validations": validations}))
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"{path} cannot be read ({error}); delete it, the training writes it again.") from error
+        mend = "delete it, the training writes it again"
+        return conform(cls, read_json(path, "the progress of a run", mend), path, mend)
 
     def save(self, folder: Path) -> None:
         """Write ``progress.json``, whole or not at all."""

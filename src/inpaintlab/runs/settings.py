@@ -14,13 +14,13 @@ FREE_TO_CHANGE = (
 )
 """Settings that may change when a run is resumed; a change of any other setting makes it another run."""
 
+_MAY_CHANGE = re.compile(r"(model\.schedule\.phases\.\w+\.batches|data\.workers): ")  # it may be continued for longer
+
 
 NAME_RULE = "text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
 """What `is_name` asks of a name, in words."""
 
-_NAME = re.compile(
-    r"[^./\\\s\x00-\x1f\x7f\ud800-\udfff]([^/\\\x00-\x1f\x7f\ud800-\udfff]*[^/\\\s\x00-\x1f\x7f\ud800-\udfff])?"
-)
+_NAME = re.compile(r"(?![.\s])[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+(?<!\s)")
 
 _LONGEST_NAME = 200  # bytes; files beside a result's folder have longer names
 
@@ -72,27 +72,27 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
         choices: the chosen file of each group of settings.
 
     Raises:
-        ValueError: the named run was started with other settings, or is of version 0.1.
+        ValueError: the named run was started with other settings or by an earlier version, or its record is damaged.
     """
     identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
     identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    name = cfg["name"]
-    unnamed = name is None or name == ""
-    own = Path(cfg["runs"], f"{choices['model']}-{choices['data']}-{digest}")
-    folder = own if unnamed else named_folder(cfg["runs"], name)
+    own = f"{choices['model']}-{choices['data']}-{digest}"
+    folder = Path(cfg["runs"], own) if cfg["name"] in (None, "") else named_folder(cfg["runs"], cfg["name"])
     saved = folder / "config.json"
     if saved.is_file() and (folder / "last.ckpt").is_file():  # without a checkpoint the name is free
-        settings = read_json(saved, "the settings of a run", "give this run another name (name=...)")
-        before = {key: value for key, value in settings.items() if key in identity}
-        before["data"].pop("workers", None)
-        changed = differences(_without_lengths(before), _without_lengths(identity))
+        mend = "restore it, or give another name (name=...)"
+        now = json.loads(json.dumps(identity))
+        before = {key: value for key, value in read_json(saved, "a run's settings", mend).items() if key in identity}
+        changed = [found for found in differences(before, now) if not _MAY_CHANGE.match(found)]
         if changed:
             from inpaintlab.inpainting import (
                 load_checkpoint,
             )  # Lightning: a sweep's state needs none
 
-            load_checkpoint(folder / "last.ckpt")  # refuses checkpoints of 0.1, whose settings have other names
+            load_checkpoint(
+                folder / "last.ckpt"
+            )  # refuses checkpoints of earlier formats, whose settings have other names
             raise ValueError(
                 f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
                 "(name=...), or repeat the first one's settings to continue it."
@@ -106,11 +106,3 @@ def differences(before: Any, now: Any, key: str = "") -> list[str]:
         keys = sorted(before.keys() | now.keys())
         return [d for k in keys for d in differences(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
     return [] if before == now else [f"{key}: {before} -> {now}"]
-
-
-def _without_lengths(cfg: dict[str, Any]) -> dict[str, Any]:
-    """The settings without the phases' lengths: a run may be continued for longer."""
-    cfg = json.loads(json.dumps(cfg))
-    for phase in cfg.get("model", {}).get("schedule", {}).get("phases", {}).values():
-        phase.pop("batches", None)
-    return cfg

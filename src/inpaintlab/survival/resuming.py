@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.inpainting import load_checkpoint
+from inpaintlab.inpainting import load_checkpoint, require_resumable
 from inpaintlab.runs import Progress
 
 
@@ -17,7 +17,9 @@ def starting_point(folder: Path) -> dict[str, Any] | None:
     last = folder / "last.ckpt"
     if last.is_file():
         try:
-            return dict(load_checkpoint(last)["inpaintlab"])
+            checkpoint = load_checkpoint(last)
+            require_resumable(checkpoint, last)
+            return dict(checkpoint["inpaintlab"])
         except ValueError as error:
             raise ValueError(f"{error} {_ways_out(folder)}") from error
     progress = Progress.load(folder)

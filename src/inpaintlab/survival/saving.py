@@ -107,11 +107,14 @@ def score_of(path: Path) -> float | None:
         ValueError: the file is damaged.
     """
     try:
-        callbacks = load_checkpoint(path).get("callbacks", {})
+        states = load_checkpoint(path).get("callbacks")
+        state = states.get("Checkpoints") if isinstance(states, dict) else None
+        score = state.get("best") if isinstance(state, dict) else None
+        if score is not None and not isinstance(score, float):
+            raise ValueError(f"{path} has no number as its validation score.")
     except ValueError as error:
         raise ValueError(f"{error} Delete it: the next validation writes another.") from error
-    score = callbacks.get("Checkpoints", {}).get("best")
-    return None if score is None else float(score)
+    return score
 
 
 @final

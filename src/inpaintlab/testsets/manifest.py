@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
+from annotated_types import Ge, Le, MinLen
 from torch.utils.data import Dataset
 
 from inpaintlab.data import Crop, Source, image_tensor
-from inpaintlab.machine import file_sha256, require_format, write_json
+from inpaintlab.machine import Sha256, conform, file_sha256, read_json, require_format, write_json
 from inpaintlab.masks import Mask, Number
 from inpaintlab.randomness import sample_generator
 from inpaintlab.recipes import built
@@ -48,12 +49,12 @@ class Item:
 
     name: str
     image: str
-    image_sha256: str
+    image_sha256: Sha256
     bin: str
-    mask_sha256: str
-    hole_ratio: float
+    mask_sha256: Sha256
+    hole_ratio: Annotated[float, Ge(0), Le(1)]
     mask_file: str | None = None
-    mask_file_sha256: str | None = None
+    mask_file_sha256: Sha256 | None = None
 
 
 @final
@@ -76,12 +77,12 @@ class Manifest:
     """
 
     split: str
-    size: int
+    size: Annotated[int, Ge(1), Le(10**5)]
     seed: int
     source: dict[str, Any]
     crop: dict[str, Any]
     bins: dict[str, dict[str, Any]]
-    items: tuple[Item, ...]
+    items: Annotated[tuple[Item, ...], MinLen(1)]
 
     @classmethod
     def create(
@@ -183,14 +184,14 @@ class Manifest:
             raise ValueError(
                 f"There is no manifest at {path.absolute()}; make one with: inpaintlab manifest data=... out={path}"
             )
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            format_, sha256 = content.pop("format"), content.pop("sha256")
-            require_format(path, format_, FORMAT, "freeze this test set again")
-            items = tuple(Item(**item) for item in content.pop("items"))
-            manifest = cls(**content, items=items)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not a manifest of inpaintlab ({error}).") from error
+        mend = "freeze this test set again"
+        content = read_json(path, "a manifest of inpaintlab", mend)
+        require_format(path, content.pop("format", None), FORMAT, mend)
+        sha256 = content.pop("sha256", None)
+        manifest = conform(cls, content, path, mend)
+        if homeless := [item.name for item in manifest.items if item.bin not in manifest.bins]:
+            raise ValueError(f"{path}: '{homeless[0]}' is of a bin that has no recipe; {mend}.")
+        check_names(manifest.items)
         if manifest.sha256 != sha256:
             raise ValueError(f"{path} was changed after it was frozen: its content does not match its hash.")
         return manifest
