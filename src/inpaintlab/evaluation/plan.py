@@ -1,7 +1,6 @@
 """The plan of an evaluation: everything is built and checked, and compared with existing results, before it runs."""
 
 import json
-import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -28,17 +27,10 @@ from inpaintlab.metrics import (
     require_fitting,
 )
 from inpaintlab.recipes import require_flag
+from inpaintlab.runs import NAME_RULE, is_name
 from inpaintlab.testsets import Manifest, picture_name
 
-_LABEL = re.compile(r"[^./\\\s\x00-\x1f]([^/\\\x00-\x1f]*[^/\\\s\x00-\x1f])?")
-
-
-_LONGEST_LABEL = 200  # bytes; files beside the result folder have longer names
-
-
-LABEL_RULE = (
-    "a label is text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
-)
+LABEL_RULE = f"a label is {NAME_RULE}"
 
 
 _SCORING = {part.__module__ for part in (Scores, MAERelativeGray, EdgeMetric, SetMetric, LPIPS)}
@@ -95,7 +87,7 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
     }
     finished, missing = [], []
     for wanted in _wanted(cfg, identity):
-        if not is_label(wanted["label"]):
+        if not is_name(wanted["label"]):
             raise ValueError(f"label={wanted['label']} cannot name a result: {LABEL_RULE}; give another label=...")
         folder = Path(cfg.results, wanted["label"])
         blended = wanted["post_processing"] is not None
@@ -141,13 +133,6 @@ def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
     precision = completing_precision(cfg.trainer.get("precision", WHOLE), cfg.trainer.accelerator)
     compiled = require_flag("compile", cfg.compile)
     return (precision, compiled) if model.generators() else (WHOLE, False)
-
-
-def is_label(label: object) -> bool:
-    """Whether this can be a method's label, which names its result folder (see ``LABEL_RULE``)."""
-    if not isinstance(label, str) or not _LABEL.fullmatch(label):
-        return False
-    return not label.endswith(".partial") and len(label.encode()) <= _LONGEST_LABEL
 
 
 def networks_of(set_metrics: dict[str, SetMetric]) -> list[FeatureNetwork]:

@@ -15,9 +15,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from inpaintlab.evaluation.plan import LABEL_RULE, is_label, plan_evaluation
+from inpaintlab.evaluation.plan import LABEL_RULE, plan_evaluation
 from inpaintlab.machine import read_yaml
 from inpaintlab.recipes import require_choices, require_literal, require_settings
+from inpaintlab.runs import is_name
 from inpaintlab.testsets import ManifestDataset
 
 _PARTS = {"manifest": str, "results": str, "evaluate": dict, "methods": dict, "compare": dict}
@@ -120,7 +121,7 @@ def _read(path: Path) -> dict[Any, Any]:
 
 def _check_method(path: Path, label: Any, settings: Any, common: dict[Any, Any]) -> None:
     """Raise a ValueError if a label cannot name a folder, or if a method's weights are missing or ambiguous."""
-    if not is_label(label):
+    if not is_name(label):
         raise ValueError(f"{path}: a method is called {label!r}; {LABEL_RULE}.")
     require_literal(label, f"{path}, methods")
     where = f"{path}, method '{label}'"

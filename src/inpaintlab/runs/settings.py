@@ -17,6 +17,36 @@ FREE_TO_CHANGE = (
 _MAY_CHANGE = re.compile(r"(model\.schedule\.phases\.\w+\.batches|data\.workers): ")  # it may be continued for longer
 
 
+NAME_RULE = "text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
+"""What `is_name` asks of a name, in words."""
+
+_NAME = re.compile(r"(?![.\s])[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+(?<!\s)")
+
+_LONGEST_NAME = 200  # bytes; files beside a result's folder have longer names
+
+
+def is_name(name: object) -> bool:
+    """Whether this can name a folder: a run, a sweep, a job of one, the label of a result (see ``NAME_RULE``)."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return False
+    return not name.endswith(".partial") and len(name.encode()) <= _LONGEST_NAME
+
+
+def named_folder(runs: str, name: object) -> Path:
+    """The folder ``runs/NAME``, or ``runs/SWEEP/JOB`` for the job of a sweep; a number is a name too.
+
+    Raises:
+        ValueError: the name would lead elsewhere.
+    """
+    parts = str(name).split("/")
+    if len(parts) > 2 or not all(map(is_name, parts)):
+        raise ValueError(
+            f"name={name} cannot name a run, whose folder lies in {runs}: a name is {NAME_RULE}; give another "
+            "name=..., and runs=... for another folder."
+        )
+    return Path(runs, *parts)
+
+
 def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
     """The recipe of the chosen mask, limited to the range ``hole_ratio`` if that is set."""
     if cfg["hole_ratio"] is None:
@@ -47,7 +77,8 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
     identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
     identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    folder = Path(cfg["runs"]) / (cfg["name"] or f"{choices['model']}-{choices['data']}-{digest}")
+    own = f"{choices['model']}-{choices['data']}-{digest}"
+    folder = Path(cfg["runs"], own) if cfg["name"] in (None, "") else named_folder(cfg["runs"], cfg["name"])
     saved = folder / "config.json"
     if saved.is_file() and (folder / "last.ckpt").is_file():  # without a checkpoint the name is free
         mend = "restore it, or give another name (name=...)"

@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from rich.table import Column, Table
 
 from inpaintlab.machine import conform, read_json, write_json
-from inpaintlab.runs import FREE_TO_CHANGE, Progress, duration, reason_of, state_of
+from inpaintlab.runs import FREE_TO_CHANGE, Progress, duration, is_name, reason_of, state_of
 
 RECORD = "sweep.json"
 
@@ -69,7 +69,7 @@ class SweepFolder:
             )
         mend = "delete it and give the sweep again"
         content = conform(_Record, read_json(record, "the record of a sweep", mend), record, mend)
-        if strange := [name for name in content.jobs if not names_a_folder(name)]:
+        if strange := [name for name in content.jobs if not is_name(name)]:
             raise ValueError(f"{record}: jobs has the name {strange[0]!r}, which cannot be a folder's; {mend}.")
         return cls(path, content.fixed, content.jobs)
 
@@ -104,11 +104,6 @@ class SweepFolder:
     def states(self) -> dict[str, str]:
         """Each job's state; 'unreadable' if its files are damaged."""
         return {name: _state(self.path / name) for name in self.jobs}
-
-
-def names_a_folder(name: Any) -> bool:
-    """Whether a job can have this name, which is that of its folder in the sweep's folder."""
-    return isinstance(name, str) and name.isprintable() and name[:1] not in ("", ".") and "/" not in name
 
 
 def deciding(fixed: Sequence[str]) -> list[str]:
