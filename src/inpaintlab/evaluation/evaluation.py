@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from torch import distributed
@@ -172,7 +171,8 @@ def evaluate(
         manifest: the test set.
         set_metrics: metrics of whole sets, by name.
         trainer: makes a Lightning trainer from callbacks and a logger.
-        results: the results to write from one run of the method, for example with and without blending.
+        results: the results to write from one run of the method, for example with and without blending; the first
+            process has reserved them.
         root: the folder of the photographs on this machine, if it has moved since the manifest was frozen.
         mask_root: the folder of the mask files on this machine, if it has moved.
         batch_size: images that are completed together.
@@ -187,9 +187,6 @@ def evaluate(
         ValueError: an image or mask differs from the frozen one, or another process writes the same result.
     """
     dataset = ManifestDataset(manifest, root, mask_root)
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # set by Lightning in each process
-        for result in results:
-            result.reserve()
     loader = DataLoader(
         dataset, batch_size, sampler=UnscoredItems(results, len(dataset)), num_workers=min(workers, len(dataset))
     )

@@ -2,6 +2,7 @@
 
 from inpaintlab.machine.files import (
     FULL_DISK,
+    as_json,
     file_sha256,
     full_disk_named,
     remove_partials,
@@ -30,6 +31,7 @@ __all__ = [
     "Request",
     "Storage",
     "alone",
+    "as_json",
     "code_sha256",
     "commit",
     "end_with_first",

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from torch.utils.data import Dataset
 
 from inpaintlab.data import image_tensor
-from inpaintlab.machine import file_sha256, require_format, write_json
+from inpaintlab.machine import as_json, file_sha256, require_format, write_texts
 from inpaintlab.masks import Number
 from inpaintlab.randomness import sample_generator
 from inpaintlab.recipes import only_ours
@@ -171,7 +171,12 @@ class Manifest:
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all; the folder is made."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"format": FORMAT, "sha256": self.sha256, **asdict(self), "items": self._plain_items()})
+        write_texts(path.parent, {path.name: self.text(path)})
+
+    def text(self, path: Path) -> str:
+        """The text of the file that ``save`` writes to ``path``."""
+        content = {"format": FORMAT, "sha256": self.sha256, **asdict(self), "items": self._plain_items()}
+        return as_json(path, content)
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":

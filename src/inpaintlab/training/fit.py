@@ -122,7 +122,7 @@ def train(
         ending_together(trainer.world_size, last, trainer.strategy.launcher),
     ):
         if first:
-            remove_partials(run_dir)
+            remove_partials(run_dir, below=True)
         trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True)
     console.print(f"done: {last}")
 
