@@ -15,6 +15,7 @@ from rich.console import Console
 from inpaintlab.config import command
 from inpaintlab.evaluation import Plan, Result, evaluate, plan_evaluation
 from inpaintlab.inpainting import CompileTimer, compile_generators, device_type
+from inpaintlab.survival import require_launcher
 
 
 @command("evaluate")
@@ -23,6 +24,7 @@ def main(cfg: DictConfig) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
+    require_launcher()
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):

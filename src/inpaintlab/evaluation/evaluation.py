@@ -21,7 +21,7 @@ from inpaintlab.evaluation.plan import networks_of
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.evaluation.set_scores import score_sets
 from inpaintlab.inpainting import Inpainter, computing
-from inpaintlab.machine import commit, machine
+from inpaintlab.machine import commit, loading_explained, machine
 from inpaintlab.metrics import SetMetric
 from inpaintlab.testsets import Manifest, ManifestDataset
 
@@ -191,7 +191,7 @@ def evaluate(
         dataset, batch_size, sampler=UnscoredItems(results, len(dataset)), num_workers=min(workers, len(dataset))
     )
     engine = trainer(callbacks=[Recorder(results, Console())], logger=False)
-    engine.test(model, loader, verbose=False)
+    loading_explained(lambda: engine.test(model, loader, verbose=False), "workers", "batch_size")
     if not engine.is_global_zero:
         return False
     device = engine.strategy.root_device
