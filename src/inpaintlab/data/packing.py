@@ -17,7 +17,7 @@ from inpaintlab.data.picture_format import PictureFormat
 from inpaintlab.data.shard_lists import FORMAT, LIST, Index, Packed, Shard, parse_index
 from inpaintlab.data.shards import Shards
 from inpaintlab.data.sources import Watch, unwatched
-from inpaintlab.machine import file_sha256, remove_partials, whole, write_json
+from inpaintlab.machine import Lock, file_sha256, whole, write_json
 from inpaintlab.randomness import sample_generator
 
 
@@ -103,8 +103,18 @@ class PlannedShard:
             )
 
     def entry(self) -> Shard:
-        """The entry of the finished shard in the list of all shards."""
+        """The entry of the finished shard in the list of all shards, after reading every byte of it.
+
+        Raises:
+            ValueError: tar file and index do not belong together.
+        """
         index = self.parsed_index()
+        names = {picture.name for picture in self.pictures}
+        if index.sha256 != file_sha256(self.tar) or not {item.name for item in index.items} <= names:
+            raise ValueError(
+                f"{self.tar} is not what its index says, so something else wrote to it: delete {self.tar.name} and "
+                f"{self.index.name}, and the same command packs them again."
+            )
         return Shard(self.tar.name, len(index.items), index.bytes, index.sha256, file_sha256(self.index))
 
     def parsed_index(self) -> Index:
@@ -185,6 +195,8 @@ def write_shards(
 ) -> None:
     """Write all missing shards, then the list of all shards, which marks the folder as complete.
 
+    The folder is locked meanwhile, and before the list is written each shard is read and held against its index.
+
     Args:
         planned: the shards of each split, from `plan_shards`.
         out: the folder; it is made.
@@ -193,10 +205,24 @@ def write_shards(
         watch: called after each shard.
 
     Raises:
-        ValueError: pictures that cannot be read, all of them named; or the folder holds other shards.
+        ValueError: pictures that cannot be read, all of them named; the folder holds other shards or damaged ones; or
+            another process packs into it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    remove_partials(out)
+    lock = Lock(out / ".lock")
+    if not lock.take():
+        raise ValueError(
+            f"Another process is packing into {out} at this moment: wait for it, or give another folder as out=."
+        )
+    try:
+        _write_shards(planned, out, skip_broken, workers, watch)
+    finally:
+        lock.remove()
+
+
+def _write_shards(
+    planned: dict[str, list[PlannedShard]], out: Path, skip_broken: bool, workers: int, watch: Watch
+) -> None:
     shards = [shard for of_split in planned.values() for shard in of_split]
     others = {path.name for path in out.glob("*.tar")} - {shard.tar.name for shard in shards}
     if others:
@@ -220,7 +246,8 @@ def write_shards(
             f"{len(reasons)} pictures cannot be packed; mend or remove them, or give skip_broken=true. "
             f"{' '.join(sorted(reasons))}"
         )
-    entries = {split: [shard.entry() for shard in of_split] for split, of_split in planned.items()}
+    with ThreadPool(workers) as threads:
+        entries = {split: threads.map(PlannedShard.entry, of_split) for split, of_split in planned.items()}
     splits = {split: [entry._asdict() for entry in of_split if entry.pictures] for split, of_split in entries.items()}
     write_json(out / LIST, {"format": FORMAT, "splits": splits})
 

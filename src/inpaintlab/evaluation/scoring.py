@@ -29,7 +29,7 @@ from jaxtyping import Float
 from inpaintlab.evaluation.record import write_record
 from inpaintlab.evaluation.results import means_by_bin
 from inpaintlab.imaging import blend
-from inpaintlab.machine import Lock, file_sha256, read_json, whole, write_json
+from inpaintlab.machine import Lock, file_sha256, read_json, remove_partials, whole, write_json
 from inpaintlab.metrics import FeatureNetwork, Meaning, PerImageMetric, score
 from inpaintlab.shapes import Images
 from inpaintlab.testsets import Manifest, picture_name
@@ -104,6 +104,7 @@ class Scores:
             write_json(self.partial / "inputs.json", self.inputs)
             note = f"begun anew, because {self.partial.name} was of other inputs" if exists else ""
         else:
+            remove_partials(self.partial, below=True)
             self._drop_damaged()
             done = len(self.done())
             note = f"going on after {done} images that are done" if done else ""
@@ -113,11 +114,31 @@ class Scores:
     def reserve(self) -> None:
         """Lock the result against other evaluations; the first process calls this before it starts others.
 
+        What a killed evaluation left in or beside a finished result is removed, and a result that it was about to
+        replace gets its name back.
+
         Raises:
             ValueError: another evaluation writes this result.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._take_lock(alone=True)
+        before = _before_of(self.folder)
+        if before.exists() and not self.folder.exists():
+            before.rename(self.folder)
+        for remains in _remains(self.folder):
+            if remains.is_dir():
+                shutil.rmtree(remains)
+            else:
+                remains.unlink(missing_ok=True)
+        remove_partials(self.folder)
+
+    def release(self) -> None:
+        """Let other evaluations write this result."""
+        self._lock.remove()
+
+    def was_interrupted(self) -> bool:
+        """Whether an evaluation was killed while it put the finished result into its place."""
+        return bool(_remains(self.folder))
 
     def join(self) -> None:
         """Share the lock with the other processes of this evaluation, after the first has prepared the folder.
@@ -147,8 +168,8 @@ class Scores:
             raw = in_8_bits(outputs["raw"])
             columns |= {f"{name}_raw": values for name, values in score(self.metrics, raw, image, mask).items()}
             self._store("raw", batch["name"], raw)
-            for name, pictures in inside.items():
-                self._store(f"inside/{name}", batch["name"], pictures.clamp(0, 1))
+            for name, drawn in inside.items():
+                self._store(f"inside/{name}", batch["name"], drawn.clamp(0, 1))
         columns = {name: values.double().cpu().tolist() for name, values in columns.items()}
         columns |= {network.name: network(completed).float().cpu().tolist() for network in self.networks}
         columns["picture_sha256"] = pictures
@@ -218,7 +239,7 @@ class Scores:
         manifest.save(self.partial / "manifest.json")
         meanings = {name: asdict(metric) for name, metric in (metrics | set_metrics).items()}
         write_record(self.partial, {**facts, "metrics": meanings, "means": means})
-        before = before_of(self.folder)
+        before = _before_of(self.folder)
         if self.folder.exists():
             shutil.rmtree(before, ignore_errors=True)
             self.folder.rename(before)
@@ -227,7 +248,7 @@ class Scores:
         shutil.rmtree(self.folder / "parts")
         (self.folder / "inputs.json").unlink()
         shutil.rmtree(before, ignore_errors=True)
-        self._lock.path.unlink(missing_ok=True)
+        self.release()
 
     def _take_lock(self, *, alone: bool) -> None:
         """Lock the result against other evaluations, and with ``alone`` against this one's other processes too."""
@@ -269,9 +290,18 @@ class Scores:
         return hashes
 
 
-def before_of(folder: Path) -> Path:
+def _before_of(folder: Path) -> Path:
     """The folder of an older result while a new one replaces it."""
     return folder.with_name(f".{folder.name}.before")
+
+
+def _remains(folder: Path) -> list[Path]:
+    """What an evaluation that was killed at its very end left behind, beside or in a finished result.
+
+    A folder without a result.json is not ours to tidy.
+    """
+    inside = [folder / "parts", folder / "inputs.json"] if (folder / "result.json").is_file() else []
+    return [path for path in (_before_of(folder), *inside) if path.exists()]
 
 
 def in_8_bits(images: Images) -> Images:

@@ -2,6 +2,7 @@
 
 from inpaintlab.machine.files import (
     FULL_DISK,
+    as_json,
     file_sha256,
     full_disk_named,
     remove_partials,
@@ -17,7 +18,14 @@ from inpaintlab.machine.memory import keep_freed_memory, peak, reset_peak
 from inpaintlab.machine.parents import PARENT, end_with_first, end_with_parent
 from inpaintlab.machine.provenance import code_sha256, commit, machine, versions
 from inpaintlab.machine.signals import INTERRUPTED, Request, outlive_requests, receiving_requests, was_asked
-from inpaintlab.machine.storage import Storage
+from inpaintlab.machine.storage import Storage, user_cache
+from inpaintlab.machine.workers import (
+    EndsBetweenSteps,
+    LoaderError,
+    hear_no_more_of_loaders,
+    is_loader_failure,
+    loading_explained,
+)
 from inpaintlab.machine.yaml_files import read_yaml
 
 __all__ = [
@@ -29,12 +37,15 @@ __all__ = [
     "Between",
     "Clocks",
     "Count",
+    "EndsBetweenSteps",
     "Load",
+    "LoaderError",
     "Lock",
     "Request",
     "Sha256",
     "Storage",
     "alone",
+    "as_json",
     "code_sha256",
     "commit",
     "conform",
@@ -42,8 +53,11 @@ __all__ = [
     "end_with_parent",
     "file_sha256",
     "full_disk_named",
+    "hear_no_more_of_loaders",
     "is_held_by_another",
+    "is_loader_failure",
     "keep_freed_memory",
+    "loading_explained",
     "machine",
     "outlive_requests",
     "parse_json",
@@ -54,6 +68,7 @@ __all__ = [
     "remove_partials",
     "require_format",
     "reset_peak",
+    "user_cache",
     "versions",
     "was_asked",
     "whole",

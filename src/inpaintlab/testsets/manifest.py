@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from inpaintlab.data import Crop, Source, image_tensor
-from inpaintlab.machine import Between, Sha256, conform, file_sha256, read_json, require_format, write_json
+from inpaintlab.machine import Between, Sha256, as_json, conform, file_sha256, read_json, require_format, write_texts
 from inpaintlab.masks import Mask, Number
 from inpaintlab.randomness import sample_generator
 from inpaintlab.recipes import built
@@ -170,7 +170,12 @@ class Manifest:
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all; the folder is made."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"format": FORMAT, "sha256": self.sha256, **asdict(self), "items": self._plain_items()})
+        write_texts(path.parent, {path.name: self.text(path)})
+
+    def text(self, path: Path) -> str:
+        """The text of the file that ``save`` writes to ``path``."""
+        content = {"format": FORMAT, "sha256": self.sha256, **asdict(self), "items": self._plain_items()}
+        return as_json(path, content)
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":

@@ -38,6 +38,7 @@ from inpaintlab.machine import (
     end_with_parent,
     full_disk_named,
     keep_freed_memory,
+    loading_explained,
     remove_partials,
     versions,
     write_json,
@@ -49,6 +50,7 @@ from inpaintlab.survival import (
     ending_together,
     missed_validation,
     note_finished,
+    require_launcher,
     require_processes,
     require_same_steps,
     starting_point,
@@ -122,8 +124,12 @@ def train(
         ending_together(trainer.world_size, last, trainer.strategy.launcher),
     ):
         if first:
-            remove_partials(run_dir)
-        trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True)
+            remove_partials(run_dir, below=True)
+        loading_explained(
+            lambda: trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True),
+            "data.workers",
+            "data.batch_size",
+        )
     console.print(f"done: {last}")
 
 
@@ -178,6 +184,7 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
         ValueError: settings that cannot be met; raised before anything is written.
     """
     _quieten()
+    require_launcher()
     settings = plain(cfg)
     if PARENT in os.environ:
         end_with_parent()
