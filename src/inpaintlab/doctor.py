@@ -56,7 +56,10 @@ def main(cfg: DictConfig) -> None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("examining files", total=None)
         findings = examine(
-            source, cfg.data.size, lambda done, total: progress.update(task, completed=done, total=total)
+            source,
+            instantiate(cfg.data.crop, _convert_="all"),
+            instantiate(cfg.mask, _convert_="all") if "mask" in cfg else None,  # a group without a choice has no key
+            lambda done, total: progress.update(task, completed=done, total=total),
         )
     raise SystemExit(report(findings, _count(source), console))
 

@@ -113,13 +113,13 @@ def test_every_file_is_picked_and_the_order_is_by_name(folder):
 
 
 def test_a_missing_folder_says_what_was_looked_for(tmp_path):
-    with pytest.raises(ValueError, match=r"looks for mask images \(.png.*\) in .*nowhere.* no such folder; set root"):
+    with pytest.raises(ValueError, match=r"looks for mask images \(\.jpg.*\) in .*nowhere.* no such folder; set root"):
         MaskFolder(tmp_path / "nowhere")
 
 
 def test_an_empty_folder_says_what_was_looked_for(tmp_path):
     (tmp_path / "readme.txt").write_text("no masks here")
-    with pytest.raises(ValueError, match=r"looks for mask images \(.png.*\) in .* but found none; put masks there"):
+    with pytest.raises(ValueError, match=r"looks for mask images \(\.jpg.*\) in .* but found none; put masks there"):
         MaskFolder(tmp_path)
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from inpaintlab.data import Finding, Folder, Photos, Toy, examine
+from inpaintlab.data import Finding, Folder, Photos, RandomCrop, Toy, examine
 from inpaintlab.doctor import report
 from stand_ins.commands import run, run_here
 
@@ -40,21 +40,21 @@ def printed(findings: list[Finding]) -> tuple[int, list[str]]:
 
 
 def test_sound_data_has_no_findings(root: Path) -> None:
-    assert examine(Folder(str(root)), size=16) == []
-    assert examine(Toy(2, 16), size=16) == []
+    assert examine(Folder(str(root)), RandomCrop(16)) == []
+    assert examine(Toy(2, 16), RandomCrop(16)) == []
     code, lines = printed([])
     assert code == 0
     assert lines == ["Files: 2 in train. Errors: 0. Notes: 0. The data is fit for use."]
 
 
 def test_the_bundled_photographs_are_sound() -> None:
-    assert examine(Photos(), size=256) == []
+    assert examine(Photos(), RandomCrop(256)) == []
 
 
 def test_a_truncated_file_is_an_error(root: Path) -> None:
     path = root / "val" / "b.png"
     path.write_bytes(path.read_bytes()[:200])
-    finding = only(examine(Folder(str(root)), size=16))
+    finding = only(examine(Folder(str(root)), RandomCrop(16)))
     assert finding.is_error
     assert finding.subject == f"val: {path}"
     assert f"{path} cannot be decoded" in finding.sentence
@@ -62,21 +62,21 @@ def test_a_truncated_file_is_an_error(root: Path) -> None:
 
 def test_a_file_that_is_no_picture_is_an_error(root: Path) -> None:
     (root / "test" / "a.png").write_text("hello")
-    finding = only(examine(Folder(str(root)), size=16))
+    finding = only(examine(Folder(str(root)), RandomCrop(16)))
     assert finding.is_error
     assert "is not a readable image" in finding.sentence
 
 
 def test_a_huge_picture_is_an_error(root: Path) -> None:
     Image.new("RGB", (50, 50)).save(root / "train" / "huge.png")
-    finding = only(examine(Folder(str(root), max_pixels=500), size=16))
+    finding = only(examine(Folder(str(root), max_pixels=500), RandomCrop(16)))
     assert finding.is_error
     assert "is 50 x 50 pixels, more than max_pixels=500" in finding.sentence
 
 
 def test_a_line_without_a_file_is_an_error(root: Path) -> None:
     (root / "train.txt").write_text("train/a.png\ntrain/gone.png\n")
-    finding = only(examine(Folder(str(root), train="train.txt"), size=16))
+    finding = only(examine(Folder(str(root), train="train.txt"), RandomCrop(16)))
     assert finding.is_error
     assert f"{root}/train/gone.png does not exist" in finding.sentence
 
@@ -88,21 +88,21 @@ def test_a_picture_of_another_mode_is_told_and_no_error(root: Path, mode: str) -
     else:
         picture = Image.new("RGB", (20, 20), (9, 9, 9)).convert("L" if mode == "LA" else "RGB").convert(mode)
     picture.save(root / "train" / "other.tif")
-    finding = only(examine(Folder(str(root)), size=16))
+    finding = only(examine(Folder(str(root)), RandomCrop(16)))
     assert not finding.is_error
     assert finding.sentence == f"its mode is {mode}; it is converted to RGB."
 
 
 def test_a_small_picture_is_told_and_no_error(root: Path) -> None:
     Image.new("RGB", (40, 15)).save(root / "train" / "small.png")
-    finding = only(examine(Folder(str(root)), size=16))
+    finding = only(examine(Folder(str(root)), RandomCrop(16)))
     assert not finding.is_error
     assert "it is 40 x 15 pixels, less than data.size=16" in finding.sentence
 
 
 def test_the_same_file_in_two_splits_is_an_error(root: Path) -> None:
     shutil.copy(root / "train" / "a.png", root / "test" / "copy.png")
-    finding = only(examine(Folder(str(root)), size=16))
+    finding = only(examine(Folder(str(root)), RandomCrop(16)))
     assert finding.is_error
     assert finding.subject == f"test: {root}/test/copy.png"
     assert finding.sentence == f"it is the same file as {root}/train/a.png in 'train'; keep it in one split."
@@ -110,7 +110,7 @@ def test_the_same_file_in_two_splits_is_an_error(root: Path) -> None:
 
 def test_the_same_file_twice_in_a_split_is_told_and_no_error(root: Path) -> None:
     shutil.copy(root / "train" / "a.png", root / "train" / "copy.png")
-    finding = only(examine(Folder(str(root)), size=16))
+    finding = only(examine(Folder(str(root)), RandomCrop(16)))
     assert not finding.is_error
     assert finding.sentence == f"it is the same file as {root}/train/a.png."
 
@@ -122,24 +122,24 @@ def test_a_missing_edge_map_is_an_error(root: Path) -> None:
         for name in ("a.png", "b.png"):
             Image.new("L", (24, 20)).save(edges / split / name)
     (edges / "val" / "a.png").unlink()
-    finding = only(examine(Folder(str(root), edges=str(edges)), size=16))
+    finding = only(examine(Folder(str(root), edges=str(edges)), RandomCrop(16)))
     assert finding.is_error
     assert finding.subject == "val: a.png"
     assert "which does not exist; make it" in finding.sentence
 
 
-def test_a_missing_split_is_told_and_only_training_needs_its_own(root: Path) -> None:
-    shutil.rmtree(root / "val")
-    assert not only(examine(Folder(str(root)), size=16)).is_error
-    shutil.rmtree(root / "train")
-    assert [finding.is_error for finding in examine(Folder(str(root)), size=16)] == [True, False]
+def test_a_missing_split_is_told_and_training_needs_train_and_val(root: Path) -> None:
+    shutil.rmtree(root / "test")
+    assert not only(examine(Folder(str(root)), RandomCrop(16))).is_error
+    shutil.rmtree(root / "val")  # training validates
+    assert [finding.is_error for finding in examine(Folder(str(root)), RandomCrop(16))] == [True, False]
     with pytest.raises(ValueError, match="is not a folder"):
-        examine(Folder(str(root / "gone")), size=16)
+        examine(Folder(str(root / "gone")), RandomCrop(16))
 
 
 def test_each_file_is_watched(root: Path) -> None:
     seen: list[tuple[int, int]] = []
-    examine(Folder(str(root)), 16, lambda done, total: seen.append((done, total)))
+    examine(Folder(str(root)), RandomCrop(16), None, lambda done, total: seen.append((done, total)))
     assert seen == [(number, 6) for number in range(1, 7)]
 
 

@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import torch
 from PIL import Image
 
 from inpaintlab.data.sources import Box
+from inpaintlab.imaging import MAX_PIXELS
+from inpaintlab.machine import shown
 
 
 @final
@@ -28,6 +31,23 @@ class Cut:
     """Width and height in pixels."""
     after: Box
     whole: bool = True
+
+    def require_memory(self, name: Path | str) -> None:
+        """Refuse a picture of such proportions that resizing it would take more memory than any picture may.
+
+        Args:
+            name: of the picture.
+
+        Raises:
+            ValueError: resized, it would have more than `MAX_PIXELS` pixels, as a strip of 1 x 20000 has at size 256.
+        """
+        width, height = self.resized
+        if width * height > MAX_PIXELS:
+            left, top, right, bottom = self.before
+            raise ValueError(
+                f"{shown(name)} is {right - left} x {bottom - top} pixels, a strip that would be resized to {width} x "
+                f"{height}, more than {MAX_PIXELS} pixels; cut a picture of usual proportions from it, or remove it."
+            )
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Cut a picture, which must have the size that this cut was made for."""

@@ -36,6 +36,13 @@ _BYTES_PER_PIXEL, _LARGEST_FILE = 12, 2**30
 the limit needs that, and some decoders read a file, or a part whose length it states, into memory at once."""
 
 
+SEVERAL = "several frames"
+"""The key of a picture's ``info`` that says that there are more frames or pages than the one that was read."""
+
+
+_OF_FRAMES = ("PNG", "WEBP", "TIFF", "GIF")  # a JPEG's further pictures are the camera's previews and depth maps
+
+
 _LARGE = MAX_PIXELS // 2
 """A picture of more pixels is decoded while no other such picture is, so that threads do not multiply its memory."""
 
@@ -82,7 +89,7 @@ def read_picture(
     """Decode a picture in its own mode and depth, turned upright by its EXIF orientation.
 
     ``info`` holds what else was in the file: colour profile, EXIF without the orientation, transparency, resolution. Of
-    several pages or frames the first is read.
+    several pages or frames the first is read, and ``info`` has the key `SEVERAL`.
 
     Args:
         path: see `opened`, likewise ``max_pixels`` and ``content``.
@@ -102,6 +109,8 @@ def read_picture(
         try:
             if shortest_edge is not None and image.format == "JPEG":
                 image.draft(None, (shortest_edge, shortest_edge))  # at least so much each way
+            if image.format in _OF_FRAMES and getattr(image, "is_animated", False):
+                image.info[SEVERAL] = True
             ImageOps.exif_transpose(image, in_place=True)
             # a copy lets go of the decoder and its canvases, which this picture would keep as long as it lives
             return _copied(image) if image.format == "WEBP" else image

@@ -111,10 +111,12 @@ class Manifest:
             ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
         """
         photographs = instantiate(only_ours(source, "The manifest's source"))
+        cutting = instantiate(only_ours(crop, "The manifest's crop"))
         names = photographs.names(split)[:images]
         hashes = {}
         for name in names:
-            photographs.read(split, name)  # a damaged file must not be frozen: it would stop every evaluation
+            # what would stop every evaluation must not be frozen: a damaged file, a strip too long to be resized
+            cutting.evaluate(photographs.read(split, name)).require_memory(name)
             hashes[name] = photographs.sha256(split, name)
         items = []
         for label, recipe in bins.items():
@@ -237,7 +239,9 @@ class ManifestDataset(Dataset):
         item = self.manifest.items[index]
         self._check_image(item)
         picture = self.source.read(self.manifest.split, item.image)
-        image = image_tensor(self.crop.evaluate(picture)(picture))
+        cut = self.crop.evaluate(picture)
+        cut.require_memory(item.image)
+        image = image_tensor(cut(picture))
         return {"image": image, "mask": self._mask(item), "name": item.name, "position": index}
 
     def faults(self) -> Iterator[str]:
