@@ -32,23 +32,6 @@ class Cut:
     after: Box
     whole: bool = True
 
-    def require_memory(self, name: Path | str) -> None:
-        """Refuse a picture of such proportions that resizing it would take more memory than any picture may.
-
-        Args:
-            name: of the picture.
-
-        Raises:
-            ValueError: resized, it would have more than `MAX_PIXELS` pixels, as a strip of 1 x 20000 has at size 256.
-        """
-        width, height = self.resized
-        if width * height > MAX_PIXELS:
-            left, top, right, bottom = self.before
-            raise ValueError(
-                f"{shown(name)} is {right - left} x {bottom - top} pixels, a strip that would be resized to {width} x "
-                f"{height}, more than {MAX_PIXELS} pixels; cut a picture of usual proportions from it, or remove it."
-            )
-
     def __call__(self, image: Image.Image) -> Image.Image:
         """Cut a picture, which must have the size that this cut was made for."""
         part = image if self.before == (0, 0, *image.size) else image.crop(self.before)
@@ -66,6 +49,30 @@ class Crop(ABC):
     size: int
     shortest_edge: tuple[int, int]
     """Lowest and highest length in pixels to which the shortest edge is resized before the square is cut."""
+
+    @abstractmethod
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The largest size to which a picture of ``size`` (width, height) is resized, in pixels."""
+
+    @final
+    def require_memory(self, image: Image.Image, name: Path | str) -> None:
+        """Refuse a picture of such proportions that resizing it would take more memory than any picture may.
+
+        Training, test sets and doctor all ask this, so that what one of them takes no other refuses.
+
+        Args:
+            image: the picture.
+            name: of the picture, for the message.
+
+        Raises:
+            ValueError: resized, it would have more than `MAX_PIXELS` pixels, as a strip of 1 x 20000 has at size 256.
+        """
+        width, height = self.resized(image.size)
+        if width * height > max(MAX_PIXELS, image.width * image.height):
+            raise ValueError(
+                f"{shown(name)} is {image.width} x {image.height} pixels, a strip that would be resized to {width} x "
+                f"{height}, more than {MAX_PIXELS} pixels; cut a picture of usual proportions from it, or remove it."
+            )
 
     @abstractmethod
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
@@ -105,6 +112,10 @@ class RandomCrop(Crop):
         self.size = size
         self.shortest_edge = (round(size * shortest_edge[0]), round(size * shortest_edge[1]))
 
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The whole picture, its shortest edge at the highest length."""
+        return _with_shortest_edge(size, self.shortest_edge[1])
+
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """A random scale and a random place."""
         lowest, highest = self.shortest_edge
@@ -130,6 +141,10 @@ class CentreSquare(Crop):
     def __init__(self, size: int) -> None:
         self.size = size
         self.shortest_edge = (size, size)
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The square alone."""
+        return self.size, self.size
 
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """The centre square too: nothing is drawn from the generator."""

@@ -125,8 +125,7 @@ def _examine_photograph(source: Source, crop: Crop, file: _Photograph) -> tuple[
     try:
         stored = read_picture(file.path, source.max_pixels)
         picture = as_rgb(stored, file.path)
-        cut = crop.evaluate(picture)
-        cut.require_memory(file.path)
+        crop.require_memory(picture, file.path)
         digest = file_sha256(file.path)
     except (ValueError, OSError) as error:
         return None, [finding("cannot be used", str(error), is_error=True)]

@@ -74,8 +74,8 @@ class TrainingSet(Dataset[dict[str, Any]]):
         generator = sample_generator("training", self.seed, epoch, index)
         edges = self.source.edges_at("train", index)
         name, picture = self.source.at("train", index, self.shortest_edge if edges is None else None)
+        self.crop.require_memory(picture, name)
         cut = self.crop.train(picture, generator)
-        cut.require_memory(name)
 
         tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(self.crop.size, self.crop.size, generator)}
         if edges is not None:

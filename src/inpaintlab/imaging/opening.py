@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from inpaintlab.machine import open_regular, shown
 
@@ -73,12 +74,12 @@ def opened(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None
     """
     with _bytes(path, max_pixels, content) as file:
         image = _header(path, file)
-        counted = image.width * image.height * (_WEBP_PIXELS if image.format == "WEBP" else 1)
-        if counted > max_pixels:
+        if _counted(image) > max_pixels:
             twice = " (a WebP's count twice, because decoding it takes more memory)" * (image.format == "WEBP")
+            tiles = " in larger tiles" * (image.format == "TIFF" and _counted(image) > image.width * image.height)
             raise ValueError(
-                f"{shown(path)} is {image.width} x {image.height} pixels{twice}, more than max_pixels={max_pixels}; "
-                "make it smaller, remove it, or raise max_pixels."
+                f"{shown(path)} is {image.width} x {image.height} pixels{twice}{tiles}, more than "
+                f"max_pixels={max_pixels}; make it smaller, remove it, or raise max_pixels."
             )
         yield image
 
@@ -155,6 +156,18 @@ def _header(path: Path | str, file: _File) -> Image.Image:
             ) from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _counted(image: Image.Image) -> int:
+    """The pixels that decoding takes memory for: more than the picture has in a WebP or a TIFF with a huge tile."""
+    pixels = image.width * image.height
+    if image.format == "WEBP":
+        return _WEBP_PIXELS * pixels
+    if isinstance(image, TiffImageFile):
+        width, height = (image.tag_v2.get(tag) for tag in (TILEWIDTH, TILELENGTH))
+        if isinstance(width, int) and isinstance(height, int):
+            return width * height if width * height > MAX_PIXELS else pixels
+    return pixels
 
 
 def _reason(error: Exception) -> str:
