@@ -13,6 +13,7 @@ from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from inpaintlab.evaluation import Result
+from inpaintlab.imaging import read_picture
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 
 HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that is rare in photographs
@@ -127,10 +128,10 @@ def read(result: Result, name: str, folder: Path) -> Image.Image:
     if path == result.picture(name) and hashlib.sha256(content).hexdigest() != result.picture_sha256(name):
         raise ValueError(f"{path} was changed after it was written: its hash differs; evaluate {result.label} again.")
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    except OSError as error:
+        picture = read_picture(path, content=content)
+    except ValueError as error:
         raise ValueError(f"{path} is not a readable picture: evaluate {result.label} again.") from error
+    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
 
 
 def data_uri(picture: Image.Image, most_bytes: int) -> str:

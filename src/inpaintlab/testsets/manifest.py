@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from inpaintlab.data import Crop, Source, image_tensor
+from inpaintlab.imaging import on_disk
 from inpaintlab.machine import Between, Sha256, as_json, conform, file_sha256, read_json, require_format, write_texts
 from inpaintlab.masks import Mask, Number
 from inpaintlab.randomness import sample_generator
@@ -110,10 +111,12 @@ class Manifest:
             ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
         """
         photographs = built(source, Source, "The manifest's source")
+        cutting = built(crop, Crop, "The manifest's crop")
         names = photographs.names(split)[:images]
         hashes = {}
         for name in names:
-            photographs.read(split, name)  # a damaged file must not be frozen: it would stop every evaluation
+            # what would stop every evaluation must not be frozen: a damaged file, a strip too long to be resized
+            cutting.require_memory(photographs.read(split, name), name)
             hashes[name] = photographs.sha256(split, name)
         items = []
         for label, recipe in bins.items():
@@ -238,6 +241,7 @@ class ManifestDataset(Dataset):
         item = self.manifest.items[index]
         self._check_image(item)
         picture = self.source.read(self.manifest.split, item.image)
+        self.crop.require_memory(picture, item.image)
         image = image_tensor(self.crop.evaluate(picture)(picture))
         return {"image": image, "mask": self._mask(item), "name": item.name, "position": index}
 
@@ -272,7 +276,7 @@ class ManifestDataset(Dataset):
         if item.mask_file is None:
             mask = holes.draw(hole_generator(manifest.seed, item.bin, item.image))
         else:
-            path = holes.root / item.mask_file
+            path = on_disk(holes.root, item.mask_file)
             if not path.is_file():
                 raise ValueError(f"Mask file '{item.mask_file}' is missing: {path} does not exist. Restore the file.")
             if file_sha256(path) != item.mask_file_sha256:
