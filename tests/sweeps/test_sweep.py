@@ -810,7 +810,7 @@ def test_a_job_is_what_the_same_training_alone_would_be(tmp_path: Path) -> None:
     assert same_weights(checkpoint(tmp_path / "runs/alone"), checkpoint(tmp_path / "runs/a/seed-2_flip-0.25"))
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_killed_sweep_leaves_no_process_and_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     lengths = "model.schedule.phases.completion.batches=200"
     settings = [*SHORT, lengths, "every.validation=50", "name=a", "seed=1,2", "hydra/launcher=joblib"]
