@@ -248,7 +248,7 @@ def test_a_list_that_is_none_is_refused(tmp_path: Path, trainings: Trainings, co
 HARM = "${oc.create:{_target_:pathlib.Path.touch,self:harm}}"
 HOSTILE = {
     "a resolver": ([f"model.width='{HARM}'"], "nothing in such a file is resolved"),
-    "a resolver without quotes": (["model.width=${half:${data.size}}"], "nothing in such a file is resolved"),
+    "a resolver without quotes": (["model.width=${data.size}"], "nothing in such a file is resolved"),
     "a secret": (["notes=${oc.env:HOME}"], "nothing in such a file is resolved"),
     "a secret in a list": (["logger.wandb.tags=[a,'${oc.env:HOME}']"], "nothing in such a file is resolved"),
     "a class": (["model._target_=os.system"], "'model._target_' is no setting"),
