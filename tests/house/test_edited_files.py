@@ -129,7 +129,8 @@ def test_the_settings_of_a_run(tmp_path: Path) -> None:
     }
     (tmp_path / "a").mkdir()
     torch.save({"state_dict": {}, "inpaintlab": record()}, tmp_path / "a/last.ckpt")
-    taken = accepted(cfg, at(tmp_path / "a/config.json"), lambda: run_folder(cfg, {}), str(tmp_path / "a"))
+    choices: dict[str, str | None] = {"model": "glcic", "data": "toy"}
+    taken = accepted(cfg, at(tmp_path / "a/config.json"), lambda: run_folder(cfg, choices), str(tmp_path / "a"))
     free = ("runs", "name", "data.workers", "model.schedule.phases.joint.batches")
     assert {edit for edit in taken if not edit.startswith(free)} <= {"seed = True"}
 
