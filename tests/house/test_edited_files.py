@@ -20,6 +20,7 @@ from inpaintlab.evaluation import Result, Study
 from inpaintlab.evaluation.record import write_record
 from inpaintlab.inpainting.checkpoints import load_checkpoint, rebuild, require_resumable
 from inpaintlab.runs import Progress, run_folder, state_of
+from inpaintlab.survival.resuming import starting_point
 from inpaintlab.sweeps import SweepFolder, overview
 from inpaintlab.testsets import Manifest
 from stand_ins.results import rewrite, write_result
@@ -128,7 +129,8 @@ def test_the_settings_of_a_run(tmp_path: Path) -> None:
     }
     (tmp_path / "a").mkdir()
     torch.save({"state_dict": {}, "inpaintlab": record()}, tmp_path / "a/last.ckpt")
-    taken = accepted(cfg, at(tmp_path / "a/config.json"), lambda: run_folder(cfg, {}), str(tmp_path / "a"))
+    choices: dict[str, str | None] = {"model": "glcic", "data": "toy"}
+    taken = accepted(cfg, at(tmp_path / "a/config.json"), lambda: run_folder(cfg, choices), str(tmp_path / "a"))
     free = ("runs", "name", "data.workers", "model.schedule.phases.joint.batches")
     assert {edit for edit in taken if not edit.startswith(free)} <= {"seed = True"}
 
@@ -252,6 +254,17 @@ def test_an_old_or_foreign_checkpoint_is_told_as_what_it_is(tmp_path: Path, cont
         require_resumable(load_checkpoint(tmp_path), tmp_path / "last.ckpt")
     assert sentence in str(error.value)
     assert str(error.value).startswith(str(tmp_path / "last.ckpt"))
+
+
+def test_a_run_is_told_which_checkpoint_it_can_go_on_from(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "inpaintlab": record(iterations=None)}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last\.ckpt \(readable\)\. To begin anew, delete the folder"):
+        starting_point(tmp_path)
+    torch.save(of_lightning(), tmp_path / "best.ckpt")
+    with pytest.raises(ValueError, match=r"To go on from best\.ckpt, copy it to last\.ckpt; to begin anew"):
+        starting_point(tmp_path)
+    torch.save(of_lightning(), tmp_path / "last.ckpt")
+    assert starting_point(tmp_path) == record()
 
 
 def test_a_pickle_of_torch_before_zip_files_is_told_as_one(tmp_path: Path) -> None:
