@@ -21,6 +21,7 @@ from inpaintlab.evaluation import Result
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.imaging import blend
 from inpaintlab.losses import VGG19
+from inpaintlab.machine import file_sha256
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 from stand_ins.commands import SCRIPT, checkpoint, run, run_here, start, tiny
 
@@ -429,9 +430,14 @@ def test_what_is_damaged_of_an_unfinished_evaluation_is_made_again(ten: Path, mo
             with pytest.raises(PowerCut):
                 evaluate(ten, *command)
         (path,) = (ten / "results/mean_colour.partial").glob(harmed)
-        path.write_bytes(path.read_bytes()[:20])
+        harmful = bytearray(path.read_bytes())
+        harmful[len(harmful) // 2] ^= 1
+        path.write_bytes(harmful)
         assert done in succeeded(evaluate(ten, *command)).stdout
-        assert Result.load(ten / "results/mean_colour").per_image.equals(unbroken)
+        result = Result.load(ten / "results/mean_colour")
+        assert result.per_image.equals(unbroken)
+        for name in result.per_image["name"]:
+            assert result.picture_sha256(name) == file_sha256(result.picture(name))
         shutil.rmtree(ten / "results/mean_colour")
 
 

@@ -268,7 +268,7 @@ def test_a_file_that_is_no_checkpoint_of_ours_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize("record", ["GLCIC", None, [1], {"format": "one"}])
 def test_a_checkpoint_whose_record_is_none_is_refused(tmp_path: Path, record: Any) -> None:
     torch.save({"inpaintlab": record, "state_dict": {}}, tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match="is not a checkpoint of inpaintlab"):
+    with pytest.raises(ValueError, match=r"is not a checkpoint of inpaintlab|has no format number"):
         load_checkpoint(tmp_path)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from inpaintlab.inpainting import Imported
 from inpaintlab.machine import Count, Sha256, conform, file_sha256, read_json, require_format, write_json
 from inpaintlab.metrics import Meaning
 
@@ -31,18 +32,6 @@ class _TestSet:
 
 
 @dataclass(frozen=True)
-class _Published:
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class _Import:
-    layout: str
-    files: list[_Published]
-
-
-@dataclass(frozen=True)
 class _Training:
     seed: int | None = None
 
@@ -53,7 +42,7 @@ class _Checkpoint:
     sha256: Sha256
     iterations: Count | None
     images_seen: Count | None
-    imported: _Import | None = None
+    imported: Imported | None = None
     training: _Training | None = None
 
 

@@ -3,6 +3,7 @@
 from inpaintlab.inpainting.checkpoints import (
     AVERAGES,
     CHECKPOINT_FORMAT,
+    Imported,
     build,
     load_checkpoint,
     load_weights,
@@ -32,6 +33,7 @@ __all__ = [
     "WHOLE",
     "CompileTimer",
     "Compiling",
+    "Imported",
     "Inpainter",
     "Learner",
     "Losses",

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from zipfile import BadZipFile, ZipFile
 
 import torch
-from annotated_types import Ge, Gt, Le, Lt
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
@@ -18,7 +17,7 @@ from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.schedule import Schedule
 from inpaintlab.inpainting.steps import Steps
 from inpaintlab.losses import AdversarialLoss
-from inpaintlab.machine import Count, conform, require_format, whole
+from inpaintlab.machine import Between, Count, Sha256, conform, require_format, whole
 from inpaintlab.recipes import built, data_of, plain
 
 CHECKPOINT_FORMAT = 1
@@ -39,6 +38,20 @@ _OF_LIGHTNING = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr
 
 
 @dataclass(frozen=True)
+class _Published:
+    name: str
+    sha256: Sha256
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What published weights came from: the layout that `inpaintlab weights import` read, and the files."""
+
+    layout: str
+    files: tuple[_Published, ...]
+
+
+@dataclass(frozen=True)
 class _Settings:
     """What is read of the settings of a training."""
 
@@ -54,10 +67,10 @@ class _Record:
     iterations: Count | None
     images_seen: Count | None
     training: _Settings | None = None
-    average: Annotated[float, Gt(0), Lt(1)] | None = None
-    processes: Annotated[int, Ge(1), Le(10**6)] = 1
+    average: Annotated[float, Between(0, 1)] | None = None
+    processes: Annotated[int, Between(1, 10**6)] = 1
     absent: tuple[str, ...] = ()
-    imported: dict[str, Any] | None = None
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from inpaintlab.machine.files import (
     write_json,
     write_texts,
 )
-from inpaintlab.machine.formats import Count, Sha256, conform, require_format
+from inpaintlab.machine.formats import Between, Count, Sha256, conform, require_format
 from inpaintlab.machine.json_files import parse_json, read_json
 from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load
 from inpaintlab.machine.locks import Lock, alone, is_held_by_another
@@ -26,6 +26,7 @@ __all__ = [
     "PARENT",
     "QUIET",
     "SHORTEST",
+    "Between",
     "Clocks",
     "Count",
     "Load",

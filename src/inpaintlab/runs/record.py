@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, final
 
-from annotated_types import Ge, Le
-
-from inpaintlab.machine import Count, Lock, conform, is_held_by_another, read_json, write_texts
+from inpaintlab.machine import Between, Count, Lock, conform, is_held_by_another, read_json, write_texts
 
 OUTPUT, FAILED, STOPPED, _PROGRESS, _LOCK = "output.log", "failed.txt", "stopped.txt", "progress.json", ".lock"
 
@@ -42,7 +40,7 @@ class Progress:
     monitor: str
     higher_is_better: bool
     validations: list[tuple[Count, float | None]]
-    seconds: Annotated[float, Ge(0), Le(1e12)]
+    seconds: Annotated[float, Between(0, 1e12)]
 
     @property
     def best(self) -> float | None:

@@ -92,9 +92,7 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
                 load_checkpoint,
             )  # Lightning: a sweep's state needs none
 
-            load_checkpoint(
-                folder / "last.ckpt"
-            )  # refuses checkpoints of earlier formats, whose settings have other names
+            load_checkpoint(folder / "last.ckpt")  # refuses earlier formats, whose settings have other names
             raise ValueError(
                 f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
                 "(name=...), or repeat the first one's settings to continue it."

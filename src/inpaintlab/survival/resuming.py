@@ -1,5 +1,6 @@
 """Where a run resumes: at its last checkpoint, or at the beginning, but never at the beginning by mistake."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,11 @@ def _ways_out(folder: Path) -> str:
         except ValueError:
             found.append(f"{path.name} (not readable)")
             continue
-        found.append(f"{path.name} (readable, after {checkpoint['inpaintlab']['iterations']:,} batches)")
-        if "optimizer_states" in checkpoint:  # broken.ckpt has none: it holds the batch that ended a run
+        iterations = checkpoint["inpaintlab"]["iterations"]
+        found.append(f"{path.name} (readable{'' if iterations is None else f', after {iterations:,} batches'})")
+        # broken.ckpt holds the batch that ended a run, but no optimizers
+        with suppress(ValueError):
+            require_resumable(checkpoint, path)
             readable.append(path.name)
     others = f"Its checkpoints: {', '.join(found)}." if found else "It has no other checkpoint."
     copy = f"To go on from {readable[0]}, copy it to last.ckpt; to begin" if readable else "To begin"

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, final
 
 import torch
-from annotated_types import Ge, Le, MinLen
 from torch.utils.data import Dataset
 
 from inpaintlab.data import Crop, Source, image_tensor
-from inpaintlab.machine import Sha256, conform, file_sha256, read_json, require_format, write_json
+from inpaintlab.machine import Between, Sha256, conform, file_sha256, read_json, require_format, write_json
 from inpaintlab.masks import Mask, Number
 from inpaintlab.randomness import sample_generator
 from inpaintlab.recipes import built
@@ -52,7 +51,7 @@ class Item:
     image_sha256: Sha256
     bin: str
     mask_sha256: Sha256
-    hole_ratio: Annotated[float, Ge(0), Le(1)]
+    hole_ratio: Annotated[float, Between(0, 1)]
     mask_file: str | None = None
     mask_file_sha256: Sha256 | None = None
 
@@ -77,12 +76,12 @@ class Manifest:
     """
 
     split: str
-    size: Annotated[int, Ge(1), Le(10**5)]
+    size: Annotated[int, Between(1, 10**5)]
     seed: int
     source: dict[str, Any]
     crop: dict[str, Any]
     bins: dict[str, dict[str, Any]]
-    items: Annotated[tuple[Item, ...], MinLen(1)]
+    items: Annotated[tuple[Item, ...], Between(1, 10**9)]
 
     @classmethod
     def create(
