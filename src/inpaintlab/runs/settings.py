@@ -77,8 +77,10 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
     identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
     identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    own = f"{choices['model']}-{choices['data']}-{digest}"
-    folder = Path(cfg["runs"], own) if cfg["name"] in (None, "") else named_folder(cfg["runs"], cfg["name"])
+    if cfg["name"] in (None, ""):
+        folder = Path(cfg["runs"], f"{choices['model']}-{choices['data']}-{digest}")
+    else:
+        folder = named_folder(cfg["runs"], cfg["name"])
     saved = folder / "config.json"
     if saved.is_file() and (folder / "last.ckpt").is_file():  # without a checkpoint the name is free
         mend = "restore it, or give another name (name=...)"
