@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from inpaintlab.machine import (
     Lock,
     alone,
     file_sha256,
-    files,
     full_disk_named,
     is_held_by_another,
     remove_partials,
@@ -25,6 +23,7 @@ from inpaintlab.machine import (
     write_json,
     write_texts,
 )
+from stand_ins.kills import ended_at
 
 HOLD = """
 import sys
@@ -79,32 +78,6 @@ def test_json_is_told_where_it_cannot_be_written(tmp_path: Path) -> None:
         write_json(tmp_path / "a.json", {"a": float("nan")})
     write_json(tmp_path / "a.json", {"ä": [1, None]})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"ä": [1, None]}
-
-
-def ended_at(call: int, work: Callable[[], object]) -> bool:
-    """Run ``work`` in a process that dies, with no chance to tidy up, at its n-th call that changes a folder.
-
-    Returns:
-        Whether it died; False if it ended before that call.
-    """
-    process = os.fork()
-    if process:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
-    left = call
-
-    def count(event: str, _: object) -> None:
-        nonlocal left
-        if event in ("os.rename", "os.remove", "os.mkdir", "open"):
-            left -= 1
-            if left < 0:
-                os._exit(9)
-
-    try:
-        files._tidied.clear()  # as a process that was not forked begins
-        sys.addaudithook(count)
-        work()
-    finally:
-        os._exit(0)
 
 
 def test_whatever_kills_a_writing_the_next_process_leaves_whole_files_alone(tmp_path: Path) -> None:

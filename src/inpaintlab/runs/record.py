@@ -121,7 +121,7 @@ def locked(folder: Path) -> Iterator[None]:
         ValueError: another process has locked it.
     """
     lock = Lock(folder / _LOCK)
-    if not lock.take(seconds=2.0):  # `is_locked` in another process takes the lock for an instant
+    if not lock.take():
         raise ValueError(f"{folder} is being trained by another process; wait for it to end, or end it.")
     try:
         yield

@@ -82,9 +82,11 @@ def train(
     Raises:
         ValueError: the run cannot go on with these settings, its files are damaged, or another process trains it.
     """
-    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
+    first = is_first()
     console = Console(quiet=not first)
-    last, before = run_dir / "last.ckpt", starting_point(run_dir)
+    last = run_dir / "last.ckpt"
+    stood = last.stat().st_mtime_ns if last.is_file() else None
+    before = starting_point(run_dir)
     done = before["iterations"] if before else 0
     missed = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
     if done >= model.schedule.total and not missed:
@@ -94,12 +96,42 @@ def train(
         return
     if cfg["init"] and not before:
         load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
-    manifest = validation_manifest(cfg, run_dir)
-    data.validation = ManifestDataset(manifest)
+    data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
-        manifest.save(run_dir / "validation.json")
+    with locked(run_dir) if first else nullcontext():  # before the first file is written, or two would mix theirs
+        if first and stood != (last.stat().st_mtime_ns if last.is_file() else None):
+            raise ValueError(
+                f"{run_dir} was trained by another process a moment ago: the same command goes on from there."
+            )
+        _fit(cfg, model, data, build_trainer, run_dir, request, console, before, missed=missed)
+    console.print(f"done: {last}")
 
+
+def _fit(
+    cfg: dict[str, Any],
+    model: Learner,
+    data: DataModule,
+    build_trainer: Callable[..., Trainer],
+    run_dir: Path,
+    request: Request,
+    console: Console,
+    before: dict[str, Any] | None,
+    *,
+    missed: bool,
+) -> None:
+    """Write what the run is, then fit (see `train`).
+
+    Args:
+        console: quiet in all processes but the first.
+        before: the record of the checkpoint that the run resumes from.
+        missed: whether the validation that was due there is to be made up for.
+    """
+    assert isinstance(data.validation, ManifestDataset)
+    first, last = is_first(), run_dir / "last.ckpt"
+    if first:
+        remove_partials(run_dir, below=True)
+        data.validation.manifest.save(run_dir / "validation.json")
     precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
     called = callbacks(
         cfg,
@@ -121,18 +153,17 @@ def train(
         print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
     elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
         end_with_first()
-    with (
-        locked(run_dir) if first else nullcontext(),
-        ending_together(trainer.world_size, last, trainer.strategy.launcher),
-    ):
-        if first:
-            remove_partials(run_dir, below=True)
+    with ending_together(trainer.world_size, last, trainer.strategy.launcher):
         loading_explained(
             lambda: trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True),
             "data.workers",
             "data.batch_size",
         )
-    console.print(f"done: {last}")
+
+
+def is_first() -> bool:
+    """Whether this is the first process of its run, from the environment: there may be no trainer yet."""
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # Lightning sets it
 
 
 def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
