@@ -262,6 +262,13 @@ def test_what_cannot_be_packed_is_refused(root: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_files_of_other_endings_are_told(root: Path, tmp_path: Path) -> None:
+    (root / "train" / "a.heic").write_bytes(b"0")
+    done = pack(root, tmp_path / "out")
+    assert done.returncode == 0
+    assert "train: 1 file is left out, because of the ending: 1 .heic (a.heic)" in done.stdout
+
+
 @pytest.fixture
 def edges(root: Path, tmp_path: Path) -> Path:
     """An edge map for each picture: a white column, of one pixel in every ten."""
