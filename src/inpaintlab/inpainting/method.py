@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.inpainting.checkpoints import build, rebuild
@@ -11,6 +12,7 @@ from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.learner import Learner
 from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.machine import file_sha256
+from inpaintlab.recipes import plain
 
 
 def build_method(
@@ -70,9 +72,11 @@ def _from_checkpoint(
             f"{groups[0]} beside a checkpoint would be ignored, because the checkpoint brings its own settings; give "
             "single ones (model.key=value), or leave it out."
         )
-    single = OmegaConf.from_dotlist([override for override in given if override.startswith("model.")])
+    single = OmegaConf.create({"model": {}})
+    for override in OverridesParser.create().parse_overrides([o for o in given if o.startswith("model.")]):
+        OmegaConf.update(single, override.key_or_group, override.value())
     path = Path(checkpoint)
-    model, record = rebuild(path, OmegaConf.to_container(single).get("model", {}))  # type: ignore[union-attr]
+    model, record = rebuild(path, plain(single.model))
     if named and recipe and recipe["_target_"] != model.recipe["_target_"]:
         raise ValueError(f"{checkpoint} holds a {type(model).__name__}, not what model={named} names.")
     fuse_spectral_norm(model)
