@@ -320,7 +320,7 @@ def test_a_missing_split_is_told_with_what_is_there(tmp_path: Path) -> None:
 
 def test_an_empty_split_is_told_with_the_endings(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "a.gif").write_text("")
+    (tmp_path / "train" / "a.heic").write_text("")
     with pytest.raises(ValueError, match=rf"{tmp_path}/train holds no image ending in \.jpg, .* \(and 1 other files\)"):
         Folder(str(tmp_path)).names("train")
 

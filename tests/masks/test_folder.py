@@ -125,7 +125,7 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path):
 
 def test_an_unreadable_file_is_named(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nthis is no picture")
-    with pytest.raises(ValueError, match=r"broken.png cannot be read as an image .*; repair or remove the file"):
+    with pytest.raises(ValueError, match=r"broken\.png is not a readable image .*; replace it or remove it"):
         draw(tmp_path, 8, 8)
 
 
@@ -134,7 +134,7 @@ def test_a_truncated_file_is_named(tmp_path):
     content = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "whole.png").unlink()
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"cut.png cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"cut\.png cannot be decoded .*; copy it again"):
         draw(tmp_path, 8, 8)
 
 

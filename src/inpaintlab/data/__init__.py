@@ -10,11 +10,10 @@ from inpaintlab.data.pictures import edge_tensor, image_tensor, read_rgb
 from inpaintlab.data.samples import DataModule, TrainingSet
 from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shards import Shards
-from inpaintlab.data.sources import ENDINGS, Photos, Source, Toy, Watch
+from inpaintlab.data.sources import Photos, Source, Toy, Watch
 from inpaintlab.data.speed import PreparationTime, measure_preparation
 
 __all__ = [
-    "ENDINGS",
     "LIST",
     "CentreSquare",
     "DataModule",

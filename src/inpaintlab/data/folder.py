@@ -7,8 +7,10 @@ from typing import final
 
 from PIL import Image
 
-from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
-from inpaintlab.data.sources import ENDINGS, Source, picture_sha256, require_split
+from inpaintlab.data.pictures import read_rgb
+from inpaintlab.data.sources import Source, require_split
+from inpaintlab.imaging import ENDINGS, MAX_PIXELS
+from inpaintlab.machine import file_sha256
 
 
 @final
@@ -67,7 +69,7 @@ class Folder(Source):
 
     def sha256(self, split: str, name: str) -> str:
         """Hash over the file's bytes."""
-        return picture_sha256(self._path(split, name).read_bytes())
+        return file_sha256(self._path(split, name))
 
     def files(self, split: str) -> list[Path]:
         """The files of a split, in the order of their names."""

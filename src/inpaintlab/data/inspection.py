@@ -8,8 +8,9 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import final
 
-from inpaintlab.data.pictures import open_image, read_rgb
+from inpaintlab.data.pictures import as_rgb
 from inpaintlab.data.sources import SPLITS, Source, Watch, unwatched
+from inpaintlab.imaging import read_picture
 from inpaintlab.machine import file_sha256
 
 
@@ -90,9 +91,9 @@ def _examine_file(split: str, path: Path, size: int, max_pixels: int) -> tuple[s
 
     findings = []
     try:
-        with open_image(path, max_pixels) as header:
-            mode = header.mode
-        picture = read_rgb(path, max_pixels)
+        picture = read_picture(path, max_pixels)
+        mode = picture.mode
+        as_rgb(picture, path)
         digest = file_sha256(path)
     except (ValueError, OSError) as error:
         return None, [finding("cannot be used", str(error), is_error=True)]

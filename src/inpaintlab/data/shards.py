@@ -18,9 +18,10 @@ from typing import BinaryIO, final
 from PIL import Image
 
 from inpaintlab.data.order import Order, Part, ShardPositions
-from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
+from inpaintlab.data.pictures import read_rgb
 from inpaintlab.data.shard_lists import LIST, Packed, Shard, parse_index, parse_list
 from inpaintlab.data.sources import Source, require_split
+from inpaintlab.imaging import MAX_PIXELS
 from inpaintlab.machine import Storage
 
 MOST = 64

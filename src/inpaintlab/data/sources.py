@@ -12,14 +12,11 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from inpaintlab.data.order import Order, Part, Positions
-from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
+from inpaintlab.data.pictures import read_rgb
+from inpaintlab.imaging import MAX_PIXELS, picture_bytes
 from inpaintlab.randomness import sample_generator
 
 SPLITS = ("train", "val", "test")
-
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""The endings of picture files, in lower case."""
 
 
 Watch = Callable[[int, int], None]
@@ -140,7 +137,7 @@ class Photos(Source):
     def sha256(self, split: str, name: str) -> str:
         """Hash over the photograph's file and the box of the tile."""
         file, box = self._item(split, name)
-        return picture_sha256(_bundled(file).read_bytes(), box)
+        return picture_sha256(picture_bytes(_bundled(file)), box)
 
     def files(self, split: str) -> list[Path]:
         """The photographs of a split, each once."""

@@ -2,8 +2,10 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +13,14 @@ from typing import Any
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The errors of a write that finds no room: the disk is full, the user's quota is, or the file is too large."""
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 _SHOWN = 40  # characters of a file's name in that of its unfinished form, which must not get too long for the system
 
@@ -64,9 +74,47 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
             files.enter_context(whole(folder / name)).write_text(text, encoding="utf-8", newline="\n")
 
 
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file to read its bytes.
+
+    Anything else is refused at once: opening a FIFO waits until somebody writes to it, and a device may never end.
+
+    Raises:
+        OSError: it is missing, cannot be read, or is no regular file.
+    """
+
+    def require_regular(mode: int) -> None:
+        if not stat.S_ISREG(mode):
+            kind = next((name for test, name in _KINDS if test(mode)), "no file")
+            raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
+
+    require_regular(path.stat().st_mode)  # before opening, which wakes some devices
+    # and after it: the name may have come to mean another file in between, for which opening must not wait either
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        require_regular(os.fstat(number).st_mode)
+    except OSError:
+        os.close(number)
+        raise
+    return os.fdopen(number, "rb")
+
+
+def shown(path: Path | str) -> str:
+    r"""A path or name as it can be printed and written anywhere.
+
+    Bytes that are not UTF-8 and characters that a terminal would obey stand as escapes: ``caf\xe9.jpg``.
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def file_sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
-    with path.open("rb") as file:
+    """Hash of a file's bytes.
+
+    Raises:
+        OSError: it is missing, cannot be read, or is no regular file.
+    """
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

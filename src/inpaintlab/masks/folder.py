@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
+from inpaintlab.imaging import read_picture
 from inpaintlab.masks.mask import Hole, Mask
 from inpaintlab.masks.settings import Number
 
@@ -117,11 +118,7 @@ def read_grey(file: Path) -> Image.Image:
     Raises:
         ValueError: the file is missing, damaged, or no image.
     """
-    try:
-        with Image.open(file) as opened:
-            return _grey(ImageOps.exif_transpose(opened))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"The mask {file} cannot be read as an image ({error}); repair or remove the file.") from error
+    return _grey(read_picture(file))
 
 
 def _greys(image: Image.Image) -> int:

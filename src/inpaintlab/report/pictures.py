@@ -13,6 +13,7 @@ from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from inpaintlab.evaluation import Result
+from inpaintlab.imaging import read_picture
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 
 HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that is rare in photographs
@@ -128,10 +129,10 @@ def read(result: Result, name: str, folder: Path) -> Image.Image:
         what = folder.relative_to(result.folder)
         raise ValueError(f"{result.label} has no {what} picture of {name} ({path} is missing): evaluate it again.")
     try:
-        with Image.open(path) as picture:
-            return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    except OSError as error:
+        picture = read_picture(path)
+    except ValueError as error:
         raise ValueError(f"{path} is not a readable picture: evaluate {result.label} again.") from error
+    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
 
 
 def data_uri(picture: Image.Image, most_bytes: int) -> str:

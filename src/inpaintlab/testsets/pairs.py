@@ -10,7 +10,8 @@ from typing import Any, final
 
 import torch
 
-from inpaintlab.data import ENDINGS, read_rgb
+from inpaintlab.data import read_rgb
+from inpaintlab.imaging import ENDINGS
 from inpaintlab.machine import file_sha256
 from inpaintlab.masks import MaskFolder, Number
 from inpaintlab.testsets.holes import (
