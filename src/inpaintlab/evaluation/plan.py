@@ -1,8 +1,9 @@
 """The plan of an evaluation: everything is built and checked, and compared with existing results, before it runs."""
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,12 +29,18 @@ from inpaintlab.metrics import (
     require_fitting,
 )
 from inpaintlab.recipes import require_flag
-from inpaintlab.testsets import Manifest, picture_name
+from inpaintlab.testsets import Manifest, picture_names
 
 _LABEL = re.compile(r"[^./\\\s\x00-\x1f]([^/\\\x00-\x1f]*[^/\\\s\x00-\x1f])?")
 
 
 _LONGEST_LABEL = 200  # bytes; files beside the result folder have longer names
+
+
+_LONGEST_PATH = 4096  # bytes with the one at its end, on Linux; more than on other systems
+
+
+_LONGEST_KIND = 40  # bytes of the name of a method's inner pictures
 
 
 LABEL_RULE = (
@@ -93,6 +100,7 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         "metrics": {name: asdict(meaning) for name, meaning in meanings.items()},
         "versions": versions() | {"scoring code": code_sha256(_SCORING)[:12]},
     }
+    pictures = picture_names(item.name for item in manifest.items)
     finished, missing = [], []
     for wanted in _wanted(cfg, identity):
         if not is_label(wanted["label"]):
@@ -104,8 +112,9 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         if _is_finished(folder, inputs, meanings, cfg.resamples, overwrite=cfg.overwrite):
             finished.append(folder)
             continue
+        _require_room(folder, pictures.values())
         networks = networks_of(set_metrics)
-        missing.append(Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
+        missing.append(Scores(folder, wanted, inputs, pictures, deepcopy(metrics), networks, blended=blended, raw=raw))
     return Plan(model, manifest, set_metrics, precision, compiled, finished, missing)
 
 
@@ -148,6 +157,17 @@ def is_label(label: object) -> bool:
     if not isinstance(label, str) or not _LABEL.fullmatch(label):
         return False
     return not label.endswith(".partial") and len(label.encode()) <= _LONGEST_LABEL
+
+
+def _require_room(folder: Path, pictures: Iterable[str]) -> None:
+    """Raise a ValueError if the system takes no path as long as a picture's in this folder."""
+    longest = max((len(os.fsencode(picture)) for picture in pictures), default=0)
+    inside = len(os.fsencode(folder.absolute())) + len(".partial/inside//") + _LONGEST_KIND + longest
+    if inside >= _LONGEST_PATH:
+        raise ValueError(
+            f"{folder} is too deep: its pictures' paths would have {inside} bytes, and the system takes "
+            f"{_LONGEST_PATH - 1}; give another results=... or a shorter label=..."
+        )
 
 
 def networks_of(set_metrics: dict[str, SetMetric]) -> list[FeatureNetwork]:
@@ -217,7 +237,7 @@ def _differences(result: Result, inputs: dict[str, Any], metrics: dict[str, Mean
     if made < resamples and photographs > 1 and any(result.means[ALL][name] is not None for name in of_sets):
         changed.append(f"number of resamples ({made})")
     pictures = {path.name for path in (result.folder / "completed").glob("*.png")}
-    if lost := [name for name in result.per_image["name"] if picture_name(name) not in pictures]:
+    if lost := [name for name in result.per_image["name"] if result.pictures[name] not in pictures]:
         raise ValueError(f"{result.picture(lost[0])} is missing.")
     return changed
 

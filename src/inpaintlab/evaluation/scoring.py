@@ -30,7 +30,7 @@ from inpaintlab.imaging import blend
 from inpaintlab.machine import Lock, whole, write_json
 from inpaintlab.metrics import FeatureNetwork, Meaning, PerImageMetric, score
 from inpaintlab.shapes import Images
-from inpaintlab.testsets import Manifest, picture_name
+from inpaintlab.testsets import Manifest
 
 POSITION = "position"
 
@@ -51,6 +51,7 @@ class Scores:
         folder: the final result folder.
         identity: what the result records of the method.
         inputs: everything that decides the scores, as plain JSON; parts of other inputs are dropped.
+        pictures: the file name of each image's pictures (see `picture_names`).
         metrics: of single images, by name.
         networks: their features of the completed images are stored, for metrics of whole sets.
         blended: score the images after GLCIC's post-processing.
@@ -62,6 +63,7 @@ class Scores:
         folder: Path,
         identity: dict[str, Any],
         inputs: dict[str, Any],
+        pictures: Mapping[str, str],
         metrics: Mapping[str, PerImageMetric],
         networks: Sequence[FeatureNetwork] = (),
         *,
@@ -72,6 +74,7 @@ class Scores:
         self.partial = folder.with_name(folder.name + ".partial")
         self.identity = identity
         self.inputs = inputs
+        self.pictures = pictures
         self.metrics = metrics
         self.networks = networks
         self.blended = blended
@@ -255,7 +258,7 @@ class Scores:
             array = pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy()
             # OpenCV's lowest compression: files are 4 % larger, but take a quarter of Pillow's time
             _, png = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array, _PNG)
-            (folder / picture_name(name)).write_bytes(png.tobytes())
+            (folder / self.pictures[name]).write_bytes(png.tobytes())
 
 
 def before_of(folder: Path) -> Path:
