@@ -11,8 +11,8 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from inpaintlab.imaging import read_picture
 from inpaintlab.masks.mask import Hole, Mask
+from inpaintlab.masks.reading import CLEAN, read_mask
 from inpaintlab.masks.settings import Number
 
 
@@ -20,12 +20,12 @@ from inpaintlab.masks.settings import Number
 class MaskFolder(Mask):
     """Masks from image files: each call picks one of them at random.
 
-    A file is turned upright by its EXIF tag and converted to grey (transparency is ignored). Its largest central part
+    A file is turned upright by its EXIF tag and read as black and white (see `read_mask`). Its largest central part
     with the mask's proportions is resized to the mask's size by nearest neighbour. Then ``grey / 255 > threshold`` is
     white, all else black. Nearest neighbour copies pixels and mixes none, so the threshold may come after the resize,
     where there are fewer pixels; after an interpolating resize it would move the outline of the hole.
 
-    Warns once when a file has many grey values, as JPEG masks do.
+    Warns once when a file has many grey values, as JPEG masks do, or when its transparency leaves room for a guess.
 
     Args:
         root: the folder; files in folders below it count as well.
@@ -39,8 +39,6 @@ class MaskFolder(Mask):
     """
 
     suffixes = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-    # A clean mask has two grey values and a palette a few; JPEG artefacts and soft brushes give dozens.
-    many_greys = 16
 
     def __init__(
         self,
@@ -95,8 +93,12 @@ class MaskFolder(Mask):
 
     def _read(self, file: Path, height: int, width: int) -> UInt8[np.ndarray, "{height} {width}"]:
         """The grey values of the file's central part, resized."""
-        image = read_grey(file)
-        if not self._warned and _greys(image) > self.many_greys:
+        mask = read_mask(file, self.hole)
+        image = mask.grey
+        if not self._warned and mask.remark:
+            self._warned = True
+            warnings.warn(mask.remark, stacklevel=2)
+        if not self._warned and mask.greys() > CLEAN:
             self._warned = True
             warnings.warn(
                 f"The mask {file} has many grey values, as JPEG files and soft brushes have: the outline of its hole "
@@ -110,26 +112,3 @@ class MaskFolder(Mask):
         left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
         box = (left, top, min(left + scale * width, image.width), min(top + scale * height, image.height))
         return np.asarray(image.resize((width, height), Image.Resampling.NEAREST, box=box))
-
-
-def read_grey(file: Path) -> Image.Image:
-    """A mask file as 8-bit grey, turned upright by its EXIF tag; transparency is ignored.
-
-    Raises:
-        ValueError: the file is missing, damaged, or no image.
-    """
-    return _grey(read_picture(file))
-
-
-def _greys(image: Image.Image) -> int:
-    """How many values between black and white an 8-bit picture has."""
-    between = np.asarray(image) - 1 < 254  # black wraps to 255
-    # a histogram takes longer, and most masks need none
-    return sum(count > 0 for count in image.histogram()[1:255]) if between.any() else 0
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """Any image as 8-bit grey; 16-bit files lose their lower byte, which Pillow would clip at 255 instead."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))
-    return image.convert("L")
