@@ -30,9 +30,12 @@ _STORED = {
 _ICC_SPACES = {"L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
 """The colour space in the header of a profile that fits a mode."""
 
-_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
+_TAGS = (270, 271, 272, 305, 306, 315, 33432)
 """Of a TIFF's tags, which mostly say how it is stored, those that EXIF has: description, camera, software, date,
-artist, copyright, and the parts on the exposure and the place."""
+artist, copyright."""
+
+_PARTS, _INTEROPERABILITY = (34665, 34853), 40965
+"""The tags of EXIF's parts on the exposure and the place, and what the first of them may point to."""
 
 _XMP = "XML:com.adobe.xmp"
 
@@ -87,7 +90,7 @@ def read_original(path: Path) -> Original:
         lost.append("its colour profile, which is for other colours")
     elif profile:
         beside["icc_profile"] = profile
-    if "photoshop" in source.info:
+    if "photoshop" in source.info or "Raw profile type iptc" in source.info:
         lost.append("its IPTC data")
     picture.info = {}
     return Original(picture, rgb, beside, _texts(source), tuple(lost))
@@ -107,9 +110,13 @@ def _beside(source: Image.Image) -> dict[str, Any]:
         beside["dpi"] = tuple(map(float, dpi))
     found = source.getexif()
     kept = Image.Exif()
-    for tag in found:
-        if source.format != "TIFF" or tag in _TAGS:
-            kept[tag] = found.get_ifd(tag) if tag in (34665, 34853) else found[tag]
+    for tag, value in found.items():
+        if tag not in _PARTS and (source.format != "TIFF" or tag in _TAGS):
+            kept[tag] = value
+    for tag in _PARTS:
+        # a part may point to a further one, whose place changes
+        if part := {key: value for key, value in found.get_ifd(tag).items() if key != _INTEROPERABILITY}:
+            kept[tag] = part
     # written anew, because a file's own block holds a small copy of the photograph before its completion
     if len(kept):
         beside["exif"] = kept
@@ -117,7 +124,12 @@ def _beside(source: Image.Image) -> dict[str, Any]:
 
 
 def _texts(source: Image.Image) -> dict[str, str]:
-    texts = {str(key): str(text) for key, text in getattr(source, "text", {}).items() if key not in (MADE, _XMP)}
+    texts = {
+        str(key): str(text)
+        for key, text in getattr(source, "text", {}).items()
+        # ImageMagick's copy of the EXIF block turns a picture as well as the block itself does
+        if key not in (MADE, _XMP) and not key.startswith("Raw profile type")
+    }
     if isinstance(comment := source.info.get("comment"), bytes):
         texts["Comment"] = comment.decode("utf-8", "replace")
     xmp = source.info.get("xmp") or source.info.get(_XMP)

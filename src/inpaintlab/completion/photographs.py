@@ -25,6 +25,10 @@ _LONGEST_NAME = 255
 """Bytes of a file's name on almost every system."""
 
 
+_OF_PHOTOGRAPH = 64
+"""Grey values from which on a mask may be a photograph."""
+
+
 @final
 @dataclass(frozen=True)
 class Photograph:
@@ -82,6 +86,7 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
         ValueError: a folder of masks for a single file, a folder without a picture, names that occur on one side only,
             or a name that is too long to be written.
     """
+    _writable(out)
     others = {"holes": holes} | ({"edges": edges} if edges else {})
     if not image.is_dir():
         if folders := [name for name, path in others.items() if path.is_dir()]:
@@ -190,7 +195,7 @@ def read_photograph(photograph: Photograph, cfg: DictConfig) -> Contents:
         cfg: the settings of ``inpaintlab complete``.
 
     Raises:
-        ValueError: files that cannot be read, or sizes that differ.
+        ValueError: files that cannot be read, sizes that differ, or a photograph and a mask that are swapped.
     """
     original = read_original(photograph.image)
     picture = read_mask(photograph.mask, cfg.hole_colour)
@@ -213,14 +218,16 @@ def _remarks(photograph: Photograph, original: Original, mask: MaskPicture, cfg:
     if mask.remark:
         yield mask.remark
     greys = mask.greys()
-    if greys > CLEAN:
-        swapped = MaskPicture(original.rgb.convert("L"), "").greys() <= CLEAN
-        yield (
-            f"The mask {shown(photograph.mask)} has {greys} grey values between black and white, and a mask has none: "
-            + (
-                f"are image and holes swapped? {shown(photograph.image)} is black and white."
-                if swapped
-                else f"what is {'above' if cfg.hole_colour == 'white' else 'not above'} threshold={cfg.threshold} is "
-                "taken as the hole. Save it as black and white if that is not what you mean."
-            )
+    if greys <= CLEAN:
+        return
+    found = f"The mask {shown(photograph.mask)} has {greys} grey values between black and white, and a mask has none"
+    if greys > _OF_PHOTOGRAPH and MaskPicture(original.rgb.convert("L"), "").greys() <= CLEAN:
+        raise ValueError(
+            f"{found}, but the photograph {shown(photograph.image)} is black and white: image= and holes= are swapped. "
+            "If they are not, save the mask as black and white."
         )
+    side = "above" if cfg.hole_colour == "white" else "not above"
+    yield (
+        f"{found}: what is {side} threshold={cfg.threshold} is taken as the hole. Save it as black and white if that "
+        "is not what you mean."
+    )
