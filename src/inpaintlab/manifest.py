@@ -45,6 +45,16 @@ def create(cfg: DictConfig) -> None:
         images=cfg.images,
     )
     _save(manifest, Path(cfg.out))
+    _print_left_out(manifest)
+
+
+def _print_left_out(manifest: Manifest) -> None:
+    """Name the files beside the photographs and the masks that are no pictures, and so no part of the test set."""
+    frozen = ManifestDataset(manifest)
+    folders = {holes.folder.root: holes.folder for holes in frozen.holes.values() if holes.folder}
+    for sentence in (frozen.source.left_out(manifest.split), *(folder.left_out() for folder in folders.values())):
+        if sentence:
+            print(f"  {sentence}")
 
 
 def _bins(cfg: DictConfig) -> dict[str, Any]:
@@ -154,6 +164,7 @@ def import_(cfg: DictConfig) -> None:
     else:
         manifest = freeze_pairs(_pairs(cfg, images, masks), cfg.size, list(cfg.ratios), colour)
     _save(manifest, Path(cfg.out))
+    _print_left_out(manifest)
     for note in notes:
         print(f"  {note}")
 

@@ -49,6 +49,8 @@ def _pack(cfg: DictConfig, out: Path, splits: list[str], watch: Watch) -> None:
     }
     workers = os.cpu_count() or 1 if cfg.workers == "auto" else cfg.workers
     write_shards(planned, out, cfg.skip_broken, workers, watch)
+    for sentence in filter(None, map(source.left_out, splits)):
+        print(f"note: {sentence}")
     for shard in (shard for of_split in planned.values() for shard in of_split):
         for entry in json.loads(shard.index.read_bytes())["skipped"]:
             print(f"left out: {entry['name']}: {entry['reason']}")

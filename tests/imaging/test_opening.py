@@ -1,6 +1,5 @@
 """Laws of opening pictures: nothing waits, nothing starts, nothing takes more memory than the limit allows."""
 
-import io
 import os
 import socket
 import struct
@@ -11,21 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from inpaintlab.imaging import FORMATS, opened, picture_bytes, read_picture
+from inpaintlab.imaging import FORMATS, SEVERAL, opened, picture_bytes, read_picture
 from inpaintlab.machine import file_sha256, shown
+from stand_ins.hostile_pictures import one_colour_webp
 
 NOISE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-
-
-def one_colour_webp(side: int) -> bytes:
-    """A lossless WebP of one colour, which takes 34 bytes at any size: the size stands in 14 bits each."""
-    file = io.BytesIO()
-    Image.new("RGB", (16, 16), (9, 9, 9)).save(file, "WEBP", lossless=True)
-    content = bytearray(file.getvalue())
-    bits = (side - 1) | (side - 1) << 14
-    assert content[12:16] == b"VP8L"
-    content[21:25] = struct.pack("<I", bits | struct.unpack("<I", content[21:25])[0] & ~0xFFFFFFF)
-    return bytes(content)
 
 
 def test_a_picture_of_another_format_is_refused_whatever_its_ending(tmp_path: Path) -> None:
@@ -91,6 +80,15 @@ def test_a_tiny_file_cannot_ask_for_much_memory(tmp_path: Path, monkeypatch: pyt
     assert not decoded
 
 
+def test_a_small_picture_in_a_huge_tile_is_refused(tmp_path: Path) -> None:
+    tags = [(256, 8), (257, 8), (258, 8), (259, 8), (262, 1), (322, 30_000), (323, 30_000), (324, 8), (325, 1)]
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    content = b"II*\0" + struct.pack("<I", 10) + b"\0\0" + struct.pack("<H", len(tags)) + fields + b"\0\0\0\0"
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ValueError, match="8 x 8 pixels in larger tiles, more than max_pixels"):
+        read_picture(tmp_path / "a.tif")
+
+
 def test_the_limit_is_exact_and_a_webp_has_half_of_it(tmp_path: Path) -> None:
     for format_, most in (("PNG", 48), ("WEBP", 96)):
         Image.fromarray(NOISE).save(tmp_path / "a", format_)
@@ -143,7 +141,11 @@ def test_the_first_of_several_frames_is_read(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 6), colour) for colour in ((255, 0, 0), (0, 255, 0))]
     for format_ in ("GIF", "WEBP", "TIFF", "PNG"):
         frames[0].save(tmp_path / "a", format_, save_all=True, append_images=frames[1:], lossless=True)
-        assert read_picture(tmp_path / "a").convert("RGB").getpixel((4, 3)) == (255, 0, 0)
+        picture = read_picture(tmp_path / "a")
+        assert picture.convert("RGB").getpixel((4, 3)) == (255, 0, 0)
+        assert SEVERAL in picture.info
+        frames[0].save(tmp_path / "a", format_, lossless=True)
+        assert SEVERAL not in read_picture(tmp_path / "a").info
 
 
 def test_too_much_text_in_a_picture_is_a_sentence(tmp_path: Path) -> None:

@@ -25,10 +25,6 @@ _LONGEST_NAME = 255
 """Bytes of a file's name on almost every system."""
 
 
-_OF_PHOTOGRAPH = 64
-"""Grey values from which on a mask may be a photograph."""
-
-
 @final
 @dataclass(frozen=True)
 class Photograph:
@@ -195,7 +191,7 @@ def read_photograph(photograph: Photograph, cfg: DictConfig) -> Contents:
         cfg: the settings of ``inpaintlab complete``.
 
     Raises:
-        ValueError: files that cannot be read, sizes that differ, or a photograph and a mask that are swapped.
+        ValueError: files that cannot be read, sizes that differ, or a mask that is a photograph.
     """
     original = read_original(photograph.image)
     picture = read_mask(photograph.mask, cfg.hole_colour)
@@ -221,10 +217,11 @@ def _remarks(photograph: Photograph, original: Original, mask: MaskPicture, cfg:
     if greys <= CLEAN:
         return
     found = f"The mask {shown(photograph.mask)} has {greys} grey values between black and white, and a mask has none"
-    if greys > _OF_PHOTOGRAPH and MaskPicture(original.rgb.convert("L"), "").greys() <= CLEAN:
+    if mask.is_photograph:
+        swapped = MaskPicture(original.rgb.convert("L"), "").greys() <= CLEAN
         raise ValueError(
-            f"{found}, but the photograph {shown(photograph.image)} is black and white: image= and holes= are swapped. "
-            "If they are not, save the mask as black and white."
+            f"{found}: it is a photograph, {mask.between:.0%} of its pixels are neither black nor white. "
+            + ("Are image= and holes= swapped?" if swapped else "Give a picture in black and white as holes=.")
         )
     side = "above" if cfg.hole_colour == "white" else "not above"
     yield (

@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import torch
 from PIL import Image
 
 from inpaintlab.data.sources import Box
+from inpaintlab.imaging import MAX_PIXELS
+from inpaintlab.machine import shown
 
 
 @final
@@ -48,6 +51,30 @@ class Crop(ABC):
     """Lowest and highest length in pixels to which the shortest edge is resized before the square is cut."""
 
     @abstractmethod
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The largest size to which a picture of ``size`` (width, height) is resized, in pixels."""
+
+    @final
+    def require_memory(self, image: Image.Image, name: Path | str) -> None:
+        """Refuse a picture of such proportions that resizing it would take more memory than any picture may.
+
+        Training, test sets and doctor all ask this, so that what one of them takes no other refuses.
+
+        Args:
+            image: the picture.
+            name: of the picture, for the message.
+
+        Raises:
+            ValueError: resized, it would have more than `MAX_PIXELS` pixels, as a strip of 1 x 20000 has at size 256.
+        """
+        width, height = self.resized(image.size)
+        if width * height > max(MAX_PIXELS, image.width * image.height):
+            raise ValueError(
+                f"{shown(name)} is {image.width} x {image.height} pixels, a strip that would be resized to {width} x "
+                f"{height}, more than {MAX_PIXELS} pixels; cut a picture of usual proportions from it, or remove it."
+            )
+
+    @abstractmethod
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """The cut for one training sample.
 
@@ -85,6 +112,10 @@ class RandomCrop(Crop):
         self.size = size
         self.shortest_edge = (round(size * shortest_edge[0]), round(size * shortest_edge[1]))
 
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The whole picture, its shortest edge at the highest length."""
+        return _with_shortest_edge(size, self.shortest_edge[1])
+
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """A random scale and a random place."""
         lowest, highest = self.shortest_edge
@@ -110,6 +141,10 @@ class CentreSquare(Crop):
     def __init__(self, size: int) -> None:
         self.size = size
         self.shortest_edge = (size, size)
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The square alone."""
+        return self.size, self.size
 
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """The centre square too: nothing is drawn from the generator."""

@@ -7,7 +7,7 @@ from typing import final
 
 from PIL import Image
 
-from inpaintlab.data.pictures import read_rgb
+from inpaintlab.data.pictures import read_rgb, require_same_size
 from inpaintlab.imaging import picture_bytes
 
 
@@ -61,11 +61,7 @@ class PictureFormat:
     def _edges(self, path: Path, picture: Image.Image, max_pixels: int) -> bytes:
         content = picture_bytes(path, max_pixels)
         edges = read_rgb(path, max_pixels, content).convert("L")
-        if edges.size != picture.size:
-            raise ValueError(
-                f"{path} is {edges.width} x {edges.height} pixels, its picture {picture.width} x {picture.height}; "
-                "make the edge map from the picture in its present size."
-            )
+        require_same_size(edges, picture, path)
         size = self._size(edges)
         if size == edges.size:
             return content

@@ -58,6 +58,19 @@ def as_rgb(image: Image.Image, path: Path | str) -> Image.Image:
     return whole
 
 
+def require_same_size(edges: Image.Image, picture: Image.Image, name: Path | str) -> None:
+    """Check that an edge map belongs to a picture.
+
+    Raises:
+        ValueError: they differ in size; the message holds the picture's ``name``.
+    """
+    if edges.size != picture.size:
+        raise ValueError(
+            f"The edge map of {shown(name)} is {edges.width} x {edges.height} pixels, its picture {picture.width} x "
+            f"{picture.height}; make the edge map from the picture in its present size."
+        )
+
+
 def image_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:
     """An 8-bit RGB picture as a (3, height, width) float32 tensor in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(np.array(image).transpose(2, 0, 1))).float().div_(255)

@@ -91,6 +91,18 @@ class Source(ABC):
         """The files of a split's pictures; empty if the pictures are generated."""
         return []
 
+    def readable(self, split: str) -> list[str]:
+        """The names, also where a part of the split cannot be read, which `faults` tells and `names` refuses."""
+        return self.names(split)
+
+    def faults(self, split: str) -> tuple[str, ...]:
+        """A sentence for each part of a split that cannot be read; `names` raises where there are any."""
+        return ()
+
+    def left_out(self, split: str) -> str | None:
+        """A sentence about files beside the split's pictures that are no pictures; None if there are none."""
+        return None
+
 
 @final
 class Photos(Source):

@@ -3,13 +3,14 @@
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
-from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, opened, picture_bytes, read_picture
+from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
 
 __all__ = [
     "ENDINGS",
     "FORMATS",
     "MAX_PIXELS",
     "NAME",
+    "SEVERAL",
     "Pictures",
     "blend",
     "canny",

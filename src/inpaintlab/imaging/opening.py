@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from inpaintlab.machine import open_regular, shown
 
@@ -34,6 +35,13 @@ pixel where others take 4 to 10. A file of 34 bytes may be a WebP of 88 megapixe
 _BYTES_PER_PIXEL, _LARGEST_FILE = 12, 2**30
 """A file is refused if it is larger than both the limit's pixels with 12 bytes each, and a gigabyte. No picture within
 the limit needs that, and some decoders read a file, or a part whose length it states, into memory at once."""
+
+
+SEVERAL = "several frames"
+"""The key of a picture's ``info`` that says that there are more frames or pages than the one that was read."""
+
+
+_OF_FRAMES = ("PNG", "WEBP", "TIFF", "GIF")  # a JPEG's further pictures are the camera's previews and depth maps
 
 
 _LARGE = MAX_PIXELS // 2
@@ -66,12 +74,12 @@ def opened(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None
     """
     with _bytes(path, max_pixels, content) as file:
         image = _header(path, file)
-        counted = image.width * image.height * (_WEBP_PIXELS if image.format == "WEBP" else 1)
-        if counted > max_pixels:
+        if _counted(image) > max_pixels:
             twice = " (a WebP's count twice, because decoding it takes more memory)" * (image.format == "WEBP")
+            tiles = " in larger tiles" * (image.format == "TIFF" and _counted(image) > image.width * image.height)
             raise ValueError(
-                f"{shown(path)} is {image.width} x {image.height} pixels{twice}, more than max_pixels={max_pixels}; "
-                "make it smaller, remove it, or raise max_pixels."
+                f"{shown(path)} is {image.width} x {image.height} pixels{twice}{tiles}, more than "
+                f"max_pixels={max_pixels}; make it smaller, remove it, or raise max_pixels."
             )
         yield image
 
@@ -82,7 +90,7 @@ def read_picture(
     """Decode a picture in its own mode and depth, turned upright by its EXIF orientation.
 
     ``info`` holds what else was in the file: colour profile, EXIF without the orientation, transparency, resolution. Of
-    several pages or frames the first is read.
+    several pages or frames the first is read, and ``info`` has the key `SEVERAL`.
 
     Args:
         path: see `opened`, likewise ``max_pixels`` and ``content``.
@@ -102,6 +110,8 @@ def read_picture(
         try:
             if shortest_edge is not None and image.format == "JPEG":
                 image.draft(None, (shortest_edge, shortest_edge))  # at least so much each way
+            if image.format in _OF_FRAMES and getattr(image, "is_animated", False):
+                image.info[SEVERAL] = True
             ImageOps.exif_transpose(image, in_place=True)
             # a copy lets go of the decoder and its canvases, which this picture would keep as long as it lives
             return _copied(image) if image.format == "WEBP" else image
@@ -146,6 +156,18 @@ def _header(path: Path | str, file: _File) -> Image.Image:
             ) from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _counted(image: Image.Image) -> int:
+    """The pixels that decoding takes memory for: more than the picture has in a WebP or a TIFF with a huge tile."""
+    pixels = image.width * image.height
+    if image.format == "WEBP":
+        return _WEBP_PIXELS * pixels
+    if isinstance(image, TiffImageFile):
+        width, height = (image.tag_v2.get(tag) for tag in (TILEWIDTH, TILELENGTH))
+        if isinstance(width, int) and isinstance(height, int):
+            return width * height if width * height > MAX_PIXELS else pixels
+    return pixels
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Mask generators, one file for each family of holes."""
 
-from inpaintlab.masks.folder import MaskFolder
+from inpaintlab.masks.folder import MaskFolder, mask_folders
 from inpaintlab.masks.mask import Mask
 from inpaintlab.masks.mixtures import Mixture, WithHoleRatio
 from inpaintlab.masks.reading import CLEAN, MaskPicture, read_mask
@@ -23,5 +23,6 @@ __all__ = [
     "Rectangle",
     "Strokes",
     "WithHoleRatio",
+    "mask_folders",
     "read_mask",
 ]

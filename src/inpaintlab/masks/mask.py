@@ -8,6 +8,7 @@ configuration serves every resolution. Generators are plain picklable objects, r
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -36,6 +37,10 @@ class Mask(ABC):
         Returns:
             True inside the hole.
         """
+
+    def parts(self) -> Sequence["Mask"]:
+        """The generators that this one draws from; most have none."""
+        return ()
 
     @final
     def __call__(self, height: int, width: int, generator: torch.Generator) -> Float[Tensor, "1 {height} {width}"]:

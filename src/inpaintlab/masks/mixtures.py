@@ -38,6 +38,10 @@ class Mixture(Mask):
         self.masks = list(masks)
         self._bounds = list(accumulate(float(weight) for weight in weights))
 
+    def parts(self) -> Sequence[Mask]:
+        """All of them."""
+        return self.masks
+
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """A hole of one of the generators, chosen by the weights."""
         point = torch.rand((), generator=generator, dtype=torch.float64).item() * self._bounds[-1]
@@ -62,6 +66,10 @@ class WithHoleRatio(Mask):
     def __init__(self, mask: Mask, low: Number, high: Number) -> None:
         self.mask = mask
         self.low, self.high = checked_ratios("WithHoleRatio", (low, high))
+
+    def parts(self) -> Sequence[Mask]:
+        """The other generator."""
+        return (self.mask,)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The first hole of the other generator whose ratio lies in the range."""

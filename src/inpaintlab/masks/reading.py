@@ -1,6 +1,7 @@
 """What a mask file says: its colours, its depth and its transparency as black and white."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, final
 
@@ -20,6 +21,10 @@ dozens, a photograph hundreds."""
 _PHOTOGRAPH = 64
 """Grey values from which on an opaque part is a photograph, and no mask drawn with a hard brush."""
 
+_NEARLY, _MOST_BETWEEN = 25, 0.5
+"""Grey values that JPEG adds to black, and takes from white; and the share of other pixels from which on a file with
+many grey values is a picture like any other."""
+
 _FULL = ({0, 1}, {0, 255}, {0, 65535})
 """Values that say black and white in any depth."""
 
@@ -36,6 +41,17 @@ class MaskPicture:
 
     grey: Image.Image
     remark: str
+
+    @cached_property
+    def between(self) -> float:
+        """The share of the pixels that are neither nearly black nor nearly white."""
+        values = np.asarray(self.grey)
+        return float(((values > _NEARLY) & (values < 255 - _NEARLY)).mean())
+
+    @property
+    def is_photograph(self) -> bool:
+        """Whether this is no mask, but a picture like any other."""
+        return self.greys() > CLEAN and self.between > _MOST_BETWEEN
 
     def greys(self) -> int:
         """How many values between black and white there are."""

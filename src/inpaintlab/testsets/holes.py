@@ -61,8 +61,7 @@ class Holes:
             ValueError: it cannot be read, has no hole, or is all hole.
         """
         assert self.folder is not None
-        self.folder.names = [file]  # with a single file nothing is left to chance
-        return self.folder(self.size, self.size, sample_generator(file))
+        return torch.from_numpy(self.folder.of_file(file, self.size, self.size).astype(np.float32))[None]
 
     def choose(self, generator: torch.Generator) -> tuple[MaskTensor, str | None]:
         """A hole of this bin, and its mask file: the first file in a random order whose ratio the bin accepts.

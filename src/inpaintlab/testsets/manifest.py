@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from torch.utils.data import Dataset
 
 from inpaintlab.data import image_tensor
+from inpaintlab.imaging import on_disk
 from inpaintlab.machine import file_sha256, require_format, write_json
 from inpaintlab.masks import Number
 from inpaintlab.randomness import sample_generator
@@ -111,10 +112,12 @@ class Manifest:
             ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
         """
         photographs = instantiate(only_ours(source, "The manifest's source"))
+        cutting = instantiate(only_ours(crop, "The manifest's crop"))
         names = photographs.names(split)[:images]
         hashes = {}
         for name in names:
-            photographs.read(split, name)  # a damaged file must not be frozen: it would stop every evaluation
+            # what would stop every evaluation must not be frozen: a damaged file, a strip too long to be resized
+            cutting.require_memory(photographs.read(split, name), name)
             hashes[name] = photographs.sha256(split, name)
         items = []
         for label, recipe in bins.items():
@@ -237,6 +240,7 @@ class ManifestDataset(Dataset):
         item = self.manifest.items[index]
         self._check_image(item)
         picture = self.source.read(self.manifest.split, item.image)
+        self.crop.require_memory(picture, item.image)
         image = image_tensor(self.crop.evaluate(picture)(picture))
         return {"image": image, "mask": self._mask(item), "name": item.name, "position": index}
 
@@ -271,7 +275,7 @@ class ManifestDataset(Dataset):
         if item.mask_file is None:
             mask = holes.draw(hole_generator(manifest.seed, item.bin, item.image))
         else:
-            path = holes.root / item.mask_file
+            path = on_disk(holes.root, item.mask_file)
             if not path.is_file():
                 raise ValueError(f"Mask file '{item.mask_file}' is missing: {path} does not exist. Restore the file.")
             if file_sha256(path) != item.mask_file_sha256:

@@ -108,6 +108,8 @@ def train(
         compiled=model.steps.compiled,
         missed_validation=missed,
     )
+    for sentence in data.left_out():
+        console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
     recorded = cfg | {"commit": commit(), "versions": versions()}
     trainer = build_trainer(callbacks=called, logger=trackers(recorded, run_dir, console), **precision)
     if before:
