@@ -1,6 +1,7 @@
 """The words of a command line that stand before its settings: ``inpaintlab VERB [WORD] [FILE] KEY=VALUE ...``."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,11 +41,11 @@ COMMANDS = {
 }
 """Every command that takes settings, by its words. The first word of a verb may be left out."""
 
-# Hydra's flags that are followed by a value, which is no path and no setting
-_FLAGS_WITH_VALUE = (
+FLAGS_WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--info", "-i"),
     *("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
 )
+"""Hydra's flags that are followed by a value, which is no path and no setting."""
 
 
 def words_of(verb: str) -> list[str]:
@@ -68,7 +69,7 @@ def read(verb: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
         command = f"{verb} {word}"
         key = COMMANDS[command].file
         if key and rest and not rest[0].startswith(f"{key}=") and _is_path(rest[0]):
-            rest[0] = f"{key}={_quoted(rest[0])}"
+            rest[0] = f"{key}={literal(expanded(rest[0]))}"
     return command, folders_as_override(rest) if verb == "compare" else rest
 
 
@@ -77,8 +78,8 @@ def folders_as_override(arguments: Sequence[str]) -> list[str]:
     folders, rest = [], []
     before = ""
     for argument in arguments:
-        if before not in _FLAGS_WITH_VALUE and _is_path(argument):
-            folders.append(_quoted(argument))
+        if before not in FLAGS_WITH_VALUE and _is_path(argument):
+            folders.append(literal(expanded(argument)))
         else:
             rest.append(argument)
         before = argument
@@ -90,15 +91,28 @@ def settings_of(arguments: Sequence[str]) -> list[str]:
     return [
         argument
         for before, argument in zip(["", *arguments], arguments, strict=False)
-        if before not in _FLAGS_WITH_VALUE and not argument.startswith("-")
+        if before not in FLAGS_WITH_VALUE and not argument.startswith("-")
     ]
 
 
+def literal(text: str) -> str:
+    """A text in quotes, so that any name passes through Hydra's grammar, and through OmegaConf's interpolation."""
+    # a backslash before "${" counts for OmegaConf there and nowhere else
+    return QuotedString(re.sub(r"(\\*)\$\{", r"\1\1\\${", text), Quote.single).with_quotes()
+
+
+def expanded(path: str) -> str:
+    """A path with its ``~`` expanded, unless a file of that name is there."""
+    if not path.startswith("~"):
+        return path
+    return f"./{path}" if os.path.exists(path) else os.path.expanduser(path)
+
+
 def _is_path(argument: str) -> bool:
-    """Whether an argument names a path and no setting: it has no "=", or it names what exists (also with a "=")."""
-    return ("=" not in argument and not argument.startswith(("-", "~", "+"))) or os.path.exists(argument)
+    """Whether an argument names a path and no setting: it has no "=", or it names what exists (also with a "=").
 
-
-def _quoted(path: str) -> str:
-    """A path in quotes, so that any name passes through Hydra's grammar."""
-    return QuotedString(path, Quote.single).with_quotes()
+    ``~/results`` is the path that a shell leaves alone in quotes, ``~logger`` takes a setting away.
+    """
+    if argument.startswith("~/") or os.path.exists(argument):
+        return True
+    return "=" not in argument and not argument.startswith(("-", "~", "+"))

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from inpaintlab.arguments import COMMANDS, read
 from inpaintlab.help import print_help
 from inpaintlab.machine import FULL_DISK
+from inpaintlab.quoting import quoted
 
 _PACKAGED = Path(__file__).parent / "conf"
 
@@ -46,6 +47,7 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(main)
         def start() -> None:
+            sys.argv[1:] = quoted(CONF, words, sys.argv[1:])
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(CONF, words, sys.argv[1:])
             else:

@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from inpaintlab.arguments import COMMANDS, settings_of, words_of
 from inpaintlab.comments import LOADER, comments, head
+from inpaintlab.quoting import without_kind
 
 FIXED = "fixed: "
 """How the comment of a key begins that follows from other settings, or that no run can do without."""
@@ -152,7 +153,9 @@ def composed(conf: Path, config: str, arguments: Sequence[str]) -> Settings:
             keys[groups[entry.config_path]] = entry.package.partition(".")[0]
         file, prefix = settings.file(entry.config_path), f"{entry.package}." if entry.package else ""
         if file is not None:
-            meanings.update({f"{prefix}{key}": meaning for key, meaning in comments(file).items() if meaning})
+            meanings.update(
+                {f"{prefix}{key}": without_kind(meaning) for key, meaning in comments(file).items() if meaning}
+            )
     return settings
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from inpaintlab.arguments import read
 from inpaintlab.config import CONF, command
+from inpaintlab.quoting import quoted
 from inpaintlab.sweeps import SweepFolder, by_seed, overview, summary
 
 _MULTIRUN = ("-m", "--multirun")
@@ -37,7 +38,7 @@ def export() -> None:
         print("usage: inpaintlab sweep export wandb KEY=VALUE,VALUE ... > sweep.yaml", file=sys.stderr)
         raise SystemExit(2)
     try:
-        print(yaml.safe_dump(wandb_sweep(sys.argv[2:]), sort_keys=False), end="")
+        print(yaml.safe_dump(wandb_sweep(quoted(CONF, "sweep export", sys.argv[2:])), sort_keys=False), end="")
     except (HydraException, ValueError) as error:
         print(f"inpaintlab sweep export: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(1) from None

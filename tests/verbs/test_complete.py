@@ -1,6 +1,7 @@
 """The command for one's own photographs: pairs, sizes, masks, and what it says."""
 
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,7 @@ def test_folders_are_paired_by_name_whatever_the_order_and_suffix(here: Path) ->
     ("settings", "told"),
     [
         (["holes=small.png"], "46 x 30 pixels, photo.png 46 x 31"),
-        (["holes=missing.png"], "missing.png cannot be read"),
+        (["holes=missing.png"], "missing.png does not exist"),
         (["holes=hole.png", "image=nowhere.png"], "nowhere.png does not exist"),
         (["holes=hole.png", "out=done.jpg"], "ends in .png"),
         (["holes=hole.png", "hole_colour=red"], "'white' or 'black'"),
@@ -201,3 +202,130 @@ def test_an_untrained_network_paints_the_same_each_time(here: Path) -> None:
 
 def test_without_a_method_the_user_is_told_how_to_give_one(here: Path) -> None:
     assert "checkpoint=runs/NAME" in refused(complete(here, "image=photo.png", "holes=hole.png", "out=done.png"))
+
+
+# ------------------------------------------------------------------------------------------------------------- folders
+
+
+@pytest.fixture
+def folders(here: Path) -> Path:
+    """Photographs and masks in folders of folders, and a text among them."""
+    for name in ("top", "day1/a", "day1/é"):
+        for folder, picture in (("photos", "photo"), ("masks", "hole")):
+            file = here / folder / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes((here / f"{picture}.png").read_bytes())
+    (here / "photos" / "notes.txt").write_text("mine")
+    return here
+
+
+FOLDERS = ("model=mean_colour", "image=photos", "holes=masks")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_folders_below_are_completed_and_what_is_left_out_is_told(folders: Path) -> None:
+    done = complete(folders, *FOLDERS, "out=done")
+    succeeded(done)
+    assert names(folders / "done") == ["day1/a.png", "day1/é.png", "top.png"]
+    assert "1 file is left out, because of the ending: 1 .txt (notes.txt)" in done.stderr
+
+
+def test_a_second_run_does_what_is_missing_and_says_so(folders: Path) -> None:
+    succeeded(complete(folders, *FOLDERS, "out=photos/done"))  # inside the photographs: not completed again
+    before = {name: (folders / "photos/done" / name).stat().st_mtime_ns for name in names(folders / "photos/done")}
+    (folders / "photos/done/top.png").unlink()
+    told = succeeded(complete(folders, *FOLDERS, "out=photos/done"))
+    assert "2 of 3 are there already" in told
+    assert told.count("->") == 1
+    after = {name: (folders / "photos/done" / name).stat().st_mtime_ns for name in names(folders / "photos/done")}
+    assert {name for name in before if before[name] != after[name]} == {"top.png"}
+    assert "3 of 3" in succeeded(complete(folders, *FOLDERS, "out=photos/done"))
+
+
+def test_completions_of_other_settings_or_files_are_not_taken_for_these(folders: Path) -> None:
+    succeeded(complete(folders, *FOLDERS, "out=done"))
+    done = complete(folders, *FOLDERS, "out=done", "hole_colour=black")
+    assert done.returncode == 1
+    assert "was made of other files or with other settings" in done.stderr
+    (folders / "masks/top.png").write_bytes((folders / "black.png").read_bytes())
+    done = complete(folders, *FOLDERS, "out=done")
+    assert "done/top.png exists, and was made of other files" in done.stderr
+    assert "16.8% filled" in succeeded(complete(folders, *FOLDERS, "out=done", "overwrite=true"))
+
+
+def test_one_mask_serves_a_whole_folder(folders: Path) -> None:
+    (folders / "photos/top.bmp").write_bytes((folders / "photos/top.png").read_bytes())
+    succeeded(complete(folders, "model=mean_colour", "image=photos", "holes=hole.png", "out=done"))
+    assert names(folders / "done") == ["day1/a.png", "day1/é.png", "top.bmp.png", "top.png.png"]
+
+
+def test_names_pair_in_every_unicode_form(folders: Path) -> None:
+    (folders / "masks/day1/é.png").rename(folders / "masks/day1" / f"{unicodedata.normalize('NFD', 'é')}.png")
+    succeeded(complete(folders, *FOLDERS, "out=done"))
+    assert "day1/é.png" in names(folders / "done")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("all hole", "masks/top.png covers all of photos/top.png; telea needs known pixels"),
+        ("another size", "masks/top.png is 46 x 30 pixels"),
+        ("no mask", "in photos alone: top"),
+        ("a damaged mask", "masks/top.png"),
+        ("two photographs", "photos holds top.jpg and top.png, which differ in their ending alone"),
+    ],
+)
+def test_a_fault_in_one_file_is_named_before_anything_is_written(folders: Path, change: str, told: str) -> None:
+    match change:
+        case "all hole":
+            (folders / "masks/top.png").write_bytes((folders / "all.png").read_bytes())
+        case "another size":
+            (folders / "masks/top.png").write_bytes((folders / "small.png").read_bytes())
+        case "no mask":
+            (folders / "masks/top.png").unlink()
+        case "a damaged mask":
+            (folders / "masks/top.png").write_bytes((folders / "masks/top.png").read_bytes()[:60])
+        case "two photographs":
+            Image.new("RGB", (3, 3)).save(folders / "photos/top.jpg")
+    done = complete(folders, "model=telea", "image=photos", "holes=masks", "out=done")
+    assert done.returncode == 1
+    assert told in done.stderr.splitlines()[-1]
+    assert not (folders / "done").exists()
+
+
+def test_a_name_that_cannot_be_written_is_told_before(here: Path) -> None:
+    told = refused(complete(here, "model=telea", "image=photo.png", "holes=hole.png", f"out={'é' * 130}.png"))
+    assert "has 264 bytes, more than a file's name may have" in told
+
+
+@pytest.mark.parametrize(
+    ("image", "told"), [("hole", "Are image= and holes= swapped?"), ("photo", "Give a picture in")]
+)
+def test_a_photograph_is_refused_as_a_mask(here: Path, image: str, told: str) -> None:
+    sentence = refused(complete(here, "model=mean_colour", f"image={image}.png", "holes=photo.png", "out=done.png"))
+    assert "grey values between black and white, and a mask has none: it is a photograph" in sentence
+    assert told in sentence
+    assert not (here / "done.png").exists()
+
+
+def test_a_mask_with_many_greys_is_told(here: Path) -> None:
+    soft = read(here / "hole.png").copy()
+    soft[0, :40] = np.arange(100, 140)
+    Image.fromarray(soft).save(here / "soft.png")
+    done = complete(here, "model=mean_colour", "image=photo.png", "holes=soft.png", "out=done.png")
+    succeeded(done)
+    assert "soft.png has 40 grey values between black and white" in done.stderr
+    assert "above threshold=0.5" in done.stderr
+
+
+def test_transparent_and_known_pixels_come_back_with_alpha(here: Path) -> None:
+    alpha = np.full(SIZE, 255, np.uint8)
+    alpha[:, :7] = 0
+    pixels = np.dstack([read(here / "photo.png"), alpha])
+    Image.fromarray(pixels).save(here / "alpha.png")
+    succeeded(complete(here, "model=mean_colour", "image=alpha.png", "holes=hole.png", "out=done.png"))
+    known = read(here / "hole.png") == 0
+    assert (read(here / "done.png")[known] == pixels[known]).all()

@@ -1,5 +1,8 @@
-"""A user's photographs with their masks and drawn edges: pairing the files and reading them."""
+"""A user's photographs with their masks and drawn edges: finding the files, pairing and reading them."""
 
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -8,10 +11,18 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from inpaintlab.data import edge_tensor, image_tensor, read_rgb
-from inpaintlab.imaging import ENDINGS
-from inpaintlab.masks import read_grey
-from inpaintlab.shapes import Images, Planes
+from inpaintlab.completion.originals import Original, read_original
+from inpaintlab.data import edge_tensor, read_rgb
+from inpaintlab.imaging import ENDINGS, find_pictures, same_form
+from inpaintlab.machine import shown
+from inpaintlab.masks import CLEAN, MaskPicture, read_mask
+from inpaintlab.shapes import Planes
+
+_MOST_NAMED = 10
+"""How many names a sentence lists."""
+
+_LONGEST_NAME = 255
+"""Bytes of a file's name on almost every system."""
 
 
 @final
@@ -32,88 +43,188 @@ class Photograph:
     out: Path
 
 
-def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) -> list[Photograph]:
-    """The photographs to complete: one if files are given, or all of a folder, paired by their names without suffix.
+@final
+@dataclass(frozen=True)
+class Contents:
+    """What the files of a photograph hold.
+
+    Args:
+        original: the photograph.
+        mask: (1, 1, height, width), 1 = hole.
+        edges: (1, 1, height, width) in [0, 1]; None without a drawing.
+        greys: the lowest and the highest grey value of the mask's file, of 255.
+        remarks: sentences on a mask that may be none.
+    """
+
+    original: Original
+    mask: Planes
+    edges: Planes | None
+    greys: tuple[int, int]
+    remarks: tuple[str, ...]
+
+
+def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) -> tuple[list[Photograph], list[str]]:
+    """The photographs to complete: one if files are given, or all of a folder and the folders below it.
+
+    In folders a photograph is paired with the mask, and the drawing, of the same path without ending; a single mask
+    serves a whole folder. Completed images get the same paths below ``out``.
 
     Args:
         image: a photograph, or a folder of photographs.
-        holes: its mask, or the folder of masks.
-        edges: its drawing of edges, or the folder of drawings; None without drawings.
+        holes: its mask, or the folder of masks, or one mask for a folder.
+        edges: its drawing of edges, or the folder of drawings, or one for a folder; None without drawings.
         out: a file or folder for one photograph, a folder for several.
 
+    Returns:
+        The photographs, and sentences on the files that are left out.
+
     Raises:
-        ValueError: files and folders are mixed, a folder holds no picture, or names occur on one side only.
+        ValueError: a folder of masks for a single file, a folder without a picture, names that occur on one side only,
+            or a name that is too long to be written.
     """
-    given = {"image": image, "holes": holes} | ({"edges": edges} if edges else {})
-    folders = [name for name, path in given.items() if path.is_dir()]
-    if not folders:
+    _writable(out)
+    others = {"holes": holes} | ({"edges": edges} if edges else {})
+    if not image.is_dir():
+        if folders := [name for name, path in others.items() if path.is_dir()]:
+            raise ValueError(f"{' and '.join(folders)} is a folder, but image={image} is not; give a file, too.")
         target = out / f"{image.stem}.png" if out.is_dir() else out
         if target.suffix.lower() != ".png":
             raise ValueError(f"out is {out}; give a file that ends in .png, so that known pixels stay exact.")
-        return [Photograph(image, holes, edges, target)]
-    if len(folders) < len(given):
-        raise ValueError(f"{' and '.join(folders)} is a folder, the rest are files; give files only, or folders only.")
-    found = {name: _pictures(path) for name, path in given.items()}
-    if not found["image"]:
-        raise ValueError(f"There is no picture in {image} ({', '.join(ENDINGS)}).")
-    for name, path in list(given.items())[1:]:
-        one, other = found["image"].keys(), found[name].keys()
-        alone = [
-            f"in {p} alone: {', '.join(sorted(a)[:10])}" for p, a in ((image, one - other), (path, other - one)) if a
-        ]
-        if alone:
-            raise ValueError(f"The files of {image} and {path} do not pair by their names; {'; '.join(alone)}.")
-    drawings = found.get("edges", {})
-    return [
-        Photograph(file, found["holes"][stem], drawings.get(stem), out / f"{stem}.png")
-        for stem, file in found["image"].items()
-    ]
+        return [Photograph(image, holes, edges, _writable(target))], []
+    if out.is_file():
+        raise ValueError(f"out={out} is a file, but image={image} is a folder; give a folder to write to.")
+    names, notes = _pictures(image, [out, *others.values()])
+    partners = {name: _partners(path, [out]) for name, path in others.items() if path.is_dir()}
+    stems = Counter(_key(name) for name in names)
+    for name, found in partners.items():
+        if twice := [picture for picture in names if stems[_key(picture)] > 1]:
+            raise ValueError(
+                f"{image} holds {' and '.join(map(shown, twice[:2]))}, which differ in their ending alone; files "
+                "pair by the rest of their names, so rename one."
+            )
+        _require_pairs(image, {_key(picture) for picture in names}, others[name], set(found))
+    photographs = []
+    for picture, stem in zip(names, _free_names(names), strict=True):
+        mask, drawing = (
+            others[name] / partners[name][_key(picture)] if name in partners else others.get(name)
+            for name in ("holes", "edges")
+        )
+        assert mask is not None
+        photographs.append(Photograph(image / picture, mask, drawing, _writable(out / f"{stem}.png")))
+    return photographs, notes
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.name[0] != ".")
-    stems = {file.stem: file for file in files}
-    if len(stems) < len(files):
-        raise ValueError(f"{folder} has files that differ in their suffix alone; pairs are found by the rest.")
-    return stems
+def _key(name: str) -> str:
+    """What the names of a photograph and its mask have in common, in one Unicode form."""
+    return same_form(os.path.splitext(name)[0])
 
 
-def read_mask(path: Path, threshold: float, colour: str) -> Planes:
-    """Read a mask file as (1, 1, height, width), 1 = hole.
+def _free_names(names: Iterable[str]) -> list[str]:
+    """The names without ending; with it where two would be written to one file, on some system at least."""
+    times = Counter(_key(name).casefold() for name in names)
+    return [os.path.splitext(name)[0] if times[_key(name).casefold()] == 1 else name for name in names]
 
-    It is read as ``MaskFolder`` reads it: transparent pixels are black.
 
-    Args:
-        path: the file.
-        threshold: grey values above it, in [0, 1), are white.
-        colour: the colour of the hole, white or black.
+def _pictures(folder: Path, others: Iterable[Path]) -> tuple[list[str], list[str]]:
+    """The pictures of a folder but those in other folders inside it, and a sentence on the files left out."""
+    found = find_pictures(folder)
+    found.require_sound()
+    inside = [path.resolve() for path in others if path.resolve().is_relative_to(folder.resolve())]
+    inside = [path for path in inside if path != folder.resolve()]
+    names = [name for name in found.names if not any((folder / name).resolve().is_relative_to(path) for path in inside)]
+    if not names:
+        raise ValueError(f"There is no picture in {folder} ({', '.join(ENDINGS)}).")
+    left_out = found.left_out()
+    return names, [left_out] if left_out else []
+
+
+def _partners(folder: Path, others: Iterable[Path]) -> Mapping[str, str]:
+    """The masks or drawings of a folder by the part of their names that pairs them."""
+    names, _ = _pictures(folder, others)
+    found: dict[str, str] = {}
+    for name in names:
+        if found.setdefault(_key(name), name) != name:
+            raise ValueError(
+                f"{folder} holds {shown(found[_key(name)])} and {shown(name)}, which differ in their ending alone; "
+                "files pair by the rest of their names, so rename one."
+            )
+    return found
+
+
+def _require_pairs(image: Path, images: set[str], folder: Path, partners: set[str]) -> None:
+    sides = ((image, images - partners), (folder, partners - images))
+    alone = [f"in {path} alone: {_few(sorted(names))}" for path, names in sides if names]
+    if alone:
+        raise ValueError(
+            f"The files of {image} and {folder} do not pair by their names without ending; {'; '.join(alone)}."
+        )
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(map(shown, names[:_MOST_NAMED])) + more
+
+
+def _writable(path: Path) -> Path:
+    """The path, if a file of that name can be.
 
     Raises:
-        ValueError: the file cannot be read.
+        ValueError: a part of it is too long, or a file where a folder has to be.
     """
-    grey = np.asarray(read_grey(path))
-    white = grey > 255 * threshold
-    return torch.from_numpy(white if colour == "white" else ~white)[None, None].float()
+    for part in path.parts:
+        if len(os.fsencode(part)) > _LONGEST_NAME:
+            raise ValueError(
+                f"{shown(part)} has {len(os.fsencode(part))} bytes, more than a file's name may have; "
+                "rename the photograph, or give another out=..."
+            )
+    for folder in path.parents:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file, so {shown(path)} cannot be written; give another out=...")
+    return path
 
 
-def read_photograph(photograph: Photograph, cfg: DictConfig) -> tuple[Images, Planes, Planes | None]:
+def read_photograph(photograph: Photograph, cfg: DictConfig) -> Contents:
     """Read the files of a photograph.
 
     Args:
         photograph: its files.
         cfg: the settings of ``inpaintlab complete``.
 
-    Returns:
-        Image (1, 3, H, W) in [0, 1], mask (1, 1, H, W) with 1 = hole, and drawn edges (1, 1, H, W) or None.
-
     Raises:
-        ValueError: files that cannot be read, or sizes that differ.
+        ValueError: files that cannot be read, sizes that differ, or a mask that is a photograph.
     """
-    image = image_tensor(read_rgb(photograph.image))[None]
-    mask = read_mask(photograph.mask, cfg.threshold, cfg.hole_colour)
+    original = read_original(photograph.image)
+    picture = read_mask(photograph.mask, cfg.hole_colour)
+    grey = np.asarray(picture.grey)
+    white = grey > 255 * cfg.threshold
+    mask = torch.from_numpy(white if cfg.hole_colour == "white" else ~white)[None, None].float()
     edges = None if photograph.edges is None else edge_tensor(read_rgb(photograph.edges).convert("L"))[None]
+    width, height = original.rgb.size
     for path, plane in ((photograph.mask, mask), (photograph.edges, edges)):
-        if plane is not None and plane.shape[-2:] != image.shape[-2:]:
-            sizes = [f"{p.shape[-1]} x {p.shape[-2]}" for p in (plane, image)]
-            raise ValueError(f"{path} is {sizes[0]} pixels, {photograph.image} {sizes[1]}; make them the same size.")
-    return image, mask, edges
+        if plane is not None and plane.shape[-2:] != (height, width):
+            raise ValueError(
+                f"{path} is {plane.shape[-1]} x {plane.shape[-2]} pixels, {photograph.image} {width} x {height}; make "
+                "them the same size."
+            )
+    greys = (int(grey.min()), int(grey.max()))
+    return Contents(original, mask, edges, greys, tuple(_remarks(photograph, original, picture, cfg)))
+
+
+def _remarks(photograph: Photograph, original: Original, mask: MaskPicture, cfg: DictConfig) -> Iterable[str]:
+    if mask.remark:
+        yield mask.remark
+    greys = mask.greys()
+    if greys <= CLEAN:
+        return
+    found = f"The mask {shown(photograph.mask)} has {greys} grey values between black and white, and a mask has none"
+    if mask.is_photograph:
+        swapped = MaskPicture(original.rgb.convert("L"), "").greys() <= CLEAN
+        raise ValueError(
+            f"{found}: it is a photograph, {mask.between:.0%} of its pixels are neither black nor white. "
+            + ("Are image= and holes= swapped?" if swapped else "Give a picture in black and white as holes=.")
+        )
+    side = "above" if cfg.hole_colour == "white" else "not above"
+    yield (
+        f"{found}: what is {side} threshold={cfg.threshold} is taken as the hole. Save it as black and white if that "
+        "is not what you mean."
+    )

@@ -6,7 +6,7 @@ from inpaintlab.data.inspection import Finding, examine, splits_found
 from inpaintlab.data.order import ShardPositions
 from inpaintlab.data.packing import plan_shards, shard_faults, write_shards
 from inpaintlab.data.picture_format import PictureFormat
-from inpaintlab.data.pictures import edge_tensor, image_tensor, read_rgb
+from inpaintlab.data.pictures import as_rgb, edge_tensor, image_tensor, read_rgb
 from inpaintlab.data.samples import DataModule, TrainingSet
 from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shards import Shards
@@ -30,6 +30,7 @@ __all__ = [
     "Toy",
     "TrainingSet",
     "Watch",
+    "as_rgb",
     "edge_tensor",
     "examine",
     "image_tensor",

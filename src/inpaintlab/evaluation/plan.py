@@ -1,7 +1,8 @@
 """The plan of an evaluation: everything is built and checked, and compared with existing results, before it runs."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -29,9 +30,13 @@ from inpaintlab.metrics import (
 )
 from inpaintlab.recipes import require_flag
 from inpaintlab.runs import NAME_RULE, is_name
-from inpaintlab.testsets import Manifest, picture_name
+from inpaintlab.testsets import Manifest, picture_names
 
 LABEL_RULE = f"a label is {NAME_RULE}"
+
+_LONGEST_PATH = 4096  # bytes with the one at its end, on Linux; more than on other systems
+
+_LONGEST_KIND = 40  # bytes of the name of a method's inner pictures
 
 
 _SCORING = {part.__module__ for part in (Scores, MAERelativeGray, EdgeMetric, SetMetric, LPIPS)}
@@ -112,6 +117,7 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         "metrics": {name: asdict(meaning) for name, meaning in meanings.items()},
         "versions": versions() | {"scoring code": code_sha256(_SCORING)[:12]},
     }
+    pictures = picture_names(item.name for item in manifest.items)
 
     def is_finished(scores: Scores) -> bool:
         if scores.was_interrupted():
@@ -128,11 +134,12 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         raw = cfg.raw and not blended
         inputs = json.loads(json.dumps({"identity": deciding(wanted), "raw": raw, **common}))
         networks = networks_of(set_metrics)
-        scores = Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw)
+        scores = Scores(folder, wanted, inputs, pictures, deepcopy(metrics), networks, blended=blended, raw=raw)
         if is_finished(scores):
             finished.append(folder)
-        else:
-            missing.append(scores)
+            continue
+        _require_room(folder, pictures.values())
+        missing.append(scores)
     return Plan(model, manifest, set_metrics, precision, compiled, finished, missing, is_finished)
 
 
@@ -168,6 +175,17 @@ def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
     precision = completing_precision(cfg.trainer.get("precision", WHOLE), cfg.trainer.accelerator)
     compiled = require_flag("compile", cfg.compile)
     return (precision, compiled) if model.generators() else (WHOLE, False)
+
+
+def _require_room(folder: Path, pictures: Iterable[str]) -> None:
+    """Raise a ValueError if the system takes no path as long as a picture's in this folder."""
+    longest = max((len(os.fsencode(picture)) for picture in pictures), default=0)
+    inside = len(os.fsencode(folder.absolute())) + len(".partial/inside//") + _LONGEST_KIND + longest
+    if inside >= _LONGEST_PATH:
+        raise ValueError(
+            f"{folder} is too deep: its pictures' paths would have {inside} bytes, and the system takes "
+            f"{_LONGEST_PATH - 1}; give another results=... or a shorter label=..."
+        )
 
 
 def networks_of(set_metrics: dict[str, SetMetric]) -> list[FeatureNetwork]:
@@ -235,7 +253,7 @@ def _differences(result: Result, inputs: dict[str, Any], metrics: dict[str, Mean
     if made < resamples and photographs > 1 and any(result.means[ALL][name] is not None for name in of_sets):
         changed.append(f"number of resamples ({made})")
     pictures = {path.name for path in (result.folder / "completed").glob("*.png")}
-    if lost := [name for name in result.per_image["name"] if picture_name(name) not in pictures]:
+    if lost := [name for name in result.per_image["name"] if result.pictures[name] not in pictures]:
         raise ValueError(f"{result.picture(lost[0])} is missing.")
     return changed
 

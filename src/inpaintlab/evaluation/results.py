@@ -3,7 +3,7 @@
 result.json         the method, the test set, the machine, the date, the means by mask bin, and hashes of the files
 per_image.parquet   a row an image: name, image, bin, hole_ratio, mask_sha256, the metrics' columns, picture_sha256
 manifest.json       a copy of the test set's manifest
-completed/*.png     the completed images, named by `picture_name`
+completed/*.png     the completed images, named by `picture_names`
 raw/*.png           on request: the raw output, before the known pixels are put back
 inside/NAME/*.png   on request: intermediate outputs of the method, such as its edges
 """
@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import polars as pl
 
 from inpaintlab.evaluation.record import AGAIN, RECORD, TABLE, read_record
 from inpaintlab.metrics import Meaning
-from inpaintlab.testsets import picture_name
+from inpaintlab.testsets import picture_names
 
 ALL = "all"  # the column over every image, beside the mask bins
 
@@ -108,7 +109,12 @@ class Result:
 
     def picture(self, name: str) -> Path:
         """The file of the completed image called ``name``."""
-        return self.folder / "completed" / picture_name(name)
+        return self.folder / "completed" / self.pictures[name]
+
+    @cached_property
+    def pictures(self) -> dict[str, str]:
+        """The file name of each image's pictures."""
+        return picture_names(self.per_image["name"])
 
     def picture_sha256(self, name: str) -> str:
         """The hash of that file, from when it was written."""
@@ -214,10 +220,9 @@ def _read_per_image(folder: Path, metrics: Mapping[str, Meaning]) -> pl.DataFram
             raise ValueError(f"{path} lacks the column {column}; {AGAIN}.")
         if per_image[column].dtype != kind or per_image[column].has_nulls():
             raise ValueError(f"{path}: the column {column} holds other values than {kind}; {AGAIN}.")
-    files = per_image["name"].map_elements(picture_name, return_dtype=pl.String)
-    if files.n_unique() < per_image.height:
-        twice = files.filter(files.is_duplicated())[0]
-        raise ValueError(f"{path}: two images share the picture {twice}; give the images of the manifest other names.")
+    if per_image["name"].n_unique() < per_image.height:
+        twice = per_image["name"].filter(per_image["name"].is_duplicated())[0]
+        raise ValueError(f"{path}: two images are called {twice}; {AGAIN}.")
     return per_image
 
 

@@ -32,7 +32,7 @@ from inpaintlab.imaging import blend
 from inpaintlab.machine import Lock, file_sha256, read_json, remove_partials, whole, write_json
 from inpaintlab.metrics import FeatureNetwork, Meaning, PerImageMetric, score
 from inpaintlab.shapes import Images
-from inpaintlab.testsets import Manifest, picture_name
+from inpaintlab.testsets import Manifest
 
 POSITION = "position"
 
@@ -56,6 +56,7 @@ class Scores:
         folder: the final result folder.
         identity: what the result records of the method.
         inputs: everything that decides the scores, as plain JSON; parts of other inputs are dropped.
+        pictures: the file name of each image's pictures (see `picture_names`).
         metrics: of single images, by name.
         networks: their features of the completed images are stored, for metrics of whole sets.
         blended: score the images after GLCIC's post-processing.
@@ -67,6 +68,7 @@ class Scores:
         folder: Path,
         identity: dict[str, Any],
         inputs: dict[str, Any],
+        pictures: Mapping[str, str],
         metrics: Mapping[str, PerImageMetric],
         networks: Sequence[FeatureNetwork] = (),
         *,
@@ -77,6 +79,7 @@ class Scores:
         self.partial = folder.with_name(folder.name + ".partial")
         self.identity = identity
         self.inputs = inputs
+        self.pictures = pictures
         self.metrics = metrics
         self.networks = networks
         self.blended = blended
@@ -285,7 +288,7 @@ class Scores:
             # OpenCV's lowest compression: files are 4 % larger, but take a quarter of Pillow's time
             _, png = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array, _PNG)
             content = png.tobytes()
-            (folder / picture_name(name)).write_bytes(content)
+            (folder / self.pictures[name]).write_bytes(content)
             hashes.append(hashlib.sha256(content).hexdigest())
         return hashes
 

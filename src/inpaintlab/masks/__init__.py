@@ -1,19 +1,22 @@
 """Mask generators, one file for each family of holes."""
 
-from inpaintlab.masks.folder import MaskFolder, mask_folders, read_grey
+from inpaintlab.masks.folder import MaskFolder, mask_folders
 from inpaintlab.masks.mask import Mask
 from inpaintlab.masks.mixtures import Mixture, WithHoleRatio
+from inpaintlab.masks.reading import CLEAN, MaskPicture, read_mask
 from inpaintlab.masks.rectangles import Block, Center, Half, Rectangle
 from inpaintlab.masks.regions import RandomRegion
 from inpaintlab.masks.settings import Number
 from inpaintlab.masks.strokes import Strokes
 
 __all__ = [
+    "CLEAN",
     "Block",
     "Center",
     "Half",
     "Mask",
     "MaskFolder",
+    "MaskPicture",
     "Mixture",
     "Number",
     "RandomRegion",
@@ -21,5 +24,5 @@ __all__ = [
     "Strokes",
     "WithHoleRatio",
     "mask_folders",
-    "read_grey",
+    "read_mask",
 ]

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from inpaintlab.imaging import ENDINGS, Pictures, find_pictures, on_disk, read_picture
+from inpaintlab.imaging import ENDINGS, Pictures, find_pictures, on_disk
 from inpaintlab.machine import shown
 from inpaintlab.masks.mask import Hole, Mask
+from inpaintlab.masks.reading import CLEAN, read_mask
 from inpaintlab.masks.settings import Number
 
 
@@ -22,12 +23,12 @@ from inpaintlab.masks.settings import Number
 class MaskFolder(Mask):
     """Masks from image files: each call picks one of them at random.
 
-    A file is turned upright by its EXIF tag and converted to grey (transparency is ignored). Its largest central part
+    A file is turned upright by its EXIF tag and read as black and white (see `read_mask`). Its largest central part
     with the mask's proportions is resized to the mask's size by nearest neighbour. Then ``grey / 255 > threshold`` is
     white, all else black. Nearest neighbour copies pixels and mixes none, so the threshold may come after the resize,
     where there are fewer pixels; after an interpolating resize it would move the outline of the hole.
 
-    Warns once when a file has many grey values, as JPEG masks do.
+    Warns once when a file has many grey values, as JPEG masks do, or when its transparency leaves room for a guess.
 
     Args:
         root: the folder; it is searched as `inpaintlab.imaging.find_pictures` says.
@@ -39,11 +40,6 @@ class MaskFolder(Mask):
         ValueError: a setting out of its range; a folder that is missing or holds no image; or, when a mask is drawn, a
             file that cannot be read, is a photograph, or is all hole or no hole.
     """
-
-    # A clean mask has two grey values and a palette a few; JPEG artefacts and soft brushes give dozens.
-    many_greys = 16
-    # And of a photograph, most pixels are neither nearly black nor nearly white.
-    most_between = 0.5
 
     def __init__(
         self,
@@ -126,15 +122,16 @@ class MaskFolder(Mask):
         self, file: Path, height: int, width: int, note: Callable[[str], None]
     ) -> UInt8[np.ndarray, "{height} {width}"]:
         """The grey values of the file's central part, resized."""
-        image = read_grey(file)
-        if _greys(image) > self.many_greys:
-            between = np.asarray(image)
-            share = float(((between > 25) & (between < 230)).mean())
-            if share > self.most_between:
-                raise ValueError(
-                    f"The mask {shown(file)} is a photograph, not a mask: {share:.0%} of its pixels are neither black "
-                    "nor white; remove it, or set root to the folder that holds the masks."
-                )
+        mask = read_mask(file, self.hole)
+        image = mask.grey
+        if mask.remark:
+            note(mask.remark)
+        if mask.is_photograph:
+            raise ValueError(
+                f"The mask {shown(file)} is a photograph, not a mask: {mask.between:.0%} of its pixels are neither "
+                "black nor white; remove it, or set root to the folder that holds the masks."
+            )
+        if mask.greys() > CLEAN:
             note(
                 f"The mask {shown(file)} has many grey values, as JPEG files and soft brushes have: the outline of its "
                 f"hole depends on the threshold ({self.threshold}). Save the masks of {shown(self.root)} as two-valued "
@@ -153,26 +150,3 @@ def mask_folders(mask: Mask) -> list[MaskFolder]:
     if isinstance(mask, MaskFolder):
         return [mask]
     return [folder for part in mask.parts() for folder in mask_folders(part)]
-
-
-def read_grey(file: Path) -> Image.Image:
-    """A mask file as 8-bit grey, turned upright by its EXIF tag; transparency is ignored.
-
-    Raises:
-        ValueError: the file is missing, damaged, or no image.
-    """
-    return _grey(read_picture(file))
-
-
-def _greys(image: Image.Image) -> int:
-    """How many values between black and white an 8-bit picture has."""
-    between = np.asarray(image) - 1 < 254  # black wraps to 255
-    # a histogram takes longer, and most masks need none
-    return sum(count > 0 for count in image.histogram()[1:255]) if between.any() else 0
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """Any image as 8-bit grey; 16-bit files lose their lower byte, which Pillow would clip at 255 instead."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))
-    return image.convert("L")

@@ -10,7 +10,7 @@ import polars as pl
 from markupsafe import Markup
 
 from inpaintlab.comparison import HEADLINE, Table, marked
-from inpaintlab.testsets import picture_name
+from inpaintlab.testsets import picture_names
 
 _DIGITS = 6
 
@@ -102,7 +102,7 @@ def as_json(numbers: Numbers, table: Table, **more: Any) -> Markup:
             for metric, rows in numbers.values.items()
         },
         "names": numbers.names,
-        "files": [picture_name(name) for name in numbers.names],
+        "files": list(picture_names(numbers.names).values()),
         "bins": numbers.bins,
         "holes": [round(hole, 2) for hole in numbers.holes],
         "shuffled": numbers.shuffled(),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inpaintlab.evaluation import Result
 from inpaintlab.imaging import read_picture
-from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
+from inpaintlab.testsets import Manifest, ManifestDataset
 
 HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that is rare in photographs
 
@@ -120,7 +120,7 @@ def read(result: Result, name: str, folder: Path) -> Image.Image:
     Raises:
         ValueError: it is missing or no picture, or a completion is not the one that was scored.
     """
-    path = folder / picture_name(name)
+    path = folder / result.pictures[name]
     if not path.is_file():
         what = folder.relative_to(result.folder)
         raise ValueError(f"{result.label} has no {what} picture of {name} ({path} is missing): evaluate it again.")

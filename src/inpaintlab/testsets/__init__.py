@@ -2,7 +2,8 @@
 
 from inpaintlab.testsets.holes import ratio_ranges
 from inpaintlab.testsets.leaks import image_leaks, mask_leaks, summary
-from inpaintlab.testsets.manifest import Manifest, ManifestDataset, picture_name
+from inpaintlab.testsets.manifest import Manifest, ManifestDataset
+from inpaintlab.testsets.names import picture_name, picture_names
 from inpaintlab.testsets.pairs import (
     LAYOUTS,
     Pairs,
@@ -25,6 +26,7 @@ __all__ = [
     "mask_leaks",
     "paired_lists",
     "picture_name",
+    "picture_names",
     "ratio_ranges",
     "same_names",
     "summary",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, pairwise
@@ -299,19 +299,11 @@ def _mask(label: str, recipe: Any) -> Mask:
 
 
 def check_names(items: Sequence[Item]) -> None:
-    """Check that the completed pictures of all items have different file names.
+    """Check that all items have different names, by which their pictures and scores are found.
 
     Raises:
         ValueError: two items share one.
     """
-    owners: dict[str, list[str]] = {}
-    for item in items:
-        owners.setdefault(picture_name(item.name), []).append(item.name)
-    for picture, same in owners.items():
-        if len(same) > 1:
-            raise ValueError(f"'{same[0]}' and '{same[1]}' would both be completed as {picture}; rename an image.")
-
-
-def picture_name(name: str) -> str:
-    """The file name of an image's completion: every character outside [A-Za-z0-9._-] becomes "_", then ".png"."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name) + ".png"
+    times = Counter(item.name for item in items)
+    if twice := [name for name, count in times.items() if count > 1]:
+        raise ValueError(f"Two items of the test set would be called '{twice[0]}'; name each image, or mask, once.")

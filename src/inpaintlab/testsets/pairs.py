@@ -220,12 +220,14 @@ def _item(images: Path, label: str, image: str, mask: MaskTensor, masks: Path, f
 
 
 def _with_unique_names(items: list[Item]) -> list[Item]:
-    """The items sorted by bin; those that share image and bin get the mask's stem added to their names."""
+    """The items sorted by bin; where image and bin are shared, the mask's stem or path is added to the name."""
     times = Counter(item.name for item in items)
-    named = [
-        replace(item, name=f"{item.name}/{Path(str(item.mask_file)).stem}") if times[item.name] > 1 else item
-        for item in items
-    ]
+    stems = Counter((item.name, Path(str(item.mask_file)).stem) for item in items)
+    named = []
+    for item in items:
+        stem = Path(str(item.mask_file)).stem
+        mask = stem if stems[item.name, stem] == 1 else item.mask_file
+        named.append(replace(item, name=f"{item.name}/{mask}") if times[item.name] > 1 else item)
     return sorted(named, key=lambda item: float(item.bin.partition("-")[0]))
 
 

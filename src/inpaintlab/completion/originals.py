@@ -1,0 +1,185 @@
+"""A photograph in its own mode and depth, with all that its file says beside pixels, and the PNG that keeps them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Bool, Float
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from inpaintlab.data import as_rgb
+from inpaintlab.imaging import opened, read_picture
+from inpaintlab.machine import whole
+
+MADE = "inpaintlab"
+"""The key of a text in our PNG files: a hash of what the picture was made of."""
+
+_MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
+"""The mode that a PNG has for a mode that it cannot have, or in which nothing can be painted, with the same colours."""
+
+_STORED = {
+    "1": "1 bit a pixel (it has 8)",
+    "P": "its palette (the same colours stand in the pixels)",
+    "PA": "its palette (the same colours stand in the pixels)",
+}
+"""What a mode tells of the storage alone, and its completion does not keep."""
+
+_ICC_SPACES = {"L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
+"""The colour space in the header of a profile that fits a mode."""
+
+_TAGS = (270, 271, 272, 305, 306, 315, 33432)
+"""Of a TIFF's tags, which mostly say how it is stored, those that EXIF has: description, camera, software, date,
+artist, copyright."""
+
+_PARTS, _INTEROPERABILITY = (34665, 34853), 40965
+"""The tags of EXIF's parts on the exposure and the place, and what the first of them may point to."""
+
+_XMP = "XML:com.adobe.xmp"
+
+
+@final
+@dataclass(frozen=True)
+class Original:
+    """A photograph as it is on the disk, turned upright.
+
+    Args:
+        picture: its pixels in the mode that its completion is saved in: L, LA, I;16, RGB or RGBA.
+        rgb: the same in 8-bit RGB, transparent pixels on white, which is what a method sees.
+        beside: what is saved beside the pixels, as arguments of Pillow's PNG writer.
+        texts: likewise, as texts of the PNG.
+        lost: what the completion cannot keep, in words.
+    """
+
+    picture: Image.Image
+    rgb: Image.Image
+    beside: Mapping[str, Any]
+    texts: Mapping[str, str]
+    lost: tuple[str, ...]
+
+
+def read_original(path: Path) -> Original:
+    """Read a photograph.
+
+    Raises:
+        ValueError: the file is missing, damaged, too large, or of a kind without a defined range.
+    """
+    with opened(path) as header:
+        frames, deep = getattr(header, "n_frames", 1), any(";16" in str(tile) for tile in getattr(header, "tile", ()))
+    source = read_picture(path)
+    rgb = as_rgb(source, path)
+    lost = []
+    if frames > 1:
+        lost.append(f"all but the first of its {frames} pictures")
+    if source.mode.startswith("I;16"):
+        # in the byte order of this machine
+        picture = Image.fromarray(np.asarray(source).astype(np.uint16))
+    else:
+        if deep:
+            lost.append("16 bits a colour (8 are left)")
+        picture = _in_png_mode(source)
+        if source.mode != picture.mode and source.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+            lost.append(f"its {source.mode} colours (they are RGB)")
+        elif source.mode in _STORED:
+            lost.append(_STORED[source.mode])
+    beside = _beside(source)
+    profile = source.info.get("icc_profile")
+    if profile and profile[16:20] != _ICC_SPACES[picture.mode]:
+        lost.append("its colour profile, which is for other colours")
+    elif profile:
+        beside["icc_profile"] = profile
+    if "photoshop" in source.info or "Raw profile type iptc" in source.info:
+        lost.append("its IPTC data")
+    picture.info = {}
+    return Original(picture, rgb, beside, _texts(source), tuple(lost))
+
+
+def _in_png_mode(source: Image.Image) -> Image.Image:
+    if source.has_transparency_data and source.mode not in ("LA", "La"):
+        return source.convert("LA" if source.mode in ("1", "L") else "RGBA")
+    if source.mode in ("L", "LA", "RGB", "RGBA"):
+        return source.copy()
+    return source.convert(_MODES.get(source.mode, "RGB"))
+
+
+def _beside(source: Image.Image) -> dict[str, Any]:
+    beside: dict[str, Any] = {}
+    if dpi := source.info.get("dpi"):
+        beside["dpi"] = tuple(map(float, dpi))
+    found = source.getexif()
+    kept = Image.Exif()
+    for tag, value in found.items():
+        if tag not in _PARTS and (source.format != "TIFF" or tag in _TAGS):
+            kept[tag] = value
+    for tag in _PARTS:
+        # a part may point to a further one, whose place changes
+        if part := {key: value for key, value in found.get_ifd(tag).items() if key != _INTEROPERABILITY}:
+            kept[tag] = part
+    # written anew, because a file's own block holds a small copy of the photograph before its completion
+    if len(kept):
+        beside["exif"] = kept
+    return beside
+
+
+def _texts(source: Image.Image) -> dict[str, str]:
+    texts = {
+        str(key): str(text)
+        for key, text in getattr(source, "text", {}).items()
+        # ImageMagick's copy of the EXIF block turns a picture as well as the block itself does
+        if key not in (MADE, _XMP) and not key.startswith("Raw profile type")
+    }
+    if isinstance(comment := source.info.get("comment"), bytes):
+        texts["Comment"] = comment.decode("utf-8", "replace")
+    xmp = source.info.get("xmp") or source.info.get(_XMP)
+    if xmp:
+        texts[_XMP] = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
+    return texts
+
+
+def filled(
+    original: Original, fill: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+) -> Image.Image:
+    """The photograph with its hole filled, every other pixel as it was; what is filled is opaque.
+
+    Args:
+        original: the photograph.
+        fill: RGB in [0, 1]; only its pixels in the hole are used.
+        hole: True where the hole is.
+    """
+    picture = original.picture.copy()
+    eight = Image.fromarray((fill * 255).round().astype(np.uint8))
+    if picture.mode == "I;16":
+        grey = fill @ np.array([0.299, 0.587, 0.114], fill.dtype)  # ITU-R 601-2, as Pillow's own grey
+        return Image.fromarray(np.where(hole, (grey * 65535).round().astype(np.uint16), np.asarray(picture)))
+    picture.paste(eight.convert(picture.mode), mask=Image.fromarray(hole))
+    return picture
+
+
+def save_png(picture: Image.Image, original: Original, made: str, path: Path) -> None:
+    """Write a PNG with all that stands beside the original's pixels, whole or not at all.
+
+    Args:
+        picture: what is written.
+        original: the photograph that it was made of.
+        made: a hash of what it was made of, see `made_of`.
+        path: the file; its folder exists.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    info = PngInfo()
+    for key, text in {**original.texts, MADE: made}.items():
+        info.add_itxt(key, text)
+    with whole(path) as partial:
+        picture.save(partial, format="PNG", pnginfo=info, **original.beside)
+
+
+def made_of(path: Path) -> str | None:
+    """The hash of what a PNG was made of; None where it is not one of ours."""
+    try:
+        with opened(path) as picture:
+            return str(picture.info[MADE]) if MADE in picture.info else None
+    except ValueError:
+        return None
