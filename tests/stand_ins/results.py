@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from inpaintlab.evaluation.results import FORMAT, means_by_bin
+from inpaintlab.evaluation.results import FORMAT, means_by_bin, storable
 from inpaintlab.machine import write_json
 from inpaintlab.metrics import Meaning
 from inpaintlab.testsets import picture_name
@@ -21,7 +21,7 @@ BINS = ["20-30", "20-30", "fixed", "10-20", "10-20", "10-20"]
 NAMES = [f"strokes {name}/photo_{i}" for i, name in enumerate(BINS)]
 
 
-PSNR_METRIC = Meaning("Peak signal-to-noise ratio of one image.", "dB", higher_is_better=True)
+PSNR_METRIC = Meaning("Peak signal-to-noise ratio of one image.", "dB", higher_is_better=True, infinite_allowed=True)
 MAE_METRIC = Meaning("Mean absolute error.", "", higher_is_better=False)
 
 METRICS = {"psnr_rgb": asdict(PSNR_METRIC), "mae": asdict(MAE_METRIC)}
@@ -61,7 +61,7 @@ def write_result(
         "checkpoint": {"path": "last.ckpt", "sha256": "ab" * 32, "iterations": 1200, "images_seen": 19200},
         "manifest": {"sha256": "c0ffee" + "0" * 58, "items": len(names), "size": 16},
         "metrics": METRICS,
-        "means": means_by_bin(per_image, {"psnr_rgb": PSNR_METRIC, "mae": MAE_METRIC}),
+        "means": storable(means_by_bin(per_image, {"psnr_rgb": PSNR_METRIC, "mae": MAE_METRIC})),
         "seed": None,
         "switches": {},
         "post_processing": None,

@@ -25,7 +25,7 @@ import polars as pl
 import torch
 from jaxtyping import Float
 
-from inpaintlab.evaluation.results import FORMAT, means_by_bin
+from inpaintlab.evaluation.results import FORMAT, means_by_bin, storable
 from inpaintlab.imaging import blend
 from inpaintlab.machine import Lock, whole, write_json
 from inpaintlab.metrics import FeatureNetwork, Meaning, PerImageMetric, score
@@ -209,7 +209,9 @@ class Scores:
         _write(per_image, self.partial / "per_image.parquet")
         manifest.save(self.partial / "manifest.json")
         meanings = {name: asdict(metric) for name, metric in (metrics | set_metrics).items()}
-        write_json(self.partial / "result.json", {"format": FORMAT, **facts, "metrics": meanings, "means": means})
+        write_json(
+            self.partial / "result.json", {"format": FORMAT, **facts, "metrics": meanings, "means": storable(means)}
+        )
         before = before_of(self.folder)
         if self.folder.exists():
             shutil.rmtree(before, ignore_errors=True)

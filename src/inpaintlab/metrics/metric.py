@@ -32,6 +32,8 @@ class PerImageMetric(Metric, ABC):
     higher_is_better: bool
     undefined_allowed: bool = False
     """Whether an image can lack a value, for a reason that the definition gives."""
+    infinite_allowed: ClassVar[bool] = False
+    """Whether an image that is reproduced exactly has the value +inf."""
     pooled: tuple[tuple[str, str], ...] = ()
     smallest: ClassVar[int] = 1
     """The least height and width, in pixels."""
@@ -84,7 +86,13 @@ class PerImageMetric(Metric, ABC):
     def meaning(self) -> Meaning:
         """The meaning of its numbers, for results and tables."""
         return Meaning(
-            self.definition, self.unit, self.higher_is_better, self.undefined_allowed, self.pooled, backend=self.backend
+            self.definition,
+            self.unit,
+            self.higher_is_better,
+            self.undefined_allowed,
+            self.infinite_allowed,
+            self.pooled,
+            backend=self.backend,
         )
 
     def update(self, preds: Images, target: Images, mask: Planes) -> None:
@@ -189,6 +197,18 @@ def _too_small(metric: PerImageMetric, size: str) -> str:
     )
 
 
-def finite_mean(values: Float[Tensor, " images"]) -> Scalar:
-    """Mean over images without infinite PSNR (identical images) and without undefined values; NaN if none is left."""
-    return values[values.isfinite()].mean() if bool(values.isfinite().any()) else torch.tensor(torch.nan)
+def finite_mean(values: Float[Tensor, " images"], infinite_allowed: bool = False) -> Scalar:
+    """Mean of the finite values, for a curve; NaN if there is none.
+
+    One image that is reproduced exactly would make the mean infinite for good, so infinite values count only where
+    there are no others: then, with ``infinite_allowed``, the mean is infinite.
+
+    Args:
+        values: of each image; NaN where it is undefined.
+        infinite_allowed: whether an infinite value is an image without an error (see ``Meaning``).
+    """
+    finite = values[values.isfinite()]
+    if len(finite):
+        return finite.mean()
+    exact = infinite_allowed and bool((values == torch.inf).any())
+    return torch.tensor(torch.inf if exact else torch.nan)

@@ -10,6 +10,7 @@ Every training writes ``progress.json``; sweeps write ``output.log``, ``failed.t
 """
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Progress:
         total: batches planned.
         monitor: the validation metric that decides which checkpoint is best.
         higher_is_better: the direction of ``monitor``.
-        validations: pairs of iteration and score, in order; a score that was not finite is None.
+        validations: pairs of iteration and score, in order; a score that was no number (NaN) is None.
         seconds: of training, over all starts of the run.
     """
 
@@ -44,7 +45,7 @@ class Progress:
 
     @property
     def best(self) -> float | None:
-        """The best score so far; None if no validation gave a finite one."""
+        """The best score so far, which may be infinite; None if no validation gave one."""
         scores = [score for _, score in self.validations if score is not None]
         return (max(scores) if self.higher_is_better else min(scores)) if scores else None
 
@@ -66,8 +67,10 @@ class Progress:
             raise ValueError(f"{path} cannot be read ({error}); delete it, the training writes it again.") from error
 
     def save(self, folder: Path) -> None:
-        """Write ``progress.json``, whole or not at all."""
-        write_texts(folder, {_PROGRESS: json.dumps(self.__dict__, indent=1, allow_nan=False) + "\n"})
+        """Write ``progress.json``, whole or not at all; an infinite score becomes a text, for JSON has no infinity."""
+        validations = [(at, str(score) if score in (math.inf, -math.inf) else score) for at, score in self.validations]
+        content = self.__dict__ | {"validations": validations}
+        write_texts(folder, {_PROGRESS: json.dumps(content, indent=1, allow_nan=False) + "\n"})
 
 
 def duration(seconds: float) -> str:

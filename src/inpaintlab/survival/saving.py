@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -11,12 +11,22 @@ from torch import Tensor
 from inpaintlab.inpainting import learner_of, load_checkpoint, save_checkpoint
 
 
+class Score(NamedTuple):
+    """The monitored score of a validation: how many images it is infinite for, and the mean of the others."""
+
+    infinite: int
+    mean: float
+
+
 @final
 class Checkpoints(Callback):
     """Saves ``last.ckpt`` every ``every`` batches and at the end, and ``best.ckpt`` when a validation is the best.
 
     ``last.ckpt`` is also saved right before each validation. So it is never older than ``best.ckpt``, and a run that
     ends during a validation loses no training. Files are replaced whole.
+
+    Of a metric that is infinite where an image is reproduced exactly, the number of such images decides first, then the
+    mean of the others (see `Validation`).
 
     Args:
         folder: the run's folder.
@@ -32,7 +42,7 @@ class Checkpoints(Callback):
         self.validated_every = validated_every
         self.monitor = monitor
         self.sign = 1.0 if higher_is_better else -1.0
-        self.best: float | None = None
+        self.best: Score | None = None
         self.saved = 0
         """How many batches of training ``last.ckpt`` holds."""
 
@@ -79,10 +89,14 @@ class Checkpoints(Callback):
         if self.monitor not in trainer.callback_metrics:
             names = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
             raise ValueError(f"monitor is '{self.monitor}', which validation does not give; it gives {names}.")
-        score = float(trainer.callback_metrics[self.monitor])
-        if score == score and (self.best is None or self.sign * score > self.sign * self.best):
+        found = trainer.callback_metrics
+        score = Score(int(found.get(f"{self.monitor}_infinite", 0)), float(found[self.monitor]))
+        if score.mean == score.mean and (self.best is None or self._rank(score) > self._rank(self.best)):
             self.best = score
             self._save(trainer, "best.ckpt")
+
+    def _rank(self, score: Score) -> tuple[int, float]:
+        return score.infinite, self.sign * score.mean
 
     def _save(self, trainer: Trainer, name: str) -> None:
         state = trainer.lightning_module.state_dict()
@@ -97,10 +111,10 @@ class Checkpoints(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
-        return {"best": self.best}
+        return {"best": None if self.best is None else self.best._asdict()}
 
 
-def score_of(path: Path) -> float | None:
+def score_of(path: Path) -> Score | None:
     """The validation score recorded in a ``best.ckpt``; None if there is none.
 
     Raises:
@@ -111,7 +125,7 @@ def score_of(path: Path) -> float | None:
     except ValueError as error:
         raise ValueError(f"{error} Delete it: the next validation writes another.") from error
     score = callbacks.get("Checkpoints", {}).get("best")
-    return None if score is None else float(score)
+    return None if score is None else Score(int(score["infinite"]), float(score["mean"]))
 
 
 @final

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -184,7 +185,8 @@ def by_seed(sweep: SweepFolder) -> Table | None:
         return None
     table = Table(Column("configuration", overflow="fold"), "seeds", "mean", "deviation")
     for configuration, scores in groups.items():
-        deviation = f"{statistics.stdev(scores):.4g}" if len(scores) > 1 else "-"
+        defined = len(scores) > 1 and all(map(math.isfinite, scores))
+        deviation = f"{statistics.stdev(scores):.4g}" if defined else "-"
         table.add_row(configuration or "all alike", str(len(scores)), f"{statistics.fmean(scores):.4g}", deviation)
     return table
 
