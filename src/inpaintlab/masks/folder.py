@@ -61,6 +61,10 @@ class MaskFolder(Mask):
         self.names = self._list()
         self._warned = False
 
+    def files(self) -> list[tuple[str, Path]]:
+        """All files of the folder, by their names in it."""
+        return [(name, self.root / name) for name in self.names]
+
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The hole of a file picked at random."""
         file = self.root / self.names[int(torch.randint(len(self.names), (), generator=generator))]

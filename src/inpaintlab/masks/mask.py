@@ -8,6 +8,7 @@ configuration serves every resolution. Generators are plain picklable objects, r
 
 import math
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -36,6 +37,10 @@ class Mask(ABC):
         Returns:
             True inside the hole.
         """
+
+    def files(self) -> list[tuple[str, Path]]:
+        """The mask files that holes are taken from, each with a name that does not depend on where the folder lies."""
+        return []
 
     @final
     def __call__(self, height: int, width: int, generator: torch.Generator) -> Float[Tensor, "1 {height} {width}"]:

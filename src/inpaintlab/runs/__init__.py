@@ -12,21 +12,45 @@ from inpaintlab.runs.record import (
     reason_of,
     state_of,
 )
-from inpaintlab.runs.settings import FREE_TO_CHANGE, mask_recipe, run_folder, training_record
+from inpaintlab.runs.settings import (
+    FREE_TO_CHANGE,
+    PLACE,
+    identity_of,
+    is_place,
+    mask_recipe,
+    require_same_settings,
+    run_folder,
+    training_record,
+    weight_files,
+    without_places,
+)
+from inpaintlab.runs.trained_on import Entry, Kinds, changes, digest, look_at, save_list
 
 __all__ = [
     "FAILED",
     "FREE_TO_CHANGE",
     "OUTPUT",
+    "PLACE",
     "STOPPED",
+    "Entry",
+    "Kinds",
     "Progress",
+    "changes",
+    "digest",
     "duration",
     "give_up",
+    "identity_of",
     "is_locked",
+    "is_place",
     "locked",
+    "look_at",
     "mask_recipe",
     "reason_of",
+    "require_same_settings",
     "run_folder",
+    "save_list",
     "state_of",
     "training_record",
+    "weight_files",
+    "without_places",
 ]

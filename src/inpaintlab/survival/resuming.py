@@ -17,9 +17,15 @@ def starting_point(folder: Path) -> dict[str, Any] | None:
     last = folder / "last.ckpt"
     if last.is_file():
         try:
-            return dict(load_checkpoint(last)["inpaintlab"])
+            record = dict(load_checkpoint(last)["inpaintlab"])
         except ValueError as error:
             raise ValueError(f"{error} {_ways_out(folder)}") from error
+        if not record.get("run"):
+            raise ValueError(
+                f"{last} does not tell which settings and files it was trained with, so nobody could say whether these "
+                f"are the same; begin a run from its weights: name=... init={last}."
+            )
+        return record
     progress = Progress.load(folder)
     if (folder / "best.ckpt").is_file() or (progress is not None and progress.iterations > 0):
         raise ValueError(f"{folder} holds a run that has been training, but no last.ckpt. {_ways_out(folder)}")

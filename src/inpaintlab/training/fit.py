@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,20 @@ from inpaintlab.machine import (
 )
 from inpaintlab.metrics import require_fitting
 from inpaintlab.recipes import plain
-from inpaintlab.runs import locked, mask_recipe, run_folder, training_record
+from inpaintlab.runs import (
+    Kinds,
+    changes,
+    digest,
+    identity_of,
+    locked,
+    look_at,
+    mask_recipe,
+    require_same_settings,
+    run_folder,
+    save_list,
+    training_record,
+    weight_files,
+)
 from inpaintlab.survival import (
     ending_together,
     missed_validation,
@@ -65,6 +79,7 @@ def train(
     data: DataModule,
     build_trainer: Callable[..., Trainer],
     run_dir: Path,
+    before: dict[str, Any] | None,
     request: Request,
 ) -> None:
     """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one.
@@ -75,14 +90,17 @@ def train(
         data: the training data; its validation set is set here.
         build_trainer: makes the Lightning trainer from callbacks, trackers and the precision's arguments.
         run_dir: the run's folder; it is made.
+        before: the record in its last checkpoint; None at the beginning.
         request: ends the training early, after a checkpoint, when a signal was received.
 
     Raises:
-        ValueError: the run cannot go on with these settings, its files are damaged, or another process trains it.
+        ValueError: the run cannot go on with these settings or files, is damaged, or another process trains it.
     """
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
     console = Console(quiet=not first)
-    last, before = run_dir / "last.ckpt", starting_point(run_dir)
+    last = run_dir / "last.ckpt"
+    files = trained_on(cfg, data, resumed=before is not None)
+    model.run_record = run_record(cfg, run_dir, before, files, console)
     done = before["iterations"] if before else 0
     missed = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
     if done >= model.schedule.total and not missed:
@@ -97,6 +115,7 @@ def train(
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
         manifest.save(run_dir / "validation.json")
+        save_list(run_dir, files)
 
     precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
     called = callbacks(
@@ -127,6 +146,59 @@ def train(
     console.print(f"done: {last}")
 
 
+def trained_on(cfg: dict[str, Any], data: DataModule, *, resumed: bool) -> Kinds:
+    """The files that training reads: pictures and edge maps of its split, masks, and weights that settings name.
+
+    Raises:
+        ValueError: a file is missing. Of a resumed run the weights that it started from may be.
+    """
+    weights = weight_files(cfg)
+    if resumed and "init" in weights and not weights["init"].is_file():
+        del weights["init"]
+    found = {kind: look_at(files) for kind, files in data.source.inventory("train").items()}
+    found["masks"] = look_at(data.mask.files())
+    return found | {key: look_at([(key, path)]) for key, path in weights.items()}
+
+
+def run_record(
+    cfg: dict[str, Any], run_dir: Path, before: dict[str, Any] | None, files: Kinds, console: Console
+) -> dict[str, Any]:
+    """What the checkpoints record of the run, after what a resumed one was trained on was held against ``files``.
+
+    Args:
+        cfg: the settings of ``inpaintlab train``, resolved.
+        run_dir: the run's folder.
+        before: the record in its last checkpoint; None at the beginning.
+        files: see `trained_on`.
+        console: told of a change that was accepted.
+
+    Returns:
+        ``settings`` (see `identity_of`), ``trained_on`` (see `digest`), and ``changed_after``: after how many batches
+        other files were accepted, each time.
+
+    Raises:
+        ValueError: the files differ, and the setting ``data_changed`` does not accept it.
+    """
+    record = {"settings": identity_of(cfg), "trained_on": digest(files), "changed_after": []}
+    if before is None:
+        return record
+    held = before["run"]["trained_on"]
+    if "init" in held and "init" not in files:  # no longer needed
+        record["trained_on"] = {"init": held["init"], **digest(files)}
+    changed = changes(run_dir, {kind: entry for kind, entry in held.items() if kind != "init" or kind in files}, files)
+    accepted = list(before["run"]["changed_after"])
+    if changed:
+        told = f"{run_dir} was trained on other files until now: {'; '.join(changed)}."
+        if cfg["data_changed"] != "accept":
+            raise ValueError(
+                f"{told} Put them back, give this training another name (name=...), or go on with what there is now: "
+                "data_changed=accept."
+            )
+        console.print(f"{told} Going on with those of now.", markup=False, highlight=False)
+        accepted.append(before["iterations"])
+    return record | {"changed_after": accepted}
+
+
 def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
     """The lines of the printed plan below its phases and losses, by their names."""
     assert isinstance(data.validation, ManifestDataset)
@@ -154,7 +226,8 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
     """
     path = run_dir / "validation.json"
     if path.is_file() and (run_dir / "last.ckpt").is_file():
-        return Manifest.load(path)
+        frozen = Manifest.load(path)  # by a run of these settings; its files may lie elsewhere by now
+        return replace(frozen, source=cfg["data"]["source"], bins={"training holes": mask_recipe(cfg)})
     return Manifest.create(
         source=cfg["data"]["source"],
         crop=cfg["data"]["crop"],
@@ -182,6 +255,9 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     if PARENT in os.environ:
         end_with_parent()
     run_dir = run_folder(settings, choices)
+    before = starting_point(run_dir)
+    if before:
+        require_same_settings(run_dir, before["run"]["settings"], identity_of(settings))
     seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
     model = build(cfg.model, chosen_steps(settings))
     if not isinstance(model, Learner):
@@ -199,7 +275,7 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     if device_type(cfg.trainer.accelerator) == "cpu":
         keep_freed_memory()
     with full_disk_named(run_dir):
-        train(settings, model, data, instantiate(cfg.trainer), run_dir, request)
+        train(settings, model, data, instantiate(cfg.trainer), run_dir, before, request)
 
 
 def _quieten() -> None:
@@ -229,6 +305,8 @@ def chosen_steps(cfg: dict[str, Any]) -> Steps:
         ValueError: a checkpoint or validation would divide a step, or a setting has a value that it cannot have.
     """
     chosen = checked_steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
+    if cfg["data_changed"] not in ("refuse", "accept"):
+        raise ValueError(f"data_changed is {cfg['data_changed']}; it is refuse or accept.")
     if not is_number(cfg["skip_broken"], int) or cfg["skip_broken"] < 0:
         raise ValueError(f"skip_broken is {cfg['skip_broken']}; give how many batches may be left out, 0 for none.")
     for key in ("checkpoint", "validation"):
