@@ -11,6 +11,7 @@ from typing import final
 from inpaintlab.data.pictures import open_image, read_rgb
 from inpaintlab.data.sources import SPLITS, Source, Watch, unwatched
 from inpaintlab.machine import file_sha256
+from inpaintlab.shapes import Size, height_width, plain_size
 
 
 @final
@@ -26,12 +27,12 @@ class Finding:
     is_error: bool
 
 
-def examine(source: Source, size: int, watch: Watch = unwatched) -> list[Finding]:
+def examine(source: Source, size: Size, watch: Watch = unwatched) -> list[Finding]:
     """Decode and hash every file of a source, and compare the splits.
 
     Args:
         source: the data set.
-        size: side in pixels of the squares that training cuts; a picture with a shorter side is reported.
+        size: of what training cuts; a picture that has to be enlarged for it is reported.
         watch: called after each file.
 
     Returns:
@@ -82,7 +83,7 @@ def splits_found(source: Source) -> tuple[list[Finding], dict[str, list[str]]]:
     return findings, names
 
 
-def _examine_file(split: str, path: Path, size: int, max_pixels: int) -> tuple[str | None, list[Finding]]:
+def _examine_file(split: str, path: Path, size: Size, max_pixels: int) -> tuple[str | None, list[Finding]]:
     """The file's SHA-256 (None if it cannot be read) and the findings about it."""
 
     def finding(kind: str, sentence: str, is_error: bool = False) -> Finding:
@@ -98,9 +99,10 @@ def _examine_file(split: str, path: Path, size: int, max_pixels: int) -> tuple[s
         return None, [finding("cannot be used", str(error), is_error=True)]
     if mode != "RGB":
         findings.append(finding(f"converted from {mode}", f"its mode is {mode}; it is converted to RGB."))
-    if min(picture.size) < size:
-        sides = f"{picture.width} x {picture.height}"
-        findings.append(finding("enlarged", f"it is {sides} pixels, less than data.size={size}; it is enlarged."))
+    height, width = height_width(size)
+    if picture.width < width or picture.height < height:
+        sides, wanted = f"{picture.width} x {picture.height}", plain_size(size)
+        findings.append(finding("enlarged", f"it is {sides} pixels, less than data.size={wanted}; it is enlarged."))
     return digest, findings
 
 

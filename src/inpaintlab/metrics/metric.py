@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from inpaintlab.metrics.meaning import Meaning
-from inpaintlab.shapes import Images, Planes, Scalar
+from inpaintlab.shapes import Images, Planes, Scalar, Size, height_width, in_pixels
 
 
 class PerImageMetric(Metric, ABC):
@@ -160,8 +160,8 @@ def score(
     return columns
 
 
-def require_fitting(metrics: Mapping[str, object], size: int) -> None:
-    """Check before any work that settings and metrics agree and that images of ``size`` pixels a side are large enough.
+def require_fitting(metrics: Mapping[str, object], size: Size) -> None:
+    """Check before any work that settings and metrics agree and that images of ``size`` are large enough.
 
     Raises:
         ValueError: a metric has another name in the settings, needs larger images, lacks a package or weights, or is
@@ -173,8 +173,8 @@ def require_fitting(metrics: Mapping[str, object], size: int) -> None:
                 f"metrics.{name} is a number of a whole test set, which only `evaluate` takes: ~metrics.{name}"
             )
         require_called_by_its_name(name, metric.name)
-        if size < metric.smallest:
-            raise ValueError(_too_small(metric, f"{size} x {size}"))
+        if min(height_width(size)) < metric.smallest:
+            raise ValueError(_too_small(metric, in_pixels(size)))
         metric.require()
 
 

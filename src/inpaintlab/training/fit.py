@@ -99,7 +99,7 @@ def train(
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
     console = Console(quiet=not first)
     last = run_dir / "last.ckpt"
-    files = trained_on(cfg, data, resumed=before is not None)
+    files = trained_on(cfg, data)
     model.run_record = run_record(cfg, run_dir, before, files, console)
     done = before["iterations"] if before else 0
     missed = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
@@ -146,18 +146,16 @@ def train(
     console.print(f"done: {last}")
 
 
-def trained_on(cfg: dict[str, Any], data: DataModule, *, resumed: bool) -> Kinds:
+def trained_on(cfg: dict[str, Any], data: DataModule) -> Kinds:
     """The files that training reads: pictures and edge maps of its split, masks, and weights that settings name.
 
     Raises:
-        ValueError: a file is missing. Of a resumed run the weights that it started from may be.
+        ValueError: a picture or a mask is missing. Missing weights are told where they are read; of a resumed run those
+            that it started from may be missing.
     """
-    weights = weight_files(cfg)
-    if resumed and "init" in weights and not weights["init"].is_file():
-        del weights["init"]
     found = {kind: look_at(files) for kind, files in data.source.inventory("train").items()}
     found["masks"] = look_at(data.mask.files())
-    return found | {key: look_at([(key, path)]) for key, path in weights.items()}
+    return found | {key: look_at([(key, path)]) for key, path in weight_files(cfg).items() if path.is_file()}
 
 
 def run_record(
