@@ -21,9 +21,9 @@ demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five met
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/00_demo/run.sh
 
 test: setup ## run all tests
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-test-slow: setup ## kill trainings at 56 random moments, and see that they end as if nothing had happened
+test-slow: setup ## kill trainings at 56 random moments, and a sweep, and see that they end as if nothing had happened
 	$(BIN)/python -m pytest -m endurance
 
 test-perceptual: $(PERCEPTUAL)/.ready ## test LPIPS, FID, KID, P-IDS, U-IDS, in an environment with the extra

@@ -57,6 +57,7 @@ class JobSweeper(Sweeper):
 
     def _run(self, arguments: list[str]) -> bool:
         """Run the sweep. Returns whether a job is neither done nor given up."""
+        from inpaintlab.runs import named_folder
         from inpaintlab.sweeps import (  # imported here, because Hydra scans this module at every start
             SWEEP,
             SweepFolder,
@@ -66,10 +67,13 @@ class JobSweeper(Sweeper):
 
         fixed, swept = self._divided(arguments)
         keys = [override.get_key_element() for override in swept]
-        name = self.settings.name or sweep_name(keys, fixed)
-        sweep = SweepFolder.opened(Path(self.settings.runs) / name, fixed)
+        name = self.settings.name
+        folder = named_folder(self.settings.runs, sweep_name(keys, fixed) if name in (None, "") else name)
+        if folder.parent != Path(self.settings.runs):
+            raise ValueError(f"name={name} has a slash; a sweep's folder lies in {self.settings.runs} itself.")
+        sweep = SweepFolder.opened(folder, fixed)
         with open_dict(self.settings):
-            self.settings.name = name  # where a launcher keeps its own files
+            self.settings.name = folder.name  # where a launcher keeps its own files
         os.environ[SWEEP] = str(os.getpid())
         launcher = self._launcher(run_job)
         chosen: list[str] = []
@@ -84,11 +88,13 @@ class JobSweeper(Sweeper):
 
     def _new(self, sweep: "SweepFolder", batch: "list[Job]") -> list[list[str]]:
         """The overrides of the jobs that are to be started, after all jobs of the batch were composed and recorded."""
-        from inpaintlab.runs import state_of
+        from inpaintlab.runs import NAME_RULE, is_name, state_of
         from inpaintlab.sweeps import planned_batches, summary
 
         if len({job.name for job in batch}) < len(batch):
             raise ValueError("Two jobs of the sweep have one name; call them differently.")
+        if long := [job.name for job in batch if not is_name(job.name)]:
+            raise ValueError(f"A job would be called {long[0]}, but a name is {NAME_RULE}; call it differently.")
         commands = {job.name: [*job.overrides, f"name='{sweep.path.name}/{job.name}'"] for job in batch}
         states = {}
         for job, command in commands.items():

@@ -44,6 +44,8 @@ def main() -> None:
         print(__version__)
     elif verb in VERBS:
         del sys.argv[1]
+        # a process for a device, a method or a job begins as `python -m`, which would import what lies in this folder
+        os.environ["PYTHONSAFEPATH"] = "1"
         try:
             if not _answered(verb):
                 runpy.run_module(f"inpaintlab.{verb}", run_name="__main__", alter_sys=True)

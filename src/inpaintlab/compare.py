@@ -33,7 +33,7 @@ from inpaintlab.comparison import (
 )
 from inpaintlab.config import command
 from inpaintlab.evaluation import Result, Study, evaluate_missing, look_for_results
-from inpaintlab.machine import write_texts
+from inpaintlab.machine import alone, write_texts
 from inpaintlab.report import chosen_tracker, html_page, track_comparison
 
 
@@ -78,8 +78,8 @@ def compare(
         "table.tex": table_latex(table, intervals) + costs_latex(table.results),
         "report.html": html_page(table, pictures, root),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    write_texts(out, texts)
+    with alone(out / ".lock"):  # two comparisons would mix their files
+        write_texts(out, texts)
     return table
 
 

@@ -39,7 +39,9 @@ def report(findings: list[Finding], files: Counter[str], console: Console) -> in
         if len(alike) > EXAMPLES:
             console.print(f"note   {kind}: {len(alike) - EXAMPLES} more files", markup=False, soft_wrap=True)
 
-    counted = ", ".join(f"{count} in {split}" for split, count in files.items()) or "none, the pictures are generated"
+    counted = ", ".join(f"{count} in {split}" for split, count in files.items()) or (
+        "none" if errors else "none, the pictures are generated"
+    )
     verdict = "Mend the errors before training." if errors else "The data is fit for use."
     summary = f"Files: {counted}. Errors: {len(errors)}. Notes: {len(findings) - len(errors)}. {verdict}"
     console.print(summary, markup=False, soft_wrap=True)
@@ -56,7 +58,10 @@ def main(cfg: DictConfig) -> None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("examining files", total=None)
         findings = examine(
-            source, cfg.data.size, lambda done, total: progress.update(task, completed=done, total=total)
+            source,
+            instantiate(cfg.data.crop, _convert_="all"),
+            instantiate(cfg.mask, _convert_="all") if "mask" in cfg else None,  # a group without a choice has no key
+            lambda done, total: progress.update(task, completed=done, total=total),
         )
     raise SystemExit(report(findings, _count(source), console))
 

@@ -8,16 +8,14 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import seed_everything
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 
 from inpaintlab.config import command
-from inpaintlab.evaluation import (
-    Result,
-    evaluate,
-    plan_evaluation,
-)
+from inpaintlab.evaluation import Plan, Result, evaluate, plan_evaluation
 from inpaintlab.inpainting import CompileTimer, compile_generators, device_type
+from inpaintlab.survival import require_launcher
 
 
 @command("evaluate")
@@ -26,6 +24,7 @@ def main(cfg: DictConfig) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
+    require_launcher()
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):
@@ -35,11 +34,21 @@ def main(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     plan = plan_evaluation(cfg, hydra.runtime.choices.get("model"), hydra.overrides.task)
     console = Console()
-    for folder in plan.finished:
-        message = f"{folder.name}: {folder} is there already and is of the same inputs"
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning sets it in each process
+    with plan.reserved() if first and plan.missing else nullcontext():
+        for folder in plan.finished:
+            message = f"{folder.name}: {folder} is there already and is of the same inputs"
+            console.print(message, markup=False, highlight=False)
+        wrote = bool(plan.missing) and _evaluate(cfg, plan, console)
+    for result in plan.missing if wrote else []:
+        message = f"{result.folder.name}: {len(plan.manifest.items)} images -> {result.folder}"
         console.print(message, markup=False, highlight=False)
-    if not plan.missing:
-        return
+        if build is not None:
+            track_result(build, Result.load(result.folder))
+
+
+def _evaluate(cfg: DictConfig, plan: Plan, console: Console) -> bool:
+    """Score the missing results; whether this process wrote them."""
     if plan.compiled:
         compile_generators(plan.model, device_type(cfg.trainer.accelerator))
     Path(cfg.results).mkdir(parents=True, exist_ok=True)
@@ -54,16 +63,12 @@ def main(cfg: DictConfig) -> None:
             mask_root=cfg.mask_root,
             batch_size=cfg.batch_size,
             workers=cfg.workers,
-            cache=Path(cfg.cache).expanduser(),
+            cache=Path(cfg.cache),
             resamples=cfg.resamples,
         )
     if watch and wrote:
         console.print(f"compiled the networks: {watch.taken():.1f} s", highlight=False)
-    for result in plan.missing if wrote else []:
-        message = f"{result.folder.name}: {len(plan.manifest.items)} images -> {result.folder}"
-        console.print(message, markup=False, highlight=False)
-        if build is not None:
-            track_result(build, Result.load(result.folder))
+    return wrote
 
 
 if __name__ == "__main__":

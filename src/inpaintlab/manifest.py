@@ -13,6 +13,7 @@ from rich.table import Table
 
 from inpaintlab.arguments import read
 from inpaintlab.config import command
+from inpaintlab.machine import alone, write_texts
 from inpaintlab.masks import MaskFolder
 from inpaintlab.recipes import in_words, plain
 from inpaintlab.shapes import in_pixels
@@ -46,6 +47,16 @@ def create(cfg: DictConfig) -> None:
         images=cfg.images,
     )
     _save(manifest, Path(cfg.out))
+    _print_left_out(manifest)
+
+
+def _print_left_out(manifest: Manifest) -> None:
+    """Name the files beside the photographs and the masks that are no pictures, and so no part of the test set."""
+    frozen = ManifestDataset(manifest)
+    folders = {holes.folder.root: holes.folder for holes in frozen.holes.values() if holes.folder}
+    for sentence in (frozen.source.left_out(manifest.split), *(folder.left_out() for folder in folders.values())):
+        if sentence:
+            print(f"  {sentence}")
 
 
 def _bins(cfg: DictConfig) -> dict[str, Any]:
@@ -59,6 +70,10 @@ def _bins(cfg: DictConfig) -> dict[str, Any]:
 
 def _save(manifest: Manifest, out: Path) -> None:
     manifest.save(out)
+    _tell(manifest, out)
+
+
+def _tell(manifest: Manifest, out: Path) -> None:
     counts = Counter(item.bin for item in manifest.items)
     print(f"{out}: {len(manifest.items)} items of {in_pixels(manifest.size)} pixels, {manifest.sha256[:12]}")
     print("  " + ", ".join(f"{label}: {counts[label]}" for label in manifest.bins))
@@ -107,14 +122,25 @@ def verify(cfg: DictConfig) -> None:
 
 @command("manifest split")
 def split(cfg: DictConfig) -> None:
-    """Divide a manifest by image; each part is written beside it as ``NAME_part1.json`` and so on."""
+    """Divide a manifest by image; each part is written beside it as ``NAME_part1.json`` and so on.
+
+    A split that was killed between its files can be repeated: parts that it would write just so are no hindrance.
+    """
     path = Path(cfg.manifest)
+    folder = Path(cfg.out or path.parent)
     parts = Manifest.load(path).split_by_image(list(cfg.parts), cfg.seed)
-    outs = [Path(cfg.out or path.parent, f"{path.stem}_part{number}.json") for number in range(1, len(parts) + 1)]
-    if there := [str(out) for out in outs if out.exists()]:
-        raise ValueError(f"{', '.join(there)} exists already; give another folder as out=, or delete it.")
-    for part, out in zip(parts, outs, strict=True):
-        _save(part, out)
+    outs = {folder / f"{path.stem}_part{number}.json": part for number, part in enumerate(parts, start=1)}
+    texts = {out.name: part.text(out) for out, part in outs.items()}
+    with alone(folder / f".{path.stem[:40]}_parts.lock"):  # two splits would mix their parts
+        if there := [str(out) for out in outs if out.exists() and not _is_text(out, texts[out.name])]:
+            raise ValueError(f"{', '.join(there)} exists already; give another folder as out=, or delete it.")
+        write_texts(folder, texts)
+    for out, part in outs.items():
+        _tell(part, out)
+
+
+def _is_text(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 @command("manifest leaks")
@@ -155,6 +181,7 @@ def import_(cfg: DictConfig) -> None:
     else:
         manifest = freeze_pairs(_pairs(cfg, images, masks), cfg.size, list(cfg.ratios), colour)
     _save(manifest, Path(cfg.out))
+    _print_left_out(manifest)
     for note in notes:
         print(f"  {note}")
 

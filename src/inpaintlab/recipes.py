@@ -1,12 +1,19 @@
-"""What a recipe may name and hold: a ``_target_`` with its arguments, in YAML, in a checkpoint, in a manifest."""
+"""What a recipe may name and hold: a ``_target_`` with its arguments, in YAML, in a checkpoint, in a manifest.
+
+There are two kinds. A recipe of the configuration is the user's own: Hydra composes and builds it. One from a file may
+be a stranger's, so it is data: `data_of` sees that it is plain, `built` alone makes something of it, and no
+interpolation in it is ever resolved.
+"""
 
 import difflib
+import functools
 import importlib
 import importlib.util
 import re
 from collections.abc import Iterable
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 # The classes of torch that a recipe may name: they only keep their arguments and run nothing.
@@ -14,6 +21,13 @@ _OPTIMIZERS = ("torch.optim.Adadelta", "torch.optim.Adam")
 
 
 _OFFERED = re.compile(r"inpaintlab\.(?P<wing>[a-z][a-z0-9_]*)\.(?P<name>[A-Za-z][A-Za-z0-9_]*)")
+
+
+_SETTING = re.compile(r"[a-z]\w*([./][A-Za-z0-9]\w*)*")  # no flags, no "+" and "~", no _target_
+
+
+_DEEPEST, _MOST_VALUES = 64, 10_000
+"""Of dicts and lists inside each other, and of values, each counted as often as it is referred to."""
 
 
 def plain(cfg: Any) -> Any:
@@ -32,48 +46,187 @@ def in_words(recipe: Any) -> str:
     return f"{recipe:g}" if isinstance(recipe, float) else str(recipe)
 
 
-def only_ours(recipe: Any, origin: str) -> Any:
-    """Return a recipe read from a foreign file if each ``_target_`` in it is a class that this package offers.
+def data_of(content: Any, origin: str) -> Any:
+    """A copy of a file's content that is plain data: dicts with texts as keys, lists, texts, numbers, flags, None.
 
-    That is ``inpaintlab.<wing>.<Name>``, a class that the wing's ``__init__`` lists, or one of torch's optimizers.
+    Every text stays as it is, also one like ``${oc.env:HOME}``.
 
     Args:
-        recipe: dicts, lists and scalars.
+        content: what a reader made of the file; a tuple becomes a list.
         origin: the file, for the error.
 
     Raises:
-        ValueError: any other target; building the recipe would import and run it.
+        ValueError: it holds something else, is nested more than 64 deep, has more than 10,000 values (a few that refer
+            to each other can stand for billions), or holds itself.
     """
-    if isinstance(recipe, dict):
-        target = recipe.get("_target_")
-        if target is not None and target not in _OPTIMIZERS and not _is_offered(target):
-            raise ValueError(
-                f"{origin} asks to run '{target}', which is not part of inpaintlab; if you trust it, name the model "
-                "on the command line instead (model=...)."
-            )
-        for value in recipe.values():
-            only_ours(value, origin)
-    elif isinstance(recipe, list):
-        for value in recipe:
-            only_ours(value, origin)
-    return recipe
+    left = _MOST_VALUES
+
+    def copied(value: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > _DEEPEST:
+            raise ValueError(f"{origin} holds settings that are nested too deep or too many to be read.")
+        if isinstance(value, dict):
+            if not all(isinstance(key, str) for key in value):
+                raise ValueError(f"{origin} holds settings with a name that is no text.")
+            return {key: copied(entry, depth + 1) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [copied(entry, depth + 1) for entry in value]
+        if value is None or type(value) in (str, bool, int, float):
+            return value
+        raise ValueError(f"{origin} holds a {type(value).__name__} where settings are texts, numbers and lists.")
+
+    return copied(content, 0)
 
 
-def _is_offered(target: Any) -> bool:
-    """Whether a dotted name is that of a class that one of our wings defines and lists in ``__all__``.
+def built(recipe: Any, kind: type, origin: str, *, inside: tuple[type, ...] = (), **given: Any) -> Any:
+    """Build what a recipe from a file describes. Nothing in it is resolved, and it runs no code but the named classes.
+
+    A class is one of ours by its door, ``inpaintlab.<wing>.<Name>``, or one of torch's optimizers, and it is of a kind
+    that belongs there. ``_partial_: true`` makes a function that waits for further arguments, as with Hydra;
+    ``_convert_`` changes nothing, because arguments are plain anyway.
+
+    Args:
+        recipe: see `data_of`.
+        kind: what the recipe must describe.
+        origin: the file, for errors.
+        inside: kinds that may stand among its arguments, at any depth.
+        given: further arguments of the outermost class, which did not come from the file.
+
+    Returns:
+        An object of ``kind``.
+
+    Raises:
+        ValueError: it names anything else, or what it names cannot be built of these arguments.
+        OSError: a file that an argument names cannot be read.
+    """
+    recipe = data_of(recipe, origin)
+    if not isinstance(recipe, dict) or "_target_" not in recipe or "_partial_" in recipe:
+        raise ValueError(f"{origin} does not say what to build: it names no class of the kind {kind.__name__}.")
+    return _made(recipe, (kind,), inside, origin, given)
+
+
+def _made(value: Any, kinds: tuple[type, ...], inside: tuple[type, ...], origin: str, given: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_made(entry, inside, inside, origin, {}) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    arguments = {
+        key: _made(entry, inside, inside, origin, {}) for key, entry in value.items() if not key.startswith("_")
+    }
+    if "_target_" not in value:
+        if steering := [key for key in value if key.startswith("_")]:
+            raise ValueError(f"{origin} has '{steering[0]}' where no class is named.")
+        return arguments
+    target, part = _class_of(value["_target_"], kinds, origin), value.get("_partial_", False)
+    if set(value) - set(arguments) - {"_target_", "_partial_", "_convert_"} or not isinstance(part, bool):
+        raise ValueError(f"{origin} asks to build {target.__name__} in a way that a file cannot ask for.")
+    if part:
+        return functools.partial(target, **arguments)
+    try:
+        return target(**arguments, **given)
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # arguments of a wrong name, type or size fail in as many ways as there are classes
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{origin}: {target.__name__} cannot be built of what is said there ({reason}).") from error
+
+
+def _class_of(target: Any, kinds: tuple[type, ...], origin: str) -> type:
+    found = _offered(target)
+    if found is None or not issubclass(found, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds) or "class"
+        raise ValueError(
+            f"{origin} asks to run '{target}', which is no {wanted} of inpaintlab; what comes from a file cannot bring "
+            "code of its own."
+        )
+    return found
+
+
+def _offered(target: Any) -> type | None:
+    """The class that a dotted name stands for, if one of our wings defines it and lists it in ``__all__``.
 
     Nothing but that wing's ``__init__`` is imported to find out.
     """
+    if isinstance(target, str) and target in _OPTIMIZERS:
+        return getattr(importlib.import_module("torch.optim"), target.rpartition(".")[2])  # type: ignore[no-any-return]
     parts = _OFFERED.fullmatch(target) if isinstance(target, str) else None
     if parts is None:
-        return False
+        return None
     wing, name = f"{__package__}.{parts['wing']}", parts["name"]
     found = importlib.util.find_spec(wing)
     if found is None or found.submodule_search_locations is None:  # absent, or a verb's file
-        return False
+        return None
     door = importlib.import_module(wing)
     offered = getattr(door, name) if name in getattr(door, "__all__", ()) else None
-    return isinstance(offered, type) and offered.__module__.startswith(f"{wing}.")
+    return offered if isinstance(offered, type) and offered.__module__.startswith(f"{wing}.") else None
+
+
+def require_settings(settings: dict[Any, Any], origin: str) -> None:
+    """Check settings from a file that Hydra is to compose: they name no class, none of Hydra's own and no resolver.
+
+    Hydra reads them as text, so nothing may stand in them that it would run or resolve. A user's own YAML, in a folder
+    that ``--config-dir`` names, is free of this.
+
+    Args:
+        settings: key to value, as `data_of` returns them.
+        origin: the file and the place in it, for the error.
+
+    Raises:
+        ValueError: a key that is no plain setting, or a text with "${".
+    """
+    if strange := _strange(settings):
+        raise ValueError(
+            f"{origin}: '{strange}' is no setting; name settings as on the command line, without + or ~, and classes "
+            "by their groups."
+        )
+    require_literal(settings, origin)
+
+
+def require_literal(value: Any, origin: str) -> None:
+    """Check that no text among these values would be resolved, such as ``${oc.env:HOME}``.
+
+    Raises:
+        ValueError: one would be.
+    """
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        require_literal(inner, origin)
+    if isinstance(value, str) and "${" in value:
+        raise ValueError(
+            f"{origin}: {value!r} has a '${{', and nothing in such a file is resolved; write the value out."
+        )
+
+
+def _strange(settings: Any) -> str | None:
+    """The first key that is not a plain setting: one of Hydra's own, or one that would name a class to run."""
+    if isinstance(settings, list):
+        return next((found for value in settings if (found := _strange(value))), None)
+    if not isinstance(settings, dict):
+        return None
+    for key, value in settings.items():
+        if not isinstance(key, str) or not _SETTING.fullmatch(key) or key.split(".")[0].split("/")[0] == "hydra":
+            return str(key)
+        if found := _strange(value):
+            return found
+    return None
+
+
+def require_choices(settings: dict[str, Any]) -> None:
+    """Check that settings which choose a file of a group choose one that this group has, and not a path to another.
+
+    Args:
+        settings: those of a file, see `require_settings`; Hydra is initialised, so that its groups are known.
+
+    Raises:
+        ValueError: a group has no such choice; the message names those that it has.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    for key, value in settings.items():
+        if loader.get_group_options(key, None):
+            choices = loader.get_group_options(key)
+            for choice in value if isinstance(value, list) else [value]:
+                if choice is not None and choice not in choices:
+                    raise ValueError(f"{key} is {choice!r}; it can be {', '.join(choices)}.")
 
 
 def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:

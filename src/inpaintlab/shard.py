@@ -1,6 +1,5 @@
 """The command ``inpaintlab shard``: pack a folder of pictures into tar files, and check what was packed."""
 
-import json
 import os
 from pathlib import Path
 
@@ -49,9 +48,11 @@ def _pack(cfg: DictConfig, out: Path, splits: list[str], watch: Watch) -> None:
     }
     workers = os.cpu_count() or 1 if cfg.workers == "auto" else cfg.workers
     write_shards(planned, out, cfg.skip_broken, workers, watch)
+    for sentence in filter(None, map(source.left_out, splits)):
+        print(f"note: {sentence}")
     for shard in (shard for of_split in planned.values() for shard in of_split):
-        for entry in json.loads(shard.index.read_bytes())["skipped"]:
-            print(f"left out: {entry['name']}: {entry['reason']}")
+        for entry in shard.parsed_index().skipped:
+            print(f"left out: {entry.name}: {entry.reason}")
 
 
 if __name__ == "__main__":

@@ -132,15 +132,15 @@ def test_unusable_folders_are_refused_in_one_sentence(tmp_path, pair):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"format": 4}, "has format 4, but this inpaintlab reads format 3: update"),
-        ({"format": 2}, "is of inpaintlab 0.1, which was never released, .*: evaluate this method again"),
-        ({"format": 1}, "is of inpaintlab 0.1, which was never released, .*: evaluate this method again"),
-        ({"format": "x"}, "no .format. number"),
-        ({"oracle": "no"}, "\"oracle\" is 'no', which is not bool"),
-        ({"manifest": {"sha256": "0", "items": 7}}, "has 6 images, but the manifest in result.json has 7"),
+        ({"format": 5}, "has format 5, but this inpaintlab reads format 4: update"),
+        ({"format": 3}, "was written by an earlier inpaintlab .*: evaluate it again with overwrite=true"),
+        ({"format": 1}, "was written by an earlier inpaintlab .*: evaluate it again with overwrite=true"),
+        ({"format": "x"}, "has no format number"),
+        ({"oracle": "no"}, "result.json: oracle is 'no' and must be true or false; evaluate it again"),
+        ({"manifest": {"sha256": "0" * 64, "items": 7, "size": 16}}, "6 images, but the manifest in result.json has 7"),
         ({"means": {}}, "per_image.parquet has the bins 10-20, 20-30, fixed, all"),
         ({"metrics": {"ssim": METRICS["mae"]}}, "lacks the column ssim"),
-        ({"metrics": {"mae": {"unit": ""}}}, "the metric mae has no 'definition'"),
+        ({"metrics": {"mae": {"unit": ""}}}, r"result\.json: metrics\.mae\.definition is missing"),
     ],
 )
 def test_results_that_contradict_themselves_are_refused(pair, changes, sentence):
@@ -159,10 +159,13 @@ def test_means_that_are_not_those_of_the_images_are_refused(pair):
 
 def test_damaged_files_are_refused(pair):
     (pair[0] / "per_image.parquet").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"per_image\.parquet was changed after it was written"):
+        Result.load(pair[0])
+    rewrite(pair[0])  # even where the hashes were made to fit
     with pytest.raises(ValueError, match=r"per_image\.parquet cannot be read"):
         Result.load(pair[0])
     (pair[1] / "result.json").write_text("{")
-    with pytest.raises(ValueError, match="not readable as JSON"):
+    with pytest.raises(ValueError, match=r"result\.json cannot be read as a result"):
         Result.load(pair[1])
 
 
@@ -883,7 +886,7 @@ def test_a_negative_number_of_pictures_is_refused(pair, tmp_path):
 
 
 def test_different_manifests_are_refused_with_each_hash(pair, tmp_path):
-    rewrite(pair[1], manifest={"sha256": "beef" * 16, "items": 6})
+    rewrite(pair[1], manifest={"sha256": "beef" * 16, "items": 6, "size": 16})
     sentence = refusal(pair, tmp_path / "out")
     assert f"{pair[0]} has c0ffee000000" in sentence
     assert f"{pair[1]} has beefbeefbeef" in sentence
@@ -897,6 +900,7 @@ def test_other_images_under_the_same_manifest_hash_are_refused(pair, tmp_path):
 def test_the_order_of_the_images_does_not_matter(pair, tmp_path):
     images = pl.read_parquet(pair[0] / "per_image.parquet")
     images.reverse().write_parquet(pair[0] / "per_image.parquet")
+    rewrite(pair[0])
     assert len(compare(pair, tmp_path / "out", pictures=0).results) == 2
 
 

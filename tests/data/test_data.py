@@ -5,6 +5,7 @@ import multiprocessing
 import struct
 import subprocess
 import sys
+import unicodedata
 import warnings
 import zlib
 from pathlib import Path
@@ -39,7 +40,7 @@ from inpaintlab.data import (
 )
 from inpaintlab.data.crops import Cut
 from inpaintlab.data.order import Part, Positions
-from inpaintlab.masks import Mask, Rectangle
+from inpaintlab.masks import Mask, MaskFolder, Rectangle, WithHoleRatio
 from inpaintlab.randomness import sample_generator
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -320,7 +321,7 @@ def test_a_missing_split_is_told_with_what_is_there(tmp_path: Path) -> None:
 
 def test_an_empty_split_is_told_with_the_endings(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "a.gif").write_text("")
+    (tmp_path / "train" / "a.heic").write_text("")
     with pytest.raises(ValueError, match=rf"{tmp_path}/train holds no image ending in \.jpg, .* \(and 1 other files\)"):
         Folder(str(tmp_path)).names("train")
 
@@ -329,6 +330,44 @@ def test_a_split_inside_another_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, "a.png", "val/b.png")
     with pytest.raises(ValueError, match=r"'val' .* is part of the split 'train'"):
         Folder(str(tmp_path), train=".").names("train")
+
+
+def test_names_are_found_in_any_unicode_form(tmp_path: Path) -> None:
+    one, other = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    fill(tmp_path / "root", f"train/{one}.png")
+    (tmp_path / "edges" / "train").mkdir(parents=True)
+    Image.new("L", (8, 8), 99).save(tmp_path / "edges" / "train" / f"{other}.png")
+    (tmp_path / "root" / "list.txt").write_text(f"train/{other}.png")
+    source = Folder(str(tmp_path / "root"), val="list.txt", edges=str(tmp_path / "edges"))
+    for split, name in (("train", f"{one}.png"), ("val", f"train/{other}.png")):
+        assert source.names(split) == [name]
+        assert source.read(split, name).size == (8, 8)
+        edges = source.edges(split, name)
+        assert edges is not None
+        assert edges.getpixel((0, 0)) == 99
+
+
+def test_files_that_are_left_out_are_told_for_training(tmp_path: Path) -> None:
+    fill(tmp_path, "train/a.png", "val/b.png", "masks/c.png")
+    for name in ("train/d.heic", "val/e.jp2", "masks/f.svg"):
+        (tmp_path / name).write_bytes(b"0")
+    mask = WithHoleRatio(MaskFolder(tmp_path / "masks"), 0, 1)
+    told = module(source=Folder(str(tmp_path)), mask=mask).left_out()
+    assert [next(end for end in (".heic", ".jp2", ".svg") if f"1 {end}" in line) for line in told] == [
+        ".heic",
+        ".jp2",
+        ".svg",
+    ]
+    assert module().left_out() == []
+
+
+def test_a_strip_is_refused_before_it_is_resized(tmp_path: Path) -> None:
+    for crop in (RandomCrop(256), CentreSquare(256)):
+        crop.require_memory(Image.new("1", (600, 1)), "a strip")  # 230,400 x 384 pixels are 88 million
+    with pytest.raises(ValueError, match=r"a\.png is 20000 x 1 pixels, a strip that would be resized to 7680000 x 384"):
+        RandomCrop(256).require_memory(Image.new("1", (20_000, 1)), "a.png")
+    CentreSquare(256).require_memory(Image.new("1", (20_000, 1)), "its square alone is resized")
+    RandomCrop(256).require_memory(Image.new("1", (20_000, 20_000)), "a picture that becomes smaller")
 
 
 def test_edge_maps_are_found_under_the_same_path(tmp_path: Path) -> None:

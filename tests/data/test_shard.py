@@ -18,8 +18,10 @@ from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from inpaintlab.data import CentreSquare, Folder, PictureFormat, Shards, TrainingSet, read_rgb
+from inpaintlab.machine import Lock
 from inpaintlab.masks import Center
 from stand_ins.commands import SCRIPT, run_here, start
+from stand_ins.kills import at_once
 
 SPLITS = {"train": 10, "val": 3, "test": 2}
 
@@ -260,6 +262,13 @@ def test_what_cannot_be_packed_is_refused(root: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_files_of_other_endings_are_told(root: Path, tmp_path: Path) -> None:
+    (root / "train" / "a.heic").write_bytes(b"0")
+    done = pack(root, tmp_path / "out")
+    assert done.returncode == 0
+    assert "train: 1 file is left out, because of the ending: 1 .heic (a.heic)" in done.stdout
+
+
 @pytest.fixture
 def edges(root: Path, tmp_path: Path) -> Path:
     """An edge map for each picture: a white column, of one pixel in every ten."""
@@ -343,3 +352,64 @@ def test_a_changed_byte_in_an_edge_map_is_found_with_its_name(root: Path, edges:
     assert told.returncode == 1
     assert f"holds a changed edge map: {item['name']}." in told.stdout
     assert "changed picture" not in told.stdout
+
+
+def test_of_two_that_pack_into_one_folder_at_once_one_is_refused_and_the_shards_are_sound(
+    root: Path, tmp_path: Path
+) -> None:
+    out, alone = tmp_path / "out", tmp_path / "alone"
+    assert pack(root, alone).returncode == 0
+
+    def code() -> int:
+        done = pack(root, out)
+        return done.returncode if done.returncode == 0 or "Another process is packing" in done.stderr else 9
+
+    codes = at_once([code, code])
+    assert sorted(codes) in ([0, 1], [0, 0])  # the second may come after the first has ended
+    assert contents(out) == contents(alone)
+    assert pack(root, out, "verify=true").stdout.endswith("Every byte is as it was written.\n")
+
+
+def test_a_folder_that_another_process_packs_is_refused(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    hold, held = os.pipe(), os.pipe()
+    process = os.fork()
+    if not process:
+        try:
+            lock = Lock(out / ".lock")
+            os.write(held[1], b"1" if lock.take() else b"0")
+            os.close(hold[1])
+            os.read(hold[0], 1)
+        finally:
+            os._exit(0)
+    assert os.read(held[0], 1) == b"1"
+    done = pack(root, out)
+    os.close(hold[1])
+    os.waitpid(process, 0)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"inpaintlab shard: Another process is packing into {out}")
+    assert set(contents(out)) == {".lock"}
+    assert pack(root, out).returncode == 0
+    assert ".lock" not in contents(out)
+
+
+@pytest.mark.parametrize("name", ["train-000001.tar", "train-000001.json"])
+def test_a_shard_that_does_not_fit_its_index_is_found_before_the_list_is_written(
+    root: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    pack(root, out)
+    (out / "shards.json").unlink()
+    other = {"train-000001.tar": "train-000000.tar", "train-000001.json": "train-000000.json"}[name]
+    content = (out / other).read_bytes()
+    if name.endswith(".json"):  # of other pictures, as two at once used to leave it, but from the same settings
+        content = json.dumps(json.loads(content) | {"origin": json.loads((out / name).read_bytes())["origin"]}).encode()
+    (out / name).write_bytes(content)
+    done = pack(root, out)
+    assert done.returncode == 1
+    assert "train-000001.tar is not what its index says" in done.stderr
+    assert not (out / "shards.json").exists()
+    for ending in (".tar", ".json"):
+        (out / f"train-000001{ending}").unlink()
+    assert pack(root, out).returncode == 0

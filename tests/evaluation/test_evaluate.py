@@ -1,6 +1,8 @@
 """An evaluation: one method on one manifest, the same numbers each time, nothing foreign run, all or nothing."""
 
 import errno
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,12 +19,15 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from inpaintlab.data import image_tensor, read_rgb
-from inpaintlab.evaluation import Result
+from inpaintlab.evaluation import Plan, Result
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.imaging import blend
 from inpaintlab.losses import VGG19
+from inpaintlab.machine import file_sha256, write_texts
+from inpaintlab.models import MeanColour
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 from stand_ins.commands import SCRIPT, checkpoint, run, run_here, start, tiny
+from stand_ins.kills import at_once, ended_at
 
 Done = subprocess.CompletedProcess[str]
 BINS = "bins={wide:{_target_:inpaintlab.masks.Half},fixed:{_target_:inpaintlab.masks.Block,fraction:0.5}}"
@@ -422,16 +427,21 @@ def test_what_is_damaged_of_an_unfinished_evaluation_is_made_again(ten: Path, mo
     command = ["manifest=ten.json", "model=mean_colour", "batch_size=2"]
     succeeded(evaluate(ten, *command, "label=unbroken"))
     unbroken = Result.load(ten / "results/unbroken").per_image
-    for harmed, done in (("parts/00000002-2.parquet", "going on after 4 images"), ("inputs.json", "begun anew")):
+    for harmed, done in (("parts/00000002-2-*.parquet", "going on after 4 images"), ("inputs.json", "begun anew")):
         with monkeypatch.context() as patch:
             patch.setattr("inpaintlab.evaluation.scoring.ROWS_A_PART", 2)
             cut_after(3, patch)
             with pytest.raises(PowerCut):
                 evaluate(ten, *command)
-        path = ten / "results/mean_colour.partial" / harmed
-        path.write_bytes(path.read_bytes()[:20])
+        (path,) = (ten / "results/mean_colour.partial").glob(harmed)
+        harmful = bytearray(path.read_bytes())
+        harmful[len(harmful) // 2] ^= 1
+        path.write_bytes(harmful)
         assert done in succeeded(evaluate(ten, *command)).stdout
-        assert Result.load(ten / "results/mean_colour").per_image.equals(unbroken)
+        result = Result.load(ten / "results/mean_colour")
+        assert result.per_image.equals(unbroken)
+        for name in result.per_image["name"]:
+            assert result.picture_sha256(name) == file_sha256(result.picture(name))
         shutil.rmtree(ten / "results/mean_colour")
 
 
@@ -478,6 +488,73 @@ def test_two_evaluations_do_not_write_one_result_at_a_time(ten: Path, tmp_path: 
         process.wait()
     succeeded(evaluate(ten, "manifest=ten.json", "model=mean_colour", "label=a"))
     assert [path.name for path in (ten / "results").iterdir()] == ["a"]
+
+
+TABLE = pl.DataFrame()
+
+
+@pytest.fixture
+def without_polars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polars waits for its threads for ever in a process that was forked after they began."""
+    monkeypatch.setattr("inpaintlab.evaluation.scoring.means_by_bin", lambda *_: {})
+    monkeypatch.setattr(
+        "inpaintlab.evaluation.scoring._write", lambda _, path: write_texts(path.parent, {path.name: "x"})
+    )
+
+
+def written(folder: Path, manifest: Manifest, word: str) -> None:
+    """Write a result as an evaluation does, without its work; ``word`` stands in it."""
+    scores = Scores(folder, {}, {"word": word}, {})
+    scores.reserve()
+    scores.prepare()
+    scores.finish(manifest, TABLE, {}, {}, {"word": word})
+
+
+@pytest.mark.usefixtures("without_polars")
+def test_whatever_kills_the_end_of_an_evaluation_the_next_one_finds_one_whole_result(here: Path) -> None:
+    manifest, folder = Manifest.load(here / "test.json"), here / "results/a"
+    words, calls = set(), 0
+    written(folder, manifest, "old")
+    whole = {path.name for path in folder.iterdir()}
+    while ended_at(calls, lambda: written(folder, manifest, "new")):
+        calls += 3  # each of them would take three times as long
+        scores = Scores(folder, {}, {}, {})
+        scores.reserve()
+        scores.release()
+        words.add(json.loads((folder / "result.json").read_text())["word"])
+        assert {path.name for path in folder.iterdir()} == whole
+        assert {path.name for path in folder.parent.iterdir()} <= {"a", "a.partial"}
+        shutil.rmtree(folder.parent)
+        written(folder, manifest, "old")
+    assert words == {"old", "new"}
+    assert {path.name for path in folder.parent.iterdir()} == {"a"}
+
+
+@pytest.mark.usefixtures("without_polars")
+def test_of_evaluations_of_one_label_at_the_same_instant_one_writes_and_all_end(prepared: Path, tmp_path: Path) -> None:
+    manifest = Manifest.load(prepared / "test.json")
+
+    def evaluation(folder: Path) -> int:
+        scores = Scores(folder, {}, {}, {})
+        there = folder / "result.json"
+        plan = Plan(MeanColour(), manifest, {}, "32-true", False, [], [scores], lambda one: there.exists())
+        try:
+            with plan.reserved():
+                if not plan.missing:
+                    return 2 if plan.finished == [folder] else 9
+                scores.prepare()
+                scores.join()
+                scores.finish(manifest, TABLE, {}, {}, {"word": str(os.getpid())})
+                return 0
+        except ValueError as error:
+            return 1 if "Another process is writing" in str(error) else 9
+
+    for number in range(8):
+        folder = tmp_path / str(number) / "a"
+        codes = at_once([lambda folder=folder: evaluation(folder)] * 3)
+        assert codes.count(0) == 1
+        assert set(codes) <= {0, 1, 2}
+        assert [path.name for path in folder.parent.iterdir()] == ["a"]
 
 
 def test_a_killed_process_leaves_parts_that_the_next_one_takes_up(ten: Path, tmp_path: Path) -> None:

@@ -151,10 +151,10 @@ def test_a_killed_evaluation_is_told_by_its_signal(here: Path, monkeypatch: pyte
     [
         ({"a": {"checkpoint": "runs/x"}, "b": {"model": "telea"}}, "method 'a': There is no checkpoint at"),
         ({"a": {"model": "glcic"}}, "method 'a': GLCIC learns, so it needs checkpoint="),
-        ({"a": {"model": "lama"}}, "method 'a': In 'evaluate': Could not find 'model/lama' Available options"),
+        ({"a": {"model": "lama"}}, "method 'a': model is 'lama'; it can be biharmonic, "),
         ({"a": {"model": "telea", "model.raduis": 3}}, "method 'a': there is no setting 'model.raduis'\n"),
         ({"a": {"model": "telea", "model.radius": 0}}, "method 'a': model.radius is 0 pixels"),
-        ({"a": {"model": "telea", "root": "/nowhere"}, "b": {"model": "lama"}}, "method 'b': In 'evaluate'"),
+        ({"a": {"model": "telea", "root": "/nowhere"}, "b": {"model": "lama"}}, "method 'b': model is 'lama'"),
         ({"a": {"model": "telea", "metrics": "all"}}, "method 'a': .* needs images of at least 51"),
         (
             {"a": {"model": "telea", "blend": True}, "a_blended": {"model": "telea"}},
@@ -282,8 +282,9 @@ def test_a_study_of_a_stranger_cannot_name_a_class_to_run(tmp_path: Path, settin
         ("methods: {a: {model: telea}, a: {model: telea}}", "found duplicate key a"),
         ("methods: {a: [", "cannot be read as YAML"),
         ("manifest: !!python/object/apply:os.system ['touch harm']", "cannot be read as YAML"),
-        ("- a", "is no study"),
-        ("manifest: ${nothing}", "cannot be read as YAML"),
+        ("- a", "is not a study"),
+        ("manifest: ${nothing}", "nothing in such a file is resolved"),
+        ("manifest: a\nmethods: &a {b: *a}", "an alias"),
     ],
 )
 def test_a_file_that_is_no_sound_yaml_is_refused_and_runs_nothing(
@@ -295,6 +296,59 @@ def test_a_file_that_is_no_sound_yaml_is_refused_and_runs_nothing(
         Study.load(tmp_path / "study.yaml")
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+HARM = "${oc.create:{_target_:torch.utils.collect_env.run,command:'touch harm'}}"
+RESOLVED = {
+    "a setting": {"model.radius": HARM},
+    "one behind backslashes": {"model.radius": "\\\\\\" + HARM},
+    "one that is escaped": {"model.radius": "\\" + HARM},
+    "a secret": {"checkpoint": "${oc.env:HOME}"},
+    "in a list": {"metrics": ["${oc.env:HOME}"]},
+    "in a dict": {"metrics.mae": {"a": [{"b": "x${HOME}"}]}},
+}
+
+
+@pytest.mark.parametrize("settings", RESOLVED.values(), ids=RESOLVED.keys())
+@pytest.mark.parametrize("part", ["methods", "evaluate", "compare"])
+def test_nothing_in_a_study_is_resolved(tmp_path: Path, settings: dict[str, Any], part: str) -> None:
+    own = {"model": "telea"} | settings
+    with pytest.raises(ValueError, match=r"study\.yaml, .*: .* nothing in such a file is resolved") as error:
+        Study.load(write(tmp_path, **{part: {"a": own} if part == "methods" else own}))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"manifest": "${oc.env:HOME}"},
+        {"results": "${oc.env:HOME}/a"},
+        {"methods": {"${oc.env:HOME}": METHODS["telea"]}},
+    ],
+)
+def test_no_path_and_no_label_in_a_study_is_resolved(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="nothing in such a file is resolved"):
+        Study.load(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("key", ["model", "metrics", "trainer", "logger", "precision", "model/optimizer"])
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_choice_of_a_group_is_no_way_out_of_the_configuration(
+    here: Path, started: list[list[str]], key: str, as_list: bool
+) -> None:
+    (here / "evil.yaml").write_text("_target_: pathlib.Path.touch\nself: harm\n")
+    out = "../" * 30 + f"{here / 'evil'}".lstrip("/")
+    for choice in (out, str(here / "evil"), "../evil", ".", "optimizer/adam"):
+        write(here, methods={"a": {"model": "telea", key: [choice] if as_list else choice}})
+        assert f"study.yaml, method 'a': {key} is '{choice}'; it can be " in refused(compare(here))
+    assert started == []
+    assert not (here / "results").exists()
+
+
+def test_a_choice_of_the_comparison_is_none_either(here: Path, started: list[list[str]]) -> None:
+    write(here, compare={"logger": "../../evil"})
+    assert "study.yaml, compare: logger is '../../evil'; it can be csv, none, " in refused(compare(here))
+    assert started == []
 
 
 def test_a_missing_study_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The house: wings with doors, one order of import."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,24 @@ def test_a_door_is_one_sentence_and_the_names_that_others_use(wing: str) -> None
     names = ast.literal_eval(offered.value)
     assert len(set(names)) == len(names)
     assert not [name for name in names if name.startswith("_")]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if named(path) != "imaging/opening.py"], ids=named)
+def test_every_picture_is_opened_in_one_place(path: Path) -> None:
+    """What a picture is, and how much memory it may take, is decided by ``inpaintlab.imaging`` alone."""
+    others = r"\bImage\.open\b|\bimread\b|\bimdecode\b|\bimageio\b|\bdecode_image\b|\bread_image\b|matplotlib\.image"
+    assert not re.findall(others, path.read_text(encoding="utf-8"))
+
+
+USERS_FILES = [
+    path
+    for path in FILES
+    if place(path) in {"masks", "data", "testsets", "completion"} and path.stem not in {"shards", "packing"}
+]
+"""Files that read what a user's folders hold; the two left out open lists and tar files of our own."""
+
+
+@pytest.mark.parametrize("path", USERS_FILES, ids=named)
+def test_users_files_are_read_as_bytes_in_one_place(path: Path) -> None:
+    """A FIFO called like a picture waits for ever: ``picture_bytes`` and ``file_sha256`` open regular files alone."""
+    assert not re.findall(r"\.read_bytes\(|\.open\(|\bopen\(", path.read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """The command answers at once, names its verbs, and tells a user's mistake in one sentence."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def test_help_imports_neither_torch_nor_hydra(tmp_path: Path) -> None:
     done = run_anew(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_no_process_of_a_command_imports_what_lies_in_the_present_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "probe.py").write_text("print('was run')")
+    done = []
+
+    def verb(*_: object, **__: object) -> None:
+        command = [sys.executable, "-m", "probe"]
+        done.append(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False))
+
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    verb()
+    monkeypatch.setattr("runpy.run_module", verb)
+    dispatch(monkeypatch, "train")
+    assert [process.stdout for process in done] == ["was run\n", ""]
 
 
 def test_the_console_script_tells_its_version(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from inpaintlab.losses import VGG19
 from inpaintlab.models.edgeconnect import PatchDiscriminator
 from stand_ins.building import Builder, fit, state_of
 from stand_ins.commands import checkpoint, run_here, tiny
-from stand_ins.models import LEARNING
 
 QUIET = Console(quiet=True)
 
@@ -166,13 +165,10 @@ def hole(height: int, width: int) -> tuple[Tensor, Tensor]:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height)), mask
 
 
-SIZES = [(36, 40), (32, 32), (29, 51), (40, 40), (64, 28), (33, 33), (48, 32)]
+SIZES = [(36, 40), (32, 32), (29, 51), (64, 28)]
 
 
-@pytest.mark.parametrize(
-    ("name", "precision"),
-    [*((name, "bf16-mixed") for name in LEARNING), ("glcic", "32-true"), ("edgeconnect", "32-true")],
-)
+@pytest.mark.parametrize(("name", "precision"), [("glcic", "32-true"), ("edgeconnect", "bf16-mixed")])
 def test_compiled_generators_complete_like_uncompiled_ones_at_every_size(
     built: Builder, name: str, precision: str
 ) -> None:
@@ -228,7 +224,7 @@ def test_a_folder_is_completed_compiled_and_the_time_is_told_where_it_was_spent(
     monkeypatch.setattr("inpaintlab.complete.compile_generators", partial(compile_generators, backend="aot_eager"))
     for folder in ("photos", "masks"):
         (tmp_path / folder).mkdir()
-    for number, size in enumerate(SIZES[:4]):
+    for number, size in enumerate(SIZES):
         for folder, plane in zip(("photos", "masks"), hole(*size), strict=True):
             pixels = (plane[0] * 255).byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
             Image.fromarray(pixels.copy()).save(tmp_path / folder / f"{number}.png")

@@ -268,7 +268,7 @@ def test_a_file_that_is_no_checkpoint_of_ours_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize("record", ["GLCIC", None, [1], {"format": "one"}])
 def test_a_checkpoint_whose_record_is_none_is_refused(tmp_path: Path, record: Any) -> None:
     torch.save({"inpaintlab": record, "state_dict": {}}, tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match="is not a checkpoint of inpaintlab"):
+    with pytest.raises(ValueError, match=r"is not a checkpoint of inpaintlab|has no format number"):
         load_checkpoint(tmp_path)
 
 
@@ -278,7 +278,7 @@ def test_a_checkpoint_whose_record_is_none_is_refused(tmp_path: Path, record: An
 def test_a_checkpoint_of_version_01_is_refused_with_what_to_do(tmp_path: Path, imported: Any, mend: str) -> None:
     record = {"model": {"_target_": "inpaintlab.models.glcic.GLCIC"}, "iterations": 5, "images_seen": 10}
     torch.save({"inpaintlab": record | {"imported": imported}, "state_dict": {}}, tmp_path / "last.ckpt")
-    sentence = rf"last\.ckpt is of inpaintlab 0\.1, which was never released, and cannot be read any more: {mend}\.$"
+    sentence = rf"last\.ckpt was written by an earlier inpaintlab and cannot be read any more: {mend}\.$"
     with pytest.raises(ValueError, match=sentence):
         load_checkpoint(tmp_path)
 

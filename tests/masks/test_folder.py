@@ -112,20 +112,49 @@ def test_every_file_is_picked_and_the_order_is_by_name(folder):
     assert len({masks(64, 64, generator).numpy().tobytes() for _ in range(100)}) == 5
 
 
+def test_folders_behind_links_are_searched_once(folder, tmp_path):
+    (tmp_path / "store").mkdir()
+    save(tmp_path / "store" / "5.png", np.eye(64))
+    for link, target in (("more", tmp_path / "store"), ("again", tmp_path / "store"), ("up", folder.parent)):
+        (folder / link).symlink_to(target)
+    (folder / "inner" / "back").symlink_to(folder)
+    masks = ["0.png", "2.png", "4.png", "again/5.png", "inner/1.png", "inner/3.png"]
+    assert MaskFolder(folder).names == masks
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "set").symlink_to(folder)
+    assert MaskFolder(tmp_path / "all").names == [f"set/{name}" for name in masks]
+
+
+def test_a_photograph_is_no_mask_and_a_soft_brush_is_one(tmp_path):
+    rows, columns = np.indices((64, 64))
+    distance = np.hypot(rows - 32, columns - 32)
+    save(tmp_path / "m.png", (255 * (30 - distance) / 20).clip(0, 255))  # a rim of 20 pixels
+    with pytest.warns(UserWarning, match="has many grey values"):
+        draw(tmp_path, 64, 64)
+    save(tmp_path / "m.png", 60 + 2 * rows)
+    with pytest.raises(ValueError, match=r"m\.png is a photograph, not a mask: 100% of its pixels are neither"):
+        draw(tmp_path, 64, 64)
+
+
+def test_a_mask_of_one_grey_is_a_mask(tmp_path):
+    save(tmp_path / "m.png", [[0, 128, 128, 128]])
+    assert draw(tmp_path, 1, 4).tolist() == [[0, 1, 1, 1]]
+
+
 def test_a_missing_folder_says_what_was_looked_for(tmp_path):
-    with pytest.raises(ValueError, match=r"looks for mask images \(.png.*\) in .*nowhere.* no such folder; set root"):
+    with pytest.raises(ValueError, match=r"looks for mask images \(\.jpg.*\) in .*nowhere.* no such folder; set root"):
         MaskFolder(tmp_path / "nowhere")
 
 
 def test_an_empty_folder_says_what_was_looked_for(tmp_path):
     (tmp_path / "readme.txt").write_text("no masks here")
-    with pytest.raises(ValueError, match=r"looks for mask images \(.png.*\) in .* but found none; put masks there"):
+    with pytest.raises(ValueError, match=r"looks for mask images \(\.jpg.*\) in .* but found none; put masks there"):
         MaskFolder(tmp_path)
 
 
 def test_an_unreadable_file_is_named(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nthis is no picture")
-    with pytest.raises(ValueError, match=r"broken.png cannot be read as an image .*; repair or remove the file"):
+    with pytest.raises(ValueError, match=r"broken\.png is not a readable image .*; replace it or remove it"):
         draw(tmp_path, 8, 8)
 
 
@@ -134,7 +163,7 @@ def test_a_truncated_file_is_named(tmp_path):
     content = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "whole.png").unlink()
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"cut.png cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"cut\.png cannot be decoded .*; copy it again"):
         draw(tmp_path, 8, 8)
 
 

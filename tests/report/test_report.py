@@ -227,8 +227,17 @@ def test_raw_output_and_inner_pictures_are_shown_where_the_result_folder_has_the
 
 
 def test_a_picture_that_is_no_picture_is_told(table):
-    table.results[0].picture(NAMES[0]).write_bytes(b"nothing")
+    raw = table.results[0].folder / "raw"
+    raw.mkdir()
+    (raw / picture_name(NAMES[0])).write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"is not a readable picture: evaluate a again"):
+        html_page(table, 6)
+
+
+def test_a_completion_that_is_not_the_scored_one_is_told(table):
+    picture = table.results[0].picture(NAMES[0])
+    Image.new("RGB", (16, 16), "white").save(picture)
+    with pytest.raises(ValueError, match=r"\.png was changed after it was written: its hash differs; evaluate a again"):
         html_page(table, 6)
 
 

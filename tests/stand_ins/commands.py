@@ -108,7 +108,7 @@ def run(*command: str, cwd: Path, home: Path, **variables: str) -> subprocess.Co
     for _, write in pipes:
         os.close(write)
     try:
-        out, err = outputs(process, [read for read, _ in pipes], timeout=240)
+        out, err = outputs(process, [read for read, _ in pipes], timeout=600)
         return subprocess.CompletedProcess(command, process.wait(), out, err)
     finally:
         process.kill()
@@ -125,7 +125,7 @@ def start(*command: str, cwd: Path, home: Path, output: Path, **variables: str) 
 def run_anew(*command: str, cwd: Path, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run any command line to its end in a process that starts as a user's does, imports included."""
     return subprocess.run(
-        command, cwd=cwd, env=environment(home, **variables), capture_output=True, text=True, timeout=240
+        command, cwd=cwd, env=environment(home, **variables), capture_output=True, text=True, timeout=600
     )
 
 

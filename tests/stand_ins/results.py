@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from inpaintlab.evaluation.results import FORMAT, means_by_bin, storable
-from inpaintlab.machine import write_json
+from inpaintlab.evaluation.record import write_record
+from inpaintlab.evaluation.results import means_by_bin
+from inpaintlab.machine import file_sha256
 from inpaintlab.metrics import Meaning
 from inpaintlab.testsets import picture_name
 
@@ -45,23 +46,26 @@ def write_result(
         "psnr_rgb": psnr,
         "mae": mae or [1 / (1 + i) for i in range(len(names))],
     }
-    per_image = pl.DataFrame(columns)
     (folder / "completed").mkdir(parents=True)
-    per_image.write_parquet(folder / "per_image.parquet")
     for i, name in enumerate(names):
         picture = np.full((16, 16, 3), 40 * (i % 6), dtype=np.uint8)
         Image.fromarray(picture).save(folder / "completed" / picture_name(name))
+    hashes = [file_sha256(folder / "completed" / picture_name(name)) for name in names]
+    per_image = pl.DataFrame(columns | {"picture_sha256": hashes})
+    per_image.write_parquet(folder / "per_image.parquet")
+    weights = {"path": "last.ckpt", "sha256": "ab" * 32}
+    if changes.get("checkpoint"):
+        changes["checkpoint"] = weights | changes["checkpoint"]
     data = {
-        "format": FORMAT,
         "label": folder.name,
         "method": "inpaintlab.models.glcic.GLCIC",
         "oracle": False,
         "trained": True,
         "config": {"model": {"channels": 64}},
-        "checkpoint": {"path": "last.ckpt", "sha256": "ab" * 32, "iterations": 1200, "images_seen": 19200},
+        "checkpoint": weights | {"iterations": 1200, "images_seen": 19200},
         "manifest": {"sha256": "c0ffee" + "0" * 58, "items": len(names), "size": 16},
         "metrics": METRICS,
-        "means": storable(means_by_bin(per_image, {"psnr_rgb": PSNR_METRIC, "mae": MAE_METRIC})),
+        "means": means_by_bin(per_image, {"psnr_rgb": PSNR_METRIC, "mae": MAE_METRIC}),
         "seed": None,
         "switches": {},
         "post_processing": None,
@@ -74,10 +78,11 @@ def write_result(
         "commit": "d" * 40,
         "created": "2026-11-20T10:00:00+00:00",
     }
-    write_json(folder / "result.json", data | changes)
+    write_record(folder, data | changes)
     return folder
 
 
 def rewrite(folder: Path, **changes: Any) -> None:
+    """Replace keys of result.json, and write all hashes anew."""
     data = json.loads((folder / "result.json").read_text())
-    write_json(folder / "result.json", data | changes)
+    write_record(folder, data | changes)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torchmetrics import MetricCollection
 from inpaintlab.data import Toy
 from inpaintlab.data.order import Part, Positions
 from inpaintlab.inpainting import Inpainter, frozen
-from inpaintlab.survival import ending_together, require_processes
+from inpaintlab.survival import ending_together, require_launcher, require_processes
 from inpaintlab.training.validation import Validation
 from stand_ins.building import Builder, compose_train, state_of, toy_data
 from stand_ins.commands import PHASES, SCRIPT, checkpoint, environment, run, run_anew, run_here, tiny
@@ -340,3 +341,73 @@ def test_the_launcher_says_how_many_processes_there_are(
     assert (trainer.num_nodes, trainer.devices, trainer.sync_batchnorm) == (nodes, devices, True)
     if nodes:
         require_processes(built("edgeconnect"), {"num_nodes": nodes, "strategy": "ddp"})
+
+
+# --- who started this process ----------------------------------------------------------------------------------------
+
+
+LAUNCHERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT", "SLURM_NTASKS", "SLURM_PTY_PORT", "SLURM_JOB_NAME")
+TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": "1"}
+STEP = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_JOB_NAME": "train"}
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """Give this process the variables of a launcher and no other's."""
+
+    def set_to(variables: dict[str, str]) -> None:
+        for name in (*LAUNCHERS, *STEP):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_to
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        TORCHRUN,
+        {"LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": "1", "NODE_RANK": "0"},  # a child of Lightning's
+        {"RANK": "0", "WORLD_SIZE": "1"},  # left over, but true of a single process
+        {"SLURM_NTASKS": "16", "SLURM_NTASKS_PER_NODE": "8", **STEP},
+        {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "bash"},
+    ],
+)
+def test_a_process_that_a_launcher_started_goes_on(
+    launched: Callable[[dict[str, str]], None], variables: dict[str, str]
+) -> None:
+    launched(variables)
+    require_launcher()
+    assert {name: os.environ[name] for name in variables} == variables
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"SLURM_NTASKS": "2"}, "srun did not start this process"),
+        ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}, "start it by srun"),  # a batch script
+        ({"SLURM_NTASKS": "2", "SLURM_PTY_PORT": "1", **STEP}, "srun did not start"),  # a shell of srun --pty
+        ({"SLURM_NTASKS": "2", **STEP}, "--ntasks-per-node"),
+        ({"RANK": "1"}, "unset RANK"),
+        ({"LOCAL_RANK": "0"}, "unset LOCAL_RANK"),
+        ({"WORLD_SIZE": "2"}, "unset WORLD_SIZE"),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, "unset RANK WORLD_SIZE"),
+        ({"LOCAL_RANK": "1", "WORLD_SIZE": "2"}, "unset LOCAL_RANK WORLD_SIZE"),
+        ({**TORCHRUN, "RANK": "first"}, "RANK=first, which is not a number"),
+        ({"SLURM_NTASKS": ""}, "SLURM_NTASKS=, which is not a number"),
+    ],
+)
+def test_variables_of_several_processes_that_nobody_started_are_refused(
+    launched: Callable[[dict[str, str]], None], variables: dict[str, str], said: str
+) -> None:
+    launched(variables)
+    with pytest.raises(ValueError, match=said):
+        require_launcher()
+
+
+def test_one_reserved_task_without_srun_is_a_single_process(launched: Callable[[dict[str, str]], None]) -> None:
+    launched({"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "job"})
+    require_launcher()
+    assert "SLURM_NTASKS" not in os.environ

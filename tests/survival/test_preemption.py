@@ -1,6 +1,7 @@
 """A training that a signal asks to end: it saves between two steps, and the same command goes on."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from inpaintlab.machine import INTERRUPTED, was_asked
+from inpaintlab.machine import INTERRUPTED, receiving_requests, was_asked
 from inpaintlab.machine.signals import REQUEUE
 from inpaintlab.models import GLCIC
 from inpaintlab.runs import Progress
@@ -42,7 +43,7 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Signalled:
 @pytest.fixture(autouse=True)
 def handlers_as_before() -> Iterator[None]:
     """A command leaves the handlers of this process as they were."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     yield
     assert [signal.getsignal(number) for number in numbers] == before
@@ -62,6 +63,7 @@ def done(run_dir: Path) -> int:
         (signal.SIGTERM, 75),
         (signal.SIGUSR1, 75),
         (signal.SIGUSR2, 75),
+        (signal.SIGHUP, 75),
         (signal.SIGINT, 130),
     ],
 )
@@ -188,10 +190,51 @@ def test_a_sudden_end_takes_the_children_along() -> None:
 
 
 def test_codes_tell_an_end_on_request_from_a_failure() -> None:
-    asked = [75, 130, -signal.SIGTERM, -signal.SIGINT, -signal.SIGUSR1, -signal.SIGUSR2]
-    assert [was_asked(code) for code in asked] == [True] * 6
+    asked = [75, 130, -signal.SIGTERM, -signal.SIGINT, -signal.SIGUSR1, -signal.SIGUSR2, -signal.SIGHUP]
+    assert [was_asked(code) for code in asked] == [True] * 7
     assert [was_asked(code) for code in (0, 1, 2, -signal.SIGKILL, -signal.SIGSEGV, 143)] == [False] * 6
     assert (REQUEUE, INTERRUPTED) == (os.EX_TEMPFAIL, 128 + signal.SIGINT)
+
+
+def test_a_process_of_nohup_goes_on_when_its_terminal_is_closed() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with receiving_requests() as request:
+            request.begin()
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert request.code == 0
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert request.code == REQUEUE
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+HUNG_UP = """
+import sys, time
+from pathlib import Path
+from inpaintlab.machine import receiving_requests
+with receiving_requests() as request:
+    request.begin()
+    print("ready", flush=True)
+    while not request.code:
+        time.sleep(0.01)
+    print("to a terminal that is gone", flush=True)
+    print("and an error", file=sys.stderr, flush=True)
+    Path(sys.argv[1]).write_text(f"saved {request.code}")
+"""
+
+
+def test_what_is_said_to_a_terminal_that_is_gone_keeps_nothing_from_being_saved(tmp_path: Path) -> None:
+    terminal, screen = pty.openpty()
+    saved = tmp_path / "saved"
+    process = subprocess.Popen([sys.executable, "-c", HUNG_UP, str(saved)], stdout=screen, stderr=screen)
+    os.close(screen)
+    assert os.read(terminal, 5) == b"ready"
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0
+    assert saved.read_text() == "saved 75"
 
 
 WORKERS = """

@@ -121,7 +121,7 @@ def test_a_run_of_version_01_is_refused_whatever_its_settings_were_called(ran: P
         content = torch.load(path, weights_only=True)
         del content["inpaintlab"]["format"]
         torch.save(content, path)
-    told = "last.ckpt is of inpaintlab 0.1, which was never released, and cannot be read any more: train again."
+    told = "last.ckpt was written by an earlier inpaintlab and cannot be read any more: train again."
     sentence = refused(ran)
     assert told in sentence
     assert "best.ckpt (not readable)" in sentence
@@ -192,10 +192,11 @@ def test_an_older_last_checkpoint_does_not_let_a_worse_one_become_the_best(
 ) -> None:
     run_dir = ran / "runs/a"
     content = checkpoint(run_dir, "best.ckpt")
-    content["callbacks"]["Checkpoints"]["best"] = 1000.0  # a best score that last.ckpt, which is older, never saw
+    # a best score that last.ckpt, which is older, never saw
+    content["callbacks"]["Checkpoints"]["best"] = {"infinite": 0, "mean": 1000.0}
     torch.save(content, run_dir / "best.ckpt")
     before = (run_dir / "best.ckpt").read_bytes()
-    assert checkpoint(run_dir)["callbacks"]["Checkpoints"]["best"] < 1000
+    assert checkpoint(run_dir)["callbacks"]["Checkpoints"]["best"]["mean"] < 1000
     assert train(ran, LONGER).returncode == 0
     assert (run_dir / "best.ckpt").read_bytes() == before
     assert score_of(run_dir / "best.ckpt") == (0, 1000)

@@ -10,15 +10,17 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
+from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
+from inpaintlab.config import CONF
 from inpaintlab.runs import Progress, give_up, is_locked, locked, reason_of, state_of
 from inpaintlab.sweeps import SWEEP, SweepFolder, planned_batches, sweep_name
 from inpaintlab.sweeps.folder import job_name
-from inpaintlab.sweeps.search import combinations
+from inpaintlab.sweeps.search import Listed, combinations
 from stand_ins.commands import SCRIPT, checkpoint, environment, run, run_here, same_weights, start
 
 # a training of a second: four batches of 32 px pictures, all of one phase
@@ -224,7 +226,8 @@ def test_a_list_of_override_sets_is_run_for_each_seed(tmp_path: Path, trainings:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("[1, 2]", "no list of jobs"),
+        ("[1, 2]", "not a list of jobs"),
+        ("{}", "no list of jobs"),
         ("a: seed=2", "list of overrides"),
         ("a: [2]", "list of overrides"),
         ("../a: [seed=2]", "'../a'"),
@@ -239,6 +242,48 @@ def test_a_list_that_is_none_is_refused(tmp_path: Path, trainings: Trainings, co
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert told in done.stderr
+    assert trainings.started == []
+
+
+HARM = "${oc.create:{_target_:pathlib.Path.touch,self:harm}}"
+HOSTILE = {
+    "a resolver": ([f"model.width='{HARM}'"], "nothing in such a file is resolved"),
+    "a resolver without quotes": (["model.width=${data.size}"], "nothing in such a file is resolved"),
+    "a secret": (["notes=${oc.env:HOME}"], "nothing in such a file is resolved"),
+    "a secret in a list": (["logger.wandb.tags=[a,'${oc.env:HOME}']"], "nothing in such a file is resolved"),
+    "a class": (["model._target_=os.system"], "'model._target_' is no setting"),
+    "a class in a dict": (["+trainer.callbacks=[{_target_:os.system}]"], "'_target_' is no setting"),
+    "a launcher": (["hydra.launcher._target_=os.system"], "'hydra.launcher._target_' is no setting"),
+    "Hydra's search path": (["hydra.searchpath=[file:///tmp]"], "'hydra.searchpath' is no setting"),
+    "a file elsewhere": (["model=../../../../../../tmp/evil"], "model is '../../../../../../tmp/evil'; it can be"),
+    "a group that joins": (["+experiment=../../evil"], "experiment is '../../evil'; it can be"),
+    "a package": (["model@_global_=glcic"], "is not one setting with one value"),
+    "several values": (["seed=1,2"], "is not one setting with one value"),
+    "no setting": (["--config-dir=/tmp"], "job 'a'"),
+}
+
+
+@pytest.mark.parametrize(("overrides", "told"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_list_of_a_stranger_runs_and_resolves_nothing(tmp_path: Path, overrides: list[str], told: str) -> None:
+    (tmp_path / "jobs.yaml").write_text(yaml.safe_dump({"a": overrides}))
+    with (
+        initialize_config_dir(version_base="1.3", config_dir=str(CONF)),
+        pytest.raises(ValueError, match=r"jobs\.yaml, job 'a': ") as error,
+    ):
+        next(Listed(str(tmp_path / "jobs.yaml")).batches(SweepFolder(tmp_path, []), [], []))
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_open_trial_of_a_strangers_search_is_not_taken_up(tmp_path: Path, trainings: Trainings) -> None:
+    folder = tmp_path / "runs/a"
+    folder.mkdir(parents=True)
+    harm = optuna.distributions.CategoricalDistribution([HARM])
+    study = optuna.create_study(study_name="a", storage=f"sqlite:///{folder / 'study.db'}", direction="maximize")
+    study.ask({"notes": harm})
+    done = sweep(tmp_path, "hydra/sweeper=optuna", "hydra.sweeper.search.trials=1", "seed=1,2", "name=a")
+    assert done.returncode == 1
+    assert "The study 'a' chose from other values so far (trial 0)" in done.stderr
     assert trainings.started == []
 
 
@@ -771,7 +816,7 @@ def test_a_job_is_what_the_same_training_alone_would_be(tmp_path: Path) -> None:
     assert same_weights(checkpoint(tmp_path / "runs/alone"), checkpoint(tmp_path / "runs/a/seed-2_flip-0.25"))
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_killed_sweep_leaves_no_process_and_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     lengths = "model.schedule.phases.completion.batches=200"
     settings = [*SHORT, lengths, "every.validation=50", "name=a", "seed=1,2", "hydra/launcher=joblib"]

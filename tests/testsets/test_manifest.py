@@ -1,5 +1,6 @@
 """A manifest is the same on every machine, and notices when what it froze has changed."""
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -284,7 +285,8 @@ def test_an_edited_mask_recipe_is_noticed_where_it_gives_another_hole(root: Path
 )
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match=r"a\.json is not a manifest of inpaintlab"):
+    sentences = "cannot be read as a manifest of inpaintlab|has no format number|: split is missing"
+    with pytest.raises(ValueError, match=rf"a\.json ?({sentences}).*freeze this test set again\.$"):
         Manifest.load(tmp_path / "a.json")
 
 
@@ -297,7 +299,7 @@ def test_a_newer_format_says_to_update(root: Path) -> None:
 def test_a_manifest_of_version_01_says_to_freeze_again(root: Path) -> None:
     path = edited(root, lambda content: content.update(format=1))
     with pytest.raises(
-        ValueError, match=r"a\.json is of inpaintlab 0\.1, which was never .*: freeze this test set again"
+        ValueError, match=r"a\.json was written by an earlier inpaintlab .*: freeze this test set again"
     ):
         Manifest.load(path)
 
@@ -331,6 +333,10 @@ def test_the_folder_of_the_output_may_be_new(tmp_path: Path) -> None:
 
 
 # --- show, verify, split ---------------------------------------------------------------------------------------------
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.fixture
@@ -459,10 +465,36 @@ def test_parts_that_cannot_be_are_refused(frozen: Path, setting: str, told: str)
 def test_a_split_does_not_replace_another(frozen: Path) -> None:
     succeeded(run_here("manifest", "split", "a.json", cwd=frozen))
     before = (frozen / "a_part1.json").read_bytes()
-    done = run_here("manifest", "split", "a.json", "seed=1", cwd=frozen)
-    assert done.returncode == 1
-    assert "a_part1.json" in done.stderr
+    for setting in ("parts=[0.34,0.66]", "parts=[0.34,0.33,0.33]"):
+        done = run_here("manifest", "split", "a.json", setting, cwd=frozen)
+        assert done.returncode == 1
+        assert "a_part1.json" in done.stderr
     assert (frozen / "a_part1.json").read_bytes() == before
+    assert not (frozen / "a_part3.json").exists()
+
+
+def test_a_split_that_was_killed_between_its_files_can_be_repeated(frozen: Path) -> None:
+    whole = [part.sha256 for part in split(frozen)]
+    before = contents(frozen)
+    (frozen / "a_part2.json").unlink()
+    assert [part.sha256 for part in split(frozen)] == whole
+    assert contents(frozen) == before
+
+
+def test_a_split_that_meets_a_full_disk_writes_no_part(frozen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, write = contents(frozen), Path.write_text
+
+    def full(path: Path, text: str, *given: Any, **named: Any) -> int:
+        if "part2" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, text, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        done = run_here("manifest", "split", "a.json", cwd=frozen)
+    assert (done.returncode, contents(frozen)) == (1, before)
+    assert "no space left" in done.stderr
+    assert len(split(frozen)) == 2
 
 
 @pytest.mark.parametrize("verb", [verb for verb in words_of("manifest") if verb != "create"])

@@ -1,6 +1,7 @@
 """Test sets of others: an image gets the mask that a name or a list says, and a mismatch is told with both sides."""
 
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,54 @@ def test_names_pair_without_their_endings_and_in_folders(tmp_path: Path) -> None
         write_mask(tmp_path / f"masks/{name}.png", 15 + 10 * seed)
     pairs = same_names(tmp_path / "images", tmp_path / "masks")
     assert pairs.pairs == (("b.jpg", "b.png"), ("sub/a.jpg", "sub/a.png"), ("x.y.jpg", "x.y.png"))
+
+
+NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize("layout", ["names", "lama", "edgeconnect"])
+def test_pairs_are_found_in_any_unicode_form_and_stay_found(tmp_path: Path, layout: str) -> None:
+    tail = "_mask001" if layout == "lama" else ""
+    write_image(tmp_path / f"images/{NFC}.png", 0)
+    write_mask(tmp_path / f"masks/{NFD}{tail}.png", 15)
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    if layout == "edgeconnect":
+        (tmp_path / "images.txt").write_text(f"images/{NFD}.png\n")
+        (tmp_path / "masks.txt").write_text(f"masks/{NFC}.png\n")
+        pairs = paired_lists(tmp_path / "images.txt", tmp_path / "masks.txt", tmp_path, tmp_path)
+    else:
+        pairs = lama_folder(images, masks) if layout == "lama" else same_names(images, masks)
+    manifest = freeze_pairs(pairs, SIDE, TENTHS, WHITE)
+    frozen = ManifestDataset(manifest)[0]
+    # as a copy to a disk of another system leaves them
+    (images / f"{NFC}.png").rename(images / f"{NFD}.png")
+    (masks / f"{NFD}{tail}.png").rename(masks / f"{NFC}{tail}.png")
+    moved = ManifestDataset(manifest)
+    assert list(moved.faults()) == []
+    assert torch.equal(moved[0]["image"], frozen["image"])
+    assert torch.equal(moved[0]["mask"], frozen["mask"])
+
+
+def test_two_names_that_differ_in_unicode_form_alone_pair_with_nothing(tmp_path: Path) -> None:
+    for form in (NFC, NFD):
+        write_image(tmp_path / f"images/{form}.png", 0)
+    write_mask(tmp_path / f"masks/{NFC}.png", 15)
+    with pytest.raises(ValueError, match="differ in their ending or their Unicode form alone"):
+        same_names(tmp_path / "images", tmp_path / "masks")
+
+
+def test_files_of_other_endings_are_told_when_a_test_set_is_frozen(tmp_path: Path) -> None:
+    write_image(tmp_path / "images/a.png", 0)
+    write_mask(tmp_path / "masks/a.png", 15)
+    (tmp_path / "images/b.heic").write_bytes(b"0")
+    (tmp_path / "masks/c.svg").write_bytes(b"0")
+    imported = run_import(tmp_path, "layout=names", "images=images", "masks=masks")
+    words = ("data=folder", "data.root=.", "data.source.test=images", "data.size=32", "mask@irregular=folder")
+    frozen = run_here("manifest", *words, "irregular.root=masks", "ratios=[0,1]", "out=created.json", cwd=tmp_path)
+    for done in (imported, frozen):
+        assert done.returncode == 0, done.stderr
+        assert "images: 1 file is left out, because of the ending: 1 .heic (b.heic)" in done.stdout
+        assert "masks: 1 file is left out, because of the ending: 1 .svg (c.svg)" in done.stdout
 
 
 def test_a_name_on_one_side_alone_is_told_with_both_sides(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def costs_notes(results: list[Result]) -> list[str]:
     ]
     measured: dict[str, list[str]] = {}
     for result in results:
-        if result.cost:
-            number, size = result.cost["batch_size"], _size(result)
+        number, size = result.cost.get("batch_size"), _size(result)
+        if number and size:
             how = f"{number} image{'s' if number > 1 else ''} of {size} pixels at a time on {result.machine}"
             measured.setdefault(how, []).append(result.label)
     if len(measured) == 1:
@@ -63,7 +63,7 @@ def costs_notes(results: list[Result]) -> list[str]:
 
 def _disturbed(results: list[Result]) -> list[str]:
     """A sentence on the load of other processes, if a time is marked for it."""
-    loads = [f"{r.label}: {r.cost['load_of_others']:.1f} of {r.cost['cores']}" for r in results if disturbed(r)]
+    loads = [f"{r.label}: {r.cost['load_of_others']:.1f} of {r.cost.get('cores')}" for r in results if disturbed(r)]
     if not loads:
         return []
     measured = f"Measured while other processes kept cores busy ({'; '.join(loads)})"

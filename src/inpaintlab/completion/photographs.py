@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from inpaintlab.data import ENDINGS, edge_tensor, image_tensor, read_rgb
+from inpaintlab.data import edge_tensor, image_tensor, read_rgb
+from inpaintlab.imaging import ENDINGS
 from inpaintlab.masks import read_grey
 from inpaintlab.shapes import Images, Planes
 

@@ -1,6 +1,6 @@
 """Pictures: where they come from, and how they become training batches."""
 
-from inpaintlab.data.crops import CentreSquare, RandomCrop
+from inpaintlab.data.crops import CentreSquare, Crop, RandomCrop
 from inpaintlab.data.folder import Folder
 from inpaintlab.data.inspection import Finding, examine, splits_found
 from inpaintlab.data.order import ShardPositions
@@ -10,13 +10,13 @@ from inpaintlab.data.pictures import edge_tensor, image_tensor, read_rgb
 from inpaintlab.data.samples import DataModule, TrainingSet
 from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shards import Shards
-from inpaintlab.data.sources import ENDINGS, Photos, Source, Toy, Watch
+from inpaintlab.data.sources import Photos, Source, Toy, Watch
 from inpaintlab.data.speed import PreparationTime, measure_preparation
 
 __all__ = [
-    "ENDINGS",
     "LIST",
     "CentreSquare",
+    "Crop",
     "DataModule",
     "Finding",
     "Folder",

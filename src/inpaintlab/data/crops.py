@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import torch
 from PIL import Image
 
 from inpaintlab.data.sources import Box
+from inpaintlab.imaging import MAX_PIXELS
+from inpaintlab.machine import shown
 from inpaintlab.shapes import Size, height_width
 
 
@@ -50,6 +53,30 @@ class Crop(ABC):
     """A picture whose shortest edge has so many pixels is never enlarged for a cut."""
 
     @abstractmethod
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The largest size to which a picture of ``size`` (width, height) is resized, in pixels."""
+
+    @final
+    def require_memory(self, image: Image.Image, name: Path | str) -> None:
+        """Refuse a picture of such proportions that resizing it would take more memory than any picture may.
+
+        Training, test sets and doctor all ask this, so that what one of them takes no other refuses.
+
+        Args:
+            image: the picture.
+            name: of the picture, for the message.
+
+        Raises:
+            ValueError: resized, it would have more than `MAX_PIXELS` pixels, as a strip of 1 x 20000 has at size 256.
+        """
+        width, height = self.resized(image.size)
+        if width * height > max(MAX_PIXELS, image.width * image.height):
+            raise ValueError(
+                f"{shown(name)} is {image.width} x {image.height} pixels, a strip that would be resized to {width} x "
+                f"{height}, more than {MAX_PIXELS} pixels; cut a picture of usual proportions from it, or remove it."
+            )
+
+    @abstractmethod
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """The cut for one training sample.
 
@@ -89,6 +116,10 @@ class RandomCrop(Crop):
         self.scales = (shortest_edge[0], shortest_edge[1])
         self.longest_needed = round(max(self.size) * shortest_edge[1])
 
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The whole picture, its shortest edge at the highest length."""
+        return _covering(size, self.size, round(_limiting(size, self.size) * self.scales[1]))
+
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """A random scale and a random place."""
         height, width = self.size
@@ -118,6 +149,10 @@ class CentreSquare(Crop):
     def __init__(self, size: Size) -> None:
         self.size = height_width(size)
         self.longest_needed = max(self.size)
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The part alone."""
+        return self.size[1], self.size[0]
 
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """The centre square too: nothing is drawn from the generator."""

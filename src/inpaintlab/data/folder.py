@@ -1,26 +1,28 @@
 """Pictures on disk: a folder or a list for each split."""
 
 import difflib
-import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import final
 
 from PIL import Image
 
-from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
-from inpaintlab.data.sources import ENDINGS, Known, Source, picture_sha256, require_split
+from inpaintlab.data.pictures import read_rgb
+from inpaintlab.data.sources import Known, Source, require_split
+from inpaintlab.imaging import ENDINGS, MAX_PIXELS, Pictures, find_pictures, on_disk
+from inpaintlab.machine import file_sha256
 
 
 @final
 class Folder(Source):
     """Pictures on disk: each split is a folder below ``root``, or a text file that lists pictures.
 
-    A folder is searched recursively, without files and folders whose names start with a dot; an item's name is its
-    path in that folder. A list has one path per line, relative to ``root`` or absolute; an item's name is that path.
-    The endings in `ENDINGS` are found in upper and lower case.
+    A folder is searched as `inpaintlab.imaging.find_pictures` says; an item's name is its path in that folder. A list
+    has one path per line, relative to ``root`` or absolute; an item's name is that path. A name is also found where the
+    disk has it in another Unicode form.
 
-    The constructor does not touch the disk. The methods raise a ValueError for a missing folder, an empty one, or
-    splits inside one another; it says what was looked for.
+    The constructor does not touch the disk. The methods raise a ValueError for a missing folder, an empty one, one that
+    can be read in part only, or splits inside one another; it says what was looked for.
 
     Args:
         root: the folder that holds the splits.
@@ -45,16 +47,34 @@ class Folder(Source):
         self.places = {"train": train, "val": val, "test": test}
         self.edge_root = Path(edges).expanduser().absolute() if edges else None
         self.max_pixels = max_pixels
+        self._found: dict[str, Pictures] = {}
         self._names: dict[str, list[str]] = {}
         self._places: dict[str, Path] = {}
 
     def names(self, split: str) -> list[str]:
         """Paths in the split's folder with forward slashes, or the lines of its list; read from the disk once."""
+        names = self.readable(split)
+        if split in self._found:
+            self._found[split].require_sound()
+        return names
+
+    def readable(self, split: str) -> list[str]:
+        """The names, also of a folder that can be read in part only; see `faults`."""
         require_split(split)
         if split not in self._names:
             place = self._place(split)
-            self._names[split] = sorted(self._listed(place) if place.is_file() else self._found(place))
+            self._names[split] = self._listed(place) if place.is_file() else self._searched(split, place)
         return self._names[split]
+
+    def faults(self, split: str) -> tuple[str, ...]:
+        """A sentence for each folder and each name of the split that cannot be read."""
+        self.readable(split)
+        return self._found[split].faults if split in self._found else ()
+
+    def left_out(self, split: str) -> str | None:
+        """A sentence about the files of the split's folder that have no picture's ending."""
+        self.readable(split)
+        return self._found[split].left_out() if split in self._found else None
 
     def read(self, split: str, name: str) -> Image.Image:
         """The picture as 8-bit RGB (see `read_rgb`)."""
@@ -67,11 +87,11 @@ class Folder(Source):
 
     def sha256(self, split: str, name: str) -> str:
         """Hash over the file's bytes."""
-        return picture_sha256(self._path(split, name).read_bytes())
+        return file_sha256(self._path(split, name))
 
     def files(self, split: str) -> list[Path]:
         """The files of a split, in the order of their names."""
-        return [self._path(split, name) for name in self.names(split)]
+        return [self._path(split, name) for name in self.readable(split)]
 
     def inventory(self, split: str) -> dict[str, list[tuple[str, Path | Known]]]:
         """The pictures of a split by their names, and their edge maps; a name below the root is relative to it."""
@@ -109,8 +129,8 @@ class Folder(Source):
                 f"{path} lies outside data.root={self.root}, so it has no edge map under {self.edge_root}; "
                 "list pictures below the root, or leave data.source.edges out."
             )
-        map_path = (self.edge_root / path.relative_to(self.root)).with_suffix(".png")
-        if not map_path.is_file():
+        map_path = on_disk(self.edge_root, path.relative_to(self.root).with_suffix(".png").as_posix())
+        if not map_path.exists():
             raise ValueError(
                 f"The edge map of {path} was looked for at {map_path}, which does not exist; make it, or leave "
                 "data.source.edges out."
@@ -119,7 +139,7 @@ class Folder(Source):
 
     def _path(self, split: str, name: str) -> Path:
         place = self._place(split)
-        return (self.root if place.is_file() else place) / name
+        return on_disk(self.root if place.is_file() else place, name)
 
     def _place(self, split: str) -> Path:
         if split not in self._places:
@@ -142,31 +162,28 @@ class Folder(Source):
                 f"The split '{split}' was looked for at {place}, which does not exist{_near(place)}; set "
                 f"data.source.{split} to a folder below {self.root} or to a text file that lists images.{direct}"
             )
-        self._refuse_overlap(split, place)
+        if place.is_dir():
+            self._refuse_overlap(split, place, lambda other: other.is_relative_to(place.resolve()))
         return place
 
-    def _refuse_overlap(self, split: str, place: Path) -> None:
+    def _refuse_overlap(self, split: str, place: Path, is_part: Callable[[Path], bool]) -> None:
         for other, name in self.places.items():
             elsewhere = (self.root / name).resolve()
-            if other != split and place.is_dir() and elsewhere.exists() and elsewhere.is_relative_to(place.resolve()):
+            if other != split and elsewhere.exists() and is_part(elsewhere):
                 raise ValueError(
                     f"The split '{other}' ({elsewhere}) is part of the split '{split}' ({place}), so '{split}' would "
                     f"contain its images; set data.source.{split} or data.source.{other} to a separate folder or list."
                 )
 
-    def _found(self, place: Path) -> list[str]:
-        names, others = [], 0
-        for folder, below, files in os.walk(place, followlinks=True):
-            below[:] = [name for name in below if not name.startswith(".")]
-            images = [file for file in files if file.lower().endswith(ENDINGS) and not file.startswith(".")]
-            names += [(Path(folder) / file).relative_to(place).as_posix() for file in images]
-            others += len(files) - len(images)
-        if not names:
+    def _searched(self, split: str, place: Path) -> list[str]:
+        found = self._found[split] = find_pictures(place)
+        if not found.names and not found.faults:
             raise ValueError(
-                f"{place} holds no image ending in {', '.join(ENDINGS)} (and {others} other files); put images there "
-                "or set data.source to where they are."
+                f"{place} holds no image ending in {', '.join(ENDINGS)} (and {found.others.total()} other files); put "
+                "images there or set data.source to where they are."
             )
-        return names
+        self._refuse_overlap(split, place, lambda other: str(other) in found.folders)  # behind a link
+        return list(found.names)
 
     def _listed(self, file: Path) -> list[str]:
         try:
@@ -183,7 +200,7 @@ class Folder(Source):
         )
         if twice:
             raise ValueError(f"The list {file} names {twice} more than once; keep one line of each.")
-        return names
+        return sorted(names)
 
 
 def _near(path: Path) -> str:

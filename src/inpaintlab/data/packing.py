@@ -14,10 +14,10 @@ import torch
 
 from inpaintlab.data.folder import Folder
 from inpaintlab.data.picture_format import PictureFormat
-from inpaintlab.data.shard_lists import FORMAT, LIST, Packed, Shard, parse_index
+from inpaintlab.data.shard_lists import FORMAT, LIST, Index, Packed, Shard, parse_index
 from inpaintlab.data.shards import Shards
 from inpaintlab.data.sources import Watch, unwatched
-from inpaintlab.machine import file_sha256, remove_partials, whole, write_json
+from inpaintlab.machine import Lock, file_sha256, whole, write_json
 from inpaintlab.randomness import sample_generator
 
 
@@ -93,8 +93,8 @@ class PlannedShard:
 
     def _require_same(self, origin: str) -> None:
         try:
-            found = json.loads(self.index.read_bytes())["origin"]
-        except (ValueError, TypeError, KeyError):
+            found = self.parsed_index().origin
+        except ValueError:
             found = None  # not an index of ours
         if found != origin:
             raise ValueError(
@@ -103,11 +103,27 @@ class PlannedShard:
             )
 
     def entry(self) -> Shard:
-        """The entry of the finished shard in the list of all shards."""
-        content = self.index.read_bytes()
-        facts = json.loads(content)
-        pictures = len(facts["items"])
-        return Shard(self.tar.name, pictures, facts["bytes"], facts["sha256"], hashlib.sha256(content).hexdigest())
+        """The entry of the finished shard in the list of all shards, after reading every byte of it.
+
+        Raises:
+            ValueError: tar file and index do not belong together.
+        """
+        index = self.parsed_index()
+        names = {picture.name for picture in self.pictures}
+        if index.sha256 != file_sha256(self.tar) or not {item.name for item in index.items} <= names:
+            raise ValueError(
+                f"{self.tar} is not what its index says, so something else wrote to it: delete {self.tar.name} and "
+                f"{self.index.name}, and the same command packs them again."
+            )
+        return Shard(self.tar.name, len(index.items), index.bytes, index.sha256, file_sha256(self.index))
+
+    def parsed_index(self) -> Index:
+        """The index of the finished shard.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        return parse_index(self.index.read_bytes(), str(self.index))
 
 
 def _bytes_of(path: Path) -> int | None:
@@ -179,6 +195,8 @@ def write_shards(
 ) -> None:
     """Write all missing shards, then the list of all shards, which marks the folder as complete.
 
+    The folder is locked meanwhile, and before the list is written each shard is read and held against its index.
+
     Args:
         planned: the shards of each split, from `plan_shards`.
         out: the folder; it is made.
@@ -187,10 +205,24 @@ def write_shards(
         watch: called after each shard.
 
     Raises:
-        ValueError: pictures that cannot be read, all of them named; or the folder holds other shards.
+        ValueError: pictures that cannot be read, all of them named; the folder holds other shards or damaged ones; or
+            another process packs into it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    remove_partials(out)
+    lock = Lock(out / ".lock")
+    if not lock.take():
+        raise ValueError(
+            f"Another process is packing into {out} at this moment: wait for it, or give another folder as out=."
+        )
+    try:
+        _write_shards(planned, out, skip_broken, workers, watch)
+    finally:
+        lock.remove()
+
+
+def _write_shards(
+    planned: dict[str, list[PlannedShard]], out: Path, skip_broken: bool, workers: int, watch: Watch
+) -> None:
     shards = [shard for of_split in planned.values() for shard in of_split]
     others = {path.name for path in out.glob("*.tar")} - {shard.tar.name for shard in shards}
     if others:
@@ -214,7 +246,8 @@ def write_shards(
             f"{len(reasons)} pictures cannot be packed; mend or remove them, or give skip_broken=true. "
             f"{' '.join(sorted(reasons))}"
         )
-    entries = {split: [shard.entry() for shard in of_split] for split, of_split in planned.items()}
+    with ThreadPool(workers) as threads:
+        entries = {split: threads.map(PlannedShard.entry, of_split) for split, of_split in planned.items()}
     splits = {split: [entry._asdict() for entry in of_split if entry.pictures] for split, of_split in entries.items()}
     write_json(out / LIST, {"format": FORMAT, "splits": splits})
 
@@ -246,7 +279,7 @@ def _faults_of(source: Shards, shard: Shard) -> Iterator[str]:
         if hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256:
             return
         yield f"{storage.place(shard.file)} was changed: its hash differs from the one in {LIST}."
-        for item in parse_index(index, storage.place(shard.index_file)):
+        for item in parse_index(index, storage.place(shard.index_file)).items:
             for what, part in (("picture", item), ("edge map", item.edges)):
                 if part is None:
                     continue

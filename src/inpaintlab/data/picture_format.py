@@ -7,7 +7,8 @@ from typing import final
 
 from PIL import Image
 
-from inpaintlab.data.pictures import read_rgb
+from inpaintlab.data.pictures import read_rgb, require_same_size
+from inpaintlab.imaging import picture_bytes
 
 
 @final
@@ -47,27 +48,23 @@ class PictureFormat:
         Raises:
             ValueError: one of them cannot be read, or they differ in size.
         """
-        picture = read_rgb(
-            path, max_pixels
-        )  # decoded even if its bytes are kept, to make sure that training can read it
+        content = picture_bytes(path, max_pixels)
+        picture = read_rgb(path, max_pixels, content)  # even if its bytes are kept: training must be able to read them
         edge_map = None if edges is None else self._edges(edges, picture, max_pixels)
         size = self._size(picture)
         if size == picture.size:
-            return (path.suffix.lower(), path.read_bytes()), edge_map
+            return (path.suffix.lower(), content), edge_map
         file = io.BytesIO()
         picture.resize(size, Image.Resampling.LANCZOS).save(file, "JPEG", quality=self.quality)
         return (".jpg", file.getvalue()), edge_map
 
     def _edges(self, path: Path, picture: Image.Image, max_pixels: int) -> bytes:
-        edges = read_rgb(path, max_pixels).convert("L")
-        if edges.size != picture.size:
-            raise ValueError(
-                f"{path} is {edges.width} x {edges.height} pixels, its picture {picture.width} x {picture.height}; "
-                "make the edge map from the picture in its present size."
-            )
+        content = picture_bytes(path, max_pixels)
+        edges = read_rgb(path, max_pixels, content).convert("L")
+        require_same_size(edges, picture, path)
         size = self._size(edges)
         if size == edges.size:
-            return path.read_bytes()
+            return content
         file = io.BytesIO()
         edges.resize(size, Image.Resampling.BOX).save(file, "PNG")
         return file.getvalue()

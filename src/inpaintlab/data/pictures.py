@@ -1,20 +1,18 @@
 """Reading pictures of all common formats as 8-bit RGB, and converting them to tensors."""
 
-import io
-import threading
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-MAX_PIXELS = 89_478_485
-"""Pillow's limit, above which it warns of a decompression bomb: a quarter of a gigabyte of RGB."""
+from inpaintlab.imaging import MAX_PIXELS, read_picture
+from inpaintlab.machine import shown
 
-
-_pillow_limit = threading.Lock()
+_ROWS = 512
+"""Rows that are converted at a time, so that no second or third whole picture is in memory."""
 
 
 def read_rgb(
@@ -29,53 +27,48 @@ def read_rgb(
         path: the file.
         max_pixels: a picture with more pixels is refused before it is decoded.
         content: the file's bytes, if they were read already; ``path`` then only names them in errors.
-        shortest_edge: decode a JPEG at a half, a quarter or an eighth of its size, as long as its shortest edge keeps
-            at least so many pixels. That is faster, but gives other pixels than a resizing filter. Other formats are
-            decoded in full.
+        shortest_edge: see `inpaintlab.imaging.read_picture`.
 
     Raises:
         ValueError: the file is missing, damaged, larger than ``max_pixels``, or of a kind without a defined range.
     """
-    image = open_image(path, max_pixels, content)
-    if image.mode in ("I", "F"):
-        image.close()
-        raise ValueError(
-            f"{path} holds {'whole' if image.mode == 'I' else 'floating-point'} numbers of 32 bits, whose range is not "
-            "defined; save it with 8 or 16 bits per channel."
-        )
-    try:
-        with image:
-            if shortest_edge is not None and image.format == "JPEG":
-                image.draft(None, (shortest_edge, shortest_edge))  # at least so much each way
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except Exception as error:  # each of Pillow's decoders raises its own errors
-        raise ValueError(f"{path} cannot be decoded ({error}); copy it again from its source or remove it.") from error
+    return as_rgb(read_picture(path, max_pixels, content, shortest_edge), path)
 
 
-def open_image(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None = None) -> Image.Image:
-    """Open a picture and read only its header: size and mode as they are stored. For the arguments see `read_rgb`.
+def as_rgb(image: Image.Image, path: Path | str) -> Image.Image:
+    """A decoded picture as 8-bit RGB, converted as `read_rgb` says.
+
+    Args:
+        image: in any mode.
+        path: its file, which errors name.
 
     Raises:
-        ValueError: the file is missing, no picture, or larger than ``max_pixels``.
+        ValueError: its numbers have no defined range.
     """
-    # Pillow warns at one size and fails at another. Here there is one limit, checked before decoding.
-    with _pillow_limit:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(path if content is None else io.BytesIO(content))
-        except FileNotFoundError as error:
-            raise ValueError(f"{path} does not exist; restore it or take it off the list of images.") from error
-        except Exception as error:  # a damaged header fails in as many ways as there are formats
-            raise ValueError(f"{path} is not a readable image ({error}); replace it or remove it.") from error
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-    if image.width * image.height > max_pixels:
-        image.close()
+    if image.mode in ("I", "F"):
         raise ValueError(
-            f"{path} is {image.width} x {image.height} pixels, more than max_pixels={max_pixels}; "
-            "make it smaller, remove it, or raise max_pixels."
+            f"{shown(path)} holds {'whole' if image.mode == 'I' else 'floating-point'} numbers of 32 bits, whose range "
+            "is not defined; save it with 8 or 16 bits per channel."
         )
-    return image
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    whole = Image.new("RGB", image.size)
+    for top in range(0, image.height, _ROWS):
+        whole.paste(_to_rgb(image.crop((0, top, image.width, min(top + _ROWS, image.height)))), (0, top))
+    return whole
+
+
+def require_same_size(edges: Image.Image, picture: Image.Image, name: Path | str) -> None:
+    """Check that an edge map belongs to a picture.
+
+    Raises:
+        ValueError: they differ in size; the message holds the picture's ``name``.
+    """
+    if edges.size != picture.size:
+        raise ValueError(
+            f"The edge map of {shown(name)} is {edges.width} x {edges.height} pixels, its picture {picture.width} x "
+            f"{picture.height}; make the edge map from the picture in its present size."
+        )
 
 
 def image_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from inpaintlab.data.crops import Crop
 from inpaintlab.data.order import Part
-from inpaintlab.data.pictures import edge_tensor, image_tensor
+from inpaintlab.data.pictures import edge_tensor, image_tensor, require_same_size
 from inpaintlab.data.sources import Source
 from inpaintlab.machine import outlive_requests
-from inpaintlab.masks import Mask
+from inpaintlab.masks import Mask, mask_folders
 from inpaintlab.randomness import sample_generator
 from inpaintlab.shapes import Size, height_width, plain_size
 
@@ -75,15 +75,12 @@ class TrainingSet(Dataset[dict[str, Any]]):
         generator = sample_generator("training", self.seed, epoch, index)
         edges = self.source.edges_at("train", index)
         name, picture = self.source.at("train", index, self.shortest_edge if edges is None else None)
+        self.crop.require_memory(picture, name)
         cut = self.crop.train(picture, generator)
 
         tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(*self.crop.size, generator)}
         if edges is not None:
-            if edges.size != picture.size:
-                raise ValueError(
-                    f"The edge map of {name} is {edges.width} x {edges.height} pixels, its picture {picture.width} x "
-                    f"{picture.height}; make the edge map from the picture in its present size."
-                )
+            require_same_size(edges, picture, name)
             tensors["edges"] = edge_tensor(cut(edges))
         if torch.rand((), generator=generator) < self.flip:
             tensors = {key: tensor.flip(-1) for key, tensor in tensors.items()}
@@ -165,6 +162,12 @@ class DataModule(LightningDataModule):
         samples = self.training_set()
         for index in range(min(3, len(samples))):
             samples[0, index]
+
+    def left_out(self) -> list[str]:
+        """A sentence for each split of a training and each folder of masks that holds files of other endings."""
+        of_splits = [self.source.left_out(split) for split in ("train", "val")]
+        of_masks = [folder.left_out() for folder in mask_folders(self.mask)]
+        return [sentence for sentence in of_splits + of_masks if sentence]
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The batches that this process has yet to train on; the length includes those already done."""

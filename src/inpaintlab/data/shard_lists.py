@@ -3,11 +3,11 @@
 They may come from any URL, so everything in them is checked before it is used.
 """
 
-import json
 import re
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
-from inpaintlab.data.sources import SPLITS
+from inpaintlab.machine import Count, Sha256, conform, parse_json, require_format
 
 FORMAT = 1
 
@@ -20,10 +20,10 @@ class Shard(NamedTuple):
     """One tar file, as ``shards.json`` lists it: its name, its pictures, and the hashes of tar and index."""
 
     file: str
-    pictures: int
-    bytes: int
-    sha256: str
-    index_sha256: str
+    pictures: Count
+    bytes: Count
+    sha256: Sha256
+    index_sha256: Sha256
 
     @property
     def index_file(self) -> str:
@@ -38,11 +38,11 @@ class Packed(NamedTuple):
     """
 
     name: str
-    offset: int
-    bytes: int
-    sha256: str
-    edges_offset: int = 0
-    edges_bytes: int = 0
+    offset: Count
+    bytes: Count
+    sha256: Sha256
+    edges_offset: Count = 0
+    edges_bytes: Count = 0
     edges_sha256: str = ""
 
     @property
@@ -57,7 +57,33 @@ class Packed(NamedTuple):
         return {field: value for field, value in self._asdict().items() if self.edges_bytes or "edges" not in field}
 
 
-_Entry = TypeVar("_Entry", Shard, Packed)
+class Skipped(NamedTuple):
+    """A picture that was left out of a shard because it cannot be read."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """The content of a shard's index: its tar file, a hash over what it was written from, and its pictures."""
+
+    file: str
+    bytes: Count
+    sha256: Sha256
+    origin: Sha256
+    skipped: tuple[Skipped, ...]
+    items: tuple[Packed, ...]
+
+
+@dataclass(frozen=True)
+class _List:
+    """The content of ``shards.json``."""
+
+    splits: dict[Literal["train", "val", "test"], list[Shard]]
+
+
+_MEND = "write the shards again"
 
 
 def parse_list(content: bytes, place: str) -> dict[str, list[Shard]]:
@@ -73,56 +99,31 @@ def parse_list(content: bytes, place: str) -> dict[str, list[Shard]]:
     Raises:
         ValueError: it is not a list of shards in the present format.
     """
-    splits = _json(content, place).get("splits")
-    if not isinstance(splits, dict) or not set(splits) <= set(SPLITS) or {*map(type, splits.values())} - {list}:
-        raise ValueError(f"{place} is not a list of shards: it has no splits of {', '.join(SPLITS)}.")
-    shards = {split: [_fields(Shard, entry, place) for entry in entries] for split, entries in splits.items()}
-    for shard in (shard for of_split in shards.values() for shard in of_split):
+    splits = conform(_List, _json(content, place, "a list of shards"), place, _MEND).splits
+    for shard in (shard for of_split in splits.values() for shard in of_split):
         # These become paths, and the list may come from any URL.
         if not re.fullmatch(r"[\w-]+\.tar", shard.file) or not all(map(_is_sha256, (shard.sha256, shard.index_sha256))):
-            raise ValueError(f"{place} is not a list of shards: '{shard.file}' has no proper name or hash.")
-    return shards
+            raise ValueError(f"{place} is not a list of shards: {shard.file!r} has no proper name or hash; {_MEND}.")
+    return {str(split): entries for split, entries in splits.items()}
 
 
-def parse_index(content: bytes, place: str) -> tuple[Packed, ...]:
+def parse_index(content: bytes, place: str) -> Index:
     """Parse the index of one shard.
 
     Args:
         content: the file's bytes.
         place: the file's path or URL, for errors.
 
-    Returns:
-        The pictures of the shard, in their order.
-
     Raises:
         ValueError: it is not an index in the present format.
     """
-    items = _json(content, place).get("items")
-    if not isinstance(items, list):
-        raise ValueError(f"{place} is not the index of a shard: it has no items.")
-    return tuple(_fields(Packed, item, place) for item in items)
+    return conform(Index, _json(content, place, "the index of a shard"), place, _MEND)
 
 
-def _json(content: bytes, place: str) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is not JSON ({error}); write the shards again.") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"{place} is not of the format {FORMAT} that this version reads; update inpaintlab.")
+def _json(content: bytes, place: str, what: str) -> dict[str, Any]:
+    found = parse_json(content, place, what, _MEND)
+    require_format(place, found.pop("format", None), FORMAT, _MEND)
     return found
-
-
-def _fields(kind: type[_Entry], entry: Any, place: str) -> _Entry:
-    try:
-        made = kind(**entry)
-    except TypeError as error:
-        raise ValueError(f"{place} is damaged: {error}; write the shards again.") from error
-    for field, type_ in kind.__annotations__.items():
-        value = getattr(made, field)
-        if type(value) is not type_ or (type_ is int and value < 0):
-            raise ValueError(f"{place} is damaged: {field}={value!r}; write the shards again.")
-    return made
 
 
 def _is_sha256(text: str) -> bool:

@@ -18,9 +18,10 @@ from typing import BinaryIO, final
 from PIL import Image
 
 from inpaintlab.data.order import Order, Part, ShardPositions
-from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
+from inpaintlab.data.pictures import read_rgb
 from inpaintlab.data.shard_lists import LIST, Packed, Shard, parse_index, parse_list
 from inpaintlab.data.sources import Known, Source, require_split
+from inpaintlab.imaging import MAX_PIXELS
 from inpaintlab.machine import Storage
 
 MOST = 64
@@ -32,7 +33,7 @@ def _index(path: Path, sha256: str) -> tuple[Packed, ...]:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(f"{path} is not the index that {LIST} promises; write the shards again.")
-    return parse_index(content, str(path))
+    return parse_index(content, str(path)).items
 
 
 def _part(file: BinaryIO, packed: Packed, place: str) -> bytes:

@@ -12,14 +12,11 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from inpaintlab.data.order import Order, Part, Positions
-from inpaintlab.data.pictures import MAX_PIXELS, read_rgb
+from inpaintlab.data.pictures import read_rgb
+from inpaintlab.imaging import MAX_PIXELS, picture_bytes
 from inpaintlab.randomness import sample_generator
 
 SPLITS = ("train", "val", "test")
-
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""The endings of picture files, in lower case."""
 
 
 Known = tuple[int, str]
@@ -106,6 +103,18 @@ class Source(ABC):
         """
         return {}
 
+    def readable(self, split: str) -> list[str]:
+        """The names, also where a part of the split cannot be read, which `faults` tells and `names` refuses."""
+        return self.names(split)
+
+    def faults(self, split: str) -> tuple[str, ...]:
+        """A sentence for each part of a split that cannot be read; `names` raises where there are any."""
+        return ()
+
+    def left_out(self, split: str) -> str | None:
+        """A sentence about files beside the split's pictures that are no pictures; None if there are none."""
+        return None
+
 
 @final
 class Photos(Source):
@@ -152,7 +161,7 @@ class Photos(Source):
     def sha256(self, split: str, name: str) -> str:
         """Hash over the photograph's file and the box of the tile."""
         file, box = self._item(split, name)
-        return picture_sha256(_bundled(file).read_bytes(), box)
+        return picture_sha256(picture_bytes(_bundled(file)), box)
 
     def files(self, split: str) -> list[Path]:
         """The photographs of a split, each once."""

@@ -16,7 +16,7 @@ from inpaintlab.data.pictures import image_tensor, read_rgb
 from inpaintlab.data.samples import TrainingSet
 from inpaintlab.data.shards import Shards
 from inpaintlab.data.sources import Source
-from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.imaging import canny, picture_bytes, rgb_to_gray
 from inpaintlab.masks import Number
 from inpaintlab.randomness import sample_generator
 
@@ -98,7 +98,7 @@ def _contents(source: Source) -> Callable[[int], bytes] | None:
         return lambda index: source.content("train", index)
     if isinstance(source, Folder):
         files = source.files("train")
-        return lambda index: files[index].read_bytes()
+        return lambda index: picture_bytes(files[index], source.max_pixels)
     return None
 
 

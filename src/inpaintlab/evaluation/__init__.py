@@ -1,7 +1,7 @@
 """Evaluating one method on one test set, and the result folder that it writes."""
 
 from inpaintlab.evaluation.evaluation import evaluate
-from inpaintlab.evaluation.plan import plan_evaluation
+from inpaintlab.evaluation.plan import Plan, plan_evaluation
 from inpaintlab.evaluation.resampling import block_sizes, drawn, frozen_random
 from inpaintlab.evaluation.results import ALL, FIXED, Result, bin_order
 from inpaintlab.evaluation.study import Study, evaluate_missing, look_for_results
@@ -9,6 +9,7 @@ from inpaintlab.evaluation.study import Study, evaluate_missing, look_for_result
 __all__ = [
     "ALL",
     "FIXED",
+    "Plan",
     "Result",
     "Study",
     "bin_order",

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from torch import distributed
@@ -22,7 +21,7 @@ from inpaintlab.evaluation.plan import networks_of
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.evaluation.set_scores import score_sets
 from inpaintlab.inpainting import Inpainter, computing
-from inpaintlab.machine import commit, machine
+from inpaintlab.machine import commit, loading_explained, machine
 from inpaintlab.metrics import SetMetric
 from inpaintlab.testsets import Manifest, ManifestDataset
 
@@ -172,7 +171,8 @@ def evaluate(
         manifest: the test set.
         set_metrics: metrics of whole sets, by name.
         trainer: makes a Lightning trainer from callbacks and a logger.
-        results: the results to write from one run of the method, for example with and without blending.
+        results: the results to write from one run of the method, for example with and without blending; the first
+            process has reserved them.
         root: the folder of the photographs on this machine, if it has moved since the manifest was frozen.
         mask_root: the folder of the mask files on this machine, if it has moved.
         batch_size: images that are completed together.
@@ -187,14 +187,11 @@ def evaluate(
         ValueError: an image or mask differs from the frozen one, or another process writes the same result.
     """
     dataset = ManifestDataset(manifest, root, mask_root)
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # set by Lightning in each process
-        for result in results:
-            result.reserve()
     loader = DataLoader(
         dataset, batch_size, sampler=UnscoredItems(results, len(dataset)), num_workers=min(workers, len(dataset))
     )
     engine = trainer(callbacks=[Recorder(results, Console())], logger=False)
-    engine.test(model, loader, verbose=False)
+    loading_explained(lambda: engine.test(model, loader, verbose=False), "workers", "batch_size")
     if not engine.is_global_zero:
         return False
     device = engine.strategy.root_device

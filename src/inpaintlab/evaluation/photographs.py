@@ -42,7 +42,7 @@ def real_features(
         first.setdefault(item.image_sha256, index)
     hashes = sorted(first)
     key = _key(network, dataset, hashes, device)
-    path = cache.expanduser() / "features" / f"{network.name}-{hashlib.sha256(key.encode()).hexdigest()}.npz"
+    path = _with_home(cache) / "features" / f"{network.name}-{hashlib.sha256(key.encode()).hexdigest()}.npz"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,6 +56,15 @@ def real_features(
         _save(path, key, rows)
     row = {image: number for number, image in enumerate(hashes)}
     return rows[[row[item.image_sha256] for item in dataset.manifest.items]]
+
+
+def _with_home(cache: Path) -> Path:
+    try:
+        return cache.expanduser()
+    except RuntimeError:  # no HOME and no entry for this user, as in a container
+        raise ValueError(
+            f"This user has no home folder, so there is no {cache}: give cache=FOLDER, or set HOME."
+        ) from None
 
 
 def _key(network: FeatureNetwork, dataset: ManifestDataset, hashes: list[str], device: torch.device) -> str:

@@ -1,8 +1,8 @@
 """The plan of an evaluation: everything is built and checked, and compared with existing results, before it runs."""
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from inpaintlab.evaluation.results import ALL, Result
-from inpaintlab.evaluation.scoring import Scores, before_of
+from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.imaging import NAME as BLENDING
 from inpaintlab.inpainting import WHOLE, Inpainter, build_method, completing_precision
 from inpaintlab.machine import code_sha256, versions
@@ -28,17 +28,10 @@ from inpaintlab.metrics import (
     require_fitting,
 )
 from inpaintlab.recipes import require_flag
+from inpaintlab.runs import NAME_RULE, is_name
 from inpaintlab.testsets import Manifest, picture_name
 
-_LABEL = re.compile(r"[^./\\\s\x00-\x1f]([^/\\\x00-\x1f]*[^/\\\s\x00-\x1f])?")
-
-
-_LONGEST_LABEL = 200  # bytes; files beside the result folder have longer names
-
-
-LABEL_RULE = (
-    "a label is text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
-)
+LABEL_RULE = f"a label is {NAME_RULE}"
 
 
 _SCORING = {part.__module__ for part in (Scores, MAERelativeGray, EdgeMetric, SetMetric, LPIPS)}
@@ -57,6 +50,7 @@ class Plan:
         compiled: whether the networks are compiled.
         finished: folders of results that exist already and are of the same inputs.
         missing: the results that are yet to be scored.
+        is_finished: whether one of ``missing`` has been finished meanwhile, by another evaluation.
     """
 
     model: Inpainter
@@ -66,6 +60,31 @@ class Plan:
     compiled: bool
     finished: list[Path]
     missing: list[Scores]
+    is_finished: Callable[[Scores], bool]
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Lock the missing results against other evaluations, and look again which of them are missing.
+
+        Another evaluation may have finished one since the plan was made. All processes of this one must see the same
+        results as missing, or some would wait for ever for others that have nothing to do; so the first one does this
+        before it starts them.
+
+        Raises:
+            ValueError: another evaluation writes one of these results.
+        """
+        reserved = list(self.missing)
+        try:
+            for scores in reserved:
+                scores.reserve()
+                if self.is_finished(scores):
+                    scores.release()
+                    self.missing.remove(scores)
+                    self.finished.append(scores.folder)
+            yield
+        finally:
+            for scores in reserved:
+                scores.release()
 
 
 def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]) -> Plan:
@@ -93,20 +112,28 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         "metrics": {name: asdict(meaning) for name, meaning in meanings.items()},
         "versions": versions() | {"scoring code": code_sha256(_SCORING)[:12]},
     }
+
+    def is_finished(scores: Scores) -> bool:
+        if scores.was_interrupted():
+            scores.reserve()  # which tidies up
+            scores.release()
+        return _is_finished(scores.folder, scores.inputs, meanings, cfg.resamples, overwrite=cfg.overwrite)
+
     finished, missing = [], []
     for wanted in _wanted(cfg, identity):
-        if not is_label(wanted["label"]):
+        if not is_name(wanted["label"]):
             raise ValueError(f"label={wanted['label']} cannot name a result: {LABEL_RULE}; give another label=...")
         folder = Path(cfg.results, wanted["label"])
         blended = wanted["post_processing"] is not None
         raw = cfg.raw and not blended
         inputs = json.loads(json.dumps({"identity": deciding(wanted), "raw": raw, **common}))
-        if _is_finished(folder, inputs, meanings, cfg.resamples, overwrite=cfg.overwrite):
-            finished.append(folder)
-            continue
         networks = networks_of(set_metrics)
-        missing.append(Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw))
-    return Plan(model, manifest, set_metrics, precision, compiled, finished, missing)
+        scores = Scores(folder, wanted, inputs, deepcopy(metrics), networks, blended=blended, raw=raw)
+        if is_finished(scores):
+            finished.append(folder)
+        else:
+            missing.append(scores)
+    return Plan(model, manifest, set_metrics, precision, compiled, finished, missing, is_finished)
 
 
 def _method(
@@ -143,13 +170,6 @@ def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
     return (precision, compiled) if model.generators() else (WHOLE, False)
 
 
-def is_label(label: object) -> bool:
-    """Whether this can be a method's label, which names its result folder (see ``LABEL_RULE``)."""
-    if not isinstance(label, str) or not _LABEL.fullmatch(label):
-        return False
-    return not label.endswith(".partial") and len(label.encode()) <= _LONGEST_LABEL
-
-
 def networks_of(set_metrics: dict[str, SetMetric]) -> list[FeatureNetwork]:
     """The feature networks of these metrics, each once."""
     return list({metric.network.name: metric.network for metric in set_metrics.values()}.values())
@@ -175,8 +195,6 @@ def _is_finished(
     Raises:
         ValueError: it holds a damaged result or one of other inputs and ``overwrite`` is not set, or other files.
     """
-    if not folder.exists() and before_of(folder).exists():
-        before_of(folder).rename(folder)  # an evaluation was killed while it replaced this result
     if not folder.exists():
         return False
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "result.json").exists()):

@@ -1,14 +1,14 @@
 """The result folder of one method on one test set: its format, and reading it.
 
-result.json         the method, the test set, the machine, the date, and the means by mask bin
-per_image.parquet   one row per image: name, image, bin, hole_ratio, mask_sha256 and the columns of the metrics
+result.json         the method, the test set, the machine, the date, the means by mask bin, and hashes of the files
+per_image.parquet   a row an image: name, image, bin, hole_ratio, mask_sha256, the metrics' columns, picture_sha256
 manifest.json       a copy of the test set's manifest
 completed/*.png     the completed images, named by `picture_name`
 raw/*.png           on request: the raw output, before the known pixels are put back
 inside/NAME/*.png   on request: intermediate outputs of the method, such as its edges
 """
 
-import json
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,43 +18,14 @@ from typing import Any
 
 import polars as pl
 
-from inpaintlab.machine import require_format
+from inpaintlab.evaluation.record import AGAIN, RECORD, TABLE, read_record
 from inpaintlab.metrics import Meaning
 from inpaintlab.testsets import picture_name
-
-FORMAT = 3
-
 
 ALL = "all"  # the column over every image, beside the mask bins
 
 
-INFINITY = "Infinity"  # stands for an infinite mean in result.json; `float` and JavaScript's `Number` read it
-
-
 FIXED = "fixed"  # the bin of the regular square holes
-
-
-_KEYS: dict[str, tuple[type, ...]] = {
-    "label": (str,),
-    "method": (str,),
-    "oracle": (bool,),
-    "trained": (bool,),
-    "config": (dict,),
-    "checkpoint": (dict, type(None)),
-    "manifest": (dict,),
-    "metrics": (dict,),
-    "means": (dict,),
-    "seed": (int, type(None)),
-    "switches": (dict,),
-    "post_processing": (str, type(None)),
-    "cost": (dict,),
-    "replicates": (dict,),
-    "code": (str,),
-    "machine": (str,),
-    "versions": (dict,),
-    "commit": (str, type(None)),
-    "created": (str,),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,32 +84,35 @@ class Result:
 
     @classmethod
     def load(cls, folder: Path) -> "Result":
-        """Read a result folder, and check that it is complete and consistent.
+        """Read a result folder, and check that it is complete and consistent, and as it was written.
 
         Raises:
-            ValueError: the folder is missing, unfinished, no result or of another format, or its means are not those
-                of its images.
+            ValueError: the folder is missing, unfinished, no result, damaged or of another format, or its means are not
+                those of its images.
         """
         _check_folder(folder)
-        data = _read_json(folder)
-        metrics = {name: _metric(folder, name, entry) for name, entry in data["metrics"].items()}
+        data, metrics = read_record(folder)
         per_image = _read_per_image(folder, metrics)
         if data["manifest"]["items"] != per_image.height:
             raise ValueError(
                 f"{folder}: per_image.parquet has {per_image.height} images, but the manifest in result.json "
-                f"has {data['manifest']['items']}; evaluate this method again."
+                f"has {data['manifest']['items']}; {AGAIN}."
             )
         means = means_by_bin(per_image, metrics)
         _check_means(folder, data["means"], means)
         for name in [name for name, metric in metrics.items() if metric.of_set]:
             for bin_name in means:
                 means[bin_name][name] = data["means"][bin_name].get(name)
-        facts = {key: data[key] for key in _KEYS} | {"metrics": metrics, "means": means}
-        return cls(folder=folder, per_image=per_image, **facts)
+        facts = data | {"folder": folder, "per_image": per_image, "metrics": metrics, "means": means}
+        return cls(**{field.name: facts[field.name] for field in fields(cls)})
 
     def picture(self, name: str) -> Path:
         """The file of the completed image called ``name``."""
         return self.folder / "completed" / picture_name(name)
+
+    def picture_sha256(self, name: str) -> str:
+        """The hash of that file, from when it was written."""
+        return str(self.per_image.row(by_predicate=pl.col("name") == name, named=True)["picture_sha256"])
 
 
 def bin_order(name: str) -> tuple[int, float, str]:
@@ -170,11 +144,6 @@ def means_by_bin(per_image: pl.DataFrame, metrics: Mapping[str, Meaning]) -> dic
         raise ValueError(f'A mask bin is called "{ALL}", which names the mean over every image: rename the bin.')
     groups = {ALL: per_image} | {name: per_image.filter(pl.col("bin") == name) for name in bins}
     return {name: _means(group, metrics) for name, group in groups.items()}
-
-
-def storable(means: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Means as JSON can hold them, which has no infinity: it is stored as the text "Infinity"."""
-    return {of: {key: INFINITY if value == math.inf else value for key, value in m.items()} for of, m in means.items()}
 
 
 def _means(images: pl.DataFrame, metrics: Mapping[str, Meaning]) -> dict[str, Any]:
@@ -226,58 +195,27 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"{folder} does not exist, only the unfinished {unfinished.name}: evaluate again.")
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give the result folders that `inpaintlab evaluate` wrote.")
-    for name in ("result.json", "per_image.parquet"):
+    for name in (RECORD, TABLE):
         if not (folder / name).is_file():
             raise ValueError(
                 f"{folder} is not a result folder (no {name} in it): give the folders that `inpaintlab evaluate` wrote."
             )
 
 
-def _read_json(folder: Path) -> dict[str, Any]:
-    path = folder / "result.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not readable as JSON ({error}): evaluate this method again.") from error
-    version = data.get("format") if isinstance(data, dict) else None
-    if not isinstance(version, int):
-        raise ValueError(f'{path} has no "format" number, so it is not the result of `inpaintlab evaluate`.')
-    require_format(path, version, FORMAT, "evaluate this method again")
-    for key, types in _KEYS.items():
-        if key not in data:
-            raise ValueError(f'{path} lacks "{key}": evaluate this method again.')
-        if not isinstance(data[key], types):
-            raise ValueError(f'{path}: "{key}" is {data[key]!r}, which is not {_in_words(types)}; evaluate again.')
-    for key in ("sha256", "items"):
-        if key not in data["manifest"]:
-            raise ValueError(f'{path}: "manifest" lacks "{key}"; evaluate this method again.')
-    return data
-
-
-def _in_words(types: tuple[type, ...]) -> str:
-    return " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
-
-
-def _metric(folder: Path, name: str, entry: dict[str, Any]) -> Meaning:
-    try:
-        content = {field.name: entry[field.name] for field in fields(Meaning)}
-        pooled = tuple((above, below) for above, below in content["pooled"])
-        return Meaning(**(content | {"pooled": pooled}))
-    except KeyError as error:
-        raise ValueError(f"{folder}/result.json: the metric {name} has no {error}; evaluate again.") from error
-
-
 def _read_per_image(folder: Path, metrics: Mapping[str, Meaning]) -> pl.DataFrame:
-    path = folder / "per_image.parquet"
+    path = folder / TABLE
     try:
-        per_image = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error}): evaluate this method again.") from error
-    needed = ["name", "image", "bin", "hole_ratio", "mask_sha256"]
-    needed += [column for name, metric in metrics.items() for column in metric.columns(name)]
-    missing = [column for column in needed if column not in per_image.columns]
-    if missing:
-        raise ValueError(f"{path} lacks the column {missing[0]}: evaluate this method again.")
+        per_image = pl.read_parquet(io.BytesIO(path.read_bytes()))
+    # a damaged file makes Polars panic too, which is no Exception
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}); {AGAIN}.") from error
+    needed: dict[str, Any] = dict.fromkeys(("name", "image", "bin", "mask_sha256", "picture_sha256"), pl.String)
+    scores = [column for name, metric in metrics.items() for column in metric.columns(name)]
+    for column, kind in (needed | dict.fromkeys(["hole_ratio", *scores], pl.Float64)).items():
+        if column not in per_image.columns:
+            raise ValueError(f"{path} lacks the column {column}; {AGAIN}.")
+        if per_image[column].dtype != kind or per_image[column].has_nulls():
+            raise ValueError(f"{path}: the column {column} holds other values than {kind}; {AGAIN}.")
     files = per_image["name"].map_elements(picture_name, return_dtype=pl.String)
     if files.n_unique() < per_image.height:
         twice = files.filter(files.is_duplicated())[0]
@@ -289,15 +227,14 @@ def _check_means(folder: Path, stored: dict[str, Any], computed: dict[str, dict[
     if set(stored) != set(computed):
         raise ValueError(
             f"{folder}: result.json has means for {', '.join(sorted(stored, key=bin_order))}, but per_image.parquet "
-            f"has the bins {', '.join(sorted(computed, key=bin_order))}; evaluate this method again."
+            f"has the bins {', '.join(sorted(computed, key=bin_order))}; {AGAIN}."
         )
     for name, means in computed.items():
         for key, value in means.items():
             mean = stored[name].get(key)
-            mean = math.inf if mean == INFINITY else mean
             same = mean == value if value is None or mean is None else math.isclose(mean, value, rel_tol=1e-6)
             if not same:
                 raise ValueError(
                     f"{folder}: result.json gives {key} = {mean} for {name}, but the images in per_image.parquet "
-                    f"give {value}; one of the two was changed, so evaluate this method again."
+                    f"give {value}; one of the two was changed, so {AGAIN}."
                 )

@@ -3,7 +3,8 @@
 An unfinished result is a folder LABEL.partial beside the final one:
 
     inputs.json     everything that decides the scores
-    parts/*.parquet some rows each: the item's position in the manifest, its scores, its features; written whole
+    parts/*.parquet some rows each: the item's position in the manifest, its scores, its features; written whole, and
+                    named by a hash of its content
     completed/      pictures; each is written before the part that holds its row
 
 Every process of an evaluation writes parts of its own items, so nothing is gathered between processes. A lock keeps
@@ -11,8 +12,8 @@ other evaluations out; it is released when the processes end, even if they are k
 one, the older one lies in .LABEL.before.
 """
 
+import hashlib
 import io
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -25,9 +26,10 @@ import polars as pl
 import torch
 from jaxtyping import Float
 
-from inpaintlab.evaluation.results import FORMAT, means_by_bin, storable
+from inpaintlab.evaluation.record import write_record
+from inpaintlab.evaluation.results import means_by_bin
 from inpaintlab.imaging import blend
-from inpaintlab.machine import Lock, whole, write_json
+from inpaintlab.machine import Lock, file_sha256, read_json, remove_partials, whole, write_json
 from inpaintlab.metrics import FeatureNetwork, Meaning, PerImageMetric, score
 from inpaintlab.shapes import Images
 from inpaintlab.testsets import Manifest, picture_name
@@ -36,6 +38,9 @@ POSITION = "position"
 
 
 ROWS_A_PART = 256
+
+
+_HASH = 16  # digits of the hash of a part in its name
 
 
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
@@ -99,6 +104,7 @@ class Scores:
             write_json(self.partial / "inputs.json", self.inputs)
             note = f"begun anew, because {self.partial.name} was of other inputs" if exists else ""
         else:
+            remove_partials(self.partial, below=True)
             self._drop_damaged()
             done = len(self.done())
             note = f"going on after {done} images that are done" if done else ""
@@ -108,11 +114,31 @@ class Scores:
     def reserve(self) -> None:
         """Lock the result against other evaluations; the first process calls this before it starts others.
 
+        What a killed evaluation left in or beside a finished result is removed, and a result that it was about to
+        replace gets its name back.
+
         Raises:
             ValueError: another evaluation writes this result.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._take_lock(alone=True)
+        before = _before_of(self.folder)
+        if before.exists() and not self.folder.exists():
+            before.rename(self.folder)
+        for remains in _remains(self.folder):
+            if remains.is_dir():
+                shutil.rmtree(remains)
+            else:
+                remains.unlink(missing_ok=True)
+        remove_partials(self.folder)
+
+    def release(self) -> None:
+        """Let other evaluations write this result."""
+        self._lock.remove()
+
+    def was_interrupted(self) -> bool:
+        """Whether an evaluation was killed while it put the finished result into its place."""
+        return bool(_remains(self.folder))
 
     def join(self) -> None:
         """Share the lock with the other processes of this evaluation, after the first has prepared the folder.
@@ -137,15 +163,16 @@ class Scores:
         image, mask = batch["image"], batch["mask"]
         completed = in_8_bits(blend(outputs["completed"], mask) if self.blended else outputs["completed"])
         columns: dict[str, Any] = score(self.metrics, completed, image, mask)
-        self._store("completed", batch["name"], completed)
+        pictures = self._store("completed", batch["name"], completed)
         if self.raw:
             raw = in_8_bits(outputs["raw"])
             columns |= {f"{name}_raw": values for name, values in score(self.metrics, raw, image, mask).items()}
             self._store("raw", batch["name"], raw)
-            for name, pictures in inside.items():
-                self._store(f"inside/{name}", batch["name"], pictures.clamp(0, 1))
+            for name, drawn in inside.items():
+                self._store(f"inside/{name}", batch["name"], drawn.clamp(0, 1))
         columns = {name: values.double().cpu().tolist() for name, values in columns.items()}
         columns |= {network.name: network(completed).float().cpu().tolist() for network in self.networks}
+        columns["picture_sha256"] = pictures
         columns[POSITION] = batch["position"].tolist()
         self.rows += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         if len(self.rows) >= ROWS_A_PART:
@@ -155,8 +182,10 @@ class Scores:
         """Write the rows that are not written yet as one part, whole or not at all."""
         if not self.rows:
             return
-        part = self.partial / "parts" / f"{self.rows[0][POSITION]:08d}-{len(self.rows)}.parquet"
-        _write(pl.DataFrame(self.rows, schema_overrides={n.name: pl.List(pl.Float32) for n in self.networks}), part)
+        frame = pl.DataFrame(self.rows, schema_overrides={n.name: pl.List(pl.Float32) for n in self.networks})
+        content = _parquet(frame)
+        digest = hashlib.sha256(content).hexdigest()[:_HASH]
+        _write(content, self.partial / "parts" / f"{self.rows[0][POSITION]:08d}-{len(self.rows)}-{digest}.parquet")
         self.rows = []
 
     def tables(self, manifest: Manifest) -> tuple[pl.DataFrame, dict[str, Float[np.ndarray, "items width"]]]:
@@ -206,13 +235,11 @@ class Scores:
         means = means_by_bin(per_image, metrics)
         for bin_name, values in set_means.items():
             means[bin_name] |= values
-        _write(per_image, self.partial / "per_image.parquet")
+        _write(_parquet(per_image), self.partial / "per_image.parquet")
         manifest.save(self.partial / "manifest.json")
         meanings = {name: asdict(metric) for name, metric in (metrics | set_metrics).items()}
-        write_json(
-            self.partial / "result.json", {"format": FORMAT, **facts, "metrics": meanings, "means": storable(means)}
-        )
-        before = before_of(self.folder)
+        write_record(self.partial, {**facts, "metrics": meanings, "means": means})
+        before = _before_of(self.folder)
         if self.folder.exists():
             shutil.rmtree(before, ignore_errors=True)
             self.folder.rename(before)
@@ -221,7 +248,7 @@ class Scores:
         shutil.rmtree(self.folder / "parts")
         (self.folder / "inputs.json").unlink()
         shutil.rmtree(before, ignore_errors=True)
-        self._lock.path.unlink(missing_ok=True)
+        self.release()
 
     def _take_lock(self, *, alone: bool) -> None:
         """Lock the result against other evaluations, and with ``alone`` against this one's other processes too."""
@@ -233,15 +260,13 @@ class Scores:
     def _inputs_of_partial(self) -> Any:
         """The inputs of the partial folder; None if they cannot be read."""
         try:
-            return json.loads((self.partial / "inputs.json").read_text(encoding="utf-8"))
+            return read_json(self.partial / "inputs.json", "the inputs of an evaluation")
         except (OSError, ValueError):
             return None
 
     def _drop_damaged(self) -> None:
         for path in self._part_files():
-            try:
-                pl.read_parquet(path)
-            except (pl.exceptions.PolarsError, OSError):
+            if not path.stem.endswith(file_sha256(path)[:_HASH]):
                 path.unlink()
 
     def _part_files(self) -> list[Path]:
@@ -250,19 +275,33 @@ class Scores:
     def _parts(self, columns: list[str] | None = None) -> list[pl.DataFrame]:
         return [pl.read_parquet(path, columns=columns) for path in self._part_files()]
 
-    def _store(self, kind: str, names: list[str], pictures: Images | torch.Tensor) -> None:
+    def _store(self, kind: str, names: list[str], pictures: Images | torch.Tensor) -> list[str]:
+        """Write pictures; returns the hashes of their files."""
+        hashes = []
         folder = self.partial / kind
         folder.mkdir(parents=True, exist_ok=True)
         for name, pixels in zip(names, (pictures * 255).round().byte().cpu(), strict=True):
             array = pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy()
             # OpenCV's lowest compression: files are 4 % larger, but take a quarter of Pillow's time
             _, png = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array, _PNG)
-            (folder / picture_name(name)).write_bytes(png.tobytes())
+            content = png.tobytes()
+            (folder / picture_name(name)).write_bytes(content)
+            hashes.append(hashlib.sha256(content).hexdigest())
+        return hashes
 
 
-def before_of(folder: Path) -> Path:
+def _before_of(folder: Path) -> Path:
     """The folder of an older result while a new one replaces it."""
     return folder.with_name(f".{folder.name}.before")
+
+
+def _remains(folder: Path) -> list[Path]:
+    """What an evaluation that was killed at its very end left behind, beside or in a finished result.
+
+    A folder without a result.json is not ours to tidy.
+    """
+    inside = [folder / "parts", folder / "inputs.json"] if (folder / "result.json").is_file() else []
+    return [path for path in (_before_of(folder), *inside) if path.exists()]
 
 
 def in_8_bits(images: Images) -> Images:
@@ -276,9 +315,13 @@ def _of_raw(meaning: Meaning) -> Meaning:
     return replace(meaning, definition=definition, pooled=pooled)
 
 
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    """Write a Parquet file, whole or not at all."""
-    content = io.BytesIO()  # Polars turns the error of a full disk into its own
+def _parquet(frame: pl.DataFrame) -> bytes:
+    content = io.BytesIO()
     frame.write_parquet(content)
+    return content.getvalue()
+
+
+def _write(content: bytes, path: Path) -> None:
+    """Write a file, whole or not at all; Polars would turn the error of a full disk into its own."""
     with whole(path) as unfinished:
-        unfinished.write_bytes(content.getbuffer())
+        unfinished.write_bytes(content)

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from inpaintlab.evaluation.plan import LABEL_RULE, is_label, plan_evaluation
+from inpaintlab.evaluation.plan import LABEL_RULE, plan_evaluation
+from inpaintlab.machine import read_yaml
+from inpaintlab.recipes import require_choices, require_literal, require_settings
+from inpaintlab.runs import is_name
 from inpaintlab.testsets import ManifestDataset
 
 _PARTS = {"manifest": str, "results": str, "evaluate": dict, "methods": dict, "compare": dict}
@@ -36,9 +38,6 @@ _SET_BY_THE_STUDY = {"manifest", "results", "label", "study"}
 
 
 _COMMAND = "inpaintlab evaluate: "
-
-
-_SETTING = re.compile(r"[a-z]\w*([./][A-Za-z0-9]\w*)*")  # no flags, no "+" and "~", no _target_
 
 
 @dataclass(frozen=True)
@@ -105,27 +104,26 @@ class Study:
         if "root" in self.evaluate and "root" not in chosen:
             own = {"root": self.evaluate["root"]} | own
         try:
+            require_choices(own)
             return compose("compare", [*overrides(own), *given])
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise ValueError(f"{self.path}, compare: {_in_one_line(error)}") from error
 
 
 def _read(path: Path) -> dict[Any, Any]:
     if not path.is_file():
         raise ValueError(f"There is no study at {path.absolute()}; give the YAML file that names the methods.")
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as YAML ({_in_one_line(error)}).") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is no study; it names a manifest and methods.")
+    content = read_yaml(path, "a study, which names a manifest and methods")
+    for part in ("manifest", "results"):
+        require_literal(content.get(part), f"{path}, {part}")
     return content
 
 
 def _check_method(path: Path, label: Any, settings: Any, common: dict[Any, Any]) -> None:
     """Raise a ValueError if a label cannot name a folder, or if a method's weights are missing or ambiguous."""
-    if not is_label(label):
+    if not is_name(label):
         raise ValueError(f"{path}: a method is called {label!r}; {LABEL_RULE}.")
+    require_literal(label, f"{path}, methods")
     where = f"{path}, method '{label}'"
     if not isinstance(settings, dict):
         raise ValueError(f"{where} is {settings!r}; it must be settings, as in `{label}: {{model: telea}}`.")
@@ -141,25 +139,7 @@ def _check_settings(where: str, settings: dict[Any, Any]) -> None:
     for key in settings:
         if key in _SET_BY_THE_STUDY:
             raise ValueError(f"{where}: {key} is said by the study itself; leave it out here.")
-    if strange := _strange(settings):
-        raise ValueError(
-            f"{where}: '{strange}' is no setting; name settings as on the command line, without + or ~, and classes by "
-            "their groups."
-        )
-
-
-def _strange(settings: Any) -> str | None:
-    """The first key that is not a plain setting: one of Hydra's own, or one that would name a class to run."""
-    if isinstance(settings, list):
-        return next((found for value in settings if (found := _strange(value))), None)
-    if not isinstance(settings, dict):
-        return None
-    for key, value in settings.items():
-        if not isinstance(key, str) or not _SETTING.fullmatch(key) or key.split(".")[0].split("/")[0] == "hydra":
-            return str(key)
-        if found := _strange(value):
-            return found
-    return None
+    require_settings(settings, where)
 
 
 def overrides(settings: dict[str, Any]) -> list[str]:
@@ -222,6 +202,7 @@ def look_for_results(study: Study) -> tuple[list[Path], list[str]]:
     missing, faults = [], []
     for label in study.methods:
         try:
+            require_choices(study.evaluate | study.methods[label])
             settings = study.of_method(label)
             cfg = compose("evaluate", settings, return_hydra_config=True)
             plan = plan_evaluation(cfg, cfg.hydra.runtime.choices.get("model"), settings)

@@ -1,11 +1,24 @@
-"""Image processing without learning: Canny's edges, Poisson blending."""
+"""Pictures without learning: opening and finding their files, Canny's edges, Poisson blending."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
+from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
+from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
 
 __all__ = [
+    "ENDINGS",
+    "FORMATS",
+    "MAX_PIXELS",
     "NAME",
+    "SEVERAL",
+    "Pictures",
     "blend",
     "canny",
+    "find_pictures",
+    "on_disk",
+    "opened",
+    "picture_bytes",
+    "read_picture",
     "rgb_to_gray",
+    "same_form",
 ]

@@ -1,6 +1,5 @@
 """GLCIC as otenim/GLCIC-PyTorch (3f9de13) publishes it: two state dicts, and the settings of their training."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from inpaintlab.importers.glcic import (
 from inpaintlab.importers.layout import Found, Network, width_of
 from inpaintlab.importers.pickles import read as unpickled
 from inpaintlab.importers.pickles import tensors
+from inpaintlab.machine import read_json
 
 LARGEST_CONFIG = 1_000_000  # bytes
 
@@ -85,12 +85,6 @@ def _discriminator(path: Path, theirs: dict[str, Tensor], width: float) -> tuple
 
 
 def _config(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > LARGEST_CONFIG:
-            raise ValueError(f"it is larger than {LARGEST_CONFIG} bytes")
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read as otenim's config.json ({error}).") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} is not otenim's config.json: it holds no table.")
-    return config
+    if path.stat().st_size > LARGEST_CONFIG:
+        raise ValueError(f"{path} cannot be read as otenim's config.json (it is larger than {LARGEST_CONFIG} bytes).")
+    return read_json(path, "otenim's config.json")

@@ -3,9 +3,11 @@
 from inpaintlab.inpainting.checkpoints import (
     AVERAGES,
     CHECKPOINT_FORMAT,
+    Imported,
     build,
     load_checkpoint,
     load_weights,
+    require_resumable,
     save_checkpoint,
 )
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
@@ -31,6 +33,7 @@ __all__ = [
     "WHOLE",
     "CompileTimer",
     "Compiling",
+    "Imported",
     "Inpainter",
     "Learner",
     "Losses",
@@ -53,6 +56,7 @@ __all__ = [
     "load_checkpoint",
     "load_weights",
     "require_compiler",
+    "require_resumable",
     "save_checkpoint",
     "training_precision",
     "uncompiled",

@@ -1,25 +1,109 @@
 """Checkpoint files: write one, read one safely, load its weights, rebuild its model."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Annotated, Any
 from zipfile import BadZipFile, ZipFile
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from torch import Tensor
 
 from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.inpainting.schedule import Schedule
 from inpaintlab.inpainting.steps import Steps
-from inpaintlab.machine import require_format, whole
-from inpaintlab.recipes import only_ours, plain
+from inpaintlab.losses import AdversarialLoss
+from inpaintlab.machine import Between, Count, Sha256, conform, require_format, whole
+from inpaintlab.recipes import built, data_of, plain
 
 CHECKPOINT_FORMAT = 1
-"""The format of a checkpoint's record; checkpoints of version 0.1 have none."""
+"""The format of a checkpoint's record; the first checkpoints had none."""
+
+_PARTS = (Schedule, AdversarialLoss, torch.optim.Optimizer)
+"""What may stand among the arguments of a model."""
 
 AVERAGES = "averages."  # the prefix of averaged weights in a state dict
+
+_POSITION = "schedule._extra_state"
+
+_OURS = "a training run writes one as last.ckpt, and `inpaintlab weights import` makes one of published files"
+
+_OF_LIGHTNING = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list} | {
+    "pytorch-lightning_version": str
+}
+
+
+@dataclass(frozen=True)
+class _Published:
+    name: str
+    sha256: Sha256
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What published weights came from: the layout that `inpaintlab weights import` read, and the files."""
+
+    layout: str
+    files: tuple[_Published, ...]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What is read of the settings of a training."""
+
+    seed: int | None = None
+    precision: str | None = None
+
+
+@dataclass(frozen=True)
+class _Files:
+    files: Count
+    bytes: Count
+    sha256: Sha256
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a resumed run is held against."""
+
+    settings: dict[str, Any]
+    trained_on: dict[str, _Files]
+    changed_after: tuple[Count, ...]
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What is read of a checkpoint's own record."""
+
+    model: dict[str, Any]
+    iterations: Count | None
+    images_seen: Count | None
+    training: _Settings | None = None
+    run: _Run | None = None
+    average: Annotated[float, Between(0, 1)] | None = None
+    processes: Annotated[int, Between(1, 10**6)] = 1
+    absent: tuple[str, ...] = ()
+    imported: Imported | None = None
+
+
+@dataclass(frozen=True)
+class _Position:
+    iteration: Count
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What is plain of Lightning's part of a checkpoint."""
+
+    epoch: Count
+    global_step: Count
+    loops: dict[str, dict[str, dict[str, Any]]]
+    callbacks: dict[str, dict[str, Any]]
+    position: _Position
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -38,6 +122,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         path = path / "last.ckpt"
     if not path.is_file():
         raise ValueError(f"There is no checkpoint at {path.absolute()}; give the run's folder or its last.ckpt.")
+    with path.open("rb") as file:
+        if file.read(1) == b"\x80":
+            raise ValueError(
+                f"{path} is a pickle, as torch wrote them before 1.6, and no checkpoint of inpaintlab; {_OURS}."
+            )
     try:
         with ZipFile(path) as archive:
             damaged = archive.testzip()  # torch does not check the checksums that it writes
@@ -46,16 +135,59 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ValueError(
-            f"{path} cannot be read as a checkpoint: it holds more than tensors and plain values."
+            f"{path} cannot be read as a checkpoint: it holds more than tensors and plain values; {_OURS}."
         ) from error
     except Exception as error:  # zipfile and torch raise many kinds for a damaged file; to the user all mean the same
         raise ValueError(f"{path} cannot be read as a checkpoint: it is damaged, cut off or none at all.") from error
     record = checkpoint.get("inpaintlab") if isinstance(checkpoint, dict) else None
-    if not isinstance(record, dict) or "state_dict" not in checkpoint or not isinstance(record.get("format", 0), int):
-        raise ValueError(f"{path} is not a checkpoint of inpaintlab; a training run writes them as last.ckpt.")
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} is not a checkpoint of inpaintlab{_instead(checkpoint)}; {_OURS}.")
     mend = "import the published files again" if record.get("imported") else "train again"
     require_format(path, record.get("format", 0), CHECKPOINT_FORMAT, mend)
-    return checkpoint
+    record = data_of(record, str(path))
+    conform(_Record, record, f"{path}, its key 'inpaintlab'", mend, closed=False)
+    weights = checkpoint.get("state_dict")
+    if not isinstance(weights, dict) or not all(isinstance(key, str) for key in weights):
+        raise ValueError(f"{path}: state_dict is no table of weights; {mend}.")
+    if strange := [key for key, value in weights.items() if not isinstance(value, Tensor) and key != _POSITION]:
+        raise ValueError(f"{path}: {strange[0]} in state_dict is no tensor; {mend}.")
+    return checkpoint | {"inpaintlab": record}
+
+
+def _instead(found: Any) -> str:
+    """What a file of torch holds instead of a checkpoint of ours, in words."""
+    if isinstance(found, dict) and "pytorch-lightning_version" in found:
+        return f", but one that another project trained with Lightning {str(found['pytorch-lightning_version'])[:20]}"
+    if isinstance(found, dict) and found and all(isinstance(value, Tensor) for value in found.values()):
+        return ", but the weights of a network alone"
+    return ""
+
+
+def require_resumable(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """See that a training can go on from a checkpoint: it holds all that Lightning puts into one.
+
+    Args:
+        checkpoint: from `load_checkpoint`.
+        path: its file, for the sentence.
+
+    Raises:
+        ValueError: a part is missing or is nothing that Lightning 2 writes.
+    """
+    mend = "evaluate it, or train anew from its weights with init="
+    faults = [key for key, kind in _OF_LIGHTNING.items() if not isinstance(checkpoint.get(key), kind)]
+    if faults:
+        raise ValueError(f"{path} holds no training that could go on: it has no {faults[0]}; {mend}{path}.")
+    if not re.match(r"[2-9]\.|\d\d+\.", checkpoint["pytorch-lightning_version"]):
+        version = checkpoint["pytorch-lightning_version"][:20]
+        raise ValueError(f"{path} was written by Lightning {version}, and this one cannot go on from it; {mend}{path}.")
+    parts = {key: checkpoint[key] for key in ("epoch", "global_step", "loops", "callbacks") if key in checkpoint}
+    parts["position"] = checkpoint["state_dict"].get(_POSITION)
+    training = conform(_Training, data_of(parts, str(path)), path, f"{mend}{path}", closed=False)
+    if "epoch_loop.batch_progress" not in training.loops.get("fit_loop", {}):
+        raise ValueError(f"{path} holds no training that could go on: it has no loops.fit_loop; {mend}{path}.")
+    record = checkpoint["inpaintlab"]
+    if training.position.iteration != record["iterations"] or record.get("training") is None:
+        raise ValueError(f"{path} contradicts itself about the batches or settings of its training; {mend}{path}.")
 
 
 def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
@@ -100,11 +232,16 @@ def load_weights(model: Inpainter, checkpoint: dict[str, Any], origin: str) -> N
             f"{origin} does not fit {type(model).__name__} as configured: {len(wrong)} tensors differ, first: "
             f"{sorted(wrong)[0]}. Give the model the settings that the checkpoint was trained with."
         )
-    model.load_state_dict(theirs, strict=False)  # the lines above are stricter
+    try:
+        model.load_state_dict(theirs, strict=False)  # the lines above are stricter
+    except RuntimeError as error:  # tensors of a kind that cannot be copied, such as quantized ones
+        raise ValueError(
+            f"{origin} does not fit {type(model).__name__}: {' '.join(str(error).split())[:300]}."
+        ) from error
 
 
 def build(recipe: DictConfig | dict[str, Any], steps: Steps | None = None) -> Inpainter:
-    """Build the model of a recipe; the model keeps the recipe.
+    """Build the model of a recipe of the configuration; the model keeps the recipe. One from a file is no such recipe.
 
     Args:
         recipe: a ``_target_`` and its arguments.
@@ -136,11 +273,21 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     """
     checkpoint = load_checkpoint(path)
     record = checkpoint["inpaintlab"]
-    recipe = only_ours(OmegaConf.to_container(OmegaConf.merge(record["model"], overrides or {})), str(path))
-    model = build(recipe, Steps(average=record.get("average")))
+    recipe = _merged(record.get("model"), overrides or {})
+    given = {"steps": Steps(average=record.get("average"))} if "schedule" in recipe else {}
+    model: Inpainter = built(recipe, Inpainter, str(path), inside=_PARTS, **given)
+    model.recipe = recipe
     weights = checkpoint["state_dict"]
     checkpoint["state_dict"] = weights | {
         key.removeprefix(AVERAGES): value for key, value in weights.items() if key.startswith(AVERAGES)
     }
     load_weights(model, checkpoint, str(path))
     return model, record
+
+
+def _merged(recipe: Any, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a checkpoint with single settings on top, which may be those of its parts."""
+    merged = dict(recipe) if isinstance(recipe, dict) else {}
+    for key, value in overrides.items():
+        merged[key] = _merged(merged.get(key), value) if isinstance(value, dict) else value
+    return merged

@@ -82,7 +82,7 @@ class Learner(Inpainter):
         """The metrics of this batch in this process: losses, gradient norms, the discriminators' health."""
         self.training_record: dict[str, Any] = {}
         """The training data of the run (data, crop, mask, size, seed ...), for readers of its results."""
-        self.run_record: dict[str, Any] = {}
+        self.run_record: dict[str, Any] | None = None
         """What a resumed run is held against: the settings that decide the result, and what is trained on."""
 
     # --- what a method defines -------------------------------------------------------------------------------------

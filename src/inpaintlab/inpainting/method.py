@@ -11,6 +11,7 @@ from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.learner import Learner
 from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.machine import file_sha256
+from inpaintlab.recipes import plain
 
 
 def build_method(
@@ -70,9 +71,8 @@ def _from_checkpoint(
             f"{groups[0]} beside a checkpoint would be ignored, because the checkpoint brings its own settings; give "
             "single ones (model.key=value), or leave it out."
         )
-    single = OmegaConf.from_dotlist([override for override in given if override.startswith("model.")])
     path = Path(checkpoint)
-    model, record = rebuild(path, OmegaConf.to_container(single).get("model", {}))  # type: ignore[union-attr]
+    model, record = rebuild(path, _single([override for override in given if override.startswith("model.")], recipe))
     if named and recipe and recipe["_target_"] != model.recipe["_target_"]:
         raise ValueError(f"{checkpoint} holds a {type(model).__name__}, not what model={named} names.")
     fuse_spectral_norm(model)
@@ -86,6 +86,18 @@ def _from_checkpoint(
         "training": record.get("training"),
     }
     return model, origin
+
+
+def _single(overrides: Sequence[str], recipe: Any) -> dict[str, Any]:
+    """The settings of single overrides as Hydra has understood and resolved them, nested as in the recipe."""
+    settings: dict[str, Any] = {}
+    for override in overrides:
+        *parts, last = override.partition("=")[0].split(".")[1:]
+        inner = settings
+        for part in parts:
+            inner = inner.setdefault(part, {})
+        inner[last] = plain(OmegaConf.select(recipe, ".".join([*parts, last])))
+    return settings
 
 
 def _name(file: Path) -> str:

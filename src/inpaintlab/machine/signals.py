@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -20,8 +21,11 @@ The same command resumes it.
 INTERRUPTED = 130
 """The exit code of a training that saved and ended on Ctrl-C, as shells use it."""
 
-# Before the time limit SLURM sends the signal that --signal names and submitit sends USR2; at the limit comes TERM.
-_REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+# Before the time limit SLURM sends the signal that --signal names and submitit sends USR2; at the limit comes TERM. HUP
+# comes when the terminal is closed or its connection lost; Windows has none of the last three.
+_REQUESTS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, name)
+)
 _SECONDS_OF_ONE_REQUEST = 5.0  # a scheduler signals every process, and each passes it on to its children
 
 
@@ -74,6 +78,8 @@ class Request:
                 self._end_at_once(number)
             if self._ending is None:
                 self._ending, self._since = number, time.monotonic()
+        if _name(number) == "SIGHUP":
+            _leave_lost_terminal()
         self.code = self.code or (INTERRUPTED if number == signal.SIGINT else REQUEUE)
         if not self._begun:
             if os.environ.get("LOCAL_RANK", "0") == "0":
@@ -91,7 +97,8 @@ class Request:
 def receiving_requests() -> Iterator[Request]:
     """Receive the signals that ask this process to end, while the context lasts.
 
-    Outside the main thread nothing is received: Python lets only the main one register handlers.
+    A process that ignores SIGHUP, because ``nohup`` started it, goes on ignoring it. Outside the main thread nothing is
+    received: Python lets only the main one register handlers.
 
     Yields:
         The request, which a signal changes.
@@ -100,7 +107,7 @@ def receiving_requests() -> Iterator[Request]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.signal(number, request.receive) for number in _REQUESTS}
+    before = {number: signal.signal(number, request.receive) for number in _REQUESTS if not _by_nohup(number)}
     try:
         yield request
     finally:
@@ -129,6 +136,23 @@ def outlive_requests(worker: int = 0) -> None:
                 os._exit(0)  # the loader takes any other code for a failure
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _by_nohup(number: int) -> bool:
+    return _name(number) == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
+
+
+def _leave_lost_terminal() -> None:
+    """Write to nowhere in place of a terminal that is gone: a line to it raises an error, also before a checkpoint."""
+    for stream in (1, 2):  # file descriptors of standard output and standard error
+        try:
+            device = stat.S_ISCHR(os.fstat(stream).st_mode)
+        except OSError:  # closed by whoever started the process
+            continue
+        if device and not os.isatty(stream):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream)
+            os.close(nowhere)
 
 
 def _name(number: int) -> str:

@@ -20,6 +20,24 @@ TIMEOUT = 60.0
 """Seconds without a byte after which an HTTP connection counts as broken."""
 
 
+def user_cache(instead: str) -> Path:
+    """The folder of the user's caches: ``XDG_CACHE_HOME``, else ``~/.cache``, absolute.
+
+    Args:
+        instead: what else could name the wanted folder, for the error.
+
+    Raises:
+        ValueError: this user has no home, as in a container that runs under a number without a name.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(
+            "This user has no home folder: HOME is not set, and the system has no entry for its number "
+            f"({os.getuid()}). Set HOME or XDG_CACHE_HOME to a folder that can be written, or give {instead}."
+        ) from None
+
+
 def cache_folder() -> Path:
     """Where fetched files are cached: ``INPAINTLAB_SHARDS``, else ``inpaintlab/shards`` in the user's cache.
 
@@ -28,7 +46,7 @@ def cache_folder() -> Path:
     """
     if chosen := os.environ.get("INPAINTLAB_SHARDS"):
         return Path(chosen).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "inpaintlab" / "shards"
+    return user_cache("INPAINTLAB_SHARDS=FOLDER") / "inpaintlab" / "shards"
 
 
 def cache_limit() -> int:

@@ -1,6 +1,6 @@
 """Mask generators, one file for each family of holes."""
 
-from inpaintlab.masks.folder import MaskFolder, read_grey
+from inpaintlab.masks.folder import MaskFolder, mask_folders, read_grey
 from inpaintlab.masks.mask import Mask
 from inpaintlab.masks.mixtures import Mixture, WithHoleRatio
 from inpaintlab.masks.rectangles import Block, Center, Half, Rectangle
@@ -20,5 +20,6 @@ __all__ = [
     "Rectangle",
     "Strokes",
     "WithHoleRatio",
+    "mask_folders",
     "read_grey",
 ]

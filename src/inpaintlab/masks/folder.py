@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, final
 
@@ -9,8 +10,10 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
+from inpaintlab.imaging import ENDINGS, Pictures, find_pictures, on_disk, read_picture
+from inpaintlab.machine import shown
 from inpaintlab.masks.mask import Hole, Mask
 from inpaintlab.masks.settings import Number
 
@@ -27,19 +30,20 @@ class MaskFolder(Mask):
     Warns once when a file has many grey values, as JPEG masks do.
 
     Args:
-        root: the folder; files in folders below it count as well.
+        root: the folder; it is searched as `inpaintlab.imaging.find_pictures` says.
         threshold: in [0, 1); 0 makes everything hole that is not black, as EdgeConnect does.
         hole: "white" or "black", the colour of the hole in the files.
         dilate: grows the hole by so many pixels of the resized mask in all eight directions.
 
     Raises:
         ValueError: a setting out of its range; a folder that is missing or holds no image; or, when a mask is drawn, a
-            file that cannot be read, or that is all hole or no hole.
+            file that cannot be read, is a photograph, or is all hole or no hole.
     """
 
-    suffixes = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
     # A clean mask has two grey values and a palette a few; JPEG artefacts and soft brushes give dozens.
     many_greys = 16
+    # And of a photograph, most pixels are neither nearly black nor nearly white.
+    most_between = 0.5
 
     def __init__(
         self,
@@ -58,17 +62,36 @@ class MaskFolder(Mask):
         self.threshold = float(threshold)
         self.hole = hole
         self.dilate = dilate
-        self.names = self._list()
+        self._found = self._search()
+        self.names = list(self._found.names)
         self._warned = False
 
     def files(self) -> list[tuple[str, Path]]:
         """All files of the folder, by their names in it."""
-        return [(name, self.root / name) for name in self.names]
+        return [(name, on_disk(self.root, name)) for name in self.names]
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The hole of a file picked at random."""
-        file = self.root / self.names[int(torch.randint(len(self.names), (), generator=generator))]
-        grey = self._read(file, height, width)
+        return self.of_file(self.names[int(torch.randint(len(self.names), (), generator=generator))], height, width)
+
+    def of_file(self, name: str, height: int, width: int, note: Callable[[str], None] | None = None) -> Hole:
+        """The hole of one file.
+
+        Args:
+            name: its path below the root.
+            height: of the image, in pixels.
+            width: of the image, in pixels.
+            note: is called with a sentence about a file that has many grey values; without it, the first such file of
+                this folder is warned of.
+
+        Returns:
+            True inside the hole.
+
+        Raises:
+            ValueError: the file cannot be read, is a photograph, or is all hole or no hole.
+        """
+        file = on_disk(self.root, name)
+        grey = self._read(file, height, width, note or self._warn_once)
         white = grey > 255 * self.threshold
         hole = white if self.hole == "white" else ~white
         if self.dilate:
@@ -78,34 +101,48 @@ class MaskFolder(Mask):
         if hole.all() or not hole.any():
             other = "black" if self.hole == "white" else "white"
             raise ValueError(
-                f"The mask {file} is {'all hole' if hole.any() else 'no hole'} at {height} x {width} px (hole: "
+                f"The mask {shown(file)} is {'all hole' if hole.any() else 'no hole'} at {height} x {width} px (hole: "
                 f"{self.hole}, threshold {self.threshold}, dilate {self.dilate}; its grey values there run from "
                 f"{grey.min()} to {grey.max()} of 255); remove it, set hole to {other}, or change the threshold."
             )
         return hole
 
-    def _list(self) -> list[str]:
-        """The names of the image files relative to the root, sorted, so that every machine counts them alike."""
-        wanted = f"MaskFolder looks for mask images ({', '.join(self.suffixes)}) in {self.root} and the folders in it"
+    def left_out(self) -> str | None:
+        """A sentence about the files of the folder that have no picture's ending; None if there are none."""
+        return self._found.left_out()
+
+    def _search(self) -> Pictures:
+        wanted = f"MaskFolder looks for mask images ({', '.join(ENDINGS)}) in {self.root} and the folders in it"
         if not self.root.is_dir():
             raise ValueError(f"{wanted}, but there is no such folder; set root to the folder that holds your masks.")
-        files = (file for file in self.root.rglob("*") if file.suffix.lower() in self.suffixes and file.is_file())
-        # Names that begin with a dot are what file managers leave behind, not masks.
-        names = sorted(file.relative_to(self.root).as_posix() for file in files if not file.name.startswith("."))
-        if not names:
+        found = find_pictures(self.root)
+        found.require_sound()
+        if not found.names:
             raise ValueError(f"{wanted}, but found none; put masks there or set root to the folder that holds them.")
-        return names
+        return found
 
-    def _read(self, file: Path, height: int, width: int) -> UInt8[np.ndarray, "{height} {width}"]:
+    def _warn_once(self, sentence: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(sentence, stacklevel=2)
+
+    def _read(
+        self, file: Path, height: int, width: int, note: Callable[[str], None]
+    ) -> UInt8[np.ndarray, "{height} {width}"]:
         """The grey values of the file's central part, resized."""
         image = read_grey(file)
-        if not self._warned and _greys(image) > self.many_greys:
-            self._warned = True
-            warnings.warn(
-                f"The mask {file} has many grey values, as JPEG files and soft brushes have: the outline of its hole "
-                f"depends on the threshold ({self.threshold}). Save the masks of {self.root} as two-valued PNG, or "
-                "set dilate to cover the rim.",
-                stacklevel=2,
+        if _greys(image) > self.many_greys:
+            between = np.asarray(image)
+            share = float(((between > 25) & (between < 230)).mean())
+            if share > self.most_between:
+                raise ValueError(
+                    f"The mask {shown(file)} is a photograph, not a mask: {share:.0%} of its pixels are neither black "
+                    "nor white; remove it, or set root to the folder that holds the masks."
+                )
+            note(
+                f"The mask {shown(file)} has many grey values, as JPEG files and soft brushes have: the outline of its "
+                f"hole depends on the threshold ({self.threshold}). Save the masks of {shown(self.root)} as two-valued "
+                "PNG, or set dilate to cover the rim."
             )
 
         # The largest central part with the mask's proportions, so that the shapes of holes are not stretched.
@@ -115,17 +152,20 @@ class MaskFolder(Mask):
         return np.asarray(image.resize((width, height), Image.Resampling.NEAREST, box=box))
 
 
+def mask_folders(mask: Mask) -> list[MaskFolder]:
+    """All folders of mask files that a generator draws from, in their order."""
+    if isinstance(mask, MaskFolder):
+        return [mask]
+    return [folder for part in mask.parts() for folder in mask_folders(part)]
+
+
 def read_grey(file: Path) -> Image.Image:
     """A mask file as 8-bit grey, turned upright by its EXIF tag; transparency is ignored.
 
     Raises:
         ValueError: the file is missing, damaged, or no image.
     """
-    try:
-        with Image.open(file) as opened:
-            return _grey(ImageOps.exif_transpose(opened))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"The mask {file} cannot be read as an image ({error}); repair or remove the file.") from error
+    return _grey(read_picture(file))
 
 
 def _greys(image: Image.Image) -> int:

@@ -43,6 +43,10 @@ class Mixture(Mask):
         """The mask files of all generators, which are numbered because two may have files of one name."""
         return [(f"{i}/{name}", path) for i, mask in enumerate(self.masks) for name, path in mask.files()]
 
+    def parts(self) -> Sequence[Mask]:
+        """All of them."""
+        return self.masks
+
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """A hole of one of the generators, chosen by the weights."""
         point = torch.rand((), generator=generator, dtype=torch.float64).item() * self._bounds[-1]
@@ -71,6 +75,10 @@ class WithHoleRatio(Mask):
     def files(self) -> list[tuple[str, Path]]:
         """The mask files of the other generator."""
         return self.mask.files()
+
+    def parts(self) -> Sequence[Mask]:
+        """The other generator."""
+        return (self.mask,)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The first hole of the other generator whose ratio lies in the range."""

@@ -13,7 +13,7 @@ from urllib.error import HTTPError, URLError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from inpaintlab.machine import alone
+from inpaintlab.machine import alone, user_cache
 from inpaintlab.published.catalogue import File, Published
 
 TIMEOUT = 30.0
@@ -39,8 +39,7 @@ def weights_folder() -> Path:
     """
     if chosen := os.environ.get("INPAINTLAB_WEIGHTS"):
         return Path(chosen).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser().absolute() / "inpaintlab" / "weights"
+    return user_cache("INPAINTLAB_WEIGHTS=FOLDER") / "inpaintlab" / "weights"
 
 
 def local_files(entry: Published) -> list[Path]:

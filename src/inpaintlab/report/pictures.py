@@ -1,18 +1,19 @@
 """The pictures of the report: read from result folders and the test set, and encoded as text for the page."""
 
 import base64
+import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from hydra.errors import InstantiationException
 from jaxtyping import Float
 from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from inpaintlab.evaluation import Result
+from inpaintlab.imaging import read_picture
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 
 HOLE_COLOUR = (0.90, 0.0, 0.49)  # a magenta that is rare in photographs
@@ -61,11 +62,7 @@ def originals(folder: Path, names: list[str], root: str | None) -> dict[str, Ori
         OSError: likewise.
     """
     manifest = Manifest.load(folder / "manifest.json")
-    try:
-        dataset = ManifestDataset(manifest, root)
-    except InstantiationException as error:
-        # Hydra wraps the constructor's error, for example about a folder that is missing on this machine.
-        raise ValueError(str(error.__cause__ or error)) from error
+    dataset = ManifestDataset(manifest, root)
     positions = {item.name: position for position, item in enumerate(manifest.items)}
     unknown = [name for name in names if name not in positions]
     if unknown:
@@ -121,17 +118,20 @@ def read(result: Result, name: str, folder: Path) -> Image.Image:
         folder: see `kinds`, or the folder of completions.
 
     Raises:
-        ValueError: it is missing or no picture.
+        ValueError: it is missing or no picture, or a completion is not the one that was scored.
     """
     path = folder / picture_name(name)
     if not path.is_file():
         what = folder.relative_to(result.folder)
         raise ValueError(f"{result.label} has no {what} picture of {name} ({path} is missing): evaluate it again.")
+    content = path.read_bytes()
+    if path == result.picture(name) and hashlib.sha256(content).hexdigest() != result.picture_sha256(name):
+        raise ValueError(f"{path} was changed after it was written: its hash differs; evaluate {result.label} again.")
     try:
-        with Image.open(path) as picture:
-            return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    except OSError as error:
+        picture = read_picture(path, content=content)
+    except ValueError as error:
         raise ValueError(f"{path} is not a readable picture: evaluate {result.label} again.") from error
+    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
 
 
 def data_uri(picture: Image.Image, most_bytes: int) -> str:

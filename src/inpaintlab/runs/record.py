@@ -10,14 +10,23 @@ Every training writes ``progress.json``; sweeps write ``output.log``, ``failed.t
 """
 
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Annotated, final
 
-from inpaintlab.machine import Lock, is_held_by_another, write_texts
+from inpaintlab.machine import (
+    Between,
+    Count,
+    Infinite,
+    Lock,
+    conform,
+    is_held_by_another,
+    read_json,
+    storable,
+    write_texts,
+)
 
 OUTPUT, FAILED, STOPPED, _PROGRESS, _LOCK = "output.log", "failed.txt", "stopped.txt", "progress.json", ".lock"
 
@@ -36,12 +45,12 @@ class Progress:
         seconds: of training, over all starts of the run.
     """
 
-    iterations: int
-    total: int
+    iterations: Count
+    total: Count
     monitor: str
     higher_is_better: bool
-    validations: list[tuple[int, float | None]]
-    seconds: float
+    validations: list[tuple[Count, Infinite | None]]
+    seconds: Annotated[float, Between(0, 1e12)]
 
     @property
     def best(self) -> float | None:
@@ -59,16 +68,12 @@ class Progress:
         path = folder / _PROGRESS
         if not path.is_file():
             return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            validations = [(int(at), None if score is None else float(score)) for at, score in content["validations"]]
-            return cls(**(content | {"validations": validations}))
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"{path} cannot be read ({error}); delete it, the training writes it again.") from error
+        mend = "delete it, the training writes it again"
+        return conform(cls, read_json(path, "the progress of a run", mend), path, mend)
 
     def save(self, folder: Path) -> None:
         """Write ``progress.json``, whole or not at all; an infinite score becomes a text, for JSON has no infinity."""
-        validations = [(at, str(score) if score in (math.inf, -math.inf) else score) for at, score in self.validations]
+        validations = [(at, storable(score)) for at, score in self.validations]
         content = self.__dict__ | {"validations": validations}
         write_texts(folder, {_PROGRESS: json.dumps(content, indent=1, allow_nan=False) + "\n"})
 
@@ -128,7 +133,7 @@ def locked(folder: Path) -> Iterator[None]:
         ValueError: another process has locked it.
     """
     lock = Lock(folder / _LOCK)
-    if not lock.take(seconds=2.0):  # `is_locked` in another process takes the lock for an instant
+    if not lock.take():
         raise ValueError(f"{folder} is being trained by another process; wait for it to end, or end it.")
     try:
         yield

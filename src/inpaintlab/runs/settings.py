@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,37 @@ FREE_TO_CHANGE = (
 
 PLACE = "(place)"
 """What stands for a path among the settings that identify a run."""
+
+_MAY_CHANGE = re.compile(r"model\.schedule\.phases\.\w+\.batches: ")  # it may be continued for longer
+
+NAME_RULE = "text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
+"""What `is_name` asks of a name, in words."""
+
+_NAME = re.compile(r"(?![.\s])[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+(?<!\s)")
+
+_LONGEST_NAME = 200  # bytes; files beside a result's folder have longer names
+
+
+def is_name(name: object) -> bool:
+    """Whether this can name a folder: a run, a sweep, a job of one, the label of a result (see ``NAME_RULE``)."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return False
+    return not name.endswith(".partial") and len(name.encode()) <= _LONGEST_NAME
+
+
+def named_folder(runs: str, name: object) -> Path:
+    """The folder ``runs/NAME``, or ``runs/SWEEP/JOB`` for the job of a sweep; a number is a name too.
+
+    Raises:
+        ValueError: the name would lead elsewhere.
+    """
+    parts = str(name).split("/")
+    if len(parts) > 2 or not all(map(is_name, parts)):
+        raise ValueError(
+            f"name={name} cannot name a run, whose folder lies in {runs}: a name is {NAME_RULE}; give another "
+            "name=..., and runs=... for another folder."
+        )
+    return Path(runs, *parts)
 
 
 def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -83,9 +115,14 @@ def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
     Args:
         cfg: the settings of ``inpaintlab train``, resolved.
         choices: the chosen file of each group of settings.
+
+    Raises:
+        ValueError: the name would lead elsewhere.
     """
+    if cfg["name"] not in (None, ""):
+        return named_folder(cfg["runs"], cfg["name"])
     digest = hashlib.sha256(json.dumps(identity_of(cfg), sort_keys=True).encode()).hexdigest()[:8]
-    return Path(cfg["runs"]) / (cfg["name"] or f"{choices['model']}-{choices['data']}-{digest}")
+    return Path(cfg["runs"], f"{choices['model']}-{choices['data']}-{digest}")
 
 
 def require_same_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -101,7 +138,7 @@ def require_same_settings(folder: Path, before: dict[str, Any], now: dict[str, A
     Raises:
         ValueError: they differ; continuing would mix two experiments.
     """
-    changed = differences(_without_lengths(before), _without_lengths(now))
+    changed = [found for found in differences(before, now) if not _MAY_CHANGE.match(found)]
     if changed:
         raise ValueError(
             f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
@@ -115,11 +152,3 @@ def differences(before: Any, now: Any, key: str = "") -> list[str]:
         keys = sorted(before.keys() | now.keys())
         return [d for k in keys for d in differences(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
     return [] if before == now else [f"{key}: {before} -> {now}"]
-
-
-def _without_lengths(cfg: dict[str, Any]) -> dict[str, Any]:
-    """The settings without the phases' lengths: a run may be continued for longer."""
-    cfg = json.loads(json.dumps(cfg))
-    for phase in cfg.get("model", {}).get("schedule", {}).get("phases", {}).values():
-        phase.pop("batches", None)
-    return cfg

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inpaintlab.machine import file_sha256, write_texts
+from inpaintlab.machine import file_sha256, read_json, write_texts
 
 _LIST = "trained_on.json"
 
@@ -134,7 +134,7 @@ def _some(names: Iterable[str]) -> str:
 def _read_list(folder: Path) -> dict[str, dict[str, Entry]]:
     """The list of files in a run's folder; empty if it cannot be read, for it only serves to tell more."""
     try:
-        content = json.loads((folder / _LIST).read_text(encoding="utf-8"))
+        content = read_json(folder / _LIST, "the files of a run")
         return {
             str(kind): {str(name): Entry(int(size), str(held)) for name, (size, held) in files.items()}
             for kind, files in content.items()

@@ -2,7 +2,7 @@
 
 from inpaintlab.survival.journal import Journal, note_finished
 from inpaintlab.survival.preemption import Preemption
-from inpaintlab.survival.processes import ending_together, require_processes
+from inpaintlab.survival.processes import ending_together, require_launcher, require_processes
 from inpaintlab.survival.resuming import missed_validation, require_same_steps, starting_point
 from inpaintlab.survival.saving import Checkpoints
 
@@ -13,6 +13,7 @@ __all__ = [
     "ending_together",
     "missed_validation",
     "note_finished",
+    "require_launcher",
     "require_processes",
     "require_same_steps",
     "starting_point",

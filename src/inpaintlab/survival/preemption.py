@@ -10,7 +10,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from rich.console import Console
 
 from inpaintlab.inpainting import learner_of
-from inpaintlab.machine import Request
+from inpaintlab.machine import EndsBetweenSteps, Request, hear_no_more_of_loaders, is_loader_failure
 from inpaintlab.survival.journal import Journal
 from inpaintlab.survival.saving import Checkpoints
 from inpaintlab.tracking import trackers_of
@@ -41,6 +41,7 @@ class Preemption(Callback):
         self.console = console
         self.group: Any = None
         self.pending: tuple[Any, torch.Tensor] | None = None
+        self.loading = EndsBetweenSteps()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Switch Lightning's own signal handling off.
@@ -60,6 +61,10 @@ class Preemption(Callback):
             self.request.children = launcher.procs
         self.request.begin()
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Hear of no loading process while the weights change."""
+        self.loading.begin()
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -67,7 +72,9 @@ class Preemption(Callback):
 
         Raises:
             SystemExit: with the requested exit code; 0 in processes that another process started.
+            RuntimeError: a process that loads images has ended.
         """
+        self.loading.end()
         model = learner_of(pl_module)
         schedule = model.schedule
         if not model.between_steps or schedule.finished:  # a finished run ends by itself
@@ -96,6 +103,25 @@ class Preemption(Callback):
         code = self._agreed()
         if code:
             self._leave(trainer, code)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save the last finished step, if no more images are loaded: the training itself is sound.
+
+        Not with several processes, of which the others would have to take part.
+        """
+        if not is_loader_failure(exception):
+            return
+        hear_no_more_of_loaders()
+        model = learner_of(pl_module)
+        sound = not self.loading.in_step and model.between_steps
+        if sound and trainer.world_size == 1 and model.schedule.iteration > self.checkpoints.saved:
+            self.checkpoints.save(trainer)
+            self.journal.note(trainer, pl_module)
+            self.console.print(f"saved after {self.checkpoints.saved:,} batches", highlight=False)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the signals of loading processes back."""
+        self.loading.leave()
 
     def _agreed(self) -> int:
         """The requested exit code, once all processes know it; 0 until then."""

@@ -1,6 +1,7 @@
 """The processes of one run: whether the settings can start them, and how they end together."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from inpaintlab.inpainting import device_type
 
 _SHARDED = ("fsdp", "deepspeed")
+_INTERACTIVE = ("bash", "interactive")  # jobs of these names Lightning itself takes for a shell, and looks no further
 
 
 def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
@@ -47,6 +49,52 @@ def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
         raise ValueError(
             "trainer.sync_batchnorm is true, but processes on the CPU cannot share the statistics of batch norm: give "
             "trainer.sync_batchnorm=false, and each normalises by its own part of the batch."
+        )
+
+
+def require_launcher() -> None:
+    """Check that whoever started this process started the others too, if the environment speaks of several.
+
+    torchrun, srun and Lightning say by variables which of several processes this one is. Some of these variables also
+    stand in the shell of a SLURM job or are left from an earlier start; then this process would wait for ever for
+    others, or take itself for another than the first, which alone writes files. A left over SLURM_NTASKS=1 is dropped.
+
+    Raises:
+        ValueError: the variables say too little, or SLURM reserved several tasks and did not start this one.
+    """
+    variables = os.environ
+    numbers = {
+        key: variables[key]
+        for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
+        if key in variables
+    }
+    if wrong := [f"{key}={value}" for key, value in numbers.items() if not re.fullmatch(r"\d+", value)]:
+        raise ValueError(f"The environment has {' and '.join(wrong)}, which is not a number: unset it.")
+    names = {"RANK", "LOCAL_RANK", "WORLD_SIZE"}
+    found = names & variables.keys()
+    by_torchrun = found == names
+    by_lightning = found == names - {"RANK"} and "MASTER_PORT" in variables
+    harmless = variables.get("RANK", "0") == "0" and variables.get("WORLD_SIZE", "1") == "1"
+    if found and not (by_torchrun or by_lightning or (harmless and "LOCAL_RANK" not in found)):
+        listed = ", ".join(f"{key}={variables[key]}" for key in sorted(found))
+        raise ValueError(
+            f"The environment has {listed} as if this process were one of several, but not what torchrun or srun would "
+            f"set beside it: start it by one of them (docs/many_gpus.md), or unset {' '.join(sorted(found))}."
+        )
+    tasks = int(variables.get("SLURM_NTASKS", "1"))
+    if "SLURM_NTASKS" not in variables or variables.get("SLURM_JOB_NAME") in _INTERACTIVE:
+        return
+    if not {"SLURM_STEP_ID", "SLURM_STEPID"} & variables.keys() or "SLURM_PTY_PORT" in variables:
+        if tasks > 1:
+            raise ValueError(
+                f"SLURM reserved {tasks} tasks (SLURM_NTASKS), but srun did not start this process as one of them: "
+                "start it by srun, one task per GPU (docs/many_gpus.md), or unset SLURM_NTASKS for a single process."
+            )
+        del os.environ["SLURM_NTASKS"]  # or Lightning would look for what srun says about each task
+    elif tasks > 1 and "SLURM_NTASKS_PER_NODE" not in variables:
+        raise ValueError(
+            f"srun starts {tasks} tasks by --ntasks, which Lightning does not take: give --ntasks-per-node, with as "
+            "many tasks as GPUs (docs/many_gpus.md)."
         )
 
 

@@ -1,9 +1,10 @@
 """Where a run resumes: at its last checkpoint, or at the beginning, but never at the beginning by mistake."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.inpainting import load_checkpoint
+from inpaintlab.inpainting import load_checkpoint, require_resumable
 from inpaintlab.runs import Progress
 
 
@@ -17,10 +18,12 @@ def starting_point(folder: Path) -> dict[str, Any] | None:
     last = folder / "last.ckpt"
     if last.is_file():
         try:
-            record = dict(load_checkpoint(last)["inpaintlab"])
+            checkpoint = load_checkpoint(last)
+            require_resumable(checkpoint, last)
+            record = dict(checkpoint["inpaintlab"])
         except ValueError as error:
             raise ValueError(f"{error} {_ways_out(folder)}") from error
-        if not record.get("run"):
+        if record.get("run") is None:
             raise ValueError(
                 f"{last} does not tell which settings and files it was trained with, so nobody could say whether these "
                 f"are the same; begin a run from its weights: name=... init={last}."
@@ -79,8 +82,11 @@ def _ways_out(folder: Path) -> str:
         except ValueError:
             found.append(f"{path.name} (not readable)")
             continue
-        found.append(f"{path.name} (readable, after {checkpoint['inpaintlab']['iterations']:,} batches)")
-        if "optimizer_states" in checkpoint:  # broken.ckpt has none: it holds the batch that ended a run
+        iterations = checkpoint["inpaintlab"]["iterations"]
+        found.append(f"{path.name} (readable{'' if iterations is None else f', after {iterations:,} batches'})")
+        # broken.ckpt holds the batch that ended a run, but no optimizers
+        with suppress(ValueError):
+            require_resumable(checkpoint, path)
             readable.append(path.name)
     others = f"Its checkpoints: {', '.join(found)}." if found else "It has no other checkpoint."
     copy = f"To go on from {readable[0]}, copy it to last.ckpt; to begin" if readable else "To begin"

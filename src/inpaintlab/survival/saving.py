@@ -9,13 +9,14 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from inpaintlab.inpainting import learner_of, load_checkpoint, save_checkpoint
+from inpaintlab.machine import Count, Infinite, conform, storable
 
 
 class Score(NamedTuple):
     """The monitored score of a validation: how many images it is infinite for, and the mean of the others."""
 
-    infinite: int
-    mean: float
+    infinite: Count
+    mean: Infinite
 
 
 @final
@@ -111,7 +112,7 @@ class Checkpoints(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
-        return {"best": None if self.best is None else self.best._asdict()}
+        return {"best": None if self.best is None else {key: storable(v) for key, v in self.best._asdict().items()}}
 
 
 def score_of(path: Path) -> Score | None:
@@ -121,11 +122,13 @@ def score_of(path: Path) -> Score | None:
         ValueError: the file is damaged.
     """
     try:
-        callbacks = load_checkpoint(path).get("callbacks", {})
+        states = load_checkpoint(path).get("callbacks")
+        state = states.get("Checkpoints") if isinstance(states, dict) else None
+        score = state.get("best") if isinstance(state, dict) else None
     except ValueError as error:
         raise ValueError(f"{error} Delete it: the next validation writes another.") from error
-    score = callbacks.get("Checkpoints", {}).get("best")
-    return None if score is None else Score(int(score["infinite"]), float(score["mean"]))
+    mend = "delete it: the next validation writes another"
+    return None if score is None else conform(Score, score, f"{path}, its validation score", mend)
 
 
 @final

@@ -12,13 +12,19 @@ from typing import final
 
 from rich.table import Column, Table
 
-from inpaintlab.machine import write_json
-from inpaintlab.runs import FREE_TO_CHANGE, PLACE, Progress, duration, is_place, reason_of, state_of
+from inpaintlab.machine import conform, read_json, write_json
+from inpaintlab.runs import FREE_TO_CHANGE, PLACE, Progress, duration, is_name, is_place, reason_of, state_of
 
 RECORD = "sweep.json"
 
 
 _LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class _Record:
+    fixed: list[str]
+    jobs: dict[str, list[str]]
 
 
 @final
@@ -62,12 +68,11 @@ class SweepFolder:
             raise ValueError(
                 f"{path} is no sweep: there is no {RECORD}; give the folder that `inpaintlab train -m` named."
             )
-        try:
-            content = json.loads(record.read_text(encoding="utf-8"))
-            fixed, jobs = [str(entry) for entry in content["fixed"]], dict(content["jobs"])
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"{record} cannot be read ({error}); delete it and give the sweep again.") from error
-        return cls(path, fixed, {str(name): [str(entry) for entry in entries] for name, entries in jobs.items()})
+        mend = "delete it and give the sweep again"
+        content = conform(_Record, read_json(record, "the record of a sweep", mend), record, mend)
+        if strange := [name for name in content.jobs if not is_name(name)]:
+            raise ValueError(f"{record}: jobs has the name {strange[0]!r}, which cannot be a folder's; {mend}.")
+        return cls(path, content.fixed, content.jobs)
 
     @classmethod
     def opened(cls, path: Path, fixed: Sequence[str]) -> "SweepFolder":

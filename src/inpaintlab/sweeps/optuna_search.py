@@ -77,7 +77,7 @@ class OptunaSearch(Search):
         if not space:
             raise ValueError("There is nothing to search; give a setting several values, as in seed=1,2,3.")
         study = self._study(sweep.path)
-        waiting = self._left_open(study, sweep.path)
+        waiting = self._left_open(study, sweep.path, space)
         while True:
             trials, waiting = waiting[: self.at_once], waiting[self.at_once :]
             while len(trials) < self.at_once and len(study.get_trials(deepcopy=False)) < self.trials:
@@ -106,11 +106,18 @@ class OptunaSearch(Search):
         return study
 
     @staticmethod
-    def _left_open(study: "Study", folder: Path) -> "list[_Trial]":
-        """The unfinished trials of a killed sweep; Optuna has no public function that reopens a trial."""
+    def _left_open(study: "Study", folder: Path, space: "dict[str, BaseDistribution]") -> "list[_Trial]":
+        """The unfinished trials of a killed sweep; Optuna has no public function that reopens a trial.
+
+        Raises:
+            ValueError: one has values that this search cannot choose, so they came from elsewhere.
+        """
         from optuna.trial import Trial, TrialState
 
         frozen = study.get_trials(states=(TrialState.RUNNING,))
+        for trial in frozen:
+            if any(space.get(key) != distribution for key, distribution in trial.distributions.items()):
+                raise ValueError(_other_values(study, f"trial {trial.number}"))
         return [_Trial(Trial(study, trial._trial_id), folder) for trial in frozen]
 
 
@@ -174,10 +181,14 @@ def _ask(study: "Study", space: "dict[str, BaseDistribution]") -> "Trial":
     try:
         return study.ask(space)
     except ValueError as error:
-        raise ValueError(
-            f"The study '{study.study_name}' chose from other values so far ({error}); give this search another name "
-            "(name=...)."
-        ) from error
+        raise ValueError(_other_values(study, error)) from error
+
+
+def _other_values(study: "Study", reason: object) -> str:
+    return (
+        f"The study '{study.study_name}' chose from other values so far ({reason}); give this search another name "
+        "(name=...)."
+    )
 
 
 def _values(override: Override) -> "BaseDistribution":

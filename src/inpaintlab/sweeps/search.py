@@ -4,11 +4,15 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
-import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 
+from inpaintlab.machine import read_yaml
+from inpaintlab.recipes import require_choices, require_settings
+from inpaintlab.runs import NAME_RULE, is_name
 from inpaintlab.sweeps.folder import Job, SweepFolder, job_name
 
 
@@ -73,18 +77,44 @@ class Listed(Search):
             raise ValueError(
                 f"There is no list of jobs at {self.file.absolute()}; name it: hydra.sweeper.search.file=."
             )
-        try:
-            content = yaml.safe_load(self.file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{self.file} cannot be read as YAML ({' '.join(str(error).split())}).") from error
-        if not isinstance(content, dict) or not content:
+        content = read_yaml(self.file, "a list of jobs, which has lines such as `small: [model.width=0.25]`")
+        if not content:
             raise ValueError(f"{self.file} is no list of jobs; it has lines such as `small: [model.width=0.25]`.")
         for name, own in content.items():
-            if not isinstance(name, str) or name.startswith(".") or "/" in name:
-                raise ValueError(f"{self.file}: a job is called {name!r}; a name is text that can be a folder's.")
+            if not is_name(name):
+                raise ValueError(f"{self.file}: a job is called {name!r}; a name is {NAME_RULE}.")
             if not isinstance(own, list) or not all(isinstance(entry, str) for entry in own):
                 raise ValueError(f"{self.file}: job '{name}' is {own!r}; give a list of overrides, as in [seed=2].")
+            _require_plain(own, f"{self.file}, job '{name}'")
         return content
+
+
+def _require_plain(overrides: list[str], origin: str) -> None:
+    """Raise a ValueError if one of these overrides from a file would do more than set values and choose from groups."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise ValueError(f"{origin}: {' '.join(str(error).split())}") from error
+    for override in parsed:
+        if override.package is not None or override.is_sweep_override():
+            raise ValueError(
+                f"{origin}: {override.input_line} is not one setting with one value; give it as KEY=VALUE."
+            )
+        settings = {override.key_or_group: _plain(override.value())}
+        require_settings(settings, origin)
+        try:
+            require_choices(settings)
+        except ValueError as error:
+            raise ValueError(f"{origin}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """A value of Hydra's grammar as plain data; texts in quotes have a class of their own there."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
 def combinations(swept: Sequence[Override]) -> list[dict[str, str]]:

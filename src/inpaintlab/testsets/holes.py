@@ -62,8 +62,7 @@ class Holes:
             ValueError: it cannot be read, has no hole, or is all hole.
         """
         assert self.folder is not None
-        self.folder.names = [file]  # with a single file nothing is left to chance
-        return self.folder(*self.size, sample_generator(file))
+        return torch.from_numpy(self.folder.of_file(file, *self.size).astype(np.float32))[None]
 
     def choose(self, generator: torch.Generator) -> tuple[MaskTensor, str | None]:
         """A hole of this bin, and its mask file: the first file in a random order whose ratio the bin accepts.
@@ -141,6 +140,6 @@ def with_mask_root(recipe: Any, mask_root: str | None, before: str | None, now: 
     if recipe.get("_target_") == MASK_FOLDER:
         if mask_root:
             recipe["root"] = mask_root
-        elif before and now and Path(recipe["root"]).is_relative_to(before):
+        elif before and now and isinstance(recipe.get("root"), str) and Path(recipe["root"]).is_relative_to(before):
             recipe["root"] = str(Path(now, Path(recipe["root"]).relative_to(before)))
     return recipe

@@ -8,17 +8,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
-from hydra.utils import instantiate
 from torch.utils.data import Dataset
 
-from inpaintlab.data import image_tensor
-from inpaintlab.machine import file_sha256, require_format, write_json
-from inpaintlab.masks import Number
+from inpaintlab.data import Crop, Source, image_tensor
+from inpaintlab.imaging import on_disk
+from inpaintlab.machine import (
+    Between,
+    PlainSize,
+    Sha256,
+    as_json,
+    conform,
+    file_sha256,
+    read_json,
+    require_format,
+    write_texts,
+)
+from inpaintlab.masks import Mask, Number
 from inpaintlab.randomness import sample_generator
-from inpaintlab.recipes import only_ours
+from inpaintlab.recipes import built
 from inpaintlab.shapes import Size, plain_size
 from inpaintlab.testsets.holes import (
     Holes,
@@ -50,12 +60,12 @@ class Item:
 
     name: str
     image: str
-    image_sha256: str
+    image_sha256: Sha256
     bin: str
-    mask_sha256: str
-    hole_ratio: float
+    mask_sha256: Sha256
+    hole_ratio: Annotated[float, Between(0, 1)]
     mask_file: str | None = None
-    mask_file_sha256: str | None = None
+    mask_file_sha256: Sha256 | None = None
 
 
 @final
@@ -78,12 +88,12 @@ class Manifest:
     """
 
     split: str
-    size: int | list[int]
+    size: PlainSize
     seed: int
     source: dict[str, Any]
     crop: dict[str, Any]
     bins: dict[str, dict[str, Any]]
-    items: tuple[Item, ...]
+    items: Annotated[tuple[Item, ...], Between(1, 10**9)]
 
     @classmethod
     def create(
@@ -111,15 +121,17 @@ class Manifest:
         Raises:
             ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
         """
-        photographs = instantiate(only_ours(source, "The manifest's source"))
+        photographs = built(source, Source, "The manifest's source")
+        cutting = built(crop, Crop, "The manifest's crop")
         names = photographs.names(split)[:images]
         hashes = {}
         for name in names:
-            photographs.read(split, name)  # a damaged file must not be frozen: it would stop every evaluation
+            # what would stop every evaluation must not be frozen: a damaged file, a strip too long to be resized
+            cutting.require_memory(photographs.read(split, name), name)
             hashes[name] = photographs.sha256(split, name)
         items = []
         for label, recipe in bins.items():
-            holes = Holes(instantiate(only_ours(recipe, f"The manifest's bin '{label}'")), size)
+            holes = Holes(_mask(label, recipe), size)
             for name in names:
                 mask, file = holes.choose(hole_generator(seed, label, name))
                 items.append(
@@ -172,7 +184,12 @@ class Manifest:
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all; the folder is made."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"format": FORMAT, "sha256": self.sha256, **asdict(self), "items": self._plain_items()})
+        write_texts(path.parent, {path.name: self.text(path)})
+
+    def text(self, path: Path) -> str:
+        """The text of the file that ``save`` writes to ``path``."""
+        content = {"format": FORMAT, "sha256": self.sha256, **asdict(self), "items": self._plain_items()}
+        return as_json(path, content)
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":
@@ -185,14 +202,14 @@ class Manifest:
             raise ValueError(
                 f"There is no manifest at {path.absolute()}; make one with: inpaintlab manifest data=... out={path}"
             )
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            format_, sha256 = content.pop("format"), content.pop("sha256")
-            require_format(path, format_, FORMAT, "freeze this test set again")
-            items = tuple(Item(**item) for item in content.pop("items"))
-            manifest = cls(**content, items=items)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not a manifest of inpaintlab ({error}).") from error
+        mend = "freeze this test set again"
+        content = read_json(path, "a manifest of inpaintlab", mend)
+        require_format(path, content.pop("format", None), FORMAT, mend)
+        sha256 = content.pop("sha256", None)
+        manifest = conform(cls, content, path, mend)
+        if homeless := [item.name for item in manifest.items if item.bin not in manifest.bins]:
+            raise ValueError(f"{path}: '{homeless[0]}' is of a bin that has no recipe; {mend}.")
+        check_names(manifest.items)
         if manifest.sha256 != sha256:
             raise ValueError(f"{path} was changed after it was frozen: its content does not match its hash.")
         return manifest
@@ -216,12 +233,9 @@ class ManifestDataset(Dataset):
             for label, recipe in manifest.bins.items()
         }
         self.manifest = manifest
-        self.source = instantiate(only_ours(source, "The manifest's source"))
-        self.crop = instantiate(only_ours(manifest.crop, "The manifest's crop"))
-        self.holes = {
-            label: Holes(instantiate(only_ours(recipe, f"The manifest's bin '{label}'")), manifest.size)
-            for label, recipe in bins.items()
-        }
+        self.source = built(source, Source, "The manifest's source")
+        self.crop = built(manifest.crop, Crop, "The manifest's crop")
+        self.holes = {label: Holes(_mask(label, recipe), manifest.size) for label, recipe in bins.items()}
 
     def __len__(self) -> int:
         return len(self.manifest.items)
@@ -238,6 +252,7 @@ class ManifestDataset(Dataset):
         item = self.manifest.items[index]
         self._check_image(item)
         picture = self.source.read(self.manifest.split, item.image)
+        self.crop.require_memory(picture, item.image)
         image = image_tensor(self.crop.evaluate(picture)(picture))
         return {"image": image, "mask": self._mask(item), "name": item.name, "position": index}
 
@@ -272,7 +287,7 @@ class ManifestDataset(Dataset):
         if item.mask_file is None:
             mask = holes.draw(hole_generator(manifest.seed, item.bin, item.image))
         else:
-            path = holes.root / item.mask_file
+            path = on_disk(holes.root, item.mask_file)
             if not path.is_file():
                 raise ValueError(f"Mask file '{item.mask_file}' is missing: {path} does not exist. Restore the file.")
             if file_sha256(path) != item.mask_file_sha256:
@@ -287,6 +302,11 @@ class ManifestDataset(Dataset):
                 "changed. Restore them, or make a new manifest."
             )
         return mask
+
+
+def _mask(label: str, recipe: Any) -> Mask:
+    mask: Mask = built(recipe, Mask, f"The manifest's bin '{label}'", inside=(Mask,))
+    return mask
 
 
 def check_names(items: Sequence[Item]) -> None:

@@ -10,7 +10,8 @@ from typing import Any, final
 
 import torch
 
-from inpaintlab.data import ENDINGS, read_rgb
+from inpaintlab.data import read_rgb
+from inpaintlab.imaging import ENDINGS, find_pictures, on_disk, same_form
 from inpaintlab.machine import file_sha256
 from inpaintlab.masks import MaskFolder, Number
 from inpaintlab.shapes import Size, plain_size
@@ -276,15 +277,16 @@ def _require_partners(images: Path, of_images: set[str], masks: Path, of_masks: 
 
 def _found(folder: Path) -> list[str]:
     """The pictures in a folder and its subfolders, as sorted paths relative to it."""
-    files = folder.rglob("*") if folder.is_dir() else []
-    names = [path.relative_to(folder) for path in files if path.suffix.lower() in ENDINGS and path.name[0] != "."]
-    if not names:
+    found = find_pictures(folder)
+    found.require_sound()
+    if not found.names:
         raise ValueError(f"{folder.absolute()} is no folder with pictures ({', '.join(ENDINGS)}).")
-    return sorted(name.as_posix() for name in names)
+    return list(found.names)
 
 
 def _stem(name: str) -> str:
-    return Path(name).with_suffix("").as_posix()
+    """What pairs are found by: the path without its ending, in one Unicode form."""
+    return same_form(Path(name).with_suffix("").as_posix())
 
 
 def _by_stem(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -292,7 +294,8 @@ def _by_stem(folder: Path, names: Iterable[str]) -> dict[str, str]:
     for name in names:
         if stems.setdefault(_stem(name), name) != name:
             raise ValueError(
-                f"{folder} holds {stems[_stem(name)]} and {name}, of which neither can be told by its stem."
+                f"{folder} holds {stems[_stem(name)]} and {name}, which differ in their ending or their Unicode form "
+                "alone; pairs are found by the rest, so rename or remove one of them."
             )
     return stems
 
@@ -300,7 +303,7 @@ def _by_stem(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def _listed(file: Path, root: Path | None) -> list[Path]:
     """The files of a list, after checking that each of them exists."""
     lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    files = [Path(root or "", line) for line in lines if line]
+    files = [on_disk(root or Path(), line) for line in lines if line]
     missing = [str(path) for path in files if not path.is_file()]
     if missing or not files:
         where = f"the folder {root}" if root else f"the current folder {Path.cwd()}"

@@ -39,6 +39,7 @@ from inpaintlab.machine import (
     end_with_parent,
     full_disk_named,
     keep_freed_memory,
+    loading_explained,
     remove_partials,
     versions,
     write_json,
@@ -63,6 +64,7 @@ from inpaintlab.survival import (
     ending_together,
     missed_validation,
     note_finished,
+    require_launcher,
     require_processes,
     require_same_steps,
     starting_point,
@@ -80,6 +82,7 @@ def train(
     build_trainer: Callable[..., Trainer],
     run_dir: Path,
     before: dict[str, Any] | None,
+    stood: int | None,
     request: Request,
 ) -> None:
     """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one.
@@ -91,12 +94,13 @@ def train(
         build_trainer: makes the Lightning trainer from callbacks, trackers and the precision's arguments.
         run_dir: the run's folder; it is made.
         before: the record in its last checkpoint; None at the beginning.
+        stood: the time of that checkpoint when it was about to be read (see `time_of`).
         request: ends the training early, after a checkpoint, when a signal was received.
 
     Raises:
         ValueError: the run cannot go on with these settings or files, is damaged, or another process trains it.
     """
-    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # from the environment, before there is a trainer
+    first = is_first()
     console = Console(quiet=not first)
     last = run_dir / "last.ckpt"
     files = trained_on(cfg, data)
@@ -110,13 +114,44 @@ def train(
         return
     if cfg["init"] and not before:
         load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
-    manifest = validation_manifest(cfg, run_dir)
-    data.validation = ManifestDataset(manifest)
+    data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
-        manifest.save(run_dir / "validation.json")
-        save_list(run_dir, files)
+    with locked(run_dir) if first else nullcontext():  # before the first file is written, or two would mix theirs
+        if first and stood != time_of(last):
+            raise ValueError(
+                f"{run_dir} was trained by another process a moment ago: the same command goes on from there."
+            )
+        if first:
+            save_list(run_dir, files)
+        _fit(cfg, model, data, build_trainer, run_dir, request, console, before, missed=missed)
+    console.print(f"done: {last}")
 
+
+def _fit(
+    cfg: dict[str, Any],
+    model: Learner,
+    data: DataModule,
+    build_trainer: Callable[..., Trainer],
+    run_dir: Path,
+    request: Request,
+    console: Console,
+    before: dict[str, Any] | None,
+    *,
+    missed: bool,
+) -> None:
+    """Write what the run is, then fit (see `train`).
+
+    Args:
+        console: quiet in all processes but the first.
+        before: the record of the checkpoint that the run resumes from.
+        missed: whether the validation that was due there is to be made up for.
+    """
+    assert isinstance(data.validation, ManifestDataset)
+    first, last = is_first(), run_dir / "last.ckpt"
+    if first:
+        remove_partials(run_dir, below=True)
+        data.validation.manifest.save(run_dir / "validation.json")
     precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
     called = callbacks(
         cfg,
@@ -127,6 +162,8 @@ def train(
         compiled=model.steps.compiled,
         missed_validation=missed,
     )
+    for sentence in data.left_out():
+        console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
     recorded = cfg | {"commit": commit(), "versions": versions()}
     trainer = build_trainer(callbacks=called, logger=trackers(recorded, run_dir, console), **precision)
     if before:
@@ -136,14 +173,22 @@ def train(
         print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
     elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
         end_with_first()
-    with (
-        locked(run_dir) if first else nullcontext(),
-        ending_together(trainer.world_size, last, trainer.strategy.launcher),
-    ):
-        if first:
-            remove_partials(run_dir)
-        trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True)
-    console.print(f"done: {last}")
+    with ending_together(trainer.world_size, last, trainer.strategy.launcher):
+        loading_explained(
+            lambda: trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True),
+            "data.workers",
+            "data.batch_size",
+        )
+
+
+def is_first() -> bool:
+    """Whether this is the first process of its run, from the environment: there may be no trainer yet."""
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # Lightning sets it
+
+
+def time_of(path: Path) -> int | None:
+    """When a file was last written, in nanoseconds; None if there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 def trained_on(cfg: dict[str, Any], data: DataModule) -> Kinds:
@@ -249,10 +294,12 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
         ValueError: settings that cannot be met; raised before anything is written.
     """
     _quieten()
+    require_launcher()
     settings = plain(cfg)
     if PARENT in os.environ:
         end_with_parent()
     run_dir = run_folder(settings, choices)
+    stood = time_of(run_dir / "last.ckpt")
     before = starting_point(run_dir)
     if before:
         require_same_settings(run_dir, before["run"]["settings"], identity_of(settings))
@@ -273,7 +320,7 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     if device_type(cfg.trainer.accelerator) == "cpu":
         keep_freed_memory()
     with full_disk_named(run_dir):
-        train(settings, model, data, instantiate(cfg.trainer), run_dir, before, request)
+        train(settings, model, data, instantiate(cfg.trainer), run_dir, before, stood, request)
 
 
 def _quieten() -> None:

@@ -1,0 +1,143 @@
+"""What turns text into objects, settings or code is named here, with the reason why no stranger's file reaches it.
+
+A file's content comes in by ``machine.read_json``, ``machine.read_yaml`` or ``torch.load(weights_only=True)``; what it
+describes is made by ``recipes.built``, and Hydra composes it only after ``recipes.require_settings``.
+"""
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import inpaintlab
+
+SOURCES = Path(inpaintlab.__file__).parents[1]
+
+POWERFUL = {
+    *("hydra.utils.instantiate", "hydra.utils.call", "hydra.utils.get_class", "hydra.utils.get_method"),
+    *("hydra.utils.get_object", "hydra.utils.get_static_method", "hydra._internal.utils._locate"),
+    *("hydra.compose", "hydra.main", "hydra.experimental.compose"),
+    *(f"omegaconf.OmegaConf.{name}" for name in ("create", "load", "merge", "unsafe_merge", "structured", "update")),
+    *(f"omegaconf.OmegaConf.{name}" for name in ("from_dotlist", "from_cli", "resolve", "to_object", "to_container")),
+    *("omegaconf.DictConfig", "omegaconf.ListConfig"),
+    *(f"yaml.{name}" for name in ("load", "load_all", "full_load", "unsafe_load", "safe_load", "safe_load_all")),
+    *("yaml.compose", "yaml.Loader", "yaml.UnsafeLoader", "yaml.FullLoader"),
+    *("json.load", "json.loads", "json.JSONDecoder"),
+    *("torch.load", "torch.jit.load", "torch.hub.load", "numpy.load", "cloudpickle.loads", "joblib.load"),
+    *("importlib.import_module", "runpy.run_path", "runpy.run_module"),
+    *("eval", "exec", "compile", "__import__"),
+}
+"""Names that read, resolve, import, build or run what a text says."""
+
+MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle")
+
+OWN = "of the user's own settings, as Hydra composed them"
+ALLOWED = {
+    ("hydra.main", "inpaintlab/config.py"): "the command line",
+    ("hydra.compose", "inpaintlab/help.py"): "conf/ and the command line, for --help",
+    ("hydra.compose", "inpaintlab/sweep.py"): "the command line",
+    ("hydra.compose", "inpaintlab/importers/checkpoint.py"): "a preset of ours, by a name of ours",
+    ("hydra.compose", "inpaintlab/evaluation/study.py"): "after require_settings, require_literal and require_choices",
+    ("hydra.utils.instantiate", "inpaintlab/bench.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/doctor.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/evaluate.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/evaluation/plan.py"): OWN + ", or as a study chose them",
+    ("hydra.utils.instantiate", "inpaintlab/inpainting/checkpoints.py"): OWN + ", or our presets; not in rebuild",
+    ("hydra.utils.instantiate", "inpaintlab/manifest.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/report/tracked.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/shard.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/training/callbacks.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/training/fit.py"): OWN,
+    ("omegaconf.OmegaConf.to_container", "inpaintlab/help.py"): "conf/ and the command line, for --help",
+    ("omegaconf.OmegaConf.to_container", "inpaintlab/recipes.py"): "plain: settings that Hydra composed",
+    ("yaml.load", "inpaintlab/help.py"): "conf/, by a safe loader",
+    ("yaml.load", "inpaintlab/machine/yaml_files.py"): "read_yaml, by a loader of plain data",
+    ("yaml.compose", "inpaintlab/comments.py"): "conf/",
+    ("yaml.safe_load", "inpaintlab/comparison/papers.py"): "tables of the package",
+    ("json.loads", "inpaintlab/machine/json_files.py"): "parse_json",
+    ("json.loads", "inpaintlab/evaluation/plan.py"): "what json.dumps has just made",
+    ("json.loads", "inpaintlab/runs/settings.py"): "what json.dumps has just made",
+    ("torch.load", "inpaintlab/importers/pickles.py"): "weights_only",
+    ("torch.load", "inpaintlab/inpainting/checkpoints.py"): "weights_only",
+    ("torch.load", "inpaintlab/losses/vgg.py"): "weights_only",
+    ("torch.load", "inpaintlab/published/weight_files.py"): "weights_only",
+    ("numpy.load", "inpaintlab/evaluation/photographs.py"): "allow_pickle=False",
+    ("runpy.run_module", "inpaintlab/cli.py"): "a verb of ours",
+    ("importlib.import_module", "inpaintlab/recipes.py"): "a wing of ours or torch.optim",
+}
+
+
+def used(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Every name that code refers to, in full, as its imports make it."""
+    known = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            known |= {
+                a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
+                for a in node.names
+            }
+        elif isinstance(node, ast.ImportFrom):
+            known |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    annotations = {
+        id(inner)
+        for node in ast.walk(tree)
+        for note in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if note is not None
+        for inner in ast.walk(note)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in annotations:
+            first, *rest = ast.unparse(node).split(".")
+            yield ".".join([known.get(first, first), *rest]), node
+
+
+def powerful(tree: ast.AST) -> set[str]:
+    names = {name for name, _ in used(tree)} - {"pickle.UnpicklingError"}
+    return {name for name in names if name in POWERFUL or (name.partition(".")[0] in MODULES and "." in name)}
+
+
+@functools.cache
+def found() -> set[tuple[str, str]]:
+    files = [
+        path for path in SOURCES.rglob("*.py") if path.relative_to(SOURCES).parts[0] in ("inpaintlab", "hydra_plugins")
+    ]
+    return {
+        (name, path.relative_to(SOURCES).as_posix())
+        for path in files
+        for name in powerful(ast.parse(path.read_text(encoding="utf-8")))
+    }
+
+
+def test_nothing_else_reads_resolves_builds_or_runs_what_a_text_says() -> None:
+    assert found() - ALLOWED.keys() == set()
+
+
+def test_no_reason_is_left_that_nothing_needs() -> None:
+    assert ALLOWED.keys() - found() == set()
+
+
+@pytest.mark.parametrize(("call", "safe"), [("torch.load", "weights_only=True"), ("numpy.load", "allow_pickle=False")])
+def test_what_could_unpickle_is_told_not_to(call: str, safe: str) -> None:
+    for path in (SOURCES / "inpaintlab").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        places = {id(node) for name, node in used(tree) if name == call}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and id(node.func) in places:
+                assert safe in [ast.unparse(keyword) for keyword in node.keywords], f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from hydra.utils import instantiate as make\nmake({})",
+        "import hydra\nmake = hydra.utils.instantiate",
+        "import omegaconf as o\no.OmegaConf.create('a')",
+        "import pickle as p\np.loads(b'')",
+        "from json import loads\nmap(loads, [])",
+        "eval('1')",
+    ],
+)
+def test_the_search_finds_what_goes_by_another_name(code: str) -> None:
+    assert powerful(ast.parse(code))
