@@ -13,7 +13,7 @@ from inpaintlab.masks import MaskFolder, Mixture, WithHoleRatio
 from inpaintlab.runs import changes, digest, identity_of, look_at, run_folder, save_list, weight_files
 from inpaintlab.runs import trained_on as module
 from inpaintlab.runs.trained_on import Entry
-from inpaintlab.training.fit import run_record
+from inpaintlab.training.identity import run_record
 
 
 @pytest.fixture
