@@ -30,7 +30,7 @@ class Stage(Trainer):
 
     def save_checkpoint(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         parts = {
-            "inpaintlab": {"format": CHECKPOINT_FORMAT},
+            "inpaintlab": {"format": CHECKPOINT_FORMAT, "model": {}, "iterations": 1, "images_seen": 1},
             "state_dict": {},
             "callbacks": {"Checkpoints": self.saving.state_dict()},
         }
@@ -88,6 +88,8 @@ def test_more_exact_images_are_better_whatever_the_mean_of_the_others(tmp_path: 
     stage.scores = {"val/a": torch.tensor(float("inf")), "val/a_infinite": torch.tensor(2.0)}
     again.on_validation_end(stage, stage.lightning_module)
     assert best(tmp_path) == float("inf")
+    again.on_train_start(stage, stage.lightning_module)
+    assert again.best == (2, float("inf"))
 
 
 @pytest.mark.parametrize(("higher", "worse", "better"), [(True, 4.0, 6.0), (False, 6.0, 4.0)])

@@ -98,8 +98,7 @@ class _Content:
 def write_record(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write result.json: the facts, the format, the hashes of per_image.parquet and manifest.json, and its checksum."""
     files = {name: file_sha256(folder / name) for name in (TABLE, _MANIFEST) if (folder / name).is_file()}
-    means = {of: {key: storable(mean) for key, mean in group.items()} for of, group in facts["means"].items()}
-    content = {"format": FORMAT, **facts, "means": means, "files": files}
+    content = {"format": FORMAT, **facts, "means": storable(facts.get("means")), "files": files}
     write_json(folder / RECORD, content | {"checksum": _checksum(content)})
 
 

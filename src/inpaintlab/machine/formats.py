@@ -54,7 +54,12 @@ class _OrInfinite:
 
 
 def storable(value: Any) -> Any:
-    """What JSON can hold: an infinite number becomes "Infinity" or "-Infinity", which JavaScript's Number reads too."""
+    """A value, or a dict of values, as JSON can hold it; an infinite number becomes "Infinity" or "-Infinity".
+
+    JavaScript's Number reads these texts too.
+    """
+    if isinstance(value, dict):
+        return {key: storable(entry) for key, entry in value.items()}
     return f"{value:F}".replace("INF", "Infinity") if isinstance(value, float) and math.isinf(value) else value
 
 

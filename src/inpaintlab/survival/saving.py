@@ -112,7 +112,7 @@ class Checkpoints(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
-        return {"best": None if self.best is None else {key: storable(v) for key, v in self.best._asdict().items()}}
+        return {"best": None if self.best is None else storable(self.best._asdict())}
 
 
 def score_of(path: Path) -> Score | None:
