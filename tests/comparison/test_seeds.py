@@ -62,7 +62,9 @@ def test_an_exact_image_of_one_run_leaves_the_spread_of_the_others_in_brackets(t
     """The runs' means over images with an error are 20 and 22: 21 ± sqrt(2)."""
     for seed, psnr in {1: [math.inf, *[20.0] * 5], 2: [22.0] * 6}.items():
         training = {"size": 16, "seed": seed}
-        write_result(tmp_path / f"glcic_{seed}", psnr, checkpoint={"iterations": 9, "training": training})
+        write_result(
+            tmp_path / f"glcic_{seed}", psnr, checkpoint={"iterations": 9, "images_seen": 9, "training": training}
+        )
     table = tabulate([Result.load(tmp_path / f"glcic_{seed}") for seed in (1, 2)])
     (group,) = seed_groups(table.results)
     assert group.spread("psnr_rgb", "all") == (math.inf, None)

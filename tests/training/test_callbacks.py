@@ -82,7 +82,7 @@ def test_more_exact_images_are_better_whatever_the_mean_of_the_others(tmp_path: 
         stage.scores = {"val/a": torch.tensor(score), "val/a_infinite": torch.tensor(float(exact))}
         callback.on_validation_end(stage, stage.lightning_module)
     assert best(tmp_path) == 31.0
-    again = Checkpoints(tmp_path, 1, 1, "val/a", True)
+    again = stage.saving = Checkpoints(tmp_path, 1, 1, "val/a", True)
     again.on_train_start(stage, stage.lightning_module)
     assert again.best == (1, 31.0)
     stage.scores = {"val/a": torch.tensor(float("inf")), "val/a_infinite": torch.tensor(2.0)}
