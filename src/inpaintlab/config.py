@@ -33,8 +33,8 @@ _QUESTIONS = (
 """Hydra's flags that ask for information instead of work."""
 
 
-# In YAML: a side in pixels that is half of another, such as GLCIC's window.
-OmegaConf.register_new_resolver("half", lambda side: side // 2, replace=True)
+# In YAML: half of a side in pixels, or of the shorter one of [height, width], such as GLCIC's window.
+OmegaConf.register_new_resolver("half", lambda size: (size if isinstance(size, int) else min(size)) // 2, replace=True)
 
 
 def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:

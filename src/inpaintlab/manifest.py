@@ -16,6 +16,7 @@ from inpaintlab.config import command
 from inpaintlab.machine import alone, write_texts
 from inpaintlab.masks import MaskFolder
 from inpaintlab.recipes import in_words, plain
+from inpaintlab.shapes import in_pixels
 from inpaintlab.testsets import (
     LAYOUTS,
     Manifest,
@@ -74,7 +75,7 @@ def _save(manifest: Manifest, out: Path) -> None:
 
 def _tell(manifest: Manifest, out: Path) -> None:
     counts = Counter(item.bin for item in manifest.items)
-    print(f"{out}: {len(manifest.items)} items of {manifest.size} x {manifest.size} pixels, {manifest.sha256[:12]}")
+    print(f"{out}: {len(manifest.items)} items of {in_pixels(manifest.size)} pixels, {manifest.sha256[:12]}")
     print("  " + ", ".join(f"{label}: {counts[label]}" for label in manifest.bins))
 
 
@@ -84,7 +85,7 @@ def show(cfg: DictConfig) -> None:
     manifest = Manifest.load(Path(cfg.manifest))
     images = len({item.image for item in manifest.items})
     lines = {
-        "images": f"{images}, {manifest.size} x {manifest.size} pixels, split '{manifest.split}'",
+        "images": f"{images}, {in_pixels(manifest.size)} pixels, split '{manifest.split}'",
         "source": in_words(manifest.source),
         "crop": in_words(manifest.crop),
         "seed": manifest.seed,

@@ -59,11 +59,17 @@ def test_means_are_those_computed_by_hand():
     }
 
 
-def test_infinite_psnr_is_left_out_of_the_mean_and_counted():
+def test_an_exact_image_makes_the_mean_infinite_and_the_mean_of_the_others_stays_known():
     images = pl.DataFrame({"bin": ["a", "a", "b"], "psnr_rgb": [30.0, math.inf, math.inf]})
     means = means_by_bin(images, {"psnr_rgb": PSNR_METRIC})
-    assert means["a"] == {"n": 2, "psnr_rgb": 30.0, "psnr_rgb_infinite": 1}
-    assert means["b"] == {"n": 1, "psnr_rgb": None, "psnr_rgb_infinite": 1}
+    assert means["a"] == {"n": 2, "psnr_rgb": math.inf, "psnr_rgb_infinite": 1, "psnr_rgb_finite": 30.0}
+    assert means["b"] == {"n": 1, "psnr_rgb": math.inf, "psnr_rgb_infinite": 1}
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, None])
+def test_an_exact_image_does_not_hide_a_failure(value):
+    images = pl.DataFrame({"bin": ["a", "a", "a"], "psnr_rgb": [math.inf, value, 20.0]})
+    assert means_by_bin(images, {"psnr_rgb": PSNR_METRIC})["a"] == {"n": 3, "psnr_rgb": None, "psnr_rgb_infinite": 1}
 
 
 def test_undefined_values_are_left_out_of_the_mean_and_counted_where_the_metric_allows_them():
@@ -275,13 +281,101 @@ def test_a_lead_that_the_printed_digits_do_not_show_is_no_lead(tmp_path):
 
 
 def test_a_lead_that_the_common_images_turn_round_is_no_lead(tmp_path):
-    """`a` has the better mean only because its easiest images, being exact, are left out of the mean of `b`."""
+    """`a` has the better mean only because its hardest images have no value and are left out of its mean."""
     options = {"bins": ["x"] * 40, "names": [f"photo {i}" for i in range(40)]}
-    a = write_result(tmp_path / "a", [20.0 + 0.01 * i for i in range(20)] + [60.0] * 20, **options)
-    b = write_result(tmp_path / "b", [21.0 + 0.02 * i for i in range(20)] + [math.inf] * 20, **options)
+    a = write_result(tmp_path / "a", [0.0] * 40, [0.20 + 0.001 * i for i in range(20)] + [math.nan] * 20, **options)
+    b = write_result(tmp_path / "b", [0.0] * 40, [0.19 + 0.0009 * i for i in range(20)] + [0.6] * 20, **options)
+    for folder in (a, b):
+        metrics = METRICS | {"mae": METRICS["mae"] | {"undefined_allowed": True}}
+        means = means_by_bin(
+            pl.read_parquet(folder / "per_image.parquet"),
+            {name: Meaning(**entry) for name, entry in metrics.items()},
+        )
+        rewrite(folder, metrics=metrics, means=means)
     table = tabulate([Result.load(a), Result.load(b)])
-    assert table.statistics.from_best["psnr_rgb", "x", "b"].p < 0.05
+    assert table.statistics.from_best["mae", "x", "b"].p < 0.05
+    assert marks(table, "mae") == {"a": "level", "b": "level"}
+
+
+@pytest.fixture
+def exact(tmp_path):
+    """`all` reproduces all 40 images exactly, `some` 12 of them and is worse than `none` on the others."""
+    options = {"bins": ["x"] * 40, "names": [f"photo {i}" for i in range(40)]}
+    return tabulate(
+        [
+            Result.load(write_result(tmp_path / label, values, **options))
+            for label, values in {
+                "none": [40.0 + 0.1 * i for i in range(40)],
+                "some": [math.inf] * 12 + [20.0] * 28,
+                "all": [math.inf] * 40,
+            }.items()
+        ]
+    )
+
+
+def test_nobody_wins_over_a_method_that_is_exact_where_the_winner_is_not(exact):
+    assert [result.label for result in exact.results] == ["all", "some", "none"]
+    assert marks(exact, "psnr_rgb") == {"all": "best", "some": "", "none": ""}
+    few = [result for result in exact.results if result.label != "all"]
+    assert marks(tabulate(few), "psnr_rgb") == {"some": "level", "none": "level"}
+
+
+def test_two_exact_methods_are_level(exact):
+    twin = replace(exact.results[0], label="twin")
+    assert marks(tabulate([*exact.results, twin]), "psnr_rgb") == {
+        "all": "level",
+        "twin": "level",
+        "some": "",
+        "none": "",
+    }
+
+
+def test_an_image_that_all_reproduce_spoils_no_comparison(tmp_path):
+    options = {"bins": ["x"] * 40, "names": [f"photo {i}" for i in range(40)]}
+    for label, shift in {"good": 1.0, "bad": 0.0}.items():
+        values = [math.inf, *(20 + shift + 0.1 * i for i in range(39))]
+        write_result(tmp_path / label, values, **options)
+    table = tabulate([Result.load(tmp_path / "bad"), Result.load(tmp_path / "good")])
+    assert [table.cell(result, "psnr_rgb", "x") for result in table.results] == ["∞ (22.90)", "∞ (21.90)"]
+    assert marks(table, "psnr_rgb") == {"good": "best", "bad": ""}
+    difference = table.statistics.from_best["psnr_rgb", "x", "bad"]
+    assert difference.mean == pytest.approx(-39 / 40)
+    assert (difference.pairs, difference.left_out) == (40, 0)
+
+
+def test_every_format_shows_infinity_in_its_own_way(exact):
+    assert "| all | **∞** (∞ to ∞) |" in table_markdown(exact)
+    assert "| some | ∞ (20.00) (∞ to ∞) |" in table_markdown(exact)
+    assert "| some | -∞ | -∞ to -∞ | < 0.001 | 40 |" in table_markdown(exact)
+    assert r"\textbf{$\infty$} & $\infty$ (20.00) & 41.95 \\" in table_latex(exact)
+    console = Console(width=100, record=True, file=io.StringIO())
+    for view in terminal_tables(exact, ["psnr_rgb"]):
+        console.print(view)
+    shown = console.export_text()
+    assert re.search(r"all +∞\* +∞\*", shown)
+    rows = {
+        row["label"]: row
+        for row in pl.read_csv(io.StringIO(table_csv(exact))).iter_rows(named=True)
+        if (row["metric"], row["bin"]) == ("psnr_rgb", "x")
+    }
+    assert [rows["some"][key] for key in ("mean", "infinite", "finite_mean", "difference")] == [
+        math.inf,
+        12,
+        20,
+        -math.inf,
+    ]
+    assert [rows["none"][key] for key in ("infinite", "finite_mean")] == [0, None]
+    assert [rows["all"][key] for key in ("mean", "infinite", "finite_mean")] == [math.inf, 40, None]
+
+
+def test_methods_that_are_each_exact_where_the_other_is_not_have_no_difference(tmp_path):
+    options = {"bins": ["x"] * 40, "names": [f"photo {i}" for i in range(40)]}
+    write_result(tmp_path / "a", [math.inf, 10.0, *[30.0 + 0.1 * i for i in range(38)]], **options)
+    write_result(tmp_path / "b", [10.0, math.inf, *[20.0 + 0.1 * i for i in range(38)]], **options)
+    table = tabulate([Result.load(tmp_path / label) for label in "ab"])
     assert marks(table, "psnr_rgb") == {"a": "level", "b": "level"}
+    ((_, difference),) = table.differences("psnr_rgb")
+    assert table.difference_cells("psnr_rgb", difference) == ["–", "–", "1.000", "40"]  # noqa: RUF001
 
 
 def test_an_oracle_is_marked_and_never_best(pair):
@@ -308,7 +402,8 @@ def test_identical_images_and_missing_metrics_are_told_under_the_table(tmp_path)
     other = write_result(tmp_path / "other", [10.0] * 6)
     rewrite(other, metrics={"psnr_rgb": METRICS["psnr_rgb"]})
     table = tabulate([Result.load(exact), Result.load(other)])
-    assert any(note.startswith("exact: 1 of 6 images are reproduced exactly") for note in table.left_out())
+    told = "exact: 1 of 6 images are reproduced exactly, so their psnr_rgb and its mean are infinite."
+    assert told in table.left_out()
     assert any("was not computed" in note for note in table.notes())
     assert table.cell(table.results[1], "mae", "all") == "–"  # noqa: RUF001
     assert marks(table, "mae") == {"exact": "best", "other": ""}
@@ -318,7 +413,7 @@ def test_the_csv_reads_back_with_full_precision(pair):
     rewrite(pair[0], label='a "quoted", label')
     table = tabulate([Result.load(folder) for folder in pair])
     rows = pl.read_csv(io.StringIO(table_csv(table)))
-    assert rows.columns[:7] == ["label", "bin", "n", "metric", "mean", "low", "high"]
+    assert rows.columns[:9] == ["label", "bin", "n", "metric", "mean", "infinite", "finite_mean", "low", "high"]
     assert rows.height == 2 * 4 * 2
     for result in table.results:
         for row in rows.filter(pl.col("label") == result.label).iter_rows(named=True):

@@ -1,6 +1,7 @@
 """Laws of the tests of paired differences."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -20,6 +21,25 @@ def test_the_p_value_is_that_of_the_table_of_the_signed_rank_test():
     assert signed_rank(-np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(2 / 32)
     # of the 32 signs, those with no minus and that with a minus at rank 1 are as extreme
     assert signed_rank(np.array([-1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(4 / 32)
+
+
+def test_infinite_differences_share_the_largest_rank():
+    """Ranks of 1, -2, 3, inf, inf: 1, 2, 3, 4.5, 4.5; of 1, -2, 3, 9, 9 the same."""
+    infinite = np.array([1.0, -2.0, 3.0, math.inf, math.inf])
+    finite = np.array([1.0, -2.0, 3.0, 9.0, 9.0])
+    assert signed_rank(infinite) == signed_rank(finite) < 1
+
+
+def test_an_infinite_difference_that_the_ranks_contradict_proves_nothing():
+    """19 of 20 photographs speak against the method whose mean difference one exact image makes infinite."""
+    assert signed_rank(np.array([math.inf, *(-1.0 - 0.1 * i for i in range(19))])) == 1
+    assert signed_rank(np.array([math.inf, -math.inf, *[1.0] * 30])) == 1
+    assert signed_rank(np.array([math.nan, *[1.0] * 30])) == 1
+
+
+def test_six_infinite_differences_have_the_p_value_of_six_equal_signs():
+    assert signed_rank(np.full(6, math.inf)) == signed_rank(np.full(6, 1.0))
+    assert signed_rank(np.full(6, math.inf)) < 0.05
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,6 +1,7 @@
 """Runs that differ by their seed alone: who belongs together, their mean and deviation, in every format."""
 
 import io
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,20 @@ def test_a_run_without_the_metric_leaves_its_group_without_a_number(folders: lis
     lacking.means["all"]["psnr_rgb"] = None
     table = tabulate([lacking, *(Result.load(folder) for folder in folders[1:])])
     assert rows_of(table, "psnr_rgb")[1][-1] == "–"  # noqa: RUF001
+
+
+def test_an_exact_image_of_one_run_leaves_the_spread_of_the_others_in_brackets(tmp_path: Path) -> None:
+    """The runs' means over images with an error are 20 and 22: 21 ± sqrt(2)."""
+    for seed, psnr in {1: [math.inf, *[20.0] * 5], 2: [22.0] * 6}.items():
+        training = {"size": 16, "seed": seed}
+        write_result(
+            tmp_path / f"glcic_{seed}", psnr, checkpoint={"iterations": 9, "images_seen": 9, "training": training}
+        )
+    table = tabulate([Result.load(tmp_path / f"glcic_{seed}") for seed in (1, 2)])
+    (group,) = seed_groups(table.results)
+    assert group.spread("psnr_rgb", "all") == (math.inf, None)
+    assert rows_of(table, "psnr_rgb")[1][-1] == "∞ ± – (21.00 ± 1.41)"  # noqa: RUF001
+    assert rows_of(table, "psnr_rgb")[1][1] == "21.00 ± 1.41"  # 10-20, which has no exact image
 
 
 def test_every_format_tells_the_spread_and_how_it_differs_from_the_intervals(

@@ -17,7 +17,7 @@ from inpaintlab.evaluation import Result
 from inpaintlab.evaluation.results import means_by_bin
 from inpaintlab.metrics import Meaning
 
-METRICS = {"psnr_rgb": Meaning("PSNR", "dB", True), "mae": Meaning("MAE", "", False)}
+METRICS = {"psnr_rgb": Meaning("PSNR", "dB", True, infinite_allowed=True), "mae": Meaning("MAE", "", False)}
 
 
 def result(label: str, bins: dict[str, list[float | None]], metric: str = "psnr_rgb", **changes: Any) -> Result:
@@ -80,11 +80,19 @@ def test_holes_of_one_photograph_in_one_bin_are_drawn_and_tested_together():
 
 
 def test_the_mean_of_an_estimate_is_the_tables_mean_and_counts_its_images():
-    a = result("a", {"x": [30.0, math.inf, 20.0], "y": [1.0, 2.0, 4.0]})
+    a = result("a", {"x": [30.0, 20.0, 25.0], "y": [1.0, 2.0, 4.0]})
     estimates = analysed(a).estimates
-    assert (estimates["psnr_rgb", "x", "a"].mean, estimates["psnr_rgb", "x", "a"].images) == (25.0, 2)
+    assert (estimates["psnr_rgb", "x", "a"].mean, estimates["psnr_rgb", "x", "a"].images) == (25.0, 3)
     assert estimates["psnr_rgb", "all", "a"].mean == a.means["all"]["psnr_rgb"]
-    assert estimates["psnr_rgb", "all", "a"].images == 5
+    assert estimates["psnr_rgb", "all", "a"].images == 6
+
+
+def test_the_interval_of_a_mean_is_infinite_where_its_draws_are():
+    """Of n photographs a certain one is in 1 - (1 - 1 / n) ** n of the draws: in two of three, but not in 97.5 %."""
+    one = analysed(result("a", {"x": [math.inf, *[20.0] * 9]})).estimates["psnr_rgb", "x", "a"]
+    assert (one.mean, one.low, one.high, one.images) == (math.inf, 20.0, math.inf, 10)
+    every = analysed(result("a", {"x": [math.inf] * 10})).estimates["psnr_rgb", "x", "a"]
+    assert (every.mean, every.low, every.high) == (math.inf, math.inf, math.inf)
 
 
 # The comparison
@@ -164,15 +172,48 @@ def test_oracles_and_floors_are_compared_but_never_the_best(changes):
     assert analysed(result("high", {"x": [30.0, 31.0]}, **changes)).best == {}
 
 
-def test_pairs_with_an_exact_image_are_left_out_and_counted():
-    a = result("a", {"x": [30.0, math.inf, 20.0, 22.0]})
-    b = result("b", {"x": [29.0, 25.0, math.inf, 20.0]})
-    difference = analysed(a, b, reference="a").from_reference["psnr_rgb", "x", "b"]
-    assert (difference.mean, difference.pairs, difference.left_out) == (-1.5, 2, 2)
-    nothing_in_common = result("c", {"x": [math.inf, 25.0, math.inf, math.inf]})
-    found = analysed(a, nothing_in_common, reference="a")
-    assert ("psnr_rgb", "x", "c") not in found.from_reference
-    assert found.estimates["psnr_rgb", "x", "c"].mean == 25.0
+@pytest.mark.parametrize(
+    ("a", "b", "mean"),
+    [
+        ([30.0, math.inf, 20.0], [29.0, 25.0, 19.0], -math.inf),  # only a is exact somewhere
+        ([30.0, math.inf, 20.0], [29.0, 25.0, math.inf], math.nan),  # each is, where the other is not
+        ([30.0, math.inf, 20.0], [27.0, math.inf, 20.0], -1.0),  # both are, on the same image: a difference of 0
+        ([math.inf] * 3, [math.inf] * 3, 0.0),
+    ],
+)
+def test_an_infinite_difference_is_that_of_an_image_that_one_method_alone_reproduces(a, b, mean):
+    found = analysed(result("a", {"x": a}), result("b", {"x": b}), reference="a")
+    difference = found.from_reference["psnr_rgb", "x", "b"]
+    assert difference.mean == pytest.approx(mean, nan_ok=True)
+    assert (difference.pairs, difference.left_out) == (3, 0)
+    assert (difference.low is None) == math.isnan(mean)
+
+
+def test_the_order_of_infinite_means_is_that_of_exact_images_then_of_the_others():
+    one = result("one", {"x": [math.inf, 90.0, 90.0]})
+    two = result("two", {"x": [10.0, math.inf, math.inf]})
+    better = result("better", {"x": [11.0, math.inf, math.inf]})
+    sound = result("sound", {"x": [95.0, 95.0, 95.0]})
+    assert analysed(sound, one).best["psnr_rgb", "x"] == "one"
+    assert analysed(sound, one, two).best["psnr_rgb", "x"] == "two"
+    assert analysed(sound, one, two, better).best["psnr_rgb", "x"] == "better"
+
+
+def test_holes_of_one_photograph_add_up_to_infinity_or_to_nothing_known():
+    a = result("a", {"x": [math.inf, 20.0, 21.0], "y": [20.0, 21.0, 22.0]})
+    b = result("b", {"x": [20.0, 20.0, 21.0], "y": [math.inf, 21.0, 22.0]})
+    c = result("c", {"x": [20.0, 20.0, 21.0], "y": [19.0, 21.0, 22.0]})
+    undecided = analysed(a, b, reference="a").from_reference["psnr_rgb", "all", "b"]
+    assert math.isnan(undecided.mean)
+    assert undecided.p == 1
+    assert analysed(a, c, reference="a").from_reference["psnr_rgb", "all", "c"].mean == -math.inf
+
+
+def test_an_infinite_value_is_a_failure_where_exact_images_have_none():
+    a, b = result("a", {"x": [0.5, math.inf, 0.3]}, "mae"), result("b", {"x": [0.4, 0.2, 0.1]}, "mae")
+    found = analysed(a, b)
+    assert {key[2] for key in found.estimates} == {"b"}
+    assert found.best["mae", "x"] == "b"
 
 
 def test_images_where_a_metric_is_undefined_are_left_out_of_the_pairs():

@@ -712,6 +712,6 @@ def test_every_data_config_builds_a_working_module(tmp_path: Path, data: str, cr
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", overrides)
         built = instantiate(cfg.datamodule, mask=cfg.mask)
-    assert built.crop.size == 16
+    assert built.crop.size == (16, 16)
     assert built.workers <= 8
     built.check()

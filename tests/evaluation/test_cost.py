@@ -236,5 +236,5 @@ def test_post_processing_counts_where_it_is_asked_for(built: Builder, monkeypatc
 
 @pytest.mark.parametrize("sizes", [(0, 1), (16, 0)])
 def test_nothing_to_complete_is_refused(sizes: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="leave nothing to complete"):
+    with pytest.raises(ValueError, match=r"is no size|leaves nothing to complete"):
         cost.measure_cost(Convolutions(), *sizes, CPU)

@@ -19,7 +19,8 @@ from inpaintlab.data.shard_lists import parse_index, parse_list
 from inpaintlab.evaluation import Result, Study
 from inpaintlab.evaluation.record import write_record
 from inpaintlab.inpainting.checkpoints import load_checkpoint, rebuild, require_resumable
-from inpaintlab.runs import Progress, run_folder, state_of
+from inpaintlab.runs import Progress, changes, digest, require_same_settings, state_of
+from inpaintlab.runs.trained_on import Entry
 from inpaintlab.survival.resuming import starting_point
 from inpaintlab.sweeps import SweepFolder, overview
 from inpaintlab.testsets import Manifest
@@ -118,27 +119,30 @@ def test_a_sweep_names_no_folder_elsewhere(tmp_path: Path, name: str) -> None:
         SweepFolder.load(tmp_path)
 
 
-def test_the_settings_of_a_run(tmp_path: Path) -> None:
-    schedule = {"phases": {"joint": {"batches": 5, "rate": 0.1}}}
-    cfg = {
-        "runs": str(tmp_path),
-        "name": "a",
-        "seed": 1,
-        "data": {"size": 32, "workers": 2},
-        "model": {"schedule": schedule},
-    }
-    (tmp_path / "a").mkdir()
-    torch.save({"state_dict": {}, "inpaintlab": record()}, tmp_path / "a/last.ckpt")
-    choices: dict[str, str | None] = {"model": "glcic", "data": "toy"}
-    taken = accepted(cfg, at(tmp_path / "a/config.json"), lambda: run_folder(cfg, choices), str(tmp_path / "a"))
-    free = ("runs", "name", "data.workers", "model.schedule.phases.joint.batches")
-    assert {edit for edit in taken if not edit.startswith(free)} <= {"seed = True"}
+def test_what_a_resumed_run_is_held_against(tmp_path: Path) -> None:
+    settings = {"seed": 1, "data": {"size": 32}, "model": {"schedule": {"phases": {"a": {"batches": 5, "rate": 0.1}}}}}
+    files = {"pictures": {"a": Entry(300, "ab")}}
+    content = {"settings": settings, "trained_on": digest(files), "changed_after": [2]}
+
+    def write(run: Any) -> None:
+        torch.save(of_lightning() | {"inpaintlab": record(run=run)}, tmp_path / "last.ckpt")
+
+    def read() -> None:
+        before = starting_point(tmp_path)
+        assert before is not None
+        require_same_settings(tmp_path, before["run"]["settings"], settings)
+        changes(tmp_path, before["run"]["trained_on"], files)
+
+    taken = accepted(content, write, read, str(tmp_path), FEWER)
+    free = ("settings.model.schedule.phases.a.batches", "trained_on", "changed_after")
+    assert {edit for edit in taken if not edit.startswith(free)} <= {"settings.seed = True"}
+    assert not {edit for edit in taken if edit.startswith(free[1:]) and edit.endswith(("'x'", "True", "-1"))}
 
 
 def test_a_manifest(tmp_path: Path) -> None:
     sound = Manifest.create(
         source={"_target_": "inpaintlab.data.Toy", "count": 2, "size": 16},
-        crop={"_target_": "inpaintlab.data.Parts", "parts": 1},
+        crop={"_target_": "inpaintlab.data.CentreSquare", "size": 16},
         bins={"block": {"_target_": "inpaintlab.masks.Center", "fraction": 0.25}},
         split="test",
         size=16,
@@ -195,6 +199,8 @@ def record(**changes: Any) -> dict[str, Any]:
     training = {"data": {}, "mask": {"_target_": "inpaintlab.masks.Center"}, "seed": 1, "precision": "32-true"}
     facts = {"format": 1, "model": {"_target_": "inpaintlab.models.MeanColour"}, "iterations": 3, "images_seen": 6}
     facts["imported"] = {"layout": "edgeconnect", "files": [{"name": "a.pth", "sha256": "0" * 64}]}
+    files = {"pictures": {"files": 2, "bytes": 300, "sha256": "0" * 64}}
+    facts["run"] = {"settings": {"seed": 1}, "trained_on": files, "changed_after": [2]}
     return facts | {"training": training, "average": None, "processes": 1} | changes
 
 
@@ -206,7 +212,7 @@ def of_lightning() -> dict[str, Any]:
         "pytorch-lightning_version": "2.6.0",
         "state_dict": {"schedule._extra_state": {"iteration": 3}},
         "loops": {"fit_loop": {"state_dict": {}, "epoch_loop.batch_progress": progress}},
-        "callbacks": {"Checkpoints": {"best": 20.0}},
+        "callbacks": {"Checkpoints": {"best": {"infinite": 1, "mean": 20.0}}},
         "optimizer_states": [],
         "lr_schedulers": [],
         "inpaintlab": record(),

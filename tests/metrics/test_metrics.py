@@ -287,7 +287,9 @@ def test_a_metric_under_another_ones_name_is_refused_before_work() -> None:
         require_fitting({"mae_band4": MAEBand(8)}, 256)
 
 
-def test_the_mean_leaves_out_infinite_and_undefined_values() -> None:
-    assert finite_mean(torch.tensor([20.0, math.inf, math.nan, 40.0])).item() == 30
-    assert math.isnan(finite_mean(torch.tensor([math.inf])).item())
+def test_the_mean_leaves_out_infinite_and_undefined_values_unless_all_images_are_exact() -> None:
+    assert finite_mean(torch.tensor([20.0, math.inf, math.nan, 40.0]), infinite_allowed=True).item() == 30
+    assert finite_mean(torch.tensor([math.inf, math.inf]), infinite_allowed=True).item() == math.inf
+    assert math.isnan(finite_mean(torch.tensor([math.inf])).item())  # a failure of another metric
+    assert math.isnan(finite_mean(torch.tensor([math.nan]), infinite_allowed=True).item())
     assert math.isnan(finite_mean(torch.tensor([])).item())

@@ -22,7 +22,7 @@ from inpaintlab.evaluation import Result
 from inpaintlab.metrics import Meaning
 from inpaintlab.recipes import in_words
 from inpaintlab.report import html_page
-from inpaintlab.report.cases import pick, worst_first
+from inpaintlab.report.cases import most_different, pick, worst_first
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.pictures import HOLE_COLOUR, Original, data_uri, originals, painted, rim
 from inpaintlab.report.plots import colour, key_dashes, plot, running_mean
@@ -76,7 +76,7 @@ class Page(HTMLParser):
 def table(tmp_path) -> Table:
     """Two methods, of which `a` leads; its worst images are the first of the list."""
     a = write_result(tmp_path / "a", [20.0, 21.0, 22.0, 23.0, 24.0, 25.0])
-    b = write_result(tmp_path / "b", [19.0, 12.0, math.inf, 12.0, 12.0, 12.0], oracle=True)
+    b = write_result(tmp_path / "b", [19.0, 12.0, math.nan, 12.0, 12.0, 12.0], oracle=True)
     return tabulate([Result.load(a), Result.load(b)])
 
 
@@ -189,7 +189,7 @@ def test_each_picture_has_words_and_each_completion_its_value(table, photographs
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
     assert len(images) == 6 * 4
     assert all(attributes["alt"] for attributes in images)
-    for words in ("original", "input", "20.00 dB", "25.00 dB", "∞ dB"):
+    for words in ("original", "input", "20.00 dB", "25.00 dB", "undefined"):
         assert words in parsed.text
 
 
@@ -336,6 +336,12 @@ def test_the_worst_is_the_highest_where_lower_is_better(tmp_path):
 def test_a_value_that_is_no_number_is_the_worst_and_an_infinite_psnr_the_best(tmp_path):
     result = Result.load(write_result(tmp_path / "a", [1.0, math.nan, math.inf, 2.0, -math.inf, 4.0]))
     assert worst_first(Numbers.of(tabulate([result])), "psnr_rgb", 0) == [1, 4, 0, 3, 5, 2]
+
+
+def test_an_image_that_one_method_alone_reproduces_is_the_most_different(tmp_path):
+    a = Result.load(write_result(tmp_path / "a", [20.0, math.inf, math.inf, 25.0, math.nan, 20.0]))
+    b = Result.load(write_result(tmp_path / "b", [21.0, 20.0, math.inf, 20.0, 20.0, 20.0]))
+    assert most_different(Numbers.of(tabulate([a, b])), "psnr_rgb", 0, 1) == [1, 3, 0, 2, 5]
 
 
 # Numbers
@@ -504,6 +510,23 @@ def test_the_same_numbers_give_the_same_plot(table):
 def test_more_methods_than_colours_differ_in_their_dashes():
     looks = {(colour(position), key_dashes(position)) for position in range(20)}
     assert len(looks) == 20
+
+
+def test_an_infinite_mean_stands_on_the_upper_edge_of_the_plot_and_sorts_above_all(tmp_path):
+    table = tabulate(
+        [
+            Result.load(write_result(tmp_path / label, psnr))
+            for label, psnr in {"exact": [math.inf] * 6, "some": [math.inf, *[20.0] * 5], "none": [30.0] * 6}.items()
+        ]
+    )
+    assert [result.label for result in table.results] == ["exact", "some", "none"]
+    assert plot(table, "psnr_rgb").count("<use") > plot(tabulate(table.results[2:]), "psnr_rgb").count("<use")
+    parsed = Page(html_page(table, 0))
+    values = [
+        attributes["data-value"] for tag, attributes in parsed.tags if attributes.get("class") == "all" and tag == "td"
+    ]
+    assert values[:3] == ["Infinity 6 Infinity", "Infinity 1 20.0", "30.0"]
+    assert "∞ (20.00)" in parsed.text
 
 
 def test_a_method_without_a_metric_and_without_finite_values_is_left_out_of_the_plot(tmp_path):

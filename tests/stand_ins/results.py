@@ -22,7 +22,7 @@ BINS = ["20-30", "20-30", "fixed", "10-20", "10-20", "10-20"]
 NAMES = [f"strokes {name}/photo_{i}" for i, name in enumerate(BINS)]
 
 
-PSNR_METRIC = Meaning("Peak signal-to-noise ratio of one image.", "dB", higher_is_better=True)
+PSNR_METRIC = Meaning("Peak signal-to-noise ratio of one image.", "dB", higher_is_better=True, infinite_allowed=True)
 MAE_METRIC = Meaning("Mean absolute error.", "", higher_is_better=False)
 
 METRICS = {"psnr_rgb": asdict(PSNR_METRIC), "mae": asdict(MAE_METRIC)}

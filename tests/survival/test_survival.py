@@ -126,10 +126,16 @@ def test_a_run_of_version_01_is_refused_whatever_its_settings_were_called(ran: P
     assert told in sentence
     assert "best.ckpt (not readable)" in sentence
     assert "To begin anew, delete the folder or give another name (name=...)." in sentence
-    settings = json.loads((ran / "runs/a/config.json").read_text())
-    settings["model"]["_target_"] = "inpaintlab.models.glcic.GLCIC"
-    (ran / "runs/a/config.json").write_text(json.dumps(settings))
-    assert told in refused(ran)
+
+
+def test_a_run_whose_settings_file_is_gone_or_edited_still_knows_its_settings(ran: Path) -> None:
+    for seed, content in ((2, None), (3, "{}")):
+        (ran / "runs/a/config.json").unlink(missing_ok=True)
+        if content is not None:
+            (ran / "runs/a/config.json").write_text(content)
+        ended = train(ran, LONGER, f"seed={seed}")
+        assert ended.returncode == 1
+        assert f"holds a run with other settings: seed: 1 -> {seed}." in ended.stderr
 
 
 def test_a_run_that_goes_on_from_its_best_checkpoint_ends_like_the_unbroken_one(
@@ -186,13 +192,14 @@ def test_an_older_last_checkpoint_does_not_let_a_worse_one_become_the_best(
 ) -> None:
     run_dir = ran / "runs/a"
     content = checkpoint(run_dir, "best.ckpt")
-    content["callbacks"]["Checkpoints"]["best"] = 1000.0  # a best score that last.ckpt, which is older, never saw
+    # a best score that last.ckpt, which is older, never saw
+    content["callbacks"]["Checkpoints"]["best"] = {"infinite": 0, "mean": 1000.0}
     torch.save(content, run_dir / "best.ckpt")
     before = (run_dir / "best.ckpt").read_bytes()
-    assert checkpoint(run_dir)["callbacks"]["Checkpoints"]["best"] < 1000
+    assert checkpoint(run_dir)["callbacks"]["Checkpoints"]["best"]["mean"] < 1000
     assert train(ran, LONGER).returncode == 0
     assert (run_dir / "best.ckpt").read_bytes() == before
-    assert score_of(run_dir / "best.ckpt") == 1000
+    assert score_of(run_dir / "best.ckpt") == (0, 1000)
 
 
 def test_a_best_checkpoint_has_a_last_one_beside_it_from_the_start(

@@ -319,6 +319,12 @@ def test_a_sweeps_name_follows_from_what_decides_its_results() -> None:
     assert name != sweep_name(["seed"], ["data.size=32", "mask=block"])
 
 
+def test_a_sweeps_name_does_not_follow_from_where_the_data_lie() -> None:
+    name = sweep_name(["seed"], ["data=folder", "data.root=photos"])
+    assert name == sweep_name(["seed"], ["data=folder", "data.root='/moved/photos/'"])
+    assert name != sweep_name(["seed"], ["data=folder", "data.root=photos", "mask=half"])
+
+
 def test_a_grid_is_every_combination_once() -> None:
     swept = OverridesParser.create().parse_overrides(["a=1,2,1", "b=range(0,4,2)", "+c=choice(x,[1,2])"])
     assert combinations(swept) == [

@@ -43,7 +43,7 @@ def test_a_range_leaves_out_its_lower_end_and_holds_its_upper_one(tmp_path: Path
     if fits:
         assert holes(tmp_path, 0.1, 0.2).choose(sample_generator(0))[1] == "m.png"
     else:
-        told = rf"None of the 1 masks .* in \(0\.1, 0\.2\] at 40 px: they run from {pixels / 1600:.4f}"
+        told = rf"None of the 1 masks .* in \(0\.1, 0\.2\] at 40 x 40 px: they run from {pixels / 1600:.4f}"
         with pytest.raises(ValueError, match=told):
             holes(tmp_path, 0.1, 0.2).choose(sample_generator(0))
 

@@ -30,7 +30,7 @@ class Stage(Trainer):
 
     def save_checkpoint(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         parts = {
-            "inpaintlab": {"format": CHECKPOINT_FORMAT},
+            "inpaintlab": {"format": CHECKPOINT_FORMAT, "model": {}, "iterations": 1, "images_seen": 1},
             "state_dict": {},
             "callbacks": {"Checkpoints": self.saving.state_dict()},
         }
@@ -71,6 +71,25 @@ def test_the_best_checkpoint_follows_the_monitor(
     validated(Checkpoints(tmp_path, 1, 1, "val/a", higher), learner(built), scores)
     assert best(tmp_path) == expected
     assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+def test_more_exact_images_are_better_whatever_the_mean_of_the_others(tmp_path: Path, built: Builder) -> None:
+    """An image that becomes exact leaves the mean of the others, which may sink."""
+    callback = Checkpoints(tmp_path, 1, 1, "val/a", True)
+    stage = Stage(learner(built), callback)
+    callback.on_train_start(stage, stage.lightning_module)
+    for exact, score in [(0, 50.0), (1, 30.0), (1, 31.0), (0, 60.0), (1, 29.0)]:
+        stage.scores = {"val/a": torch.tensor(score), "val/a_infinite": torch.tensor(float(exact))}
+        callback.on_validation_end(stage, stage.lightning_module)
+    assert best(tmp_path) == 31.0
+    again = stage.saving = Checkpoints(tmp_path, 1, 1, "val/a", True)
+    again.on_train_start(stage, stage.lightning_module)
+    assert again.best == (1, 31.0)
+    stage.scores = {"val/a": torch.tensor(float("inf")), "val/a_infinite": torch.tensor(2.0)}
+    again.on_validation_end(stage, stage.lightning_module)
+    assert best(tmp_path) == float("inf")
+    again.on_train_start(stage, stage.lightning_module)
+    assert again.best == (2, float("inf"))
 
 
 @pytest.mark.parametrize(("higher", "worse", "better"), [(True, 4.0, 6.0), (False, 6.0, 4.0)])

@@ -36,15 +36,15 @@ Numbering = Int[np.ndarray, " images"]
 
 
 Draws = Float[np.ndarray, " draws"]
-"""A quantity's value in each draw; NaN if it is undefined there."""
+"""A quantity's value in each draw, which may be infinite; NaN if it is undefined there."""
 
 
 Ends = tuple[float | None, float | None]
 
 
 def mean_of(values: Row) -> Quantity:
-    """The mean of the finite values, as a quantity that can be resampled."""
-    known = np.isfinite(values)
+    """The mean of the values that are not NaN, as a quantity that can be resampled."""
+    known = ~np.isnan(values)
     return ((np.where(known, values, 0.0), known.astype(np.float64)),)
 
 
@@ -62,7 +62,7 @@ def bootstrap(quantities: Sequence[Quantity], photographs: Numbering, seed: str)
     if not quantities:
         return []
     sums, place = by_photograph([row for ratios in quantities for ratio in ratios for row in ratio], photographs)
-    totals = np.concatenate([sums @ times.T for times in drawn(sums.shape[1], DRAWS, seed)], axis=1)
+    totals = np.concatenate([_totals(sums, times) for times in drawn(sums.shape[1], DRAWS, seed)], axis=1)
     places = iter(place)
     found = []
     for ratios in quantities:
@@ -74,11 +74,14 @@ def bootstrap(quantities: Sequence[Quantity], photographs: Numbering, seed: str)
 
 
 def ends(draws: Draws) -> Ends:
-    """The ends of the 95 % percentile interval; (None, None) if no draw has a finite value."""
-    finite = draws[np.isfinite(draws)]
-    if not finite.size:
+    """The ends of the 95 % percentile interval, which may be infinite; (None, None) if every draw is undefined."""
+    known = draws[~np.isnan(draws)]
+    if not known.size:
         return None, None
-    low, high = np.quantile(finite, _TAILS)
+    if np.isfinite(known).all():
+        low, high = np.quantile(known, _TAILS)
+    else:  # nothing lies between a number and infinity, so the ends are draws, the outer ones
+        low, high = np.quantile(known, _TAILS[0], method="lower"), np.quantile(known, _TAILS[1], method="higher")
     return float(low), float(high)
 
 
@@ -91,6 +94,23 @@ def harmonic(ratios: Sequence[tuple[Draws, Draws]]) -> Draws:
     with np.errstate(invalid="ignore", divide="ignore"):
         values = [above / below for above, below in ratios]
         return values[0] if len(values) == 1 else np.asarray(len(values) / sum(1 / value for value in values))
+
+
+def _totals(
+    sums: Float[np.ndarray, "columns photographs"], times: Float[np.ndarray, "draws photographs"]
+) -> Float[np.ndarray, "columns draws"]:
+    """The sum of each column in each draw; a photograph that is not drawn adds nothing, even if its sum is infinite."""
+    finite = np.isfinite(sums)
+    totals = np.where(finite, sums, 0.0) @ times.T
+    for column in np.flatnonzero(~finite.all(axis=1)):
+        infinite, negative, undefined = (
+            times[:, found].any(axis=1)
+            for found in (sums[column] == np.inf, sums[column] == -np.inf, np.isnan(sums[column]))
+        )
+        totals[column, infinite] = np.inf
+        totals[column, negative] = -np.inf
+        totals[column, undefined | (infinite & negative)] = np.nan
+    return np.asarray(totals)
 
 
 def by_photograph(

@@ -9,6 +9,7 @@ from inpaintlab.comparison.latex import escaped
 from inpaintlab.comparison.methods import DISTURBED, cost_columns, disturbed, images_seen
 from inpaintlab.comparison.table import marked
 from inpaintlab.evaluation import Result
+from inpaintlab.shapes import in_pixels
 
 TITLE = "What completing one image costs"
 
@@ -21,7 +22,7 @@ _CSV = {
     "peak_memory_bytes": pl.Int64(),
     "images_seen": pl.Int64(),
     "batch_size": pl.Int64(),
-    "size": pl.Int64(),
+    "size": pl.String(),
     "rounds": pl.Int64(),
     "load_of_others": pl.Float64(),
     "cores": pl.Int64(),
@@ -50,7 +51,7 @@ def costs_notes(results: list[Result]) -> list[str]:
     ]
     measured: dict[str, list[str]] = {}
     for result in results:
-        number, size = result.cost.get("batch_size"), result.cost.get("size")
+        number, size = result.cost.get("batch_size"), _size(result)
         if number and size:
             how = f"{number} image{'s' if number > 1 else ''} of {size} pixels at a time on {result.machine}"
             measured.setdefault(how, []).append(result.label)
@@ -67,6 +68,12 @@ def _disturbed(results: list[Result]) -> list[str]:
         return []
     measured = f"Measured while other processes kept cores busy ({'; '.join(loads)})"
     return [f"{DISTURBED} {measured}, so the method may take less time on a quiet machine."]
+
+
+def _size(result: Result) -> str | None:
+    """The side of the square images that were completed, or height x width; None if that is unknown."""
+    size = result.cost.get("size")
+    return None if size is None else str(size) if isinstance(size, int) else in_pixels(size)
 
 
 def costs_tables(results: list[Result]) -> list[RichTable]:
@@ -109,7 +116,9 @@ def costs_csv(results: list[Result]) -> str:
             result.label,
             *(result.cost.get(column) for column in columns),
             images_seen(result),
-            *(result.cost.get(column) for column in ("batch_size", "size", "rounds", "load_of_others", "cores")),
+            result.cost.get("batch_size"),
+            _size(result),
+            *(result.cost.get(column) for column in ("rounds", "load_of_others", "cores")),
             result.machine,
         )
         for result in results

@@ -1,5 +1,6 @@
 """The table of a comparison as terminal text, Markdown and CSV."""
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ _CSV = {
     "n": pl.Int64(),
     "metric": pl.String(),
     "mean": pl.Float64(),
+    "infinite": pl.Int64(),
+    "finite_mean": pl.Float64(),
     "low": pl.Float64(),
     "high": pl.Float64(),
     "reference": pl.String(),
@@ -133,9 +136,10 @@ def grid(rows: list[list[str]]) -> list[str]:
 def table_csv(table: Table) -> str:
     """CSV in long form, one row per method, metric and bin; an unknown number is an empty cell.
 
-    Means have full precision, other numbers 9 digits. ``n`` is the number of images in the bin. ``difference`` is the
-    method's mean minus that of ``reference`` over ``pairs`` images. ``p`` is the corrected p value of ``test``, see
-    `paired_test`. ``source`` says where a published number is printed; it is empty for measured ones.
+    Means have full precision, other numbers 9 digits. ``n`` is the number of images in the bin, ``infinite`` that of
+    images that are reproduced exactly, ``finite_mean`` the mean of the others where the mean is ``inf``.
+    ``difference`` is the method's mean minus that of ``reference`` over ``pairs`` images. ``p`` is the corrected p
+    value of ``test``, see `paired_test`. ``source`` says where a published number is printed; measured ones have none.
     """
     rows: list[tuple[str | float | int | None, ...]] = []
     for result in table.results:
@@ -144,7 +148,9 @@ def table_csv(table: Table) -> str:
                 key = (metric, bin_name, result.label)
                 mean, estimate = table.mean(result, metric, bin_name), table.statistics.estimates.get(key)
                 ends = (None, None) if estimate is None else (_rounded(estimate.low), _rounded(estimate.high))
-                rows.append((result.label, bin_name, n, metric, mean, *ends, *_difference(table, key), None))
+                means = result.means[bin_name]
+                exact = (means.get(f"{metric}_infinite", 0), means.get(f"{metric}_finite"))
+                rows.append((result.label, bin_name, n, metric, mean, *exact, *ends, *_difference(table, key), None))
     for method in table.published:
         for (metric, bin_name), mean in method.means.items():
             if metric in table.metrics and bin_name in table.bins:
@@ -162,8 +168,8 @@ def _difference(table: Table, key: Key) -> tuple[str | float | int | None, ...]:
 
 
 def _rounded(number: float | None) -> float | None:
-    """A number to 9 digits, because the last digits of a sum of products differ between processors."""
-    return None if number is None else float(f"{number:.9g}")
+    """A number to 9 digits, because the last digits of a sum of products differ between processors; None for NaN."""
+    return None if number is None or math.isnan(number) else float(f"{number:.9g}")
 
 
 def _escaped(text: str) -> str:

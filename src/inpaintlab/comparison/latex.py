@@ -15,7 +15,7 @@ _CHARACTERS |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\
 _CHARACTERS |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}"}
 
 
-_CHARACTERS |= {"†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", NO_MEAN: "--", "“": "``", "”": "''"}
+_CHARACTERS |= {"†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", NO_MEAN: "--", "∞": r"$\infty$", "“": "``", "”": "''"}
 
 
 def table_latex(table: Table, intervals: bool = True) -> str:

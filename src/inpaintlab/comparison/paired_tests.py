@@ -32,17 +32,27 @@ def signed_rank(differences: Float[np.ndarray, " photographs"]) -> float:
     """P value of Wilcoxon's signed-rank test, in the direction of the mean difference.
 
     It is twice the one-sided p. If ranks and mean agree in direction, this is the usual two-sided p; if they disagree,
-    it is 1. Differences of 0 are dropped; if all are 0, p is 1. Exact for few photographs, by the normal distribution
+    it is 1. Differences of 0 are dropped; if all are 0, p is 1. Infinite differences share the largest rank; if there
+    are some of both signs, their mean is undefined and p is 1. Exact for few photographs, by the normal distribution
     for more than 50 (SciPy's choice).
 
     Args:
-        differences: one per photograph.
+        differences: one per photograph; NaN if its mean is undefined, as the whole is then.
     """
-    mean = math.fsum(differences)
-    if mean == 0:
+    mean = mean_difference(differences)
+    if mean == 0 or math.isnan(mean):
         return 1.0
-    one_sided = wilcoxon(differences, alternative="greater" if mean > 0 else "less").pvalue
+    infinite = np.isinf(differences)
+    beyond = 1 + max(abs(differences[~infinite]), default=0.0)
+    ranked = np.where(infinite, np.copysign(beyond, differences), differences)
+    one_sided = wilcoxon(ranked, alternative="greater" if mean > 0 else "less").pvalue
     return min(1.0, 2 * float(one_sided))
+
+
+def mean_difference(differences: Float[np.ndarray, " differences"]) -> float:
+    """The mean of differences of which some may be infinite; NaN if there are infinite ones of both signs, or a NaN."""
+    infinite = set(differences[~np.isfinite(differences)].tolist())
+    return sum(infinite) if infinite else math.fsum(differences) / len(differences)
 
 
 def swapping(pairs: Sequence[tuple[Quantity, Quantity]], photographs: Numbering, seed: str) -> list[float]:

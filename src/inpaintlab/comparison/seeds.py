@@ -5,6 +5,7 @@ the spread over seeds has tables of its own.
 """
 
 import json
+import math
 import os
 import statistics
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ TITLE = "Over seeds"
 
 
 SEEDS_NOTE = (
-    "Over seeds: runs that differ by their seed alone; their mean and the standard deviation (n - 1) of the runs. The "
+    "Over seeds: runs that differ by their seed alone; their mean and the standard deviation (n - 1) of the runs, "
+    "undefined where a run's mean is infinite; in brackets those of the images that have an error. The "
     "intervals of the other tables are over photographs and hold no luck of training."
 )
 
@@ -42,11 +44,24 @@ class Group:
     name: str
     results: list[Result]
 
-    def spread(self, metric: str, bin_name: str) -> tuple[float, float] | None:
-        """Mean and standard deviation (n - 1) of the runs' means; None if a run has no such mean."""
+    def spread(self, metric: str, bin_name: str) -> tuple[float, float | None] | None:
+        """Mean and standard deviation (n - 1) of the runs' means; None if a run has no such mean.
+
+        A mean with an infinite one among it is infinite, and has no deviation: infinity less infinity is undefined.
+        """
         means = [result.means[bin_name].get(metric) for result in self.results]
         known = [mean for mean in means if mean is not None]
-        return (statistics.fmean(known), statistics.stdev(known)) if len(known) == len(means) else None
+        if len(known) < len(means):
+            return None
+        return (math.inf, None) if math.inf in known else (statistics.fmean(known), statistics.stdev(known))
+
+    def rest(self, metric: str, bin_name: str) -> tuple[float, float] | None:
+        """Mean and deviation over the images with an error; None if no run's mean is infinite, or a run has no such."""
+        runs = [result.means[bin_name] for result in self.results]
+        means = [means.get(f"{metric}_finite" if means.get(f"{metric}_infinite") else metric) for means in runs]
+        known = [mean for mean in means if mean is not None]
+        exact = any(means.get(f"{metric}_infinite") for means in runs)
+        return (statistics.fmean(known), statistics.stdev(known)) if exact and len(known) == len(means) else None
 
 
 def seed_groups(results: list[Result]) -> list[Group]:
@@ -73,12 +88,19 @@ def seed_rows(table: Table, metric: str) -> list[list[str]]:
     for group in seed_groups(table.results):
         spreads = [group.spread(metric, bin_name) for bin_name in table.bins]
         if any(spreads):
-            body.append([group.name, *(_cell(table, metric, spread) for spread in spreads)])
+            rests = [group.rest(metric, bin_name) for bin_name in table.bins]
+            cells = [_cell(table, metric, *pair) for pair in zip(spreads, rests, strict=True)]
+            body.append([group.name, *cells])
     return [[table.title(metric), *table.bins], *body] if body else []
 
 
-def _cell(table: Table, metric: str, spread: tuple[float, float] | None) -> str:
-    return NO_MEAN if spread is None else " ± ".join(table.number(value, metric) for value in spread)
+def _cell(
+    table: Table, metric: str, spread: tuple[float, float | None] | None, rest: tuple[float, float] | None
+) -> str:
+    if spread is None:
+        return NO_MEAN
+    text = " ± ".join(table.number(value, metric) for value in spread)
+    return text if rest is None else f"{text} ({' ± '.join(table.number(value, metric) for value in rest)})"
 
 
 def seeds_tables(table: Table, metrics: list[str]) -> list[RichTable]:
@@ -90,7 +112,8 @@ def seeds_tables(table: Table, metrics: list[str]) -> list[RichTable]:
             for heading in lines[0][1:]:
                 view.add_column(heading, justify="right", no_wrap=True)
             for line in lines[1:]:
-                view.add_row(*(cell.replace(" ± ", "\n± ") for cell in line))  # narrow, for 80 columns
+                narrow = [cell.replace(" ± ", "\n± ").replace(" (", "\n(") for cell in line[1:]]  # for 80 columns
+                view.add_row(line[0], *narrow)
             views.append(view)
     return views
 

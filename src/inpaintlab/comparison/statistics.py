@@ -12,13 +12,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from inpaintlab.comparison.bootstrap import Draws, Numbering, Quantity, Row, bootstrap, ends, mean_of
-from inpaintlab.comparison.paired_tests import half_width, holm, resampled, signed_rank, swapping
+from inpaintlab.comparison.paired_tests import half_width, holm, mean_difference, resampled, signed_rank, swapping
 from inpaintlab.evaluation import ALL, Result
 from inpaintlab.metrics import Meaning
 
@@ -44,7 +44,7 @@ class Estimate:
     Args:
         mean: the number itself.
         low: the lower end; None if there are too few photographs or replicates.
-        high: the upper end; None likewise.
+        high: the upper end; None likewise. Mean and ends are infinite where images are reproduced exactly.
         images: how many images it is computed from.
     """
 
@@ -60,12 +60,13 @@ class Difference:
 
     Args:
         reference: the label of the other method.
-        mean: the difference.
-        low: lower end of its 95 % interval; None if there are too few photographs.
+        mean: the difference. It is infinite if one method reproduces an image exactly that the other does not, and NaN
+            if each does so. An image that both reproduce is a difference of 0.
+        low: lower end of its 95 % interval; None if there are too few photographs or ``mean`` is NaN.
         high: upper end, likewise.
         p: two-sided and corrected; 1 if the test's direction disagrees with that of ``mean``.
         pairs: number of images that count.
-        left_out: number of images that do not, because a value of either method is infinite or undefined there.
+        left_out: number of images that do not, because the value of a method is undefined there.
     """
 
     reference: str
@@ -81,7 +82,7 @@ class Difference:
 class Statistics:
     """The results of `analyse`.
 
-    A method without a finite number has no estimate. It has no difference if it shares no image with a value with the
+    A method without a number has no estimate. It has no difference if it shares no image with a value with the
     other method or, for a metric of whole sets, if replicates are missing.
 
     Args:
@@ -159,9 +160,9 @@ def _of_images(scored: Scored, pairs: list[Pair], metrics: dict[str, Meaning], s
         return {}, {}
     images = {result.label: _images(result, key[1]) for key, result in scored.items()}
     photographs = _photographs(next(iter(images.values())))
-    rows = {key: _finite(images[key[2]][key[0]]) for key in scored if not metrics[key[0]].pooled}
+    rows = {key: _values(images[key[2]], key[0], metrics[key[0]]) for key in scored if not metrics[key[0]].pooled}
     ratios = {key: _ratios(images[key[2]], metrics[key[0]]) for key in scored if metrics[key[0]].pooled}
-    apart = {pair: rows[pair[0]] - rows[_rival(pair)] for pair in pairs if pair[0] in rows}
+    apart = {pair: _minus(rows[pair[0]], rows[_rival(pair)]) for pair in pairs if pair[0] in rows}
     apart = {pair: row for pair, row in apart.items() if _count(row)}
     drawn = iter(bootstrap([*map(mean_of, [*rows.values(), *apart.values()]), *ratios.values()], photographs, seed))
     draws = {key: next(drawn) for key in rows}
@@ -228,10 +229,21 @@ def _rival(pair: Pair) -> Key:
 def _best(results: list[Result], metrics: dict[str, Meaning], bin_name: str) -> dict[tuple[str, str], str]:
     best = {}
     for metric, meaning in metrics.items():
-        means = {r.label: mean for r in results if competes(r) and (mean := r.means[bin_name].get(metric)) is not None}
-        if means:
-            best[metric, bin_name] = (max if meaning.higher_is_better else min)(means, key=means.__getitem__)
+        ranks = {r.label: rank for r in results if competes(r) and (rank := standing(r, metric, bin_name)) is not None}
+        if ranks:
+            best[metric, bin_name] = (max if meaning.higher_is_better else min)(ranks, key=ranks.__getitem__)
     return best
+
+
+def standing(result: Result, metric: str, bin_name: str) -> tuple[float, int, float] | None:
+    """What orders methods in a column: the mean; of infinite means the number of exact images; the mean of the others.
+
+    None if the method has no mean.
+    """
+    means: dict[str, Any] = result.means[bin_name]
+    if means.get(metric) is None:
+        return None
+    return means[metric], means.get(f"{metric}_infinite", 0), means.get(f"{metric}_finite", math.inf)
 
 
 def _images(result: Result, bin_name: str) -> pl.DataFrame:
@@ -244,24 +256,31 @@ def _photographs(images: pl.DataFrame) -> Numbering:
     return np.unique(images["image"].to_numpy(), return_inverse=True)[1].ravel()
 
 
-def _finite(values: pl.Series) -> Row:
-    """The values of a mean; those that are left out are NaN."""
-    row = values.cast(pl.Float64).fill_null(math.nan).to_numpy()
-    return np.where(np.isfinite(row), row, math.nan)
+def _values(images: pl.DataFrame, metric: str, meaning: Meaning) -> Row:
+    """The values of a mean; those that are left out are NaN, an image that is reproduced exactly may be infinite."""
+    row = images[metric].cast(pl.Float64).fill_null(math.nan).to_numpy()
+    return row if meaning.infinite_allowed else np.where(np.isfinite(row), row, math.nan)
+
+
+def _minus(row: Row, other: Row) -> Row:
+    """The difference of each image: 0 where both are reproduced exactly, NaN where a value is undefined."""
+    with np.errstate(invalid="ignore"):  # of infinity from infinity
+        return np.where(row == other, 0.0, row - other)
 
 
 def _ratios(images: pl.DataFrame, metric: Meaning) -> Quantity:
     """The columns whose sums make the metric; a metric with a missing value has no number and does not come here."""
-    return tuple((_finite(images[above]), _finite(images[below])) for above, below in metric.pooled)
+    return tuple((_values(images, above, metric), _values(images, below, metric)) for above, below in metric.pooled)
 
 
 def _difference(reference: str, row: Row, draws: Draws, photographs: Numbering) -> Difference:
     """The difference of two means from the differences on their common images, with its uncorrected p value."""
-    known = np.isfinite(row)
+    known = ~np.isnan(row)
     sums, counts = np.bincount(photographs[known], row[known]), np.bincount(photographs[known])
     p = signed_rank(sums[counts > 0] / counts[counts > 0])
-    mean = math.fsum(row[known]) / _count(row)
-    return Difference(reference, mean, *ends(draws), p=p, pairs=_count(row), left_out=len(row) - _count(row))
+    mean = mean_difference(row[known])
+    interval = (None, None) if math.isnan(mean) else ends(draws)
+    return Difference(reference, mean, *interval, p=p, pairs=_count(row), left_out=len(row) - _count(row))
 
 
 def _corrected(differences: dict[Key, Difference], families: dict[str, int]) -> dict[Key, Difference]:
@@ -274,4 +293,4 @@ def _corrected(differences: dict[Key, Difference], families: dict[str, int]) -> 
 
 
 def _count(row: Row | Numbering) -> int:
-    return int(np.isfinite(row).sum())
+    return int((~np.isnan(row)).sum())

@@ -1,11 +1,20 @@
 """The table of a comparison: methods in rows, metric by mask bin in columns, with its marks and notes."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from inpaintlab.comparison.papers import MARK, PaperMethod
-from inpaintlab.comparison.statistics import SIGNIFICANT, Difference, Statistics, analyse, competes, paired_test
+from inpaintlab.comparison.statistics import (
+    SIGNIFICANT,
+    Difference,
+    Statistics,
+    analyse,
+    competes,
+    paired_test,
+    standing,
+)
 from inpaintlab.evaluation import ALL, Result, bin_order
 from inpaintlab.metrics import Meaning
 
@@ -46,17 +55,33 @@ class Table:
 
     def decimals(self, metric: str) -> int:
         """Digits after the point: 2 for decibels, per cent and numbers of 10 and more, 4 for the rest."""
-        means = [self.mean(result, metric, bin_name) for result in self.results for bin_name in self.bins]
-        largest = max((abs(mean) for mean in means if mean is not None), default=0.0)
+        keys = (metric, f"{metric}_finite")
+        means = [result.means[bin_name].get(key) for result in self.results for bin_name in self.bins for key in keys]
+        largest = max((abs(mean) for mean in means if mean is not None and math.isfinite(mean)), default=0.0)
         return 2 if self.metrics[metric].unit in ("dB", "%") or largest >= 10 else 4
 
     def cell(self, result: Result, metric: str, bin_name: str) -> str:
-        """The mean as the tables print it."""
-        return self.number(self.mean(result, metric, bin_name), metric)
+        """The mean as the tables print it; behind an infinite one, in brackets, that of the images with an error."""
+        number = self.number(self.mean(result, metric, bin_name), metric)
+        rest = result.means[bin_name].get(f"{metric}_finite")
+        return number if rest is None else f"{number} ({self.number(rest, metric)})"
 
-    def number(self, value: float | None, metric: str) -> str:
-        """A value of this metric, printed with the digits of the table."""
-        return NO_MEAN if value is None else f"{value:.{self.decimals(metric)}f}"
+    def number(self, value: float | None, metric: str, sign: Literal["", "+"] = "") -> str:
+        """A value of this metric, printed with the digits of the table, with ``sign="+"`` always with its sign."""
+        if value is None or math.isnan(value):
+            return NO_MEAN
+        if math.isinf(value):
+            return "-∞" if value < 0 else f"{sign}∞"
+        return f"{value:{sign}.{self.decimals(metric)}f}"
+
+    def sorting(self, result: Result, metric: str, bin_name: str) -> str:
+        """What a page sorts a mean by: numbers that JavaScript reads, the first ones first; empty without a mean."""
+        place = standing(result, metric, bin_name)
+        if place is None:
+            return ""
+        if math.isfinite(place[0]):
+            return str(place[0])
+        return " ".join("Infinity" if number == math.inf else str(number) for number in place)
 
     def interval(self, result: Result, metric: str, bin_name: str) -> str:
         """The mean's 95 % interval, as in "19.21 to 20.40"; empty if there is none."""
@@ -108,11 +133,10 @@ class Table:
 
     def difference_cells(self, metric: str, difference: Difference) -> list[str]:
         """A difference as tables print it: mean, interval, corrected p value, images that count."""
-        digits = self.decimals(metric)
-        low, high = difference.low, difference.high
-        ends = NO_MEAN if low is None or high is None else f"{low:+.{digits}f} to {high:+.{digits}f}"
+        mean, low, high = (self.number(n, metric, "+") for n in (difference.mean, difference.low, difference.high))
+        ends = NO_MEAN if difference.low is None else f"{low} to {high}"
         p = "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
-        return [f"{difference.mean:+.{digits}f}", ends, p, str(difference.pairs)]
+        return [mean, ends, p, str(difference.pairs)]
 
     def printed(self, metric: str) -> list[PaperMethod]:
         """The published methods that have numbers of this metric in bins of this table."""
@@ -140,7 +164,13 @@ class Table:
             notes.append("“untrained” marks methods whose weights were never trained: a floor, never counted as best.")
         columns = [(metric, bin_name) for metric in self.metrics for bin_name in self.bins]
         if any(self.mean(result, *column) is None for result in self.results for column in columns):
-            notes.append(f"{NO_MEAN} means that the metric was not computed, or that its values have no finite mean.")
+            notes.append(f"{NO_MEAN} means that the metric was not computed, or that a value of it is a failure.")
+        if any(self.mean(result, *column) == math.inf for result in self.results for column in columns):
+            notes.append(
+                "∞ means that images are reproduced exactly; the mean of the others stands behind it in brackets. A "
+                "difference is infinite where one method reproduces an image that the other does not, and undefined "
+                f"({NO_MEAN}) where each does; an image that both reproduce is a tie."
+            )
         if min(self.bins.values()) < 20:
             notes.append("Intervals of fewer than about twenty photographs are too narrow; one photograph has none.")
         for source, doubts in dict.fromkeys((method.source, method.notes) for method in self.published):
@@ -157,7 +187,7 @@ class Table:
         sentences = []
         for labels, names, images in self._counted(metrics, "infinite"):
             of = f"{images} of {self.bins[ALL]} images are reproduced exactly"
-            sentences.append(f"{labels}: {of}; their infinite {names} is left out of the means and differences.")
+            sentences.append(f"{labels}: {of}, so their {names} and its mean are infinite.")
         for labels, names, images in self._counted(metrics, "undefined"):
             of = f"{images} of {self.bins[ALL]} images have no {names}"
             sentences.append(f"{labels}: {of}; they are left out of these means and of their differences.")
@@ -228,9 +258,8 @@ def tabulate(results: list[Result], reference: str | None = None, published: Seq
     headline_first = sorted(metrics, key=lambda name: name != HEADLINE)
     bins = {name: results[0].means[name]["n"] for name in sorted(results[0].means, key=bin_order)}
 
-    def overall(result: Result) -> float:
-        mean = result.means[ALL].get(HEADLINE)
-        return float("-inf") if mean is None else mean
+    def overall(result: Result) -> tuple[float, int, float]:
+        return standing(result, HEADLINE, ALL) or (-math.inf, 0, 0.0)
 
     ordered = sorted(results, key=overall, reverse=True)
     metrics = {name: metrics[name] for name in headline_first}

@@ -1,4 +1,4 @@
-"""How a square is cut from a picture."""
+"""How a part of the trained size, a square or a rectangle, is cut from a picture."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,12 +12,13 @@ from PIL import Image
 from inpaintlab.data.sources import Box
 from inpaintlab.imaging import MAX_PIXELS
 from inpaintlab.machine import shown
+from inpaintlab.shapes import Size, height_width
 
 
 @final
 @dataclass(frozen=True)
 class Cut:
-    """One way to take a square from a picture: crop to ``before``, resize to ``resized``, crop to ``after``.
+    """One way to take a part from a picture: crop to ``before``, resize to ``resized``, crop to ``after``.
 
     It is a value, so that an edge map is cut exactly as its picture. Resizing is Pillow's bilinear with antialiasing.
 
@@ -44,11 +45,12 @@ class Cut:
 
 
 class Crop(ABC):
-    """How a square of ``size`` pixels is taken from a picture of any size."""
+    """How a part of ``size`` is taken from a picture of any size, without a change of its proportions."""
 
-    size: int
-    shortest_edge: tuple[int, int]
-    """Lowest and highest length in pixels to which the shortest edge is resized before the square is cut."""
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    longest_needed: int
+    """A picture whose shortest edge has so many pixels is never enlarged for a cut."""
 
     @abstractmethod
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -90,12 +92,13 @@ class Crop(ABC):
 
 @final
 class RandomCrop(Crop):
-    """Resize to a random length of the shortest edge, then cut a square at a random place (GLCIC, section 4).
+    """Resize to a random length of the shortest edge, then cut a part at a random place (GLCIC, section 4).
 
-    In evaluation the shortest edge becomes ``size`` and the square is cut at the centre.
+    In evaluation the shortest edge becomes that of the part, which is cut at the centre. For a rectangle "the shortest
+    edge" is the one that limits: the width where a picture is narrower than the rectangle, otherwise the height.
 
     Args:
-        size: side of the square in pixels.
+        size: side of a square in pixels, or height and width.
         shortest_edge: lowest and highest length of the shortest edge in multiples of ``size``. The length in whole
             pixels is drawn uniformly, both ends included. GLCIC's 256 to 384 at size 256 is ``(1.0, 1.5)``.
 
@@ -103,30 +106,33 @@ class RandomCrop(Crop):
         ValueError: ``shortest_edge`` is not two rising numbers of at least 1.
     """
 
-    def __init__(self, size: int, shortest_edge: Sequence[float] = (1.0, 1.5)) -> None:
+    def __init__(self, size: Size, shortest_edge: Sequence[float] = (1.0, 1.5)) -> None:
         if len(shortest_edge) != 2 or not 1 <= shortest_edge[0] <= shortest_edge[1]:
             raise ValueError(
                 f"shortest_edge={list(shortest_edge)} must be two numbers, lowest and highest, of at least 1 (in "
                 "multiples of the crop's size): a smaller picture does not contain the crop."
             )
-        self.size = size
-        self.shortest_edge = (round(size * shortest_edge[0]), round(size * shortest_edge[1]))
+        self.size = height_width(size)
+        self.scales = (shortest_edge[0], shortest_edge[1])
+        self.longest_needed = round(max(self.size) * shortest_edge[1])
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """The whole picture, its shortest edge at the highest length."""
-        return _with_shortest_edge(size, self.shortest_edge[1])
+        return _covering(size, self.size, round(_limiting(size, self.size) * self.scales[1]))
 
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """A random scale and a random place."""
-        lowest, highest = self.shortest_edge
-        resized = _with_shortest_edge(image.size, _whole(lowest, highest, generator))
-        left = _whole(0, resized[0] - self.size, generator)
-        top = _whole(0, resized[1] - self.size, generator)
-        return Cut((0, 0, *image.size), resized, (left, top, left + self.size, top + self.size), whole=False)
+        height, width = self.size
+        edge = _limiting(image.size, self.size)
+        lowest, highest = (round(edge * scale) for scale in self.scales)
+        resized = _covering(image.size, self.size, _whole(lowest, highest, generator))
+        left = _whole(0, resized[0] - width, generator)
+        top = _whole(0, resized[1] - height, generator)
+        return Cut((0, 0, *image.size), resized, (left, top, left + width, top + height), whole=False)
 
     def evaluate(self, image: Image.Image) -> Cut:
-        """The shortest edge fills the square; the longer one is cut at both ends."""
-        resized = _with_shortest_edge(image.size, self.size)
+        """The shortest edge fills the part; the longer one is cut at both ends."""
+        resized = _covering(image.size, self.size, _limiting(image.size, self.size))
         return Cut((0, 0, *image.size), resized, _centre(resized, self.size))
 
 
@@ -134,17 +140,19 @@ class RandomCrop(Crop):
 class CentreSquare(Crop):
     """The largest square at the centre, resized (EdgeConnect's released data pipeline), in training as in evaluation.
 
+    For a rectangle: the largest part at the centre with its proportions.
+
     Args:
-        size: side of the square in pixels.
+        size: side of the square in pixels, or height and width.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.shortest_edge = (size, size)
+    def __init__(self, size: Size) -> None:
+        self.size = height_width(size)
+        self.longest_needed = max(self.size)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The square alone."""
-        return self.size, self.size
+        """The part alone."""
+        return self.size[1], self.size[0]
 
     def train(self, image: Image.Image, generator: torch.Generator) -> Cut:
         """The centre square too: nothing is drawn from the generator."""
@@ -152,17 +160,30 @@ class CentreSquare(Crop):
 
     def evaluate(self, image: Image.Image) -> Cut:
         """The centre square, resized to ``size``."""
-        return Cut(_centre(image.size, min(image.size)), (self.size, self.size), (0, 0, self.size, self.size))
+        height, width = self.size
+        if image.width * height <= image.height * width:
+            part = (max(1, round(image.width * height / width)), image.width)
+        else:
+            part = (image.height, max(1, round(image.height * width / height)))
+        return Cut(_centre(image.size, part), (width, height), (0, 0, width, height))
 
 
-def _with_shortest_edge(size: tuple[int, int], edge: int) -> tuple[int, int]:
-    width, height = size
-    return (edge, round(height * edge / width)) if width <= height else (round(width * edge / height), edge)
+def _limiting(picture: tuple[int, int], size: tuple[int, int]) -> int:
+    """The side of a part (height, width) that a picture (width, height) reaches first when it is reduced."""
+    height, width = size
+    return width if picture[0] * height <= picture[1] * width else height
 
 
-def _centre(size: tuple[int, int], side: int) -> Box:
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    return left, top, left + side, top + side
+def _covering(picture: tuple[int, int], size: tuple[int, int], edge: int) -> tuple[int, int]:
+    """Width and height of a picture whose limiting side was resized to ``edge``."""
+    width, height = picture
+    across = width * size[0] <= height * size[1]
+    return (edge, round(height * edge / width)) if across else (round(width * edge / height), edge)
+
+
+def _centre(picture: tuple[int, int], size: tuple[int, int]) -> Box:
+    left, top = (picture[0] - size[1]) // 2, (picture[1] - size[0]) // 2
+    return left, top, left + size[1], top + size[0]
 
 
 def _whole(lowest: int, highest: int, generator: torch.Generator) -> int:

@@ -8,7 +8,7 @@ from typing import final
 from PIL import Image
 
 from inpaintlab.data.pictures import read_rgb
-from inpaintlab.data.sources import Source, require_split
+from inpaintlab.data.sources import Known, Source, require_split
 from inpaintlab.imaging import ENDINGS, MAX_PIXELS, Pictures, find_pictures, on_disk
 from inpaintlab.machine import file_sha256
 
@@ -92,6 +92,19 @@ class Folder(Source):
     def files(self, split: str) -> list[Path]:
         """The files of a split, in the order of their names."""
         return [self._path(split, name) for name in self.readable(split)]
+
+    def inventory(self, split: str) -> dict[str, list[tuple[str, Path | Known]]]:
+        """The pictures of a split by their names, and their edge maps; a name below the root is relative to it."""
+        files: list[tuple[str, Path]] = []
+        for name in self.names(split):
+            path = self._path(split, name)
+            below = Path(name).is_absolute() and path.is_relative_to(self.root)
+            files.append((path.relative_to(self.root).as_posix() if below else name, path))
+        found: dict[str, list[tuple[str, Path | Known]]] = {"pictures": [*files]}
+        if self.edge_root is not None:
+            maps = (self.edges_path(split, name) for name in self.names(split))
+            found["edge maps"] = [(name, path) for (name, _), path in zip(files, maps, strict=True) if path is not None]
+        return found
 
     def edges(self, split: str, name: str) -> Image.Image | None:
         """The edge map of an item (mode L); None if this folder has no edge maps.

@@ -18,6 +18,7 @@ from inpaintlab.data.sources import SPLITS, Source, Watch, unwatched
 from inpaintlab.imaging import SEVERAL, read_picture, same_form
 from inpaintlab.machine import file_sha256, shown
 from inpaintlab.masks import Mask, MaskFolder, mask_folders
+from inpaintlab.shapes import plain_size
 
 
 @final
@@ -46,7 +47,7 @@ def examine(source: Source, crop: Crop, mask: Mask | None = None, watch: Watch =
 
     Args:
         source: the data set.
-        crop: how training and evaluation cut squares from its pictures; a picture that is smaller is reported.
+        crop: how training and evaluation cut its pictures; one that has to be enlarged for that is reported.
         mask: the masks of training; those that are drawn need no examination.
         watch: called after each file.
 
@@ -134,9 +135,10 @@ def _examine_photograph(source: Source, crop: Crop, file: _Photograph) -> tuple[
         findings.append(finding(f"converted from {stored.mode}", f"its mode is {stored.mode}; it is converted to RGB."))
     if SEVERAL in stored.info:
         findings.append(finding("several frames", "it has several frames or pages, of which the first is read."))
-    if min(picture.size) < crop.size:
-        sides = f"{picture.width} x {picture.height}"
-        findings.append(finding("enlarged", f"it is {sides} pixels, less than data.size={crop.size}; it is enlarged."))
+    height, width = crop.size
+    if picture.width < width or picture.height < height:
+        sides, wanted = f"{picture.width} x {picture.height}", plain_size(crop.size)
+        findings.append(finding("enlarged", f"it is {sides} pixels, less than data.size={wanted}; it is enlarged."))
     if file.item is not None:
         try:
             edges = source.edges(file.split, file.item)
@@ -148,11 +150,11 @@ def _examine_photograph(source: Source, crop: Crop, file: _Photograph) -> tuple[
     return digest, findings
 
 
-def _examine_mask(size: int, file: tuple[MaskFolder, str]) -> list[Finding]:
+def _examine_mask(size: tuple[int, int], file: tuple[MaskFolder, str]) -> list[Finding]:
     folder, name = file
     notes: list[str] = []
     try:
-        folder.of_file(name, size, size, notes.append)
+        folder.of_file(name, *size, notes.append)
     except (ValueError, OSError) as error:
         return [Finding("mask cannot be used", f"masks: {shown(folder.root / name)}", str(error), is_error=True)]
     return [Finding("grey mask", f"masks: {shown(folder.root / name)}", note, is_error=False) for note in notes]

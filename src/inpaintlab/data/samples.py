@@ -20,6 +20,7 @@ from inpaintlab.data.sources import Source
 from inpaintlab.machine import outlive_requests
 from inpaintlab.masks import Mask, mask_folders
 from inpaintlab.randomness import sample_generator
+from inpaintlab.shapes import Size, height_width, plain_size
 
 
 @final
@@ -31,7 +32,7 @@ class TrainingSet(Dataset[dict[str, Any]]):
 
     Args:
         source: where the pictures are.
-        crop: how a square is cut.
+        crop: how a part is cut.
         mask: how a hole is drawn, at the size of the crop.
         seed: another seed gives other crops, holes and flips.
         flip: probability of a horizontal flip, shared by picture, mask and edge map.
@@ -54,7 +55,7 @@ class TrainingSet(Dataset[dict[str, Any]]):
         self.mask = mask
         self.seed = seed
         self.flip = flip
-        self.shortest_edge = crop.shortest_edge[1] if decode == "reduced" else None
+        self.shortest_edge = crop.longest_needed if decode == "reduced" else None
         self.count = source.count("train")
 
     def __len__(self) -> int:
@@ -64,7 +65,7 @@ class TrainingSet(Dataset[dict[str, Any]]):
         """One sample.
 
         Returns:
-            ``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``edges`` (1, S, S) in [0, 1]
+            ``image`` (3, H, W) in [0, 1], ``mask`` (1, H, W) with 1 = hole, ``name``, and ``edges`` (1, H, W) in [0, 1]
             if the source has edge maps.
 
         Raises:
@@ -77,7 +78,7 @@ class TrainingSet(Dataset[dict[str, Any]]):
         self.crop.require_memory(picture, name)
         cut = self.crop.train(picture, generator)
 
-        tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(self.crop.size, self.crop.size, generator)}
+        tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(*self.crop.size, generator)}
         if edges is not None:
             require_same_size(edges, picture, name)
             tensors["edges"] = edge_tensor(cut(edges))
@@ -104,9 +105,9 @@ class DataModule(LightningDataModule):
 
     Args:
         source: where the pictures are.
-        crop: how a square is cut from a picture.
+        crop: how a part is cut from a picture.
         mask: how the holes of training are drawn.
-        size: side of the square in pixels.
+        size: side of the square in pixels, or height and width.
         batch_size: samples per batch and process.
         seed: decides the order of training, the crops, the holes and the flips.
         flip: probability of a horizontal flip in training.
@@ -120,7 +121,7 @@ class DataModule(LightningDataModule):
         source: Source,
         crop: Crop,
         mask: Mask,
-        size: int,
+        size: Size,
         batch_size: int,
         seed: int,
         flip: float = 0.5,
@@ -128,12 +129,14 @@ class DataModule(LightningDataModule):
         workers: int | Literal["auto"] = "auto",
     ) -> None:
         super().__init__()
-        if crop.size != size:
-            raise ValueError(f"data.crop.size={crop.size} differs from data.size={size}; set data.size only.")
+        if crop.size != height_width(size):
+            raise ValueError(
+                f"data.crop.size={plain_size(crop.size)} differs from data.size={plain_size(size)}; set data.size only."
+            )
         self.source = source
         self.crop = crop
         self.mask = mask
-        self.size = size
+        self.size = plain_size(size)
         self.batch_size = batch_size
         self.seed = seed
         self.flip = flip

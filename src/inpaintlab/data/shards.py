@@ -20,7 +20,7 @@ from PIL import Image
 from inpaintlab.data.order import Order, Part, ShardPositions
 from inpaintlab.data.pictures import read_rgb
 from inpaintlab.data.shard_lists import LIST, Packed, Shard, parse_index, parse_list
-from inpaintlab.data.sources import Source, require_split
+from inpaintlab.data.sources import Known, Source, require_split
 from inpaintlab.imaging import MAX_PIXELS
 from inpaintlab.machine import Storage
 
@@ -107,6 +107,10 @@ class Shards(Source):
     def content(self, split: str, index: int) -> bytes:
         """The bytes of the picture at ``index``, as stored in the shard."""
         return self._bytes(*self._locate(split, index))
+
+    def inventory(self, split: str) -> dict[str, list[tuple[str, Path | Known]]]:
+        """The shards of a split, with the hashes that ``shards.json`` has of them."""
+        return {"pictures": [(shard.file, (shard.bytes, shard.sha256)) for shard in self.shards(split)]}
 
     def names(self, split: str) -> list[str]:
         """The names of all pictures in the order of the shards; reads every index."""

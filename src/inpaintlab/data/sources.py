@@ -19,6 +19,10 @@ from inpaintlab.randomness import sample_generator
 SPLITS = ("train", "val", "test")
 
 
+Known = tuple[int, str]
+"""Bytes and hash of a file."""
+
+
 Watch = Callable[[int, int], None]
 """A progress callback, called with the number of parts done and the number of all parts."""
 
@@ -90,6 +94,14 @@ class Source(ABC):
     def files(self, split: str) -> list[Path]:
         """The files of a split's pictures; empty if the pictures are generated."""
         return []
+
+    def inventory(self, split: str) -> dict[str, list[tuple[str, Path | Known]]]:
+        """The files of a split by their names, of ``pictures`` and, if there are any, of ``edge maps``.
+
+        Names do not depend on where the files lie. Bytes and hash stand for a file that has them written down. Empty if
+        the settings of the source say all.
+        """
+        return {}
 
     def readable(self, split: str) -> list[str]:
         """The names, also where a part of the split cannot be read, which `faults` tells and `names` refuses."""

@@ -106,7 +106,6 @@ def _by_stages(
     samples: TrainingSet, epoch: int, index: int, content: Callable[[int], bytes] | None, cost: PreparationTime
 ) -> dict[str, torch.Tensor]:
     """Prepare one sample as `TrainingSet` does, in the same order, and time each stage."""
-    size = samples.crop.size
     if content:
         with cost.stage("read"):
             read = content(index)
@@ -119,7 +118,7 @@ def _by_stages(
     with cost.stage("crop and resize"):
         cut = samples.crop.train(picture, generator)(picture)
     with cost.stage("mask"):
-        mask = samples.mask(size, size, generator)
+        mask = samples.mask(*samples.crop.size, generator)
     with cost.stage("tensor and flip"):
         image = image_tensor(cut)
         if torch.rand((), generator=generator) < samples.flip:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from inpaintlab.data import Toy, image_tensor
 from inpaintlab.inpainting import Inpainter, uncompiled
 from inpaintlab.machine import SHORTEST, Clocks, Load, peak, reset_peak
-from inpaintlab.shapes import Images, Planes
+from inpaintlab.shapes import Images, Planes, Size, height_width, plain_size
 
 FEWEST, ENOUGH = 3, 20  # rounds; the shortest one counts
 
@@ -22,20 +22,20 @@ SECONDS = 2.0  # after this time no further round starts, except to reach FEWEST
 
 def measure_cost(
     model: Inpainter,
-    size: int,
+    size: Size,
     batch_size: int,
     device: torch.device,
     *,
     blended: bool = False,
     clocks: Clocks | None = None,
 ) -> dict[str, Any]:
-    """Measure ``model.complete`` on ``device``, on a batch of one generated scene with a square hole of 25 %.
+    """Measure ``model.complete`` on ``device``, on a batch of one generated scene with a central hole of 25 %.
 
     The model is moved to ``device`` and back, and is otherwise unchanged.
 
     Args:
         model: a network or a classical method.
-        size: side of the square pictures in pixels.
+        size: side of square pictures in pixels, or height and width.
         batch_size: pictures that are completed together.
         device: where to complete; a classical method outside of torch computes on the host anyway.
         blended: also count the time and memory of GLCIC's post-processing.
@@ -56,10 +56,10 @@ def measure_cost(
         ``batch_size``, ``size``: the arguments.
 
     Raises:
-        ValueError: the size or the batch size is below 1.
+        ValueError: a side or the batch size is below 1.
     """
-    if size < 1 or batch_size < 1:
-        raise ValueError(f"size={size} and batch_size={batch_size} leave nothing to complete; both are at least 1.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} leaves nothing to complete; it is at least 1.")
     home = model.device
     model.to(device)
     try:
@@ -78,15 +78,16 @@ def measure_cost(
         "cores": load.cores,
         "peak_memory_bytes": peak,
         "batch_size": batch_size,
-        "size": size,
+        "size": plain_size(size),
     }
 
 
-def scene(size: int, batch_size: int) -> tuple[Images, Planes]:
-    """A batch of one generated picture, (B, 3, size, size), and a central hole of half its side, (B, 1, size, size)."""
-    image = image_tensor(Toy(count=1, size=size).read("test", "test_0000"))
-    hole = torch.zeros(1, size, size)
-    hole[:, size // 4 : size // 4 + (size + 1) // 2, size // 4 : size // 4 + (size + 1) // 2] = 1
+def scene(size: Size, batch_size: int) -> tuple[Images, Planes]:
+    """A batch of one generated picture, (B, 3, H, W), and a central hole of half its sides, (B, 1, H, W)."""
+    height, width = height_width(size)
+    image = image_tensor(Toy(count=1, size=max(height, width)).read("test", "test_0000"))[:, :height, :width]
+    hole = torch.zeros(1, height, width)
+    hole[:, height // 4 : height // 4 + (height + 1) // 2, width // 4 : width // 4 + (width + 1) // 2] = 1
     return image.repeat(batch_size, 1, 1, 1), hole.repeat(batch_size, 1, 1, 1)
 
 

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inpaintlab.inpainting import Imported
-from inpaintlab.machine import Count, Sha256, conform, file_sha256, read_json, require_format, write_json
+from inpaintlab.machine import (
+    Count,
+    Infinite,
+    PlainSize,
+    Sha256,
+    conform,
+    file_sha256,
+    read_json,
+    require_format,
+    storable,
+    write_json,
+)
 from inpaintlab.metrics import Meaning
 
 FORMAT = 4
@@ -28,7 +39,7 @@ AGAIN = "evaluate it again with overwrite=true"
 class _TestSet:
     sha256: Sha256
     items: Count
-    size: Count
+    size: PlainSize
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class _Cost:
     cores: float | None = None
     peak_memory_bytes: Count | None = None
     batch_size: Count | None = None
-    size: Count | None = None
+    size: PlainSize | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class _Content:
     checkpoint: _Checkpoint | None
     manifest: _TestSet
     metrics: dict[str, Meaning]
-    means: dict[str, dict[str, float | None]]
+    means: dict[str, dict[str, Infinite | None]]
     seed: int | None
     switches: dict[str, Any]
     post_processing: str | None
@@ -87,7 +98,7 @@ class _Content:
 def write_record(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write result.json: the facts, the format, the hashes of per_image.parquet and manifest.json, and its checksum."""
     files = {name: file_sha256(folder / name) for name in (TABLE, _MANIFEST) if (folder / name).is_file()}
-    content = {"format": FORMAT, **facts, "files": files}
+    content = {"format": FORMAT, **facts, "means": storable(facts.get("means")), "files": files}
     write_json(folder / RECORD, content | {"checksum": _checksum(content)})
 
 
@@ -117,4 +128,4 @@ def read_record(folder: Path) -> tuple[dict[str, Any], dict[str, Meaning]]:
             raise ValueError(f"{folder / name} is missing; {AGAIN}.")
         if file_sha256(folder / name) != sha256:
             raise ValueError(f"{folder / name} was changed after it was written: its hash differs; {AGAIN}.")
-    return data, record.metrics
+    return data | {"means": record.means}, record.metrics

@@ -132,10 +132,11 @@ def bin_order(name: str) -> tuple[int, float, str]:
 def means_by_bin(per_image: pl.DataFrame, metrics: Mapping[str, Meaning]) -> dict[str, dict[str, Any]]:
     """The means of all metrics of images, over all images ("all") and over each mask bin, with their number ``n``.
 
-    An image that is reproduced exactly has an infinite PSNR: it is left out of that mean and counted under
-    "<metric>_infinite", a key that exists only if there is such an image. Likewise, an image for which a metric that
-    may be undefined is NaN is counted under "<metric>_undefined". A mean is None if no value is left, or if any other
-    value is infinite or NaN: leaving those out would make a faulty method look better.
+    An image that is reproduced exactly has an infinite PSNR, and so has their mean. Such images are counted under
+    "<metric>_infinite", and "<metric>_finite" is the mean of the others; the first key exists only if there is such an
+    image, the second only if there are others too. An image for which a metric that may be undefined is NaN is left
+    out and counted under "<metric>_undefined". A mean is None if no value is left, or if any other value is infinite or
+    NaN: leaving those out would make a faulty method look better.
 
     Args:
         per_image: one row per image.
@@ -157,24 +158,25 @@ def _means(images: pl.DataFrame, metrics: Mapping[str, Meaning]) -> dict[str, An
         if metric.pooled:
             means[name] = harmonic_mean([_ratio(images, *ratio) for ratio in metric.pooled])
         elif not metric.of_set:
-            means |= _mean(images, name, metric.undefined_allowed)
+            means |= _mean(images, name, metric)
     return means
 
 
-def _mean(images: pl.DataFrame, metric: str, undefined_allowed: bool) -> dict[str, Any]:
-    values = images[metric].to_list()
-    exact = [value for value in values if value == math.inf] if metric.startswith("psnr") else []
-    counted = [value for value in values if value != math.inf] if exact else values
-    defined = [value for value in counted if value is None or not math.isnan(value)]
-    undefined = len(counted) - len(defined) if undefined_allowed else 0
-    counted = defined if undefined else counted
-    finite = bool(counted) and all(value is not None and math.isfinite(value) for value in counted)
+def _mean(images: pl.DataFrame, name: str, metric: Meaning) -> dict[str, Any]:
+    values = images[name].to_list()
+    exact = values.count(math.inf) if metric.infinite_allowed else 0
+    others = [value for value in values if not (exact and value == math.inf)]
+    defined = [value for value in others if not (metric.undefined_allowed and value is not None and math.isnan(value))]
+    sound = all(value is not None and math.isfinite(value) for value in defined)
     # fsum: the mean does not depend on the order of the images
-    means: dict[str, Any] = {metric: math.fsum(counted) / len(counted) if finite else None}
+    rest = math.fsum(defined) / len(defined) if sound and defined else None
+    means: dict[str, Any] = {name: math.inf if exact and sound else rest}
     if exact:
-        means[f"{metric}_infinite"] = len(exact)
-    if undefined:
-        means[f"{metric}_undefined"] = undefined
+        means[f"{name}_infinite"] = exact
+        if rest is not None:
+            means[f"{name}_finite"] = rest
+    if undefined := len(others) - len(defined):
+        means[f"{name}_undefined"] = undefined
     return means
 
 

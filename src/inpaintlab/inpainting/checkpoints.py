@@ -60,6 +60,22 @@ class _Settings:
 
 
 @dataclass(frozen=True)
+class _Files:
+    files: Count
+    bytes: Count
+    sha256: Sha256
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a resumed run is held against."""
+
+    settings: dict[str, Any]
+    trained_on: dict[str, _Files]
+    changed_after: tuple[Count, ...]
+
+
+@dataclass(frozen=True)
 class _Record:
     """What is read of a checkpoint's own record."""
 
@@ -67,6 +83,7 @@ class _Record:
     iterations: Count | None
     images_seen: Count | None
     training: _Settings | None = None
+    run: _Run | None = None
     average: Annotated[float, Between(0, 1)] | None = None
     processes: Annotated[int, Between(1, 10**6)] = 1
     absent: tuple[str, ...] = ()

@@ -82,6 +82,8 @@ class Learner(Inpainter):
         """The metrics of this batch in this process: losses, gradient norms, the discriminators' health."""
         self.training_record: dict[str, Any] = {}
         """The training data of the run (data, crop, mask, size, seed ...), for readers of its results."""
+        self.run_record: dict[str, Any] | None = None
+        """What a resumed run is held against: the settings that decide the result, and what is trained on."""
 
     # --- what a method defines -------------------------------------------------------------------------------------
 
@@ -287,6 +289,7 @@ class Learner(Inpainter):
             "iterations": self.schedule.iteration,
             "images_seen": self.schedule.iteration * data.batch_size * self.trainer.world_size,
             "training": self.training_record,
+            "run": self.run_record,
             "average": self.steps.average,
             "processes": self.trainer.world_size,
         }

@@ -12,7 +12,7 @@ from inpaintlab.machine.files import (
     write_json,
     write_texts,
 )
-from inpaintlab.machine.formats import Between, Count, Sha256, conform, require_format
+from inpaintlab.machine.formats import Between, Count, Infinite, PlainSize, Sha256, conform, require_format, storable
 from inpaintlab.machine.json_files import parse_json, read_json
 from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load
 from inpaintlab.machine.locks import Lock, alone, is_held_by_another
@@ -40,9 +40,11 @@ __all__ = [
     "Clocks",
     "Count",
     "EndsBetweenSteps",
+    "Infinite",
     "Load",
     "LoaderError",
     "Lock",
+    "PlainSize",
     "Request",
     "Sha256",
     "Storage",
@@ -72,6 +74,7 @@ __all__ = [
     "require_format",
     "reset_peak",
     "shown",
+    "storable",
     "user_cache",
     "versions",
     "was_asked",

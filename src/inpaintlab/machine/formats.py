@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,58 @@ class Between:
         return schema | dict(zip(names, (self.low, self.high), strict=True))
 
 
+@final
+@dataclass(frozen=True)
+class Said:
+    """In a hint of several kinds: what a value must "be", in words, where pydantic would tell of each kind apart."""
+
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        """The schema of the hinted types, with these words as its error."""
+        return dict(handler(source)) | self.error
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The part of a schema that tells of a wrong value."""
+        return {"custom_error_type": "said", "custom_error_message": f"It should be {self.words}"}
+
+
+@final
+class _OrInfinite:
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        """The schema of a float, or of a text that becomes one."""
+        kinds = [handler(source), {"type": "literal", "expected": ["Infinity", "-Infinity"]}]
+        read = {"type": "union", "choices": kinds} | Said("a number, Infinity or -Infinity").error
+        return {"type": "function-after", "schema": read, "function": {"type": "no-info", "function": float}}
+
+
+def storable(value: Any) -> Any:
+    """A value, or a dict of values, as JSON can hold it; an infinite number becomes "Infinity" or "-Infinity".
+
+    JavaScript's Number reads these texts too.
+    """
+    if isinstance(value, dict):
+        return {key: storable(entry) for key, entry in value.items()}
+    return f"{value:F}".replace("INF", "Infinity") if isinstance(value, float) and math.isinf(value) else value
+
+
 Count = Annotated[int, Between(0, 10**15)]
 """A number of things; the limit keeps it exact as a float."""
 
 Sha256 = Annotated[str, Between(64, 64)]
 """A hash in hexadecimal digits."""
+
+Infinite = Annotated[float, _OrInfinite()]
+"""A number that may be infinite; a file has it as `storable` wrote it."""
+
+_Side = Annotated[int, Between(1, 10**5)]
+
+PlainSize = Annotated[
+    _Side | Annotated[list[_Side], Between(2, 2)],
+    Said("the side of a square or [height, width], of 1 to 100,000 pixels"),
+]
+"""The size of pictures: the side of a square, or height and width."""
 
 _Kind = TypeVar("_Kind")
 

@@ -62,6 +62,10 @@ class MaskFolder(Mask):
         self.names = list(self._found.names)
         self._warned = False
 
+    def files(self) -> list[tuple[str, Path]]:
+        """All files of the folder, by their names in it."""
+        return [(name, on_disk(self.root, name)) for name in self.names]
+
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The hole of a file picked at random."""
         return self.of_file(self.names[int(torch.randint(len(self.names), (), generator=generator))], height, width)

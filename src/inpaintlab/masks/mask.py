@@ -9,6 +9,7 @@ configuration serves every resolution. Generators are plain picklable objects, r
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -37,6 +38,10 @@ class Mask(ABC):
         Returns:
             True inside the hole.
         """
+
+    def files(self) -> list[tuple[str, Path]]:
+        """The mask files that holes are taken from, each with a name that does not depend on where the folder lies."""
+        return []
 
     def parts(self) -> Sequence["Mask"]:
         """The generators that this one draws from; most have none."""

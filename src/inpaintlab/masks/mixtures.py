@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -38,6 +39,10 @@ class Mixture(Mask):
         self.masks = list(masks)
         self._bounds = list(accumulate(float(weight) for weight in weights))
 
+    def files(self) -> list[tuple[str, Path]]:
+        """The mask files of all generators, which are numbered because two may have files of one name."""
+        return [(f"{i}/{name}", path) for i, mask in enumerate(self.masks) for name, path in mask.files()]
+
     def parts(self) -> Sequence[Mask]:
         """All of them."""
         return self.masks
@@ -66,6 +71,10 @@ class WithHoleRatio(Mask):
     def __init__(self, mask: Mask, low: Number, high: Number) -> None:
         self.mask = mask
         self.low, self.high = checked_ratios("WithHoleRatio", (low, high))
+
+    def files(self) -> list[tuple[str, Path]]:
+        """The mask files of the other generator."""
+        return self.mask.files()
 
     def parts(self) -> Sequence[Mask]:
         """The other generator."""

@@ -44,6 +44,7 @@ class PSNRGray(PerImageMetric):
     )
     unit = "dB"
     higher_is_better = True
+    infinite_allowed = True
     backend = "torchmetrics"
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:

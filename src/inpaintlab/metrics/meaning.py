@@ -14,6 +14,8 @@ class Meaning:
         unit: "" if it has none.
         higher_is_better: the direction.
         undefined_allowed: whether an image may lack a value (NaN), for a reason that the definition gives.
+        infinite_allowed: whether an image that is reproduced exactly has the value +inf, the best one. Where it is
+            false, an infinite value is a failure.
         pooled: pairs of columns. Each is a ratio, one column's sum over the other's; the metric is the harmonic mean of
             the ratios, as in micro-averaged precision, recall (one ratio each) and F1 (two).
         of_set: whether it is a number of the whole set, such as FID, and has no column.
@@ -24,6 +26,7 @@ class Meaning:
     unit: str
     higher_is_better: bool
     undefined_allowed: bool = False
+    infinite_allowed: bool = False
     pooled: tuple[tuple[str, str], ...] = ()
     of_set: bool = False
     backend: str = field(default="inpaintlab", compare=False)

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from inpaintlab.metrics.meaning import Meaning
-from inpaintlab.shapes import Images, Planes, Scalar
+from inpaintlab.shapes import Images, Planes, Scalar, Size, height_width, in_pixels
 
 
 class PerImageMetric(Metric, ABC):
@@ -32,6 +32,8 @@ class PerImageMetric(Metric, ABC):
     higher_is_better: bool
     undefined_allowed: bool = False
     """Whether an image can lack a value, for a reason that the definition gives."""
+    infinite_allowed: ClassVar[bool] = False
+    """Whether an image that is reproduced exactly has the value +inf."""
     pooled: tuple[tuple[str, str], ...] = ()
     smallest: ClassVar[int] = 1
     """The least height and width, in pixels."""
@@ -84,7 +86,13 @@ class PerImageMetric(Metric, ABC):
     def meaning(self) -> Meaning:
         """The meaning of its numbers, for results and tables."""
         return Meaning(
-            self.definition, self.unit, self.higher_is_better, self.undefined_allowed, self.pooled, backend=self.backend
+            self.definition,
+            self.unit,
+            self.higher_is_better,
+            self.undefined_allowed,
+            self.infinite_allowed,
+            self.pooled,
+            backend=self.backend,
         )
 
     def update(self, preds: Images, target: Images, mask: Planes) -> None:
@@ -152,8 +160,8 @@ def score(
     return columns
 
 
-def require_fitting(metrics: Mapping[str, object], size: int) -> None:
-    """Check before any work that settings and metrics agree and that images of ``size`` pixels a side are large enough.
+def require_fitting(metrics: Mapping[str, object], size: Size) -> None:
+    """Check before any work that settings and metrics agree and that images of ``size`` are large enough.
 
     Raises:
         ValueError: a metric has another name in the settings, needs larger images, lacks a package or weights, or is
@@ -165,8 +173,8 @@ def require_fitting(metrics: Mapping[str, object], size: int) -> None:
                 f"metrics.{name} is a number of a whole test set, which only `evaluate` takes: ~metrics.{name}"
             )
         require_called_by_its_name(name, metric.name)
-        if size < metric.smallest:
-            raise ValueError(_too_small(metric, f"{size} x {size}"))
+        if min(height_width(size)) < metric.smallest:
+            raise ValueError(_too_small(metric, in_pixels(size)))
         metric.require()
 
 
@@ -189,6 +197,18 @@ def _too_small(metric: PerImageMetric, size: str) -> str:
     )
 
 
-def finite_mean(values: Float[Tensor, " images"]) -> Scalar:
-    """Mean over images without infinite PSNR (identical images) and without undefined values; NaN if none is left."""
-    return values[values.isfinite()].mean() if bool(values.isfinite().any()) else torch.tensor(torch.nan)
+def finite_mean(values: Float[Tensor, " images"], infinite_allowed: bool = False) -> Scalar:
+    """Mean of the finite values, for a curve; NaN if there is none.
+
+    One image that is reproduced exactly would make the mean infinite for good, so infinite values count only where
+    there are no others: then, with ``infinite_allowed``, the mean is infinite.
+
+    Args:
+        values: of each image; NaN where it is undefined.
+        infinite_allowed: whether an infinite value is an image without an error (see ``Meaning``).
+    """
+    finite = values[values.isfinite()]
+    if len(finite):
+        return finite.mean()
+    exact = infinite_allowed and bool((values == torch.inf).any())
+    return torch.tensor(torch.inf if exact else torch.nan)

@@ -78,6 +78,7 @@ class PSNR(PerImageMetric):
     definition = "10 log10(1 / MSE) over all pixels and RGB channels of each completed image, then averaged over images"
     unit = "dB"
     higher_is_better = True
+    infinite_allowed = True
     backend = "torchmetrics"
 
     def measure(self, preds: Images, target: Images, mask: Planes) -> Float[Tensor, " batch"]:

@@ -18,7 +18,7 @@ from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Ste
 from inpaintlab.layers import channels
 from inpaintlab.losses import REDUCTIONS, NonSaturating, hole_l1, hole_mse
 from inpaintlab.recipes import require_flag, require_one_of
-from inpaintlab.shapes import Images, Planes, Scalar
+from inpaintlab.shapes import Images, Planes, Scalar, Size, height_width, plain_size
 
 MeanPixel = Float[Tensor, "3"]
 
@@ -151,7 +151,7 @@ class ContextDiscriminator(nn.Module):
     only says where the window lies.
 
     Args:
-        image_size: side of the image, in pixels.
+        image_size: side of the image in pixels, or height and width.
         patch_size: side of the window, in pixels.
         global_convolutions: of the global branch; the paper has 6 for 256 pixels, 5 for 160.
         local_convolutions: of the local branch; the paper has 5.
@@ -163,7 +163,7 @@ class ContextDiscriminator(nn.Module):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         patch_size: int,
         global_convolutions: int,
         local_convolutions: int,
@@ -177,16 +177,17 @@ class ContextDiscriminator(nn.Module):
         self.pixels = pixels
         features = channels(1024, width)
 
-        def branch(size: int, convolutions: int) -> nn.Sequential:
+        def branch(size: Size, convolutions: int) -> nn.Sequential:
+            rows, columns = height_width(size)
             layers: list[nn.Module] = []
             incoming = 3
             for index in range(convolutions):
                 outgoing = channels(min(64 * 2**index, 512), width)
                 layers.append(_normalised(nn.Conv2d(incoming, outgoing, 5, 2, 2, bias=bias), outgoing, norm_first))
                 incoming = outgoing
-                size = (size + 1) // 2
+                rows, columns = (rows + 1) // 2, (columns + 1) // 2
             return nn.Sequential(
-                *layers, nn.Flatten(), nn.Linear(incoming * size * size, features), nn.ReLU(inplace=True)
+                *layers, nn.Flatten(), nn.Linear(incoming * rows * columns, features), nn.ReLU(inplace=True)
             )
 
         self.whole = branch(image_size, global_convolutions)
@@ -216,7 +217,7 @@ class GLCIC(Learner):
         schedule: of the phases completion (the paper's T_C), discriminator (T_D) and joint (the rest of T_train).
         weights: the weights of the losses by phase: of C in ``completion`` and ``joint``, of D in ``discriminator``
             and ``joint_discriminator``.
-        image_size: side of the training images, in pixels.
+        image_size: side of the training images in pixels, or height and width.
         patch_size: side of D's local window, in pixels.
         global_convolutions: convolutions of D's global branch.
         local_convolutions: convolutions of D's local branch.
@@ -256,7 +257,7 @@ class GLCIC(Learner):
         *,
         schedule: Schedule,
         weights: Mapping[str, Mapping[str, float]],
-        image_size: int,
+        image_size: Size,
         patch_size: int,
         global_convolutions: int,
         local_convolutions: int,
@@ -275,13 +276,13 @@ class GLCIC(Learner):
         steps: Steps = BATCH_BY_BATCH,
     ) -> None:
         super().__init__(schedule, learning_rate, steps, stride=4)
-        if not 1 <= patch_size <= image_size:
+        self.image_size = plain_size(image_size)
+        if not 1 <= patch_size <= min(height_width(image_size)):
             raise ValueError(
-                f"model.patch_size is {patch_size} and model.image_size {image_size}; the local window must fit into "
-                "the image (the paper: half the image's side)."
+                f"model.patch_size is {patch_size} and model.image_size {self.image_size}; the local window must fit "
+                "into the image (the paper: half the image's side)."
             )
         self.weights = weights
-        self.image_size = image_size
         self.patch_size = patch_size
         self.optimizer = optimizer
         self.judged = require_one_of("model.judged", judged, ("completed", "raw"))

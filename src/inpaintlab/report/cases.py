@@ -184,10 +184,10 @@ def worst_first(numbers: Numbers, metric: str, row: int) -> list[int]:
 
 
 def most_different(numbers: Numbers, metric: str, row: int, other: int) -> list[int]:
-    """The images with a finite value of both methods, the largest difference first."""
+    """The images with a value of both methods, the largest difference first: where one of them is exact."""
     mine, theirs = numbers.values[metric][row], numbers.values[metric][other]
-    gaps = [abs(a - b) for a, b in zip(mine, theirs, strict=True)]
-    return sorted((i for i, gap in enumerate(gaps) if math.isfinite(gap)), key=lambda i: (-gaps[i], i))
+    gaps = [0.0 if a == b else abs(a - b) for a, b in zip(mine, theirs, strict=True)]
+    return sorted((i for i, gap in enumerate(gaps) if not math.isnan(gap)), key=lambda i: (-gaps[i], i))
 
 
 def _reachable(numbers: Numbers) -> Iterator[int]:

@@ -10,6 +10,7 @@ import polars as pl
 from markupsafe import Markup
 
 from inpaintlab.comparison import HEADLINE, Table, marked
+from inpaintlab.machine import storable
 from inpaintlab.testsets import picture_names
 
 _DIGITS = 6
@@ -116,6 +117,6 @@ def _plain(value: float) -> float | int | str | None:
     if math.isnan(value):
         return None
     if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
+        return str(storable(value))
     rounded = float(f"{value:.{_DIGITS}g}")
     return int(rounded) if rounded == int(rounded) else rounded

@@ -26,6 +26,7 @@ from inpaintlab.evaluation import FIXED
 from inpaintlab.report.cases import GALLERY, gallery, pair
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.plots import colour, key_dashes, plot, window
+from inpaintlab.shapes import in_pixels
 
 
 def html_page(table: Table, count: int, root: str | None = None) -> str:
@@ -66,6 +67,7 @@ def html_page(table: Table, count: int, root: str | None = None) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         manifest=first.manifest,
+        in_pixels=in_pixels,
         commits=sorted({result.commit for result in table.results if result.commit}),
         evaluated=sorted({result.created[:10] for result in table.results}),
         cost_notes=costs_notes(table.results) + ([SEEDS_NOTE] if seed_groups(table.results) else []),

@@ -70,7 +70,10 @@ def running_mean(
 
 
 def plot(table: Table, metric: str) -> str:
-    """One SVG element: each method's means by bin with intervals, its faint running mean, a square for fixed holes."""
+    """One SVG element: each method's means by bin with intervals, its faint running mean, a square for fixed holes.
+
+    An infinite mean is a triangle on the upper edge.
+    """
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": metric}):
         figure = Figure(figsize=(4.8, 3.1), layout="constrained")
         axes = figure.add_subplot()
@@ -86,6 +89,7 @@ def plot(table: Table, metric: str) -> str:
 
 def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) -> None:
     look: dict[str, Any] = {"color": colour(position), "dashes": dashes(position)}
+    apart = {"color": look["color"], "clip_on": False, "linestyle": "none"}
     centres, means, ends = [], [], []
     for bin_name in table.bins:
         mean = table.mean(result, metric, bin_name)
@@ -95,6 +99,9 @@ def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) 
         estimate = table.statistics.estimates.get((metric, bin_name, result.label))
         known = (None, None) if estimate is None else (estimate.low, estimate.high)
         low, high = (mean if end is None else end for end in known)
+        if math.isinf(mean):
+            axes.plot([centre], [1], marker="^", markersize=6, transform=axes.get_xaxis_transform(), **apart)
+            continue
         if bin_name == FIXED:
             axes.plot([centre], [mean], marker="s", markersize=7, markerfacecolor="none", color=look["color"])
             axes.vlines(centre, low, high, color=look["color"], linewidth=1.2)

@@ -45,10 +45,16 @@
 
   // --- tables -------------------------------------------------------------------------------------------------------
 
+  // A list: what decides first, then what decides between those that are equal there.
   function sortValue(row, column) {
     const cell = row.cells[column];
-    if (column === 0) return cell.textContent.trim().toLowerCase();
-    return cell.dataset.value === "" ? null : Number(cell.dataset.value);
+    if (column === 0) return [cell.textContent.trim().toLowerCase()];
+    return cell.dataset.value === "" ? null : cell.dataset.value.split(" ").map(Number);
+  }
+
+  function compare(one, other) {
+    const place = one.findIndex((value, i) => value !== other[i]);
+    return place < 0 ? 0 : (one[place] > other[place]) - (one[place] < other[place]);
   }
 
   function sortTable(table, column, descending) {
@@ -56,7 +62,7 @@
     const rows = [...body.rows].sort((one, other) => {
       const [a, b] = [sortValue(one, column), sortValue(other, column)];
       if (a === null || b === null) return (a === null) - (b === null); // what has no value stays below
-      return (a > b) - (a < b) || 0;
+      return compare(a, b);
     });
     if (descending) {
       const known = rows.filter((row) => sortValue(row, column) !== null).reverse();
@@ -160,8 +166,13 @@
   }
 
   function mostDifferent(images, metric, row, other) {
-    const gap = (image) => Math.abs(valueOf(metric, row, image) - valueOf(metric, other, image));
-    return images.filter((image) => Number.isFinite(gap(image))).sort((one, two) => gap(two) - gap(one));
+    // Infinite where one of the two is exact, 0 where both are.
+    const gap = (image) => {
+      const [a, b] = [valueOf(metric, row, image), valueOf(metric, other, image)];
+      return a === b ? 0 : Math.abs(a - b);
+    };
+    const known = images.filter((image) => !Number.isNaN(gap(image)));
+    return known.sort((one, two) => (gap(two) > gap(one)) - (gap(two) < gap(one)));
   }
 
   const galleryKinds = {

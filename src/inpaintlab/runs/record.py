@@ -16,7 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, final
 
-from inpaintlab.machine import Between, Count, Lock, conform, is_held_by_another, read_json, write_texts
+from inpaintlab.machine import (
+    Between,
+    Count,
+    Infinite,
+    Lock,
+    conform,
+    is_held_by_another,
+    read_json,
+    storable,
+    write_texts,
+)
 
 OUTPUT, FAILED, STOPPED, _PROGRESS, _LOCK = "output.log", "failed.txt", "stopped.txt", "progress.json", ".lock"
 
@@ -31,7 +41,7 @@ class Progress:
         total: batches planned.
         monitor: the validation metric that decides which checkpoint is best.
         higher_is_better: the direction of ``monitor``.
-        validations: pairs of iteration and score, in order; a score that was not finite is None.
+        validations: pairs of iteration and score, in order; a score that was no number (NaN) is None.
         seconds: of training, over all starts of the run.
     """
 
@@ -39,12 +49,12 @@ class Progress:
     total: Count
     monitor: str
     higher_is_better: bool
-    validations: list[tuple[Count, float | None]]
+    validations: list[tuple[Count, Infinite | None]]
     seconds: Annotated[float, Between(0, 1e12)]
 
     @property
     def best(self) -> float | None:
-        """The best score so far; None if no validation gave a finite one."""
+        """The best score so far, which may be infinite; None if no validation gave one."""
         scores = [score for _, score in self.validations if score is not None]
         return (max(scores) if self.higher_is_better else min(scores)) if scores else None
 
@@ -62,8 +72,10 @@ class Progress:
         return conform(cls, read_json(path, "the progress of a run", mend), path, mend)
 
     def save(self, folder: Path) -> None:
-        """Write ``progress.json``, whole or not at all."""
-        write_texts(folder, {_PROGRESS: json.dumps(self.__dict__, indent=1, allow_nan=False) + "\n"})
+        """Write ``progress.json``, whole or not at all; an infinite score becomes a text, for JSON has no infinity."""
+        validations = [(at, storable(score)) for at, score in self.validations]
+        content = self.__dict__ | {"validations": validations}
+        write_texts(folder, {_PROGRESS: json.dumps(content, indent=1, allow_nan=False) + "\n"})
 
 
 def duration(seconds: float) -> str:

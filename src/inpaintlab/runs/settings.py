@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.machine import read_json
-
 FREE_TO_CHANGE = (
     *("trainer", "logger", "runs", "name", "every", "panel_images"),
-    *("datamodule", "health", "notes", "skip_broken", "compile"),
+    *("datamodule", "health", "notes", "skip_broken", "compile", "data_changed"),
 )
 """Settings that may change when a run is resumed; a change of any other setting makes it another run."""
 
-_MAY_CHANGE = re.compile(r"(model\.schedule\.phases\.\w+\.batches|data\.workers): ")  # it may be continued for longer
+PLACE = "(place)"
+"""What stands for a path among the settings that identify a run."""
 
+_MAY_CHANGE = re.compile(r"model\.schedule\.phases\.\w+\.batches: ")  # it may be continued for longer
 
 NAME_RULE = "text of up to 200 bytes, and as it names a folder it has no slash and does not start with a point"
 """What `is_name` asks of a name, in words."""
@@ -61,43 +61,89 @@ def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
     return data | {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
 
 
+def identity_of(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide a run's result, without the places of files: what lies there counts (`trained_on`).
+
+    Args:
+        cfg: the settings of ``inpaintlab train``, resolved.
+    """
+    identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
+    identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
+    return dict(without_places(identity))
+
+
+def without_places(settings: Any, key: str = "") -> Any:
+    """Settings with a mark in the place of each path of a folder, file or list."""
+    if isinstance(settings, dict):
+        return {name: without_places(value, name) for name, value in settings.items()}
+    if isinstance(settings, list):
+        return [without_places(value, key) for value in settings]
+    return PLACE if is_place(key, settings) else settings
+
+
+def is_place(key: str, value: Any) -> bool:
+    """Whether a setting called ``key`` with this value says where something lies."""
+    if not isinstance(value, str):
+        return False
+    if key in ("train", "val", "test"):  # below the root they say which part of the data is meant
+        return Path(value).expanduser().is_absolute()
+    return key in ("root", "edges", "init") or (key in ("vgg", "weights") and value not in ("imagenet", "random"))
+
+
+def weight_files(cfg: dict[str, Any]) -> dict[str, Path]:
+    """The files of weights that settings name, by the setting; a run's folder stands for its ``last.ckpt``."""
+    found: dict[str, Path] = {}
+
+    def look(settings: Any, at: str, key: str) -> None:
+        if isinstance(settings, dict):
+            for name, value in settings.items():
+                look(value, f"{at}.{name}".lstrip("."), name)
+        elif key in ("init", "vgg", "weights") and is_place(key, settings):
+            path = Path(settings).expanduser()
+            found[at] = path / "last.ckpt" if path.is_dir() else path
+
+    look({key: cfg[key] for key in ("init", "model", "metrics")}, "", "")
+    return found
+
+
 def run_folder(cfg: dict[str, Any], choices: dict[str, str | None]) -> Path:
     """The run's folder, ``runs/<name>``; without a name, one that follows from all settings that decide the result.
 
-    So the same command finds its folder again, and another setting gets another folder. If a given name belongs to a
-    run with other settings, that is an error, because continuing it would mix two experiments.
+    So the same command finds its folder again, and another setting gets another folder, but another place of the same
+    data does not.
 
     Args:
         cfg: the settings of ``inpaintlab train``, resolved.
         choices: the chosen file of each group of settings.
 
     Raises:
-        ValueError: the named run was started with other settings or by an earlier version, or its record is damaged.
+        ValueError: the name would lead elsewhere.
     """
-    identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
-    identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    if cfg["name"] in (None, ""):
-        folder = Path(cfg["runs"], f"{choices['model']}-{choices['data']}-{digest}")
-    else:
-        folder = named_folder(cfg["runs"], cfg["name"])
-    saved = folder / "config.json"
-    if saved.is_file() and (folder / "last.ckpt").is_file():  # without a checkpoint the name is free
-        mend = "restore it, or give another name (name=...)"
-        now = json.loads(json.dumps(identity))
-        before = {key: value for key, value in read_json(saved, "a run's settings", mend).items() if key in identity}
-        changed = [found for found in differences(before, now) if not _MAY_CHANGE.match(found)]
-        if changed:
-            from inpaintlab.inpainting import (
-                load_checkpoint,
-            )  # Lightning: a sweep's state needs none
+    if cfg["name"] not in (None, ""):
+        return named_folder(cfg["runs"], cfg["name"])
+    digest = hashlib.sha256(json.dumps(identity_of(cfg), sort_keys=True).encode()).hexdigest()[:8]
+    return Path(cfg["runs"], f"{choices['model']}-{choices['data']}-{digest}")
 
-            load_checkpoint(folder / "last.ckpt")  # refuses earlier formats, whose settings have other names
-            raise ValueError(
-                f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
-                "(name=...), or repeat the first one's settings to continue it."
-            )
-    return folder
+
+def require_same_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Check that a run goes on with the settings that it was started with, but for the phases' lengths.
+
+    The settings of before are those in the run's checkpoint: ``config.json`` can be deleted or edited.
+
+    Args:
+        folder: the run's folder.
+        before: see `identity_of`.
+        now: likewise.
+
+    Raises:
+        ValueError: they differ; continuing would mix two experiments.
+    """
+    changed = [found for found in differences(before, now) if not _MAY_CHANGE.match(found)]
+    if changed:
+        raise ValueError(
+            f"{folder} holds a run with other settings: {'; '.join(changed[:3])}. Give this one another name "
+            "(name=...), or repeat the first one's settings to continue it."
+        )
 
 
 def differences(before: Any, now: Any, key: str = "") -> list[str]:

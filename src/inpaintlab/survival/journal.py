@@ -49,12 +49,11 @@ class Journal(Callback):
             self.note(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the monitored score; one that is not finite becomes None."""
+        """Record the monitored score; one that is no number (NaN) becomes None."""
         iteration, _ = _position(pl_module)
         score = float(trainer.callback_metrics[self.monitor])
-        finite = abs(score) < float("inf")  # JSON can hold neither infinity nor NaN
         self.validations = [entry for entry in self.validations if entry[0] < iteration]
-        self.validations.append((iteration, score if finite else None))
+        self.validations.append((iteration, score if score == score else None))
         self.note(trainer, pl_module)
 
     def note(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -20,9 +20,15 @@ def starting_point(folder: Path) -> dict[str, Any] | None:
         try:
             checkpoint = load_checkpoint(last)
             require_resumable(checkpoint, last)
-            return dict(checkpoint["inpaintlab"])
+            record = dict(checkpoint["inpaintlab"])
         except ValueError as error:
             raise ValueError(f"{error} {_ways_out(folder)}") from error
+        if record.get("run") is None:
+            raise ValueError(
+                f"{last} does not tell which settings and files it was trained with, so nobody could say whether these "
+                f"are the same; begin a run from its weights: name=... init={last}."
+            )
+        return record
     progress = Progress.load(folder)
     if (folder / "best.ckpt").is_file() or (progress is not None and progress.iterations > 0):
         raise ValueError(f"{folder} holds a run that has been training, but no last.ckpt. {_ways_out(folder)}")

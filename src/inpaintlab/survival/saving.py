@@ -2,13 +2,21 @@
 
 import os
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from inpaintlab.inpainting import learner_of, load_checkpoint, save_checkpoint
+from inpaintlab.machine import Count, Infinite, conform, storable
+
+
+class Score(NamedTuple):
+    """The monitored score of a validation: how many images it is infinite for, and the mean of the others."""
+
+    infinite: Count
+    mean: Infinite
 
 
 @final
@@ -17,6 +25,9 @@ class Checkpoints(Callback):
 
     ``last.ckpt`` is also saved right before each validation. So it is never older than ``best.ckpt``, and a run that
     ends during a validation loses no training. Files are replaced whole.
+
+    Of a metric that is infinite where an image is reproduced exactly, the number of such images decides first, then the
+    mean of the others (see `Validation`).
 
     Args:
         folder: the run's folder.
@@ -32,7 +43,7 @@ class Checkpoints(Callback):
         self.validated_every = validated_every
         self.monitor = monitor
         self.sign = 1.0 if higher_is_better else -1.0
-        self.best: float | None = None
+        self.best: Score | None = None
         self.saved = 0
         """How many batches of training ``last.ckpt`` holds."""
 
@@ -79,10 +90,14 @@ class Checkpoints(Callback):
         if self.monitor not in trainer.callback_metrics:
             names = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
             raise ValueError(f"monitor is '{self.monitor}', which validation does not give; it gives {names}.")
-        score = float(trainer.callback_metrics[self.monitor])
-        if score == score and (self.best is None or self.sign * score > self.sign * self.best):
+        found = trainer.callback_metrics
+        score = Score(int(found.get(f"{self.monitor}_infinite", 0)), float(found[self.monitor]))
+        if score.mean == score.mean and (self.best is None or self._rank(score) > self._rank(self.best)):
             self.best = score
             self._save(trainer, "best.ckpt")
+
+    def _rank(self, score: Score) -> tuple[int, float]:
+        return score.infinite, self.sign * score.mean
 
     def _save(self, trainer: Trainer, name: str) -> None:
         state = trainer.lightning_module.state_dict()
@@ -97,10 +112,10 @@ class Checkpoints(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
-        return {"best": self.best}
+        return {"best": None if self.best is None else storable(self.best._asdict())}
 
 
-def score_of(path: Path) -> float | None:
+def score_of(path: Path) -> Score | None:
     """The validation score recorded in a ``best.ckpt``; None if there is none.
 
     Raises:
@@ -110,11 +125,10 @@ def score_of(path: Path) -> float | None:
         states = load_checkpoint(path).get("callbacks")
         state = states.get("Checkpoints") if isinstance(states, dict) else None
         score = state.get("best") if isinstance(state, dict) else None
-        if score is not None and not isinstance(score, float):
-            raise ValueError(f"{path} has no number as its validation score.")
     except ValueError as error:
         raise ValueError(f"{error} Delete it: the next validation writes another.") from error
-    return score
+    mend = "delete it: the next validation writes another"
+    return None if score is None else conform(Score, score, f"{path}, its validation score", mend)
 
 
 @final

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import final
 from rich.table import Column, Table
 
 from inpaintlab.machine import conform, read_json, write_json
-from inpaintlab.runs import FREE_TO_CHANGE, Progress, duration, is_name, reason_of, state_of
+from inpaintlab.runs import FREE_TO_CHANGE, PLACE, Progress, duration, is_name, is_place, reason_of, state_of
 
 RECORD = "sweep.json"
 
@@ -88,7 +89,7 @@ class SweepFolder:
         if not (path / RECORD).is_file():
             return cls(path, settings)
         before = cls.load(path)
-        changed = sorted(set(_without_lengths(before.fixed)) ^ set(_without_lengths(settings)))
+        changed = sorted(set(_comparable(before.fixed)) ^ set(_comparable(settings)))
         if changed:
             raise ValueError(
                 f"{path} holds a sweep with other settings, first: {changed[0]}. Give this one another name (name=...)."
@@ -111,9 +112,15 @@ def deciding(fixed: Sequence[str]) -> list[str]:
     return sorted(entry for entry in fixed if re.split(r"[.=@/]", entry.lstrip("+~"))[0] not in FREE_TO_CHANGE)
 
 
-def _without_lengths(settings: Sequence[str]) -> list[str]:
-    """The settings without the phases' lengths: jobs may be continued for longer."""
-    return [entry for entry in settings if not re.match(r"model\.schedule\.phases\.\w+\.batches=", entry)]
+def _comparable(settings: Sequence[str]) -> list[str]:
+    """The settings without the phases' lengths, for jobs may be continued for longer, and without places of files."""
+    return [_without_place(s) for s in settings if not re.match(r"model\.schedule\.phases\.\w+\.batches=", s)]
+
+
+def _without_place(entry: str) -> str:
+    """An override without the path in it: what lies there counts, which each job compares."""
+    key, _, value = entry.partition("=")
+    return f"{key}={PLACE}" if is_place(key.rpartition(".")[2], value.strip("'\"")) else entry
 
 
 def sweep_name(swept: Sequence[str], fixed: Sequence[str]) -> str:
@@ -123,7 +130,7 @@ def sweep_name(swept: Sequence[str], fixed: Sequence[str]) -> str:
         swept: the keys that take several values.
         fixed: the overrides that all jobs share.
     """
-    identity = json.dumps([sorted(swept), deciding(fixed)])
+    identity = json.dumps([sorted(swept), [_without_place(entry) for entry in deciding(fixed)]])
     return "-".join(["sweep", *_short(swept).values(), hashlib.sha256(identity.encode()).hexdigest()[:8]])
 
 
@@ -189,7 +196,8 @@ def by_seed(sweep: SweepFolder) -> Table | None:
         return None
     table = Table(Column("configuration", overflow="fold"), "seeds", "mean", "deviation")
     for configuration, scores in groups.items():
-        deviation = f"{statistics.stdev(scores):.4g}" if len(scores) > 1 else "-"
+        defined = len(scores) > 1 and all(map(math.isfinite, scores))
+        deviation = f"{statistics.stdev(scores):.4g}" if defined else "-"
         table.add_row(configuration or "all alike", str(len(scores)), f"{statistics.fmean(scores):.4g}", deviation)
     return table
 

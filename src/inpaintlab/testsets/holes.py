@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inpaintlab.masks import Mask, MaskFolder, Number, WithHoleRatio
 from inpaintlab.randomness import sample_generator
+from inpaintlab.shapes import Size, height_width, in_pixels
 
 MaskTensor = Float[Tensor, "1 height width"]
 """A mask of exactly 0 or 1; 1 = hole."""
@@ -28,12 +29,12 @@ class Holes:
 
     Args:
         mask: the bin's recipe, built.
-        size: side of the square masks in pixels.
+        size: side of square masks in pixels, or height and width.
     """
 
-    def __init__(self, mask: Mask, size: int) -> None:
+    def __init__(self, mask: Mask, size: Size) -> None:
         self.mask = mask
-        self.size = size
+        self.size = height_width(size)
         inner = mask.mask if isinstance(mask, WithHoleRatio) else mask
         self.folder = inner if isinstance(inner, MaskFolder) else None
         self.files = list(self.folder.names) if self.folder else []
@@ -51,17 +52,17 @@ class Holes:
         return self.folder.root
 
     def draw(self, generator: torch.Generator) -> MaskTensor:
-        """Draw a hole by the recipe: (1, size, size)."""
-        return self.mask(self.size, self.size, generator)
+        """Draw a hole by the recipe: (1, height, width)."""
+        return self.mask(*self.size, generator)
 
     def of_file(self, file: str) -> MaskTensor:
-        """The hole of one mask file, named relative to ``root``: (1, size, size).
+        """The hole of one mask file, named relative to ``root``: (1, height, width).
 
         Raises:
             ValueError: it cannot be read, has no hole, or is all hole.
         """
         assert self.folder is not None
-        return torch.from_numpy(self.folder.of_file(file, self.size, self.size).astype(np.float32))[None]
+        return torch.from_numpy(self.folder.of_file(file, *self.size).astype(np.float32))[None]
 
     def choose(self, generator: torch.Generator) -> tuple[MaskTensor, str | None]:
         """A hole of this bin, and its mask file: the first file in a random order whose ratio the bin accepts.
@@ -87,7 +88,8 @@ class Holes:
         ratios = self._ratios.values()
         raise ValueError(
             f"None of the {len(self.files)} masks in {self.folder.root} has a hole ratio in ({low:g}, {high:g}] at "
-            f"{self.size} px: they run from {min(ratios):.4f} to {max(ratios):.4f}; choose other bins or other masks."
+            f"{in_pixels(self.size)} px: they run from {min(ratios):.4f} to {max(ratios):.4f}; choose other bins "
+            "or other masks."
         )
 
 

@@ -15,10 +15,21 @@ from torch.utils.data import Dataset
 
 from inpaintlab.data import Crop, Source, image_tensor
 from inpaintlab.imaging import on_disk
-from inpaintlab.machine import Between, Sha256, as_json, conform, file_sha256, read_json, require_format, write_texts
+from inpaintlab.machine import (
+    Between,
+    PlainSize,
+    Sha256,
+    as_json,
+    conform,
+    file_sha256,
+    read_json,
+    require_format,
+    write_texts,
+)
 from inpaintlab.masks import Mask, Number
 from inpaintlab.randomness import sample_generator
 from inpaintlab.recipes import built
+from inpaintlab.shapes import Size, plain_size
 from inpaintlab.testsets.holes import (
     Holes,
     MaskTensor,
@@ -68,7 +79,7 @@ class Manifest:
 
     Args:
         split: the split of the source that the images are from.
-        size: side of the square images and masks in pixels.
+        size: side of square images and masks in pixels, or height and width.
         seed: decides the holes.
         source: the recipe of the images' source.
         crop: the recipe of the square that is cut from each image.
@@ -77,7 +88,7 @@ class Manifest:
     """
 
     split: str
-    size: Annotated[int, Between(1, 10**5)]
+    size: PlainSize
     seed: int
     source: dict[str, Any]
     crop: dict[str, Any]
@@ -92,7 +103,7 @@ class Manifest:
         crop: dict[str, Any],
         bins: dict[str, dict[str, Any]],
         split: str,
-        size: int,
+        size: Size,
         seed: int,
         images: int | None = None,
     ) -> "Manifest":
@@ -103,7 +114,7 @@ class Manifest:
             crop: the recipe of the square that is cut from each image.
             bins: the recipe of the masks, by bin.
             split: train, val or test.
-            size: side of the squares in pixels.
+            size: side of the squares in pixels, or height and width.
             seed: decides the holes.
             images: how many images of the split; None for all.
 
@@ -136,7 +147,7 @@ class Manifest:
                     )
                 )
         check_names(items)
-        return cls(split, size, seed, source, crop, bins, tuple(items))
+        return cls(split, plain_size(size), seed, source, crop, bins, tuple(items))
 
     def split_by_image(self, parts: Sequence[Number], seed: int) -> list["Manifest"]:
         """Divide the items at random so that no image is in two parts.
@@ -233,7 +244,7 @@ class ManifestDataset(Dataset):
         """One item, checked.
 
         Returns:
-            ``image`` (3, S, S) in [0, 1], ``mask`` (1, S, S) with 1 = hole, ``name``, and ``position`` in the manifest.
+            ``image`` (3, H, W) in [0, 1], ``mask`` (1, H, W) with 1 = hole, ``name``, and ``position`` in the manifest.
 
         Raises:
             ValueError: the image, the mask file or the hole differs from the frozen one.

@@ -14,6 +14,7 @@ from inpaintlab.data import read_rgb
 from inpaintlab.imaging import ENDINGS, find_pictures, on_disk, same_form
 from inpaintlab.machine import file_sha256
 from inpaintlab.masks import MaskFolder, Number
+from inpaintlab.shapes import Size, plain_size
 from inpaintlab.testsets.holes import (
     MASK_FOLDER,
     Holes,
@@ -107,7 +108,7 @@ def same_names(images: Path, masks: Path) -> Pairs:
     return Pairs(images, masks, tuple(pairs), same_size=True)
 
 
-def freeze_pairs(pairs: Pairs, size: int, ends: Sequence[Number], colour: dict[str, Any]) -> Manifest:
+def freeze_pairs(pairs: Pairs, size: Size, ends: Sequence[Number], colour: dict[str, Any]) -> Manifest:
     """Freeze given pairs, each in the bin of its hole ratio, which is measured at ``size``.
 
     Args:
@@ -141,7 +142,7 @@ def freeze_pairs(pairs: Pairs, size: int, ends: Sequence[Number], colour: dict[s
 
 
 def freeze_ratio_folders(
-    images: Path, masks: Path, size: int, seed: int, colour: dict[str, Any]
+    images: Path, masks: Path, size: Size, seed: int, colour: dict[str, Any]
 ) -> tuple[Manifest, list[str]]:
     """Freeze images with masks that are sorted into folders by hole ratio, as NVIDIA's test masks are.
 
@@ -194,12 +195,12 @@ def freeze_ratio_folders(
     return _manifest(images, size, seed, dict.fromkeys(ranges, _recipe(masks, colour)), items), notes
 
 
-def _manifest(images: Path, size: int, seed: int, bins: dict[str, Any], items: list[Item]) -> Manifest:
+def _manifest(images: Path, size: Size, seed: int, bins: dict[str, Any], items: list[Item]) -> Manifest:
     check_names(items)
     # The other splits are not read; they point above the images because splits must not lie inside one another.
     source = {"_target_": "inpaintlab.data.Folder", "root": str(images), "train": "..", "val": "..", "test": "."}
-    crop = {"_target_": "inpaintlab.data.CentreSquare", "size": size}
-    return Manifest("test", size, seed, source, crop, bins, tuple(items))
+    crop = {"_target_": "inpaintlab.data.CentreSquare", "size": plain_size(size)}
+    return Manifest("test", plain_size(size), seed, source, crop, bins, tuple(items))
 
 
 def _recipe(masks: Path, colour: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,15 @@ from inpaintlab.machine import (
 )
 from inpaintlab.metrics import require_fitting
 from inpaintlab.recipes import plain
-from inpaintlab.runs import locked, mask_recipe, run_folder, training_record
+from inpaintlab.runs import (
+    identity_of,
+    locked,
+    mask_recipe,
+    require_same_settings,
+    run_folder,
+    save_list,
+    training_record,
+)
 from inpaintlab.survival import (
     ending_together,
     missed_validation,
@@ -58,6 +67,7 @@ from inpaintlab.survival import (
 from inpaintlab.testsets import Manifest, ManifestDataset
 from inpaintlab.tracking import CsvTracker, Tracker
 from inpaintlab.training.callbacks import callbacks
+from inpaintlab.training.identity import run_record, trained_on
 from inpaintlab.training.terminal import print_plan
 
 
@@ -67,6 +77,8 @@ def train(
     data: DataModule,
     build_trainer: Callable[..., Trainer],
     run_dir: Path,
+    before: dict[str, Any] | None,
+    stood: int | None,
     request: Request,
 ) -> None:
     """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one.
@@ -77,16 +89,18 @@ def train(
         data: the training data; its validation set is set here.
         build_trainer: makes the Lightning trainer from callbacks, trackers and the precision's arguments.
         run_dir: the run's folder; it is made.
+        before: the record in its last checkpoint; None at the beginning.
+        stood: the time of that checkpoint when it was about to be read (see `time_of`).
         request: ends the training early, after a checkpoint, when a signal was received.
 
     Raises:
-        ValueError: the run cannot go on with these settings, its files are damaged, or another process trains it.
+        ValueError: the run cannot go on with these settings or files, is damaged, or another process trains it.
     """
     first = is_first()
     console = Console(quiet=not first)
     last = run_dir / "last.ckpt"
-    stood = last.stat().st_mtime_ns if last.is_file() else None
-    before = starting_point(run_dir)
+    files = trained_on(cfg, data)
+    model.run_record = run_record(cfg, run_dir, before, files, console)
     done = before["iterations"] if before else 0
     missed = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
     if done >= model.schedule.total and not missed:
@@ -100,10 +114,12 @@ def train(
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
     with locked(run_dir) if first else nullcontext():  # before the first file is written, or two would mix theirs
-        if first and stood != (last.stat().st_mtime_ns if last.is_file() else None):
+        if first and stood != time_of(last):
             raise ValueError(
                 f"{run_dir} was trained by another process a moment ago: the same command goes on from there."
             )
+        if first:
+            save_list(run_dir, files)
         _fit(cfg, model, data, build_trainer, run_dir, request, console, before, missed=missed)
     console.print(f"done: {last}")
 
@@ -166,6 +182,11 @@ def is_first() -> bool:
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # Lightning sets it
 
 
+def time_of(path: Path) -> int | None:
+    """When a file was last written, in nanoseconds; None if there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else None
+
+
 def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> dict[str, str]:
     """The lines of the printed plan below its phases and losses, by their names."""
     assert isinstance(data.validation, ManifestDataset)
@@ -193,7 +214,8 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
     """
     path = run_dir / "validation.json"
     if path.is_file() and (run_dir / "last.ckpt").is_file():
-        return Manifest.load(path)
+        frozen = Manifest.load(path)  # by a run of these settings; its files may lie elsewhere by now
+        return replace(frozen, source=cfg["data"]["source"], bins={"training holes": mask_recipe(cfg)})
     return Manifest.create(
         source=cfg["data"]["source"],
         crop=cfg["data"]["crop"],
@@ -222,6 +244,10 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     if PARENT in os.environ:
         end_with_parent()
     run_dir = run_folder(settings, choices)
+    stood = time_of(run_dir / "last.ckpt")
+    before = starting_point(run_dir)
+    if before:
+        require_same_settings(run_dir, before["run"]["settings"], identity_of(settings))
     seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
     model = build(cfg.model, chosen_steps(settings))
     if not isinstance(model, Learner):
@@ -239,7 +265,7 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     if device_type(cfg.trainer.accelerator) == "cpu":
         keep_freed_memory()
     with full_disk_named(run_dir):
-        train(settings, model, data, instantiate(cfg.trainer), run_dir, request)
+        train(settings, model, data, instantiate(cfg.trainer), run_dir, before, stood, request)
 
 
 def _quieten() -> None:
@@ -269,6 +295,8 @@ def chosen_steps(cfg: dict[str, Any]) -> Steps:
         ValueError: a checkpoint or validation would divide a step, or a setting has a value that it cannot have.
     """
     chosen = checked_steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
+    if cfg["data_changed"] not in ("refuse", "accept"):
+        raise ValueError(f"data_changed is {cfg['data_changed']}; it is refuse or accept.")
     if not is_number(cfg["skip_broken"], int) or cfg["skip_broken"] < 0:
         raise ValueError(f"skip_broken is {cfg['skip_broken']}; give how many batches may be left out, 0 for none.")
     for key in ("checkpoint", "validation"):

@@ -13,12 +13,16 @@ from inpaintlab.metrics import finite_mean
 class Validation(Callback):
     """Logs the scores of the completed validation images as ``val/<metric>``: the mean of the finite values.
 
+    Of a metric that is infinite where an image is reproduced exactly, the number of such images follows as
+    ``val/<metric>_infinite``, from the first one on. If all are such images, the mean is infinite.
+
     Args:
         metrics: of each image, by name.
     """
 
     def __init__(self, metrics: MetricCollection) -> None:
         self.metrics = metrics
+        self._infinite: set[str] = set()
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reset the metrics, and give all processes the buffers that a checkpoint holds.
@@ -45,7 +49,14 @@ class Validation(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log each metric's mean over all images of all processes."""
-        scores = {f"val/{name}": finite_mean(values) for name, values in self.metrics.compute().items()}
+        scores: dict[str, Any] = {}
+        for name, values in self.metrics.compute().items():
+            infinite_allowed = bool(self.metrics[name].infinite_allowed)
+            scores[f"val/{name}"] = finite_mean(values, infinite_allowed)
+            exact = (values == float("inf")).sum().float()
+            if infinite_allowed and (exact or name in self._infinite):  # a count that sinks to 0 is told too
+                self._infinite.add(name)
+                scores[f"val/{name}_infinite"] = exact
         pl_module.log_dict(scores, sync_dist=True, reduce_fx="max")  # each process has the scores of all images
 
 
