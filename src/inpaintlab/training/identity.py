@@ -1,0 +1,60 @@
+"""What makes a run this run: its settings and the files that it is trained on, which a resumed one is held against."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from inpaintlab.data import DataModule
+from inpaintlab.runs import Kinds, changes, digest, identity_of, look_at, weight_files
+
+
+def trained_on(cfg: dict[str, Any], data: DataModule) -> Kinds:
+    """The files that training reads: pictures and edge maps of its split, masks, and weights that settings name.
+
+    Raises:
+        ValueError: a picture or a mask is missing. Missing weights are told where they are read; of a resumed run those
+            that it started from may be missing.
+    """
+    found = {kind: look_at(files) for kind, files in data.source.inventory("train").items()}
+    found["masks"] = look_at(data.mask.files())
+    return found | {key: look_at([(key, path)]) for key, path in weight_files(cfg).items() if path.is_file()}
+
+
+def run_record(
+    cfg: dict[str, Any], run_dir: Path, before: dict[str, Any] | None, files: Kinds, console: Console
+) -> dict[str, Any]:
+    """What the checkpoints record of the run, after what a resumed one was trained on was held against ``files``.
+
+    Args:
+        cfg: the settings of ``inpaintlab train``, resolved.
+        run_dir: the run's folder.
+        before: the record in its last checkpoint; None at the beginning.
+        files: see `trained_on`.
+        console: told of a change that was accepted.
+
+    Returns:
+        ``settings`` (see `identity_of`), ``trained_on`` (see `digest`), and ``changed_after``: after how many batches
+        other files were accepted, each time.
+
+    Raises:
+        ValueError: the files differ, and the setting ``data_changed`` does not accept it.
+    """
+    record = {"settings": identity_of(cfg), "trained_on": digest(files), "changed_after": []}
+    if before is None:
+        return record
+    held = before["run"]["trained_on"]
+    if "init" in held and "init" not in files:  # no longer needed
+        record["trained_on"] = {"init": held["init"], **digest(files)}
+    changed = changes(run_dir, {kind: entry for kind, entry in held.items() if kind != "init" or kind in files}, files)
+    accepted = list(before["run"]["changed_after"])
+    if changed:
+        told = f"{run_dir} was trained on other files until now: {'; '.join(changed)}."
+        if cfg["data_changed"] != "accept":
+            raise ValueError(
+                f"{told} Put them back, give this training another name (name=...), or go on with what there is now: "
+                "data_changed=accept."
+            )
+        console.print(f"{told} Going on with those of now.", markup=False, highlight=False)
+        accepted.append(before["iterations"])
+    return record | {"changed_after": accepted}
