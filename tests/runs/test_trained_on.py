@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inpaintlab.training.identity import run_record
 from rich.console import Console
 
 from inpaintlab.data import Folder, Shards
@@ -14,6 +13,7 @@ from inpaintlab.masks import MaskFolder, Mixture, WithHoleRatio
 from inpaintlab.runs import changes, digest, identity_of, look_at, run_folder, save_list, weight_files
 from inpaintlab.runs import trained_on as module
 from inpaintlab.runs.trained_on import Entry
+from inpaintlab.training.identity import run_record
 
 
 @pytest.fixture
