@@ -23,7 +23,7 @@ from inpaintlab.evaluation import Plan, Result
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.imaging import blend
 from inpaintlab.losses import VGG19
-from inpaintlab.machine import file_sha256, write_texts
+from inpaintlab.machine import file_sha256
 from inpaintlab.models import MeanColour
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 from stand_ins.commands import SCRIPT, checkpoint, run, run_here, start, tiny
@@ -497,9 +497,7 @@ TABLE = pl.DataFrame()
 def without_polars(monkeypatch: pytest.MonkeyPatch) -> None:
     """Polars waits for its threads for ever in a process that was forked after they began."""
     monkeypatch.setattr("inpaintlab.evaluation.scoring.means_by_bin", lambda *_: {})
-    monkeypatch.setattr(
-        "inpaintlab.evaluation.scoring._write", lambda _, path: write_texts(path.parent, {path.name: "x"})
-    )
+    monkeypatch.setattr("inpaintlab.evaluation.scoring._parquet", lambda _: b"x")
 
 
 def written(folder: Path, manifest: Manifest, word: str) -> None:
