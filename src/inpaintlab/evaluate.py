@@ -33,6 +33,8 @@ def main(cfg: DictConfig) -> None:
         build = chosen_tracker(cfg.logger, "an evaluation")
     hydra = HydraConfig.get()
     plan = plan_evaluation(cfg, hydra.runtime.choices.get("model"), hydra.overrides.task)
+    if plan.compiled and plan.missing:
+        compile_generators(plan.model, device_type(cfg.trainer.accelerator))
     console = Console()
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning sets it in each process
     with plan.reserved() if first and plan.missing else nullcontext():
@@ -49,8 +51,6 @@ def main(cfg: DictConfig) -> None:
 
 def _evaluate(cfg: DictConfig, plan: Plan, console: Console) -> bool:
     """Score the missing results; whether this process wrote them."""
-    if plan.compiled:
-        compile_generators(plan.model, device_type(cfg.trainer.accelerator))
     Path(cfg.results).mkdir(parents=True, exist_ok=True)
     with CompileTimer() if plan.compiled else nullcontext() as watch:
         wrote = evaluate(

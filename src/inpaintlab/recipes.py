@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 # The classes of torch that a recipe may name: they only keep their arguments and run nothing.
@@ -220,6 +219,8 @@ def require_choices(settings: dict[str, Any]) -> None:
     Raises:
         ValueError: a group has no such choice; the message names those that it has.
     """
+    from hydra.core.global_hydra import GlobalHydra  # `weights` needs none of Hydra
+
     loader = GlobalHydra.instance().config_loader()
     for key, value in settings.items():
         if loader.get_group_options(key, None):

@@ -502,7 +502,7 @@ def without_polars(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def written(folder: Path, manifest: Manifest, word: str) -> None:
     """Write a result as an evaluation does, without its work; ``word`` stands in it."""
-    scores = Scores(folder, {}, {"word": word}, {})
+    scores = Scores(folder, {}, {"word": word}, {}, {})
     scores.reserve()
     scores.prepare()
     scores.finish(manifest, TABLE, {}, {}, {"word": word})
@@ -516,7 +516,7 @@ def test_whatever_kills_the_end_of_an_evaluation_the_next_one_finds_one_whole_re
     whole = {path.name for path in folder.iterdir()}
     while ended_at(calls, lambda: written(folder, manifest, "new")):
         calls += 3  # each of them would take three times as long
-        scores = Scores(folder, {}, {}, {})
+        scores = Scores(folder, {}, {}, {}, {})
         scores.reserve()
         scores.release()
         words.add(json.loads((folder / "result.json").read_text())["word"])
@@ -533,7 +533,7 @@ def test_of_evaluations_of_one_label_at_the_same_instant_one_writes_and_all_end(
     manifest = Manifest.load(prepared / "test.json")
 
     def evaluation(folder: Path) -> int:
-        scores = Scores(folder, {}, {}, {})
+        scores = Scores(folder, {}, {}, {}, {})
         there = folder / "result.json"
         plan = Plan(MeanColour(), manifest, {}, "32-true", False, [], [scores], lambda one: there.exists())
         try:

@@ -11,11 +11,13 @@ from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
 from inpaintlab.imaging import canny, rgb_to_gray
-from inpaintlab.inpainting.checkpoints import rebuild
+from inpaintlab.inpainting import Steps
+from inpaintlab.inpainting.checkpoints import PARTS, rebuild
 from inpaintlab.inpainting.schedule import Phase
 from inpaintlab.losses import style_loss
+from inpaintlab.models import GLCIC
 from inpaintlab.models.glcic import PIXELS, CompletionNetwork, ContextDiscriminator
-from inpaintlab.recipes import only_ours, plain, require_flag
+from inpaintlab.recipes import built, plain, require_flag
 from inpaintlab.survival import Checkpoints
 from stand_ins.building import Builder, Composer, State, Watch, fit, state_of
 
@@ -366,13 +368,13 @@ def test_a_recipe_may_name_no_other_part_of_torch(target: str, place: str) -> No
     foreign = {"_target_": target, "_partial_": True}
     optimizer = {"_target_": "torch.optim.Adam", "betas": foreign} if place == "inside an optimizer" else foreign
     with pytest.raises(ValueError, match=r"^A file asks to run 'torch\."):
-        only_ours({"_target_": "inpaintlab.models.GLCIC", "optimizer": optimizer}, "A file")
+        built({"_target_": "inpaintlab.models.GLCIC", "optimizer": optimizer}, GLCIC, "A file", inside=PARTS)
 
 
 @pytest.mark.parametrize("choice", OPTIMIZERS)
 def test_a_recipe_may_name_the_optimizers_that_can_be_chosen(composed: Composer, choice: str) -> None:
-    recipe = plain(composed("model=glcic", f"model/optimizer={choice}").model)
-    assert only_ours(recipe, "A file") is recipe
+    recipe = plain(composed("model=glcic", "model.width=0.0625", f"model/optimizer={choice}").model)
+    assert isinstance(built(recipe, GLCIC, "A file", inside=PARTS, steps=Steps()), GLCIC)
 
 
 # ========================================================================================================= EdgeConnect

@@ -42,11 +42,14 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Signalled:
 
 @pytest.fixture(autouse=True)
 def handlers_as_before() -> Iterator[None]:
-    """A command leaves the handlers of this process as they were."""
+    """A command leaves the handlers of this process as they were; one that ignores hang-ups (nohup) hears them here."""
+    hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     yield
-    assert [signal.getsignal(number) for number in numbers] == before
+    after = [signal.getsignal(number) for number in numbers]
+    signal.signal(signal.SIGHUP, hang_up)
+    assert after == before
 
 
 def train(folder: Path, *settings: str, name: str = "a") -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ from inpaintlab.recipes import built, data_of, plain
 CHECKPOINT_FORMAT = 1
 """The format of a checkpoint's record; the first checkpoints had none."""
 
-_PARTS = (Schedule, AdversarialLoss, torch.optim.Optimizer)
+PARTS = (Schedule, AdversarialLoss, torch.optim.Optimizer)
 """What may stand among the arguments of a model."""
 
 AVERAGES = "averages."  # the prefix of averaged weights in a state dict
@@ -275,7 +275,7 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     record = checkpoint["inpaintlab"]
     recipe = _merged(record.get("model"), overrides or {})
     given = {"steps": Steps(average=record.get("average"))} if "schedule" in recipe else {}
-    model: Inpainter = built(recipe, Inpainter, str(path), inside=_PARTS, **given)
+    model: Inpainter = built(recipe, Inpainter, str(path), inside=PARTS, **given)
     model.recipe = recipe
     weights = checkpoint["state_dict"]
     checkpoint["state_dict"] = weights | {
