@@ -17,7 +17,7 @@ from omegaconf import DictConfig, open_dict
 if TYPE_CHECKING:
     from inpaintlab.sweeps import Job, SweepFolder
 
-_LEFT_ALONE = ("done", "running", "stopped")
+_LEFT_ALONE = ("running", "stopped")
 
 
 @final
@@ -101,7 +101,8 @@ class JobSweeper(Sweeper):
             cfg = self.context.config_loader.load_sweep_config(self.settings, command)
             states[job] = state_of(sweep.path / job, planned_batches(cfg))
         sweep.add(batch)
-        todo = [command for job, command in commands.items() if states[job] not in _LEFT_ALONE]
+        left_alone = _LEFT_ALONE if sweep.moved else ("done", *_LEFT_ALONE)
+        todo = [command for job, command in commands.items() if states[job] not in left_alone]
         print(f"{sweep.path}: {summary(states)}; {len(todo)} to start, each tells in its output.log")
         return todo
 

@@ -45,7 +45,7 @@ def in_words(recipe: Any) -> str:
     return f"{recipe:g}" if isinstance(recipe, float) else str(recipe)
 
 
-def data_of(content: Any, origin: str) -> Any:
+def data_of(content: Any, origin: str, most: int = _MOST_VALUES) -> Any:
     """A copy of a file's content that is plain data: dicts with texts as keys, lists, texts, numbers, flags, None.
 
     Every text stays as it is, also one like ``${oc.env:HOME}``.
@@ -53,12 +53,12 @@ def data_of(content: Any, origin: str) -> Any:
     Args:
         content: what a reader made of the file; a tuple becomes a list.
         origin: the file, for the error.
+        most: the number of values that it may have; a few that refer to each other can stand for billions.
 
     Raises:
-        ValueError: it holds something else, is nested more than 64 deep, has more than 10,000 values (a few that refer
-            to each other can stand for billions), or holds itself.
+        ValueError: it holds something else, is nested more than 64 deep, has more values, or holds itself.
     """
-    left = _MOST_VALUES
+    left = most
 
     def copied(value: Any, depth: int) -> Any:
         nonlocal left

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from inpaintlab.completion import made_of
-from inpaintlab.completion.originals import MADE, Original, filled, read_original, save_png
+from inpaintlab.completion.originals import MADE, Original, _resolution, filled, read_original, save_png
 
 SHAPE = (12, 17)
 HOLE = np.zeros(SHAPE, bool)
@@ -92,7 +92,7 @@ def test_16_bits_of_colour_and_further_pictures_are_told(tmp_path: Path) -> None
     assert "16 bits a colour" in " ".join(read_original(tmp_path / "a.png").lost)
     page = Image.fromarray(pixels(3))
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
-    assert "all but the first of its 2 pictures" in read_original(tmp_path / "a.tif").lost
+    assert "all but the first of its pictures" in read_original(tmp_path / "a.tif").lost
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
@@ -168,3 +168,42 @@ def test_texts_are_kept_but_for_the_hash_which_is_this_pictures(tmp_path: Path) 
     assert made_of(tmp_path / "a.png") == "another"
     Image.fromarray(pixels(3)).save(tmp_path / "other.png")
     assert made_of(tmp_path / "other.png") is None
+
+
+@pytest.mark.parametrize("dpi", [(float("nan"), 300.0), (0, 0), (1e12, 300), (300,), "high", None])
+def test_a_resolution_that_is_none_is_left_out(dpi: Any) -> None:
+    image = Image.fromarray(pixels(3))
+    assert _resolution(image) == {}
+    image.info["dpi"] = (300, 72.5)
+    assert _resolution(image) == {"dpi": (300.0, 72.5)}
+    image.info["dpi"] = dpi
+    assert _resolution(image) == {}
+
+
+def test_damaged_exif_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: Image.Exif) -> bytes:
+        raise TypeError("bad operand type for abs(): 'bytes'")
+
+    exif = Image.Exif()
+    exif[271] = "Camera"
+    Image.fromarray(pixels(3)).save(tmp_path / "a.png", exif=exif)
+    monkeypatch.setattr(Image.Exif, "tobytes", damaged)
+    original, done = completed(tmp_path / "a.png")
+    assert original.lost == ("its EXIF data, which are damaged",)
+    assert "exif" not in done.info
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.gif"])
+def test_a_file_that_is_cut_off_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    image = Image.fromarray(pixels(3))
+    image.save(path, save_all=True, append_images=[Image.fromarray(255 - pixels(3))])
+    content, refused = path.read_bytes(), []
+    for length in range(10, len(content), max(1, len(content) // 60)):
+        path.write_bytes(content[:length])
+        try:
+            read_original(path)
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > 5
+    assert all(str(path) in sentence for sentence in refused)

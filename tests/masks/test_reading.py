@@ -105,6 +105,6 @@ def test_a_file_that_is_transparent_all_over_has_no_hole(tmp_path: Path) -> None
 
 def test_greys_are_counted_between_black_and_white(tmp_path: Path) -> None:
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "m.png")
-    assert read_mask(tmp_path / "m.png", "white").greys() == 254 > CLEAN
+    assert read_mask(tmp_path / "m.png", "white").greys == 254 > CLEAN
     Image.fromarray((HOLE * 255).astype(np.uint8)).save(tmp_path / "m.png")
-    assert read_mask(tmp_path / "m.png", "white").greys() == 0
+    assert read_mask(tmp_path / "m.png", "white").greys == 0

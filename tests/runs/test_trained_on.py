@@ -176,7 +176,7 @@ def test_files_of_weights_are_found_and_words_for_weights_are_not(tmp_path: Path
 
 
 def record(cfg: dict[str, Any], before: dict[str, Any] | None, files: Any) -> dict[str, Any]:
-    old = None if before is None else {"iterations": 8, "run": before}
+    old = None if before is None else {"iterations": 8, "run": before, "training": {"init": "a.ckpt"}}
     return run_record(cfg, Path("runs/n"), old, files, Console(quiet=True))
 
 
@@ -193,10 +193,24 @@ def test_other_files_are_refused_until_they_are_accepted_and_that_is_noted() -> 
     assert record(CFG, second, two) == second
 
 
-def test_the_weights_that_a_run_started_from_may_be_gone_when_it_goes_on_but_not_be_others() -> None:
+def test_the_weights_that_a_run_started_from_may_be_gone_or_trained_further_but_not_be_others() -> None:
     cfg = with_(init="a.ckpt")
     first = record(cfg, None, {"init": {"init": Entry(1, "x")}})
     gone = record(cfg, first, {})
     assert gone["trained_on"] == first["trained_on"]
+    further = record(cfg, gone, {"init": {"init": Entry(2, "y")}})
+    assert further["trained_on"] == first["trained_on"]
+    elsewhere = with_(init="b.ckpt")
+    assert record(elsewhere, first, {"init": {"init": Entry(1, "x")}})["trained_on"] == first["trained_on"]
     with pytest.raises(ValueError, match=r"init: 1 files of 1 bytes before, 1 files of 2 bytes now"):
-        record(cfg, gone, {"init": {"init": Entry(2, "y")}})
+        record(elsewhere, gone, {"init": {"init": Entry(2, "y")}})
+
+
+def test_weights_of_one_size_are_told_apart_however_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOKED_INTO", 4)
+    seen = []
+    for content in (b"weights one", b"weights two"):
+        (tmp_path / "a.ckpt").write_bytes(content)
+        seen += [look_at([("init", tmp_path / "a.ckpt")], whole=whole) for whole in (False, True)]
+    assert seen[0] == seen[2]
+    assert seen[1] != seen[3]

@@ -18,7 +18,7 @@ from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
 from inpaintlab.config import CONF
 from inpaintlab.runs import Progress, give_up, is_locked, locked, reason_of, state_of
-from inpaintlab.sweeps import SWEEP, SweepFolder, planned_batches, sweep_name
+from inpaintlab.sweeps import SWEEP, Job, SweepFolder, planned_batches, sweep_name
 from inpaintlab.sweeps.folder import job_name
 from inpaintlab.sweeps.search import Listed, combinations
 from stand_ins.commands import SCRIPT, checkpoint, environment, run, run_here, same_weights, start
@@ -924,3 +924,9 @@ def test_slurm_gets_one_array_that_is_asked_to_end_in_time(tmp_path: Path) -> No
     for line in ("array=0-2%2", "partition=gpus", "gpus-per-node=2", "signal=USR2@120", "time=1440", "nodes=1"):
         assert f"#SBATCH --{line}" in asked, asked
     assert f"{tmp_path}/runs/a/.submitit/" in asked
+
+
+def test_finished_jobs_look_at_their_files_again_where_those_lie_elsewhere(tmp_path: Path) -> None:
+    SweepFolder.opened(tmp_path / "s", ["data.root=/a", "seed=1"]).add([Job("j", ("seed=1",))])
+    assert not SweepFolder.opened(tmp_path / "s", ["seed=1", "data.root=/a"]).moved
+    assert SweepFolder.opened(tmp_path / "s", ["data.root=/b", "seed=1"]).moved

@@ -194,7 +194,7 @@ class Table:
         return sentences
 
     def _counted(self, metrics: list[str], why: str) -> list[tuple[str, str, int]]:
-        """Methods, metrics and the number of images left out, grouped so that equal numbers make one entry."""
+        """Methods, metrics and the number of such images, grouped so that equal numbers make one entry."""
         by_count: dict[tuple[str, int], list[str]] = {}
         for metric in metrics:
             for result in self.results:

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from inpaintlab.data import as_rgb
-from inpaintlab.imaging import opened, read_picture
+from inpaintlab.imaging import SEVERAL, opened, read_picture
 from inpaintlab.machine import whole
 
 MADE = "inpaintlab"
@@ -38,6 +38,8 @@ _PARTS, _INTEROPERABILITY = (34665, 34853), 40965
 """The tags of EXIF's parts on the exposure and the place, and what the first of them may point to."""
 
 _XMP = "XML:com.adobe.xmp"
+
+_MOST_DPI = 10**7  # a PNG counts pixels a metre, in 32 bits
 
 
 @final
@@ -67,12 +69,12 @@ def read_original(path: Path) -> Original:
         ValueError: the file is missing, damaged, too large, or of a kind without a defined range.
     """
     with opened(path) as header:
-        frames, deep = getattr(header, "n_frames", 1), any(";16" in str(tile) for tile in getattr(header, "tile", ()))
+        deep = any(";16" in str(tile) for tile in getattr(header, "tile", ()))
     source = read_picture(path)
     rgb = as_rgb(source, path)
     lost = []
-    if frames > 1:
-        lost.append(f"all but the first of its {frames} pictures")
+    if SEVERAL in source.info:
+        lost.append("all but the first of its pictures")
     if source.mode.startswith("I;16"):
         # in the byte order of this machine
         picture = Image.fromarray(np.asarray(source).astype(np.uint16))
@@ -84,7 +86,12 @@ def read_original(path: Path) -> Original:
             lost.append(f"its {source.mode} colours (they are RGB)")
         elif source.mode in _STORED:
             lost.append(_STORED[source.mode])
-    beside = _beside(source)
+    beside = _resolution(source)
+    try:
+        if exif := _exif(source):
+            beside["exif"] = exif
+    except Exception:  # what a damaged block holds fails in as many ways as it has types
+        lost.append("its EXIF data, which are damaged")
     profile = source.info.get("icc_profile")
     if profile and profile[16:20] != _ICC_SPACES[picture.mode]:
         lost.append("its colour profile, which is for other colours")
@@ -104,10 +111,16 @@ def _in_png_mode(source: Image.Image) -> Image.Image:
     return source.convert(_MODES.get(source.mode, "RGB"))
 
 
-def _beside(source: Image.Image) -> dict[str, Any]:
-    beside: dict[str, Any] = {}
-    if dpi := source.info.get("dpi"):
-        beside["dpi"] = tuple(map(float, dpi))
+def _resolution(source: Image.Image) -> dict[str, Any]:
+    """The resolution, if it is one: a damaged file says that an inch has no pixels, or more than a PNG can count."""
+    try:
+        across, down = map(float, source.info["dpi"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return {}
+    return {"dpi": (across, down)} if 0 < across < _MOST_DPI and 0 < down < _MOST_DPI else {}
+
+
+def _exif(source: Image.Image) -> bytes | None:
     found = source.getexif()
     kept = Image.Exif()
     for tag, value in found.items():
@@ -118,9 +131,7 @@ def _beside(source: Image.Image) -> dict[str, Any]:
         if part := {key: value for key, value in found.get_ifd(tag).items() if key != _INTEROPERABILITY}:
             kept[tag] = part
     # written anew, because a file's own block holds a small copy of the photograph before its completion
-    if len(kept):
-        beside["exif"] = kept
-    return beside
+    return kept.tobytes() if len(kept) else None
 
 
 def _texts(source: Image.Image) -> dict[str, str]:

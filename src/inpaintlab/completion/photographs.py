@@ -90,7 +90,9 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
         target = out / f"{image.stem}.png" if out.is_dir() else out
         if target.suffix.lower() != ".png":
             raise ValueError(f"out is {out}; give a file that ends in .png, so that known pixels stay exact.")
-        return [Photograph(image, holes, edges, _writable(target))], []
+        return _sparing_inputs([Photograph(image, holes, edges, _writable(target))]), []
+    if out.resolve() in {image.resolve(), *(path.resolve() for path in others.values())}:
+        raise ValueError(f"out={out} is a folder that is read, so completions would be completed; give another one.")
     if out.is_file():
         raise ValueError(f"out={out} is a file, but image={image} is a folder; give a folder to write to.")
     names, notes = _pictures(image, [out, *others.values()])
@@ -111,7 +113,19 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
         )
         assert mask is not None
         photographs.append(Photograph(image / picture, mask, drawing, _writable(out / f"{stem}.png")))
-    return photographs, notes
+    return _sparing_inputs(photographs), notes
+
+
+def _sparing_inputs(photographs: list[Photograph]) -> list[Photograph]:
+    """The same photographs, if none of their files would be replaced by a completion.
+
+    Raises:
+        ValueError: one would be.
+    """
+    inputs = {path.resolve() for one in photographs for path in (one.image, one.mask, one.edges) if path is not None}
+    if spoiled := [one.out for one in photographs if one.out.resolve() in inputs]:
+        raise ValueError(f"A completion would replace {shown(spoiled[0])}, which is to be read; give another out=...")
+    return photographs
 
 
 def _key(name: str) -> str:
@@ -120,9 +134,18 @@ def _key(name: str) -> str:
 
 
 def _free_names(names: Iterable[str]) -> list[str]:
-    """The names without ending; with it where two would be written to one file, on some system at least."""
+    """The names without ending; with it where two would be written to one file, on some system at least.
+
+    Raises:
+        ValueError: two would be written to one file even so, as those of ``a.jpg``, ``a.png`` and ``a.jpg.png``.
+    """
+    names = list(names)
     times = Counter(_key(name).casefold() for name in names)
-    return [os.path.splitext(name)[0] if times[_key(name).casefold()] == 1 else name for name in names]
+    free = [os.path.splitext(name)[0] if times[_key(name).casefold()] == 1 else name for name in names]
+    meet = Counter(same_form(name).casefold() for name in free)
+    if twice := [name for name, stem in zip(names, free, strict=True) if meet[same_form(stem).casefold()] > 1]:
+        raise ValueError(f"{' and '.join(map(shown, twice[:2]))} would be completed into one file; rename one of them.")
+    return free
 
 
 def _pictures(folder: Path, others: Iterable[Path]) -> tuple[list[str], list[str]]:
@@ -213,12 +236,12 @@ def read_photograph(photograph: Photograph, cfg: DictConfig) -> Contents:
 def _remarks(photograph: Photograph, original: Original, mask: MaskPicture, cfg: DictConfig) -> Iterable[str]:
     if mask.remark:
         yield mask.remark
-    greys = mask.greys()
+    greys = mask.greys
     if greys <= CLEAN:
         return
     found = f"The mask {shown(photograph.mask)} has {greys} grey values between black and white, and a mask has none"
     if mask.is_photograph:
-        swapped = MaskPicture(original.rgb.convert("L"), "").greys() <= CLEAN
+        swapped = MaskPicture(original.rgb.convert("L"), "").greys <= CLEAN
         raise ValueError(
             f"{found}: it is a photograph, {mask.between:.0%} of its pixels are neither black nor white. "
             + ("Are image= and holes= swapped?" if swapped else "Give a picture in black and white as holes=.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from inpaintlab.evaluation.results import ALL, Result
@@ -120,7 +121,7 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
     pictures = picture_names(item.name for item in manifest.items)
 
     def is_finished(scores: Scores) -> bool:
-        if scores.was_interrupted():
+        if scores.was_interrupted() and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # Lightning sets it
             scores.reserve()  # which tidies up
             scores.release()
         return _is_finished(scores.folder, scores.inputs, meanings, cfg.resamples, overwrite=cfg.overwrite)

@@ -99,7 +99,10 @@ class Result:
                 f"{folder}: per_image.parquet has {per_image.height} images, but the manifest in result.json "
                 f"has {data['manifest']['items']}; {AGAIN}."
             )
-        means = means_by_bin(per_image, metrics)
+        try:
+            means = means_by_bin(per_image, metrics)
+        except ArithmeticError as error:  # numbers that no metric gives, such as 1.7e308
+            raise ValueError(f"{folder}: the columns of per_image.parquet have no means ({error}); {AGAIN}.") from error
         _check_means(folder, data["means"], means)
         for name in [name for name, metric in metrics.items() if metric.of_set]:
             for bin_name in means:

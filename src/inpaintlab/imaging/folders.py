@@ -145,8 +145,9 @@ def on_disk(root: Path, name: str) -> Path:
     for part in Path(name).parts:
         step = path / part
         if not os.path.lexists(step):
+            wanted = same_form(part)
             try:
-                alike = [other for other in os.listdir(path) if same_form(other) == same_form(part)]
+                alike = [other for other in os.listdir(path) if same_form(other) == wanted]
             except OSError:
                 return given
             if len(alike) != 1:

@@ -108,7 +108,7 @@ def read_picture(
         _large_picture if image.width * image.height > _LARGE else nullcontext(),
     ):
         try:
-            if shortest_edge is not None and image.format == "JPEG":
+            if shortest_edge is not None and image.format in ("JPEG", "MPO"):
                 image.draft(None, (shortest_edge, shortest_edge))  # at least so much each way
             if image.format in _OF_FRAMES and getattr(image, "is_animated", False):
                 image.info[SEVERAL] = True
@@ -143,6 +143,8 @@ def picture_bytes(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
 
 
 def _header(path: Path | str, file: _File) -> Image.Image:
+    file.read(1)  # which fetches the header, so that threads wait for their disks at the same time
+    file.seek(0)
     # Pillow warns at one size and fails at another. Here there is one limit, checked before decoding.
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

@@ -163,6 +163,9 @@ def _instead(found: Any) -> str:
     return ""
 
 
+_MOST_KEPT = 10**6  # values that callbacks keep, such as a long window of the discriminators' health
+
+
 def require_resumable(checkpoint: Mapping[str, Any], path: Path) -> None:
     """See that a training can go on from a checkpoint: it holds all that Lightning puts into one.
 
@@ -182,7 +185,7 @@ def require_resumable(checkpoint: Mapping[str, Any], path: Path) -> None:
         raise ValueError(f"{path} was written by Lightning {version}, and this one cannot go on from it; {mend}{path}.")
     parts = {key: checkpoint[key] for key in ("epoch", "global_step", "loops", "callbacks") if key in checkpoint}
     parts["position"] = checkpoint["state_dict"].get(_POSITION)
-    training = conform(_Training, data_of(parts, str(path)), path, f"{mend}{path}", closed=False)
+    training = conform(_Training, data_of(parts, str(path), _MOST_KEPT), path, f"{mend}{path}", closed=False)
     if "epoch_loop.batch_progress" not in training.loops.get("fit_loop", {}):
         raise ValueError(f"{path} holds no training that could go on: it has no loops.fit_loop; {mend}{path}.")
     record = checkpoint["inpaintlab"]

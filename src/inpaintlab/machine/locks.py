@@ -153,12 +153,9 @@ def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[No
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     of_threads, lock = _of_threads[str(path.absolute())], Lock(path)
-    if at_once := of_threads.acquire(blocking=False):
-        at_once = lock.take()
-    else:
-        of_threads.acquire()
+    at_once = of_threads.acquire(blocking=False) or not of_threads.acquire()
     try:
-        if not at_once:
+        if not (at_once and lock.take()):
             waiting()
             lock.take(seconds=None)
         yield

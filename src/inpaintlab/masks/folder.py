@@ -135,7 +135,7 @@ class MaskFolder(Mask):
                 f"The mask {shown(file)} is a photograph, not a mask: {mask.between:.0%} of its pixels are neither "
                 "black nor white; remove it, or set root to the folder that holds the masks."
             )
-        if mask.greys() > CLEAN:
+        if mask.greys > CLEAN:
             note(
                 f"The mask {shown(file)} has many grey values, as JPEG files and soft brushes have: the outline of its "
                 f"hole depends on the threshold ({self.threshold}). Save the masks of {shown(self.root)} as two-valued "

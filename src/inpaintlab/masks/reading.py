@@ -51,8 +51,9 @@ class MaskPicture:
     @property
     def is_photograph(self) -> bool:
         """Whether this is no mask, but a picture like any other."""
-        return self.greys() > CLEAN and self.between > _MOST_BETWEEN
+        return self.greys > CLEAN and self.between > _MOST_BETWEEN
 
+    @cached_property
     def greys(self) -> int:
         """How many values between black and white there are."""
         between = np.asarray(self.grey) - 1 < 254  # black wraps to 255

@@ -98,12 +98,17 @@ def state_of(folder: Path, total: int | None = None) -> str:
         return "running"
     progress = Progress.load(folder)
     if progress is not None and progress.iterations >= (progress.total if total is None else total):
-        return "done"
+        # a finished job that was given other files says so later than it was finished
+        return "failed" if _written(folder / FAILED) > _written(folder / "progress.json") else "done"
     if (folder / STOPPED).is_file():
         return "stopped"
     if (folder / FAILED).is_file():
         return "failed"
     return "unfinished" if progress is not None or (folder / OUTPUT).is_file() else "waiting"
+
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def reason_of(folder: Path) -> str:

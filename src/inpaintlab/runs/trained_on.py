@@ -37,11 +37,12 @@ Kinds = Mapping[str, Files]
 """By kind: pictures, edge maps, masks, weights."""
 
 
-def look_at(files: Iterable[tuple[str, Path | tuple[int, str]]]) -> dict[str, Entry]:
+def look_at(files: Iterable[tuple[str, Path | tuple[int, str]]], *, whole: bool = False) -> dict[str, Entry]:
     """Size and, within limits, content of files.
 
     Args:
         files: the name of each and where it is, or its bytes and its hash.
+        whole: the content of all, however large they are: weights of one network have one size.
 
     Raises:
         ValueError: a file is missing or cannot be read.
@@ -58,7 +59,7 @@ def look_at(files: Iterable[tuple[str, Path | tuple[int, str]]]) -> dict[str, En
     left = _LOOKED_INTO
     for name in sorted(places, key=lambda name: (zlib.crc32(_bytes(name)), name)):  # the same choice everywhere
         left -= found[name].size
-        if left < 0:
+        if left < 0 and not whole:
             break
         found[name] = Entry(found[name].size, file_sha256(places[name])[:16])
     return found

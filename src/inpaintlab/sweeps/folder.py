@@ -50,11 +50,14 @@ class SweepFolder:
         path: the sweep's folder, ``runs/<sweep>``.
         fixed: the settings that all jobs share and that decide their results.
         jobs: name to overrides, of every job that the sweep has ever had.
+        moved: whether files lie elsewhere than when it was given before. They may be others, so that its finished jobs
+            have to look at them.
     """
 
     path: Path
     fixed: list[str]
     jobs: dict[str, list[str]] = field(default_factory=dict)
+    moved: bool = False
 
     @classmethod
     def load(cls, path: Path) -> "SweepFolder":
@@ -94,7 +97,7 @@ class SweepFolder:
             raise ValueError(
                 f"{path} holds a sweep with other settings, first: {changed[0]}. Give this one another name (name=...)."
             )
-        return cls(path, settings, before.jobs)
+        return cls(path, settings, before.jobs, _places(before.fixed) != _places(settings))
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Record jobs before they start."""
@@ -115,6 +118,10 @@ def deciding(fixed: Sequence[str]) -> list[str]:
 def _comparable(settings: Sequence[str]) -> list[str]:
     """The settings without the phases' lengths, for jobs may be continued for longer, and without places of files."""
     return [_without_place(s) for s in settings if not re.match(r"model\.schedule\.phases\.\w+\.batches=", s)]
+
+
+def _places(settings: Sequence[str]) -> set[str]:
+    return {entry for entry in settings if _without_place(entry) != entry}
 
 
 def _without_place(entry: str) -> str:

@@ -37,7 +37,7 @@ def run_job(cfg: DictConfig) -> None:
     folder = Path(hydra.runtime.output_dir)
     if os.environ.get(SWEEP) == str(os.getppid()):  # a worker that the sweep started on this machine
         end_with_parent()
-    if state_of(folder, planned_batches(cfg)) in ("done", "running", "stopped"):
+    if state_of(folder, planned_batches(cfg)) in ("running", "stopped"):
         return
     (folder / FAILED).unlink(missing_ok=True)
     command = [sys.executable, "-m", "inpaintlab.train", *_flags(hydra), *hydra.overrides.task]

@@ -14,7 +14,7 @@ from inpaintlab.data import read_rgb
 from inpaintlab.imaging import ENDINGS, find_pictures, on_disk, same_form
 from inpaintlab.machine import file_sha256
 from inpaintlab.masks import MaskFolder, Number
-from inpaintlab.shapes import Size, plain_size
+from inpaintlab.shapes import Size, in_pixels, plain_size
 from inpaintlab.testsets.holes import (
     MASK_FOLDER,
     Holes,
@@ -178,7 +178,7 @@ def freeze_ratio_folders(
         if ranges[label] != folders[Path(file).parts[0]]:
             elsewhere.append(f"{file} ({ratio:.4f}: {label})")
     if empty := [label for label, files in by_bin.items() if not files]:
-        raise ValueError(f"No mask in {masks} has a hole ratio of {' or '.join(empty)} % at {size} px.")
+        raise ValueError(f"No mask in {masks} has a hole ratio of {' or '.join(empty)} % at {in_pixels(size)}.")
 
     for name in names:
         read_rgb(images / name)  # a damaged file must not be frozen

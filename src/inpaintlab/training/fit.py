@@ -99,8 +99,9 @@ def train(
     first = is_first()
     console = Console(quiet=not first)
     last = run_dir / "last.ckpt"
-    files = trained_on(cfg, data)
-    model.run_record = run_record(cfg, run_dir, before, files, console)
+    if first:  # of a million files one process is enough to look at
+        files = trained_on(cfg, data)
+        model.run_record = run_record(cfg, run_dir, before, files, console)
     done = before["iterations"] if before else 0
     missed = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
     if done >= model.schedule.total and not missed:
@@ -109,7 +110,7 @@ def train(
         console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
         return
     if cfg["init"] and not before:
-        load_weights(model, load_checkpoint(Path(cfg["init"])), cfg["init"])
+        load_weights(model, load_checkpoint(Path(cfg["init"]).expanduser()), cfg["init"])
     data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -207,7 +208,8 @@ def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Track
 def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
     """The run's small frozen test set: the first validation images, with holes like those of training.
 
-    A run that is resumed keeps the one that it started with.
+    A run that is resumed keeps the one that it started with, unless other files were accepted and it is not sound with
+    them: scores before and after are of other images then.
 
     Raises:
         ValueError: the validation images cannot be read, or the saved manifest is damaged.
@@ -215,7 +217,9 @@ def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
     path = run_dir / "validation.json"
     if path.is_file() and (run_dir / "last.ckpt").is_file():
         frozen = Manifest.load(path)  # by a run of these settings; its files may lie elsewhere by now
-        return replace(frozen, source=cfg["data"]["source"], bins={"training holes": mask_recipe(cfg)})
+        frozen = replace(frozen, source=cfg["data"]["source"], bins={"training holes": mask_recipe(cfg)})
+        if cfg["data_changed"] != "accept" or not any(ManifestDataset(frozen).faults()):
+            return frozen
     return Manifest.create(
         source=cfg["data"]["source"],
         crop=cfg["data"]["crop"],

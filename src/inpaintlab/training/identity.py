@@ -18,7 +18,9 @@ def trained_on(cfg: dict[str, Any], data: DataModule) -> Kinds:
     """
     found = {kind: look_at(files) for kind, files in data.source.inventory("train").items()}
     found["masks"] = look_at(data.mask.files())
-    return found | {key: look_at([(key, path)]) for key, path in weight_files(cfg).items() if path.is_file()}
+    return found | {
+        key: look_at([(key, path)], whole=True) for key, path in weight_files(cfg).items() if path.is_file()
+    }
 
 
 def run_record(
@@ -43,10 +45,12 @@ def run_record(
     record = {"settings": identity_of(cfg), "trained_on": digest(files), "changed_after": []}
     if before is None:
         return record
-    held = before["run"]["trained_on"]
-    if "init" in held and "init" not in files:  # no longer needed
-        record["trained_on"] = {"init": held["init"], **digest(files)}
-    changed = changes(run_dir, {kind: entry for kind, entry in held.items() if kind != "init" or kind in files}, files)
+    held = dict(before["run"]["trained_on"])
+    if "init" in held and ("init" not in files or cfg["init"] == before["training"]["init"]):
+        # read at the beginning alone: it may be gone, or trained further, where it lay
+        files = {kind: of_kind for kind, of_kind in files.items() if kind != "init"}
+        record["trained_on"] = {"init": held.pop("init"), **digest(files)}
+    changed = changes(run_dir, held, files)
     accepted = list(before["run"]["changed_after"])
     if changed:
         told = f"{run_dir} was trained on other files until now: {'; '.join(changed)}."

@@ -1,0 +1,37 @@
+"""Laws of pairing a user's files: each photograph is completed into a file of its own, and none of them is replaced."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from inpaintlab.completion.photographs import _free_names, pair_photographs
+
+
+@pytest.mark.parametrize(
+    ("names", "free"),
+    [
+        (["a.jpg", "b.png"], ["a", "b"]),
+        (["a.jpg", "A.png", "b.png"], ["a.jpg", "A.png", "b"]),
+        (["a.jpg", "a.png", "a.jpg.png"], None),
+    ],
+)
+def test_each_photograph_of_a_folder_has_a_file_of_its_own(names: list[str], free: list[str] | None) -> None:
+    if free is None:
+        with pytest.raises(ValueError, match="would be completed into one file"):
+            _free_names(names)
+    else:
+        assert _free_names(names) == free
+
+
+def test_no_completion_replaces_what_is_read(tmp_path: Path) -> None:
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / folder / "a.png")
+    photo, mask = tmp_path / "photos/a.png", tmp_path / "masks/a.png"
+    for out in (photo, mask, tmp_path / "photos"):
+        with pytest.raises(ValueError, match="which is to be read; give another out="):
+            pair_photographs(photo, mask, None, out)
+    for out in ("photos", "masks"):
+        with pytest.raises(ValueError, match="completions would be completed"):
+            pair_photographs(tmp_path / "photos", tmp_path / "masks", None, tmp_path / out)
