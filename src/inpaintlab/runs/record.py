@@ -99,7 +99,7 @@ def state_of(folder: Path, total: int | None = None) -> str:
     progress = Progress.load(folder)
     if progress is not None and progress.iterations >= (progress.total if total is None else total):
         # a finished job that was given other files says so later than it was finished
-        return "failed" if _written(folder / FAILED) > _written(folder / "progress.json") else "done"
+        return "failed" if _written(folder / FAILED) > _written(folder / _PROGRESS) else "done"
     if (folder / STOPPED).is_file():
         return "stopped"
     if (folder / FAILED).is_file():
