@@ -23,7 +23,7 @@ demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five met
 test: setup ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-test-slow: setup ## kill trainings at 56 random moments, and a sweep, and see that they end as if nothing had happened
+test-slow: setup ## what takes minutes: 56 kills of trainings, compiled networks, processes that no longer answer
 	$(BIN)/python -m pytest -m endurance
 
 test-perceptual: $(PERCEPTUAL)/.ready ## test LPIPS, FID, KID, P-IDS, U-IDS, in an environment with the extra

@@ -413,7 +413,7 @@ def test_a_study_runs_from_the_command_line(here: Path) -> None:
     assert {path.parent.name for path in now if now[path] != made[path]} == {"telea"}
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_study_evaluates_on_two_processes_what_it_evaluates_on_one(here: Path) -> None:
     two = {"trainer": "ddp", "trainer.accelerator": "cpu", "trainer.devices": 2}
     write(here, methods={"one": {"model": "telea"}, "two": {"model": "telea"} | two})

@@ -95,7 +95,9 @@ def test_each_network_becomes_one_graph(built: Builder) -> None:
     assert counters["frames"]["ok"] == counters["frames"]["total"] == 7
 
 
-@pytest.mark.parametrize(("name", "graphs"), [("glcic", 4), ("edgeconnect", 11)])
+@pytest.mark.parametrize(
+    ("name", "graphs"), [("glcic", 4), pytest.param("edgeconnect", 11, marks=pytest.mark.endurance)]
+)
 def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
     built: Builder, name: str, graphs: int
 ) -> None:
@@ -190,6 +192,7 @@ def test_compiled_generators_complete_like_uncompiled_ones_at_every_size(
     assert counters["frames"]["ok"] == counters["frames"]["total"] >= len(model.generators())
 
 
+@pytest.mark.endurance
 def test_generated_kernels_complete_like_the_network(built: Builder) -> None:
     plain, model = built("glcic"), built("glcic")
     with CompileTimer() as watch:

@@ -18,8 +18,9 @@ LAWS = Path(__file__).with_name("compiled.py")
 
 
 @pytest.mark.slow
-def test_compiled_networks_obey_their_laws(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", str(LAWS)]
+@pytest.mark.parametrize("which", ["not endurance", pytest.param("endurance", marks=pytest.mark.endurance)])
+def test_compiled_networks_obey_their_laws(tmp_path: Path, which: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-m", which, str(LAWS)]
     # of what torch's compiler imports, in torch 2.13
     command += ["-W", "ignore::DeprecationWarning", "-W", "ignore:The .grad attribute:UserWarning"]
     ended = subprocess.run(

@@ -193,7 +193,9 @@ def all_end(marker: str) -> bool:
         (1, "refuse", "inpaintlab train: photo.png is damaged."),
         (0, "kill", "Another process of this run has ended"),
         (1, "kill", "Another process of this run has ended"),
-        (1, "halt", "Another process of this run has ended or no longer answers"),
+        pytest.param(
+            *(1, "halt", "Another process of this run has ended or no longer answers"), marks=pytest.mark.endurance
+        ),
     ],
 )
 def test_a_process_that_fails_ends_the_run(tmp_path: Path, rank: int, how: str, told: str) -> None:

@@ -154,7 +154,7 @@ def test_each_start_has_a_csv_of_its_own_with_the_same_numbers(starts: tuple[Pat
         assert [value for _, value in read] == pytest.approx([value for _, value in expected])
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_the_jobs_of_a_sweep_are_one_group_and_each_is_finished_also_one_that_fails(tmp_path: Path) -> None:
     sweep = [*tiny("glcic", 1), "logger=[wandb]", "every.validation=1", "monitor.name=val/psnr_rgb,val/nothing"]
     done = run(SCRIPT, "train", "-m", *sweep, "name=s", cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
