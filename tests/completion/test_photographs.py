@@ -29,7 +29,7 @@ def test_no_completion_replaces_what_is_read(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         Image.new("L", (8, 8)).save(tmp_path / folder / "a.png")
     photo, mask = tmp_path / "photos/a.png", tmp_path / "masks/a.png"
-    for out in (photo, mask, tmp_path / "photos"):
+    for out in (mask, tmp_path / "masks"):
         with pytest.raises(ValueError, match="which is to be read; give another out="):
             pair_photographs(photo, mask, None, out)
     for out in ("photos", "masks"):

@@ -130,7 +130,7 @@ def test_the_manifest_in_a_foreign_result_is_data_too(sound: Manifest, tmp_path:
 def test_the_validation_set_in_a_foreign_run_is_data_too(sound: Manifest, tmp_path: Path, ran: list[str]) -> None:
     edited(sound, tmp_path / "validation.json", crop=CROP | {"more": "${harm:}"})
     (tmp_path / "last.ckpt").touch()
-    cfg = {"data": {"source": SOURCE}, "mask": HALF, "hole_ratio": None}
+    cfg = {"data": {"source": SOURCE}, "mask": HALF, "hole_ratio": None, "data_changed": "refuse"}
     with pytest.raises(ValueError, match="The manifest's crop: CentreSquare cannot be built of what is said there"):
         ManifestDataset(validation_manifest(cfg, tmp_path))
     assert ran == []

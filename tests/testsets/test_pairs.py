@@ -325,7 +325,7 @@ def test_a_bin_without_a_mask_and_a_folder_without_ranges_are_refused(nvidia: Pa
     with pytest.raises(ValueError, match="holds no folder called by a range of hole ratios"):
         freeze_ratio_folders(nvidia / "images", nvidia / "images", SIDE, 0, WHITE)
     write_mask(nvidia / "masks/0.5-0.6/0.png", 15)
-    with pytest.raises(ValueError, match=r"No mask in .* has a hole ratio of 50-60 % at 40 px"):
+    with pytest.raises(ValueError, match=r"No mask in .* has a hole ratio of 50-60 % at 40 x 40"):
         freeze_ratio_folders(nvidia / "images", nvidia / "masks", SIDE, 0, WHITE)
 
 

@@ -90,7 +90,7 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
         target = out / f"{image.stem}.png" if out.is_dir() else out
         if target.suffix.lower() != ".png":
             raise ValueError(f"out is {out}; give a file that ends in .png, so that known pixels stay exact.")
-        return _sparing_inputs([Photograph(image, holes, edges, _writable(target))]), []
+        return _sparing_masks([Photograph(image, holes, edges, _writable(target))]), []
     if out.resolve() in {image.resolve(), *(path.resolve() for path in others.values())}:
         raise ValueError(f"out={out} is a folder that is read, so completions would be completed; give another one.")
     if out.is_file():
@@ -113,16 +113,16 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
         )
         assert mask is not None
         photographs.append(Photograph(image / picture, mask, drawing, _writable(out / f"{stem}.png")))
-    return _sparing_inputs(photographs), notes
+    return _sparing_masks(photographs), notes
 
 
-def _sparing_inputs(photographs: list[Photograph]) -> list[Photograph]:
-    """The same photographs, if none of their files would be replaced by a completion.
+def _sparing_masks(photographs: list[Photograph]) -> list[Photograph]:
+    """The same photographs, if no mask or drawing of theirs would be replaced by a completion.
 
     Raises:
         ValueError: one would be.
     """
-    inputs = {path.resolve() for one in photographs for path in (one.image, one.mask, one.edges) if path is not None}
+    inputs = {path.resolve() for one in photographs for path in (one.mask, one.edges) if path is not None}
     if spoiled := [one.out for one in photographs if one.out.resolve() in inputs]:
         raise ValueError(f"A completion would replace {shown(spoiled[0])}, which is to be read; give another out=...")
     return photographs
