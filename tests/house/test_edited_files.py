@@ -4,6 +4,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -294,7 +295,20 @@ def test_a_study(tmp_path: Path) -> None:
         for label in study.methods:
             study.of_method(label)
 
-    accepted(content, lambda changed: path.write_text(yaml.safe_dump(changed)), read, "study.yaml")
+    taken = accepted(content, lambda changed: path.write_text(yaml.safe_dump(changed)), read, "study.yaml")
+    # settings have their own checks where they are composed; what says which methods there are is checked here
+    assert {edit for edit in taken if edit.startswith(("manifest", "results"))} == {
+        *("manifest = '1'", "manifest = 'x'", "results = '1'", "results = 'x'"),
+        *("results = 'delete'", "results = None"),
+    }
+    named = ("methods.ours.checkpoint", "methods.telea.model")
+    assert {edit for edit in taken if edit.startswith(named)} == {
+        f"{key} = '{value}'" for key in named for value in "1x"
+    }
+    assert {edit for edit in taken if re.match(r"(methods|compare|evaluate) ", edit)} == {
+        *("compare = 'add'", "compare = 'delete'", "compare = None", "compare = {}"),
+        *("evaluate = 'add'", "evaluate = 'delete'", "evaluate = None", "evaluate = {}"),
+    }
 
 
 # --- results ---------------------------------------------------------------------------------------------------------

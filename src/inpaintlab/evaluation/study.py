@@ -120,7 +120,7 @@ def _read(path: Path) -> dict[Any, Any]:
 
 
 def _check_method(path: Path, label: Any, settings: Any, common: dict[Any, Any]) -> None:
-    """Raise a ValueError if a label cannot name a folder, or if a method's weights are missing or ambiguous."""
+    """Raise a ValueError if a label cannot name a folder, or if a method is missing, ambiguous or no text."""
     if not is_name(label):
         raise ValueError(f"{path}: a method is called {label!r}; {LABEL_RULE}.")
     require_literal(label, f"{path}, methods")
@@ -129,6 +129,11 @@ def _check_method(path: Path, label: Any, settings: Any, common: dict[Any, Any])
         raise ValueError(f"{where} is {settings!r}; it must be settings, as in `{label}: {{model: telea}}`.")
     _check_settings(where, settings)
     settings = common | settings
+    for key in ("checkpoint", "model"):
+        if not isinstance(
+            settings.get(key), str | list | None
+        ):  # of a list each entry is held against the choices later
+            raise ValueError(f"{where}: {key} is {settings[key]!r}; it must be a text.")
     if settings.get("checkpoint") and settings.get("untrained"):
         raise ValueError(f"{where}: checkpoint and untrained contradict each other; leave one of them out.")
     if not settings.get("checkpoint") and not settings.get("model"):
