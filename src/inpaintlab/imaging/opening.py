@@ -185,7 +185,7 @@ def _bytes(path: Path | str, max_pixels: int, content: bytes | None) -> Iterator
     try:
         file = open_regular(Path(path))
     except FileNotFoundError as error:
-        raise ValueError(f"{shown(path)} does not exist; restore it or take it off the list of images.") from error
+        raise ValueError(f"{shown(path)} does not exist; restore it, or remove its name where it is given.") from error
     except OSError as error:
         raise ValueError(f"{shown(path)} cannot be read ({error.strerror}); mend it or remove it.") from error
     with file:
