@@ -10,11 +10,10 @@ PERCEPTUAL := .venv-perceptual
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-setup: $(VENV)/.ready ## virtual environment and editable install; skipped when nothing changed
+setup: $(VENV)/.ready ## virtual environment and editable install, by uv or pip (INSTALLER=pip); skipped when nothing changed
 
-$(VENV)/.ready: pyproject.toml
-	python3 -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+$(VENV)/.ready: pyproject.toml uv.lock setup.sh
+	bash setup.sh $(VENV) dev
 	touch $@
 
 demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five methods, end in a report
@@ -29,9 +28,8 @@ test-slow: setup ## what takes minutes: 56 kills of trainings, compiled networks
 test-perceptual: $(PERCEPTUAL)/.ready ## test LPIPS, FID, KID, P-IDS, U-IDS, in an environment with the extra
 	$(PERCEPTUAL)/bin/python -m pytest --override-ini=norecursedirs= --confcutdir=tests/perceptual tests/perceptual
 
-$(PERCEPTUAL)/.ready: pyproject.toml
-	python3 -m venv $(PERCEPTUAL)
-	$(PERCEPTUAL)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,perceptual]"
+$(PERCEPTUAL)/.ready: pyproject.toml uv.lock setup.sh
+	bash setup.sh $(PERCEPTUAL) dev,perceptual
 	touch $@
 
 lint: setup ## style, types
