@@ -1,8 +1,10 @@
 """The command ``inpaintlab <verb> ...``. A verb's module is imported only when the verb has work to do."""
 
 import os
+import re
 import runpy
 import sys
+import traceback
 
 from inpaintlab import __version__
 from inpaintlab.machine import INTERRUPTED
@@ -54,6 +56,11 @@ def main() -> None:
             raise SystemExit(1) from None
         except KeyboardInterrupt:  # while it is imported, or in a command that has nothing to save
             raise SystemExit(INTERRUPTED) from None
+        except (ImportError, OSError, RuntimeError, AttributeError) as error:
+            if not _raised_by("torchvision", error):
+                raise
+            print(f"inpaintlab {verb}: {_other_torchvision(error)}", file=sys.stderr)
+            raise SystemExit(1) from None
     else:
         from inpaintlab.recipes import nearest  # OmegaConf: not for help
 
@@ -72,3 +79,26 @@ def _answered(verb: str) -> bool:
         return False
     answer(verb, sys.argv[1:])
     return True
+
+
+def _raised_by(package: str, error: BaseException) -> bool:
+    """Whether an error comes out of a package's own code, or out of what that called."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(frame.f_globals.get("__name__")).partition(".")[0] == package for frame in frames)
+
+
+def _other_torchvision(error: BaseException) -> str:
+    """What to do about a torchvision that cannot be loaded. Lightning and torchmetrics load it where there is one."""
+    from importlib.metadata import requires, version  # not for help
+
+    torch, torchvision = version("torch"), version("torchvision")
+    wants = next((entry for entry in requires("torchvision") or () if re.match(r"torch\b[^v]*==", entry)), "torch")
+    minor = re.match(r"2\.(\d+)", torch)
+    fits = f"; beside torch 2.{minor[1]} belongs torchvision 0.{int(minor[1]) + 15}" if minor else ""
+    reason = " ".join(str(error).split())[:200]
+    return (
+        f"torchvision {torchvision} cannot be loaded beside torch {torch} ({reason}). It is made for {wants} of the same "
+        f"build, CPU or CUDA{fits}. Install the two together from one place, "
+        'pip install --force-reinstall "inpaintlab[perceptual]", or leave torchvision out, pip uninstall torchvision: '
+        "the metrics of the extra perceptual alone need it."
+    )

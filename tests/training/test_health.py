@@ -292,7 +292,7 @@ def test_a_resumed_run_remembers_the_stretch(model: Learner) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"wins": 1.5}, "wins=1.5"), ({"loses": 0.95}, "loses=0.95"), ({"batches": 0}, "health.batches is 0")],
+    [({"wins": 1.5}, "wins is 1.5"), ({"loses": 0.95}, "loses is 0.95"), ({"batches": 0}, "health.batches is 0")],
 )
 def test_bounds_that_mean_nothing_are_refused(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):

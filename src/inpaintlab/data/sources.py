@@ -214,7 +214,7 @@ class Toy(Source):
 
     def __init__(self, count: int, size: int) -> None:
         if count < 1 or size < 1:
-            raise ValueError(f"Toy(count={count}, size={size}) makes no pictures; give positive numbers.")
+            raise ValueError(f"Toy makes no pictures: its count is {count} and its size {size}; give positive numbers.")
         self.scenes = count
         self.size = size
 

@@ -79,7 +79,7 @@ def opened(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None
             tiles = " in larger tiles" * (image.format == "TIFF" and _counted(image) > image.width * image.height)
             raise ValueError(
                 f"{shown(path)} is {image.width} x {image.height} pixels{twice}{tiles}, more than "
-                f"max_pixels={max_pixels}; make it smaller, remove it, or raise max_pixels."
+                f"max_pixels={max_pixels}; make it smaller, remove it, or give a data set +data.source.max_pixels=N."
             )
         yield image
 
@@ -193,7 +193,7 @@ def _bytes(path: Path | str, max_pixels: int, content: bytes | None) -> Iterator
         if size > max(_LARGEST_FILE, _BYTES_PER_PIXEL * max_pixels):
             raise ValueError(
                 f"{shown(path)} is a file of {size:,} bytes, more than a picture of max_pixels={max_pixels} needs; "
-                "remove it, or raise max_pixels."
+                "remove it, or give a data set +data.source.max_pixels=N."
             )
         file.seek(0)
         yield file

@@ -138,7 +138,8 @@ class InceptionTF2015(PublishedNetwork):
     name = "inception2015"
     width = 2048
     file = WeightFile(
-        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        "metrics.fid_inception2015.network.weights",
     )
     packages = ("torch-fidelity", "torchvision")
     described = (
@@ -171,7 +172,10 @@ class InceptionEdgeConnect(PublishedNetwork):
 
     name = "edgeconnect"
     width = 2048
-    file = WeightFile("https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth")
+    file = WeightFile(
+        "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+        "metrics.fid_edgeconnect.network.weights",
+    )
     packages = ("torchvision",)
     described = (
         "the 2048 pooled features of torchvision's Inception-v3, resized to 299 x 299 bilinearly without antialiasing, "

@@ -13,8 +13,8 @@ from inpaintlab.published import WeightFile, require_packages
 from inpaintlab.shapes import Images, Planes
 
 _BACKBONES = {
-    "alex": ("AlexNet", WeightFile("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth")),
-    "vgg": ("VGG-16", WeightFile("https://download.pytorch.org/models/vgg16-397923af.pth")),
+    "alex": ("AlexNet", WeightFile("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "metrics.lpips_alex.weights")),
+    "vgg": ("VGG-16", WeightFile("https://download.pytorch.org/models/vgg16-397923af.pth", "metrics.lpips_vgg.weights")),
 }
 
 
@@ -39,7 +39,7 @@ class LPIPS(PerImageMetric):
 
     def __init__(self, net: Literal["alex", "vgg"], weights: str | None = None) -> None:
         if net not in _BACKBONES:
-            raise ValueError(f"LPIPS knows net={' and net='.join(_BACKBONES)}, not net={net}.")
+            raise ValueError(f"The net of LPIPS is '{net}'; it can be {' or '.join(_BACKBONES)}.")
         self.net = net
         self.weights = weights
         self.name = f"lpips_{net}"

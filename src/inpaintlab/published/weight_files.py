@@ -41,9 +41,11 @@ class WeightFile:
 
     Args:
         url: where it is published.
+        setting: the key of the configuration that names a copy of it.
     """
 
     url: str
+    setting: str
 
     def path(self, given: str | None) -> Path:
         """The file that a setting names, else where torch.hub would put the download."""
@@ -58,7 +60,7 @@ class WeightFile:
 
         Args:
             wanted_by: the metric or network that needs it, for the error.
-            given: the path that a setting names, or None.
+            given: the path that the setting names, or None.
 
         Raises:
             ValueError: it does not; the message says where it is published.
@@ -67,7 +69,7 @@ class WeightFile:
         if not path.is_file():
             raise ValueError(
                 f"{wanted_by} needs weights and there is no file {path}: put {self.url} there, or name your copy of it "
-                "with weights=PATH."
+                f"with {self.setting}=PATH."
             )
 
     def load(self, given: str | None) -> "dict[str, Tensor]":
@@ -101,4 +103,4 @@ class WeightFile:
 
     @property
     def _mend(self) -> str:
-        return f"fetch {self.url} again, or name another file with weights=PATH."
+        return f"fetch {self.url} again, or name another file with {self.setting}=PATH."
