@@ -92,13 +92,14 @@ def _other_torchvision(error: BaseException) -> str:
     from importlib.metadata import requires, version  # not for help
 
     torch, torchvision = version("torch"), version("torchvision")
-    wants = next((entry for entry in requires("torchvision") or () if re.match(r"torch\b[^v]*==", entry)), "torch")
+    bounds = (re.match(r"torch\s*\(?(==[\w.+]+)", entry) for entry in requires("torchvision") or ())
+    wants = next((f"torch{bound[1]}" for bound in bounds if bound), "another torch or for one")
     minor = re.match(r"2\.(\d+)", torch)
     fits = f"; beside torch 2.{minor[1]} belongs torchvision 0.{int(minor[1]) + 15}" if minor else ""
     reason = " ".join(str(error).split())[:200]
     return (
-        f"torchvision {torchvision} cannot be loaded beside torch {torch} ({reason}). It is made for {wants} of the same "
-        f"build, CPU or CUDA{fits}. Install the two together from one place, "
+        f"torchvision {torchvision} cannot be loaded beside torch {torch} ({reason}). It is made for {wants} of the "
+        f"same build, CPU or CUDA{fits}. Install the two together from one place, "
         'pip install --force-reinstall "inpaintlab[perceptual]", or leave torchvision out, pip uninstall torchvision: '
         "the metrics of the extra perceptual alone need it."
     )

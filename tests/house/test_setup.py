@@ -28,7 +28,7 @@ def test_the_lock_is_of_the_dependencies_that_the_project_names() -> None:
 
 def test_the_lock_names_the_public_index_and_no_other_place() -> None:
     lock = (REPOSITORY / "uv.lock").read_text()
-    assert {url for url in re.findall(r'registry = "([^"]+)"', lock)} == {"https://pypi.org/simple"}
+    assert set(re.findall(r'registry = "([^"]+)"', lock)) == {"https://pypi.org/simple"}
     assert set(re.findall(r'url = "https://([^/"]+)', lock)) == {"files.pythonhosted.org"}
     assert not re.findall(r'(?:url|path) = "(?!https://)', lock)
 
@@ -46,7 +46,10 @@ if [ "$NO_UV" ] && [ "${{@: -1}}" = uv ]; then exit 1; fi
     uv = f"""#!/bin/bash
 echo "uv $*" >> {tmp_path}/calls
 if [ "$1" = "$UV_FAILS_AT" ]; then exit 1; fi
-while [ $# -gt 0 ]; do [ "$1" = --output-file ] && printf 'numpy==2\\ntorch==2.13.0\\ntorchmetrics==1.9\\n' > "$2"; shift; done
+while [ $# -gt 0 ]; do
+  if [ "$1" = --output-file ]; then printf 'numpy==2\\ntorch==2.13.0\\ntorchmetrics==1.9\\n' > "$2"; fi
+  shift
+done
 """
     for name, text in {"python3": python, "uv": uv}.items():
         (folder / name).write_text(text)
@@ -82,7 +85,9 @@ def test_uv_installs_the_lock_and_pip_the_torch_of_the_lock(tools: Path) -> None
     assert calls[-1] == "uv pip install --quiet --python FOLDER/bin/python --no-deps --editable ."
 
 
-@pytest.mark.parametrize("way", [{"UV_FAILS_AT": "export"}, {"UV_FAILS_AT": "pip"}, {"NO_UV": "1"}, {"INSTALLER": "pip"}])
+@pytest.mark.parametrize(
+    "way", [{"UV_FAILS_AT": "export"}, {"UV_FAILS_AT": "pip"}, {"NO_UV": "1"}, {"INSTALLER": "pip"}]
+)
 def test_without_uv_pip_installs_what_the_project_names(tools: Path, way: dict[str, str]) -> None:
     if "NO_UV" in way:
         (tools / "uv").unlink()
@@ -91,18 +96,13 @@ def test_without_uv_pip_installs_what_the_project_names(tools: Path, way: dict[s
     assert ("pip sets" in printed) == ("INSTALLER" not in way)
 
 
-@pytest.mark.parametrize(
-    ("wants", "raised"),
-    [
-        ("torch (==2.9.1)", "RuntimeError('operator torchvision::nms does not exist')"),
-        ("torch==2.9.1", "ImportError('torchvision/_C.so: undefined symbol: _ZN5torch3jit17parse')"),
-    ],
-)
-def test_a_torchvision_that_does_not_fit_is_told_in_a_sentence(tmp_path: Path, wants: str, raised: str) -> None:
+def test_a_torchvision_that_does_not_fit_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "torchvision").mkdir()
-    (tmp_path / "torchvision/__init__.py").write_text(f"raise {raised}\n")
+    (tmp_path / "torchvision/__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')\n"
+    )
     (tmp_path / "torchvision-0.24.1.dist-info").mkdir()
-    metadata = f"Metadata-Version: 2.1\nName: torchvision\nVersion: 0.24.1\nRequires-Dist: {wants}\n"
+    metadata = "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.24.1\nRequires-Dist: torch (==2.9.1)\n"
     (tmp_path / "torchvision-0.24.1.dist-info/METADATA").write_text(metadata)
     start = [sys.executable, "-c", "from inpaintlab.cli import main; main()"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
@@ -112,6 +112,5 @@ def test_a_torchvision_that_does_not_fit_is_told_in_a_sentence(tmp_path: Path, w
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("inpaintlab train: torchvision 0.24.1 cannot be loaded beside torch 2.")
-    assert "made for torch" in line
-    assert "2.9.1" in line
+    assert "made for torch==2.9.1 of the same build" in line
     assert 'pip install --force-reinstall "inpaintlab[perceptual]"' in line

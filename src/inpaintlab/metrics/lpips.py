@@ -13,8 +13,14 @@ from inpaintlab.published import WeightFile, require_packages
 from inpaintlab.shapes import Images, Planes
 
 _BACKBONES = {
-    "alex": ("AlexNet", WeightFile("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "metrics.lpips_alex.weights")),
-    "vgg": ("VGG-16", WeightFile("https://download.pytorch.org/models/vgg16-397923af.pth", "metrics.lpips_vgg.weights")),
+    "alex": (
+        "AlexNet",
+        WeightFile("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "metrics.lpips_alex.weights"),
+    ),
+    "vgg": (
+        "VGG-16",
+        WeightFile("https://download.pytorch.org/models/vgg16-397923af.pth", "metrics.lpips_vgg.weights"),
+    ),
 }
 
 

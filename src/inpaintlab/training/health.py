@@ -44,7 +44,9 @@ class Health(Callback):
 
     def __init__(self, console: Console, every: int, wins: float, loses: float, batches: int) -> None:
         if not 0 <= loses < wins <= 1:
-            raise ValueError(f"health.loses is {loses} and health.wins is {wins}; give accuracies with 0 <= loses < wins <= 1.")
+            raise ValueError(
+                f"health.loses is {loses} and health.wins is {wins}; give accuracies with 0 <= loses < wins <= 1."
+            )
         if batches < 1:
             raise ValueError(f"health.batches is {batches}; give the length of a stretch, a positive number.")
         self.console = console
