@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from inpaintlab.arguments import COMMANDS, settings_of
+from inpaintlab.comments import comments
 from inpaintlab.machine import FULL_DISK
 from inpaintlab.recipes import nearest, plain
 
@@ -99,7 +100,24 @@ def _of_key(key: str, deepest: str, conf: Path, words: str, arguments: Sequence[
     groups = list(_groups(conf))
     if "/" in key:
         return f"There is no group '{key}'.{nearest(key, groups) or f' Groups are {chr(44).join(groups)}.'}"
+    if having := _choices_with(key, conf):
+        return f"There is no setting '{key}' with this choice: {' and '.join(having)} {_HAVE[len(having) > 1]} it."
     return unknown(words, max(key, deepest, key=len), _known(conf, words, arguments))
+
+
+_HAVE = ("has", "have")
+
+
+def _choices_with(key: str, conf: Path) -> list[str]:
+    """The choices of the groups around a key that have a setting of that name."""
+    parts = key.split(".")
+    return [
+        f"{group}={choice}"
+        for at in range(1, len(parts))
+        for group in ["/".join(parts[:at])]
+        for choice in _choices(conf, group)
+        if ".".join(parts[at:]) in comments(conf / group / f"{choice}.yaml")
+    ]
 
 
 def _known(conf: Path, words: str, arguments: Sequence[str]) -> set[str]:

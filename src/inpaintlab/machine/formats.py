@@ -141,7 +141,9 @@ def conform(kind: type[_Kind], content: Any, place: Path | str, mend: str, *, cl
 
 
 def faults(kind: Any, content: Any) -> list["Fault"]:
-    """What keeps plain values from being a ``kind``, in its order; infinite numbers and NaN are plain here.
+    """What keeps plain values from being a ``kind``, in its order.
+
+    Infinite numbers and NaN are plain here, and so is a path that is no Unicode.
 
     Args:
         kind: see `conform`; a key that it does not know is a fault.
@@ -152,8 +154,9 @@ def faults(kind: Any, content: Any) -> list["Fault"]:
     """
     from pydantic import ValidationError
 
+    text = json.dumps(content, ensure_ascii=False).encode(errors="replace")
     try:
-        _reader(kind).validate_json(json.dumps(content), strict=True, extra="forbid")
+        _reader(kind).validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
         return _faults_of(error)
     return []

@@ -47,9 +47,9 @@ def require_values(words: str, cfg: DictConfig) -> None:
         missing = re.search(r"Interpolation key '(.*?)' not found", str(broken[key]))
         first = next(_made_of(missing[1], cfg), None) if missing else None
         raise ValueError(unresolved(key, broken[key], first)) from broken[key]
+    require_rules(words, settings)
     for key, recipe, expected in _recipes(SCHEMAS[words], settings):
         require_recipe(recipe, key, expected)
-    require_rules(words, settings)
 
 
 def require_job(cfg: DictConfig) -> None:
