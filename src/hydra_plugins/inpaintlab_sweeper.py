@@ -47,10 +47,16 @@ class JobSweeper(Sweeper):
         Raises:
             SystemExit: with exit code 1 unless every job is done or given up.
         """
+        from inpaintlab.config import CONF, hydra_has_composed
+        from inpaintlab.mistakes import MISTAKES, of_composing
+
+        hydra_has_composed()
         try:
             unfinished = self._run(arguments)
-        except ValueError as error:
-            print(f"inpaintlab train: {error}", file=sys.stderr)
+        except MISTAKES as error:
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            print(f"inpaintlab train: {of_composing(error, CONF, 'train', arguments)}", file=sys.stderr)
             raise SystemExit(1) from None
         if unfinished:
             raise SystemExit(1)
@@ -89,6 +95,7 @@ class JobSweeper(Sweeper):
     def _new(self, sweep: "SweepFolder", batch: "list[Job]") -> list[list[str]]:
         """The overrides of the jobs that are to be started, after all jobs of the batch were composed and recorded."""
         from inpaintlab.runs import NAME_RULE, is_name, state_of
+        from inpaintlab.settings import require_job
         from inpaintlab.sweeps import planned_batches, summary
 
         if len({job.name for job in batch}) < len(batch):
@@ -99,6 +106,7 @@ class JobSweeper(Sweeper):
         states = {}
         for job, command in commands.items():
             cfg = self.context.config_loader.load_sweep_config(self.settings, command)
+            require_job(cfg)
             states[job] = state_of(sweep.path / job, planned_batches(cfg))
         sweep.add(batch)
         left_alone = _LEFT_ALONE if sweep.moved else ("done", *_LEFT_ALONE)

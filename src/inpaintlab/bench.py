@@ -22,12 +22,7 @@ def report(cost: PreparationTime, images_per_second: Number, gpus: int, console:
         images_per_second: the speed of the training on each GPU.
         gpus: number of GPUs.
         console: the terminal.
-
-    Raises:
-        ValueError: ``gpus`` is below 1.
     """
-    if gpus < 1:
-        raise ValueError(f"gpus={gpus} trains nothing; give a positive number.")
     total = sum(cost.stages.values())
     table = Table("stage", "ms an image", "share")
     for name, seconds in cost.stages.items():

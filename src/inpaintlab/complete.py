@@ -30,7 +30,6 @@ from inpaintlab.inpainting import (
     device_type,
     fit,
 )
-from inpaintlab.recipes import require_flag, require_one_of
 
 _MOST_REMARKS = 5
 """How many masks are told of."""
@@ -52,11 +51,6 @@ class Checked:
 
 
 def _checked(cfg: DictConfig) -> Checked:
-    require_one_of("hole_colour", cfg.hole_colour, ("white", "black"))
-    require_flag("compile", cfg.compile)
-    require_flag("overwrite", cfg.overwrite)
-    if not 0 <= cfg.threshold < 1:
-        raise ValueError(f"threshold is {cfg.threshold}; it must lie in [0, 1).")
     edges = None if cfg.edges is None else Path(cfg.edges)
     found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), edges, Path(cfg.out))
     for photograph in found:

@@ -6,17 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.arguments import COMMANDS, read
 from inpaintlab.help import print_help
-from inpaintlab.machine import FULL_DISK
+from inpaintlab.mistakes import MISTAKES, of_command, of_composing
 from inpaintlab.quoting import quoted
 
 _PACKAGED = Path(__file__).parent / "conf"
@@ -37,11 +36,19 @@ _QUESTIONS = (
 OmegaConf.register_new_resolver("half", lambda size: (size if isinstance(size, int) else min(size)) // 2, replace=True)
 
 
+_FULL = "HYDRA_FULL_ERROR"
+"""The variable with which Hydra raises an error instead of printing it in its own words; 1: so do we."""
+
+_asked: list[str | None] = []
+"""The variable as the user had it, while Hydra composes."""
+
+
 def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make ``main(cfg)`` the Hydra command that is called by these ``words`` (see `arguments.COMMANDS`).
 
-    A user's mistake (``ValueError``, ``OSError``) is printed as one sentence with exit code 1; ``HYDRA_FULL_ERROR=1``
-    shows the whole trace. In a multirun the error stays an exception, because Hydra reports the job that failed.
+    Its settings are checked before it starts (see `settings.require_values`). A user's mistake (``ValueError``,
+    ``OSError``, what Hydra cannot compose) is printed as one sentence with exit code 1; ``HYDRA_FULL_ERROR=1`` shows
+    the whole trace. In a multirun the error stays an exception, because Hydra reports the job that failed.
     """
 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -50,23 +57,56 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
             sys.argv[1:] = quoted(CONF, words, sys.argv[1:])
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(CONF, words, sys.argv[1:])
-            else:
+                return
+            given = list(sys.argv[1:])
+            full = os.environ.get(_FULL) == "1"
+            _let_hydra_raise()
+            try:
                 run()
+            except MISTAKES as error:
+                if full or not _asked:  # not while it composes
+                    raise
+                _leave(words, of_composing(error, CONF, words, given))
+            finally:
+                hydra_has_composed()
 
         @hydra.main(version_base="1.3", config_path=str(CONF), config_name=COMMANDS[words].config)
         @functools.wraps(main)
         def run(cfg: DictConfig) -> Any:
+            hydra_has_composed()
             try:
+                from inpaintlab.settings import require_values  # pydantic: not for help
+
+                require_values(words, cfg)
                 return main(cfg)
-            except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
-                if os.environ.get("HYDRA_FULL_ERROR") == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
+            except MISTAKES as error:
+                if os.environ.get(_FULL) == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
                     raise
-                print(f"inpaintlab {words}: {_sentence(error)}", file=sys.stderr)
-                raise SystemExit(1) from None
+                _leave(words, of_command(error))
 
         return start
 
     return decorate
+
+
+def _let_hydra_raise() -> None:
+    _asked.append(os.environ.get(_FULL))
+    os.environ[_FULL] = "1"
+
+
+def hydra_has_composed() -> None:
+    """Put Hydra's variable back, before the code or a process of a command sees it."""
+    if _asked:
+        before = _asked.pop()
+        if before is None:
+            del os.environ[_FULL]
+        else:
+            os.environ[_FULL] = before
+
+
+def _leave(words: str, sentence: str) -> NoReturn:
+    print(f"inpaintlab {words}: {sentence}", file=sys.stderr)
+    raise SystemExit(1) from None
 
 
 def asks(arguments: Sequence[str]) -> bool:
@@ -84,21 +124,3 @@ def answer(verb: str, arguments: Sequence[str]) -> None:
     # Hydra names the job after the module, and looks below the wrapper that tests put on to check types
     inspect.unwrap(nothing).__module__ = f"inpaintlab.{verb}"
     command(words)(nothing)()
-
-
-def _sentence(error: BaseException) -> str:
-    """The message for the user; Hydra wraps a constructor's error, and names the configuration key at its end."""
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        key = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
-        return f"{error.__cause__}" + (f" (while building '{key}')" if key else "")
-    if isinstance(error, MissingMandatoryValue):
-        return f"The setting '{error.full_key}' has no default: give it as {error.full_key}=VALUE."
-    if isinstance(error, OSError) and error.errno in FULL_DISK:
-        return (
-            f"There is no space left for {error.filename or 'what is to be written'} ({error.strerror}); files that "
-            "were whole before still are. Make space, and the same command goes on."
-        )
-    message = str(error)
-    if "\nOriginal Traceback" in message:  # a loader's worker reports its error as the text of its whole trace
-        return message.strip().splitlines()[-1].partition(": ")[2]
-    return message

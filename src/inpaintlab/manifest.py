@@ -18,7 +18,6 @@ from inpaintlab.masks import MaskFolder
 from inpaintlab.recipes import in_words, plain
 from inpaintlab.shapes import in_pixels
 from inpaintlab.testsets import (
-    LAYOUTS,
     Manifest,
     ManifestDataset,
     Pairs,
@@ -193,10 +192,8 @@ def _pairs(cfg: DictConfig, images: Path, masks: Path | None) -> Pairs:
             return paired_lists(images, _given(masks), roots[0], roots[1])
         case "lama":
             return lama_folder(images, masks)
-        case "names":
+        case _:
             return same_names(images, _given(masks))
-        case other:
-            raise ValueError(f"layout={other} is not one of {', '.join(LAYOUTS)}.")
 
 
 def _given(masks: Path | None) -> Path:

@@ -22,7 +22,10 @@ from inpaintlab.comments import comments
 KINDS = ("path", "paths", "text")
 """What the comment of such a setting begins with: ``path: a photograph``. "paths" is a list of them."""
 
-_KIND = re.compile(rf"({'|'.join(KINDS)}): ")
+WHOLE = "whole"
+"""What the comment of a mapping begins with that a mapping on the command line replaces; Hydra merges others."""
+
+_KIND = re.compile(rf"({'|'.join((*KINDS, WHOLE))}): ")
 
 _PLAIN = re.compile(r"(?!(?:null|true|false|inf|nan)$)[a-z_/][a-z0-9_/.-]*", re.IGNORECASE | re.ASCII)
 """Values that Hydra reads as they are."""
@@ -37,7 +40,7 @@ def without_kind(comment: str) -> str:
 
 
 def kind_of(conf: Path, config: str, key: str) -> str | None:
-    """The kind of text that a setting takes, one of ``KINDS``; None: its value is of Hydra's grammar.
+    """The kind of a setting, one of ``KINDS`` or ``WHOLE``; None: its value is of Hydra's grammar.
 
     Args:
         conf: the folder of all YAML.
@@ -60,7 +63,7 @@ def _kinds_in_groups(conf: Path) -> Mapping[str, str]:
 
 @cache
 def _kinds(file: Path) -> Mapping[str, str]:
-    if not any(f"# {kind}: " in file.read_text(encoding="utf-8") for kind in KINDS):
+    if not any(f"# {kind}: " in file.read_text(encoding="utf-8") for kind in (*KINDS, WHOLE)):
         return {}
     found = {key: _KIND.match(comment) for key, comment in comments(file).items()}
     return {key: match[1] for key, match in found.items() if match}
@@ -79,7 +82,8 @@ def quoted(conf: Path, words: str, arguments: Sequence[str]) -> list[str]:
         arguments: the arguments after these words.
 
     Raises:
-        SystemExit: with exit code 1, if Hydra's grammar cannot read an argument; a sentence says how to quote it.
+        SystemExit: with exit code 1, if Hydra's grammar cannot read an argument, or if one would change nothing; a
+            sentence says what to give.
     """
     config = COMMANDS[words].config or "train"
     sweeps = words == "sweep export" or any(
@@ -93,9 +97,13 @@ def quoted(conf: Path, words: str, arguments: Sequence[str]) -> list[str]:
             continue
         try:
             kind = None if argument.startswith("~") else kind_of(conf, config, key.lstrip("+"))
-            done.append(f"{key}={_text(value, kind, sweeps)}" if kind and value else _checked(argument))
-        except HydraException as error:
-            print(f"inpaintlab {words}: {_advice(argument, error)}", file=sys.stderr)
+            if kind == WHOLE:
+                done += _replacing(key, _checked(argument))
+            else:
+                done.append(f"{key}={_text(value, kind, sweeps)}" if kind and value else _checked(argument))
+        except (HydraException, ValueError) as error:
+            sentence = _advice(argument, error) if isinstance(error, HydraException) else error
+            print(f"inpaintlab {words}: {sentence}", file=sys.stderr)
             raise SystemExit(1) from None
     return done
 
@@ -127,8 +135,27 @@ def _listed(text: str, kind: str) -> str:
     return f"[{text}]" if kind == "paths" else text
 
 
+def _replacing(key: str, argument: str) -> list[str]:
+    """The arguments that give a mapping in the place of another, instead of one merged into it."""
+    if key.startswith("+") or not isinstance(OverridesParser.create().parse_override(argument).value(), dict):
+        return [argument]
+    return [f"~{key}", f"+{argument}"]
+
+
 def _checked(argument: str) -> str:
-    OverridesParser.create().parse_override(argument)
+    """An argument that Hydra's grammar can read.
+
+    Raises:
+        HydraException: it cannot.
+        ValueError: it would change nothing.
+    """
+    override = OverridesParser.create().parse_override(argument)
+    own = override.is_hydra_override() or override.is_add() or override.is_force_add()
+    if not own and not override.is_delete() and override.value() == {}:
+        raise ValueError(
+            f"{argument} would change nothing, because a mapping is merged into what is there; take settings away one "
+            f"by one, as with ~{argument.partition('=')[0]}.NAME."
+        )
     return argument
 
 

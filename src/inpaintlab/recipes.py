@@ -29,9 +29,16 @@ _DEEPEST, _MOST_VALUES = 64, 10_000
 """Of dicts and lists inside each other, and of values, each counted as often as it is referred to."""
 
 
-def plain(cfg: Any) -> Any:
-    """The dicts, lists and scalars of a configuration, interpolations resolved, as checkpoints and JSON need them."""
-    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True) if OmegaConf.is_config(cfg) else cfg
+def plain(cfg: Any, *, resolve: bool = True) -> Any:
+    """The dicts, lists and scalars of a configuration, as checkpoints and JSON need them.
+
+    Args:
+        cfg: a configuration; anything else comes back as it is.
+        resolve: whether interpolations are resolved, and missing values an error.
+    """
+    if not OmegaConf.is_config(cfg):
+        return cfg
+    return OmegaConf.to_container(cfg, resolve=resolve, throw_on_missing=resolve)
 
 
 def in_words(recipe: Any) -> str:

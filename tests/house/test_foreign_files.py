@@ -26,7 +26,7 @@ POWERFUL = {
     *("yaml.compose", "yaml.Loader", "yaml.UnsafeLoader", "yaml.FullLoader"),
     *("json.load", "json.loads", "json.JSONDecoder"),
     *("torch.load", "torch.jit.load", "torch.hub.load", "numpy.load", "cloudpickle.loads", "joblib.load"),
-    *("importlib.import_module", "runpy.run_path", "runpy.run_module"),
+    *("importlib.import_module", "pkgutil.resolve_name", "runpy.run_path", "runpy.run_module"),
     *("eval", "exec", "compile", "__import__"),
 }
 """Names that read, resolve, import, build or run what a text says."""
@@ -38,6 +38,8 @@ ALLOWED = {
     ("hydra.main", "inpaintlab/config.py"): "the command line",
     ("hydra.compose", "inpaintlab/help.py"): "conf/ and the command line, for --help",
     ("hydra.compose", "inpaintlab/sweep.py"): "the command line",
+    ("hydra.compose", "inpaintlab/mistakes.py"): "the choices of the command line, to name what is near",
+    ("pkgutil.resolve_name", "inpaintlab/settings/recipe.py"): OWN + "; to hold them against their classes",
     ("hydra.compose", "inpaintlab/importers/checkpoint.py"): "a preset of ours, by a name of ours",
     ("hydra.compose", "inpaintlab/evaluation/study.py"): "after require_settings, require_literal and require_choices",
     ("hydra.utils.instantiate", "inpaintlab/bench.py"): OWN,

@@ -29,7 +29,6 @@ from inpaintlab.metrics import (
     require_called_by_its_name,
     require_fitting,
 )
-from inpaintlab.recipes import require_flag
 from inpaintlab.runs import NAME_RULE, is_name
 from inpaintlab.testsets import Manifest, picture_names
 
@@ -105,8 +104,6 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         ValueError: a method, checkpoint, manifest or metric cannot be built; the label cannot name a folder; or the
             result's folder holds a damaged result or one of other inputs.
     """
-    if cfg.resamples < 0:
-        raise ValueError(f"resamples={cfg.resamples} is negative: give the number of draws, or 0 for no intervals.")
     manifest = Manifest.load(Path(cfg.manifest))
     model, identity, precision, compiled = _method(cfg, named, overrides)
     metrics, set_metrics = _metrics(cfg, manifest)
@@ -171,11 +168,10 @@ def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
     Both settings are ignored for a classical method, which has no network: a study may set them for all its methods.
 
     Raises:
-        ValueError: a precision in which images cannot be completed, or ``compile`` is neither true nor false.
+        ValueError: a precision in which images cannot be completed.
     """
     precision = completing_precision(cfg.trainer.get("precision", WHOLE), cfg.trainer.accelerator)
-    compiled = require_flag("compile", cfg.compile)
-    return (precision, compiled) if model.generators() else (WHOLE, False)
+    return (precision, bool(cfg.compile)) if model.generators() else (WHOLE, False)
 
 
 def _require_room(folder: Path, pictures: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from inpaintlab.evaluation.plan import LABEL_RULE, plan_evaluation
 from inpaintlab.machine import read_yaml
 from inpaintlab.recipes import require_choices, require_literal, require_settings
 from inpaintlab.runs import is_name
+from inpaintlab.settings import require_values
 from inpaintlab.testsets import ManifestDataset
 
 _PARTS = {"manifest": str, "results": str, "evaluate": dict, "methods": dict, "compare": dict}
@@ -105,9 +106,11 @@ class Study:
             own = {"root": self.evaluate["root"]} | own
         try:
             require_choices(own)
-            return compose("compare", [*overrides(own), *given])
+            cfg = compose("compare", [*overrides(own), *given])
+            require_values("compare", cfg)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise ValueError(f"{self.path}, compare: {_in_one_line(error)}") from error
+        return cfg
 
 
 def _read(path: Path) -> dict[Any, Any]:
@@ -210,6 +213,7 @@ def look_for_results(study: Study) -> tuple[list[Path], list[str]]:
             require_choices(study.evaluate | study.methods[label])
             settings = study.of_method(label)
             cfg = compose("evaluate", settings, return_hydra_config=True)
+            require_values("evaluate", cfg)
             plan = plan_evaluation(cfg, cfg.hydra.runtime.choices.get("model"), settings)
             if plan.missing:
                 ManifestDataset(plan.manifest, cfg.root, cfg.mask_root)[0]  # are the photographs here at all?

@@ -24,7 +24,7 @@ from inpaintlab.inpainting.precision import (
     training_precision,
 )
 from inpaintlab.inpainting.schedule import Schedule
-from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, checked_steps, is_number
+from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps
 
 __all__ = [
     "AVERAGES",
@@ -41,7 +41,6 @@ __all__ = [
     "Steps",
     "build",
     "build_method",
-    "checked_steps",
     "chosen_precision",
     "compile_generators",
     "completing_precision",
@@ -51,7 +50,6 @@ __all__ = [
     "fit",
     "frozen",
     "hide",
-    "is_number",
     "learner_of",
     "load_checkpoint",
     "load_weights",

@@ -73,6 +73,8 @@ class Learner(Inpainter):
         self.schedule = schedule
         self.learning_rate = learning_rate
         self.steps = steps
+        self.smallest_batch = 1
+        """The least number of pictures in a batch that every phase can learn from."""
         self.averages: nn.ModuleDict | None = None
         """The averaged generators by their names, while the generators learn."""
         self.noting = False

@@ -12,7 +12,19 @@ from inpaintlab.machine.files import (
     write_json,
     write_texts,
 )
-from inpaintlab.machine.formats import Between, Count, Infinite, PlainSize, Sha256, conform, require_format, storable
+from inpaintlab.machine.formats import (
+    Between,
+    Count,
+    Fault,
+    Infinite,
+    PlainSize,
+    Said,
+    Sha256,
+    conform,
+    faults,
+    require_format,
+    storable,
+)
 from inpaintlab.machine.json_files import parse_json, read_json
 from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load
 from inpaintlab.machine.locks import Lock, alone, is_held_by_another
@@ -40,12 +52,14 @@ __all__ = [
     "Clocks",
     "Count",
     "EndsBetweenSteps",
+    "Fault",
     "Infinite",
     "Load",
     "LoaderError",
     "Lock",
     "PlainSize",
     "Request",
+    "Said",
     "Sha256",
     "Storage",
     "alone",
@@ -55,6 +69,7 @@ __all__ = [
     "conform",
     "end_with_first",
     "end_with_parent",
+    "faults",
     "file_sha256",
     "full_disk_named",
     "hear_no_more_of_loaders",

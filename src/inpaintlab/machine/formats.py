@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import re
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,18 +31,23 @@ class Between:
 @final
 @dataclass(frozen=True)
 class Said:
-    """In a hint of several kinds: what a value must "be", in words, where pydantic would tell of each kind apart."""
+    """In a hint: what a value must "be", in words of ours, whatever is wrong with it."""
 
     words: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
         """The schema of the hinted types, with these words as its error."""
-        return dict(handler(source)) | self.error
+        return self.of(handler(source))
 
-    @property
-    def error(self) -> dict[str, str]:
-        """The part of a schema that tells of a wrong value."""
-        return {"custom_error_type": "said", "custom_error_message": f"It should be {self.words}"}
+    def of(self, schema: Any) -> dict[str, Any]:
+        """A schema with these words as its error."""
+        message = f"It should be {self.words}"
+        return {
+            "type": "custom-error",
+            "schema": schema,
+            "custom_error_type": "said",
+            "custom_error_message": message,
+        }
 
 
 @final
@@ -49,7 +55,7 @@ class _OrInfinite:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
         """The schema of a float, or of a text that becomes one."""
         kinds = [handler(source), {"type": "literal", "expected": ["Infinity", "-Infinity"]}]
-        read = {"type": "union", "choices": kinds} | Said("a number, Infinity or -Infinity").error
+        read = Said("a number, Infinity or -Infinity").of({"type": "union", "choices": kinds})
         return {"type": "function-after", "schema": read, "function": {"type": "no-info", "function": float}}
 
 
@@ -122,16 +128,38 @@ def conform(kind: type[_Kind], content: Any, place: Path | str, mend: str, *, cl
     """
     from pydantic import ValidationError  # 0.1 s, which `inpaintlab --help` need not wait for
 
-    reader = _reader(kind)  # type: ignore[arg-type]  # a class is hashable, whatever its metaclass may be
     try:
         # As JSON, because there strictness lets an object be a dataclass and a list a tuple.
         text = json.dumps(content, allow_nan=False)
+        reader = _reader(kind)  # type: ignore[arg-type]  # a class is hashable, whatever its metaclass may be
         found: _Kind = reader.validate_json(text, strict=True, extra="forbid" if closed else "ignore")
     except ValidationError as error:
-        raise ValueError(f"{place}: {_fault(error.errors(include_url=False)[0])}; {mend}.") from error
+        raise ValueError(f"{place}: {_faults_of(error)[0]}; {mend}.") from error
     except (TypeError, ValueError, RecursionError) as error:  # what a checkpoint can hold and JSON cannot
         raise ValueError(f"{place} holds more than plain values ({error}); {mend}.") from error
     return found
+
+
+def faults(kind: Any, content: Any) -> list["Fault"]:
+    """What keeps plain values from being a ``kind``, in its order.
+
+    Infinite numbers and NaN are plain here, and so is a path that is no Unicode.
+
+    Args:
+        kind: see `conform`; a key that it does not know is a fault.
+        content: plain dicts, lists and scalars.
+
+    Raises:
+        TypeError: a value is not plain.
+    """
+    from pydantic import ValidationError
+
+    text = json.dumps(content, ensure_ascii=False).encode(errors="replace")
+    try:
+        _reader(kind).validate_json(text, strict=True, extra="forbid")
+    except ValidationError as error:
+        return _faults_of(error)
+    return []
 
 
 @functools.cache
@@ -141,24 +169,66 @@ def _reader(kind: Any) -> Any:
     return TypeAdapter(kind)
 
 
-def _fault(error: Any) -> str:
-    """One error of pydantic in words."""
-    if error["type"] == "json_invalid":
-        return "it holds text that is no Unicode"
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).removeprefix(".")
-    key = (key[:200] if key.isprintable() else repr(key[:200])) or "it"
-    value = "null" if error["input"] is None else reprlib.repr(error["input"])
+@final
+@dataclass(frozen=True)
+class Fault:
+    """One key that is wrong.
+
+    Args:
+        path: the key and those around it; an int is a place in a list.
+        value: what it holds, in words.
+        must: what it "must" be or do, in words; "" for one that is missing or unknown.
+        missing: whether it has to be there and is not.
+        choices: the texts that it can be, if that is all it can be.
+    """
+
+    path: tuple[str | int, ...]
+    value: str
+    must: str
+    missing: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The dotted key, fit to be printed."""
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path).removeprefix(".")
+        return (key[:200] if key.isprintable() else repr(key[:200])) or "it"
+
+    def __str__(self) -> str:
+        """A clause for a sentence."""
+        if self.must == _NO_UNICODE:
+            return self.must
+        if self.must:
+            return f"{self.key} is {self.value} and must {self.must}"
+        return f"{self.key} is {'missing' if self.missing else 'unknown'}"
+
+
+_NO_UNICODE = "it holds text that is no Unicode"
+
+
+def _faults_of(error: Any) -> list[Fault]:
+    return [_fault(found) for found in error.errors(include_url=False)]
+
+
+def _fault(error: Any) -> Fault:
+    """One error of pydantic."""
+    path, value = error["loc"], "null" if error["input"] is None else reprlib.repr(error["input"])
     match error["type"]:
+        case "json_invalid":
+            return Fault((), "", _NO_UNICODE)
         case "missing" | "missing_argument":
-            return f"{key} is missing"
+            return Fault(path, value, "", missing=True)
         case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"{key} is unknown"
+            return Fault(path, value, "")
         case "greater_than_equal":
-            return f"{key} is {value} and must be at least {error['ctx']['ge']:,}"
+            return Fault(path, value, f"be at least {error['ctx']['ge']:,}")
         case "less_than_equal":
-            return f"{key} is {value} and must be at most {error['ctx']['le']:,}"
+            return Fault(path, value, f"be at most {error['ctx']['le']:,}")
+        case "literal_error":
+            choices = tuple(re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+            return Fault(path, value, f"be {error['ctx']['expected']}", choices=choices)
     wanted = error["msg"].partition(" should ")[2].replace("a valid ", "a ")
-    return f"{key} is {value} and must {_WORDS.get(wanted, wanted)}"
+    return Fault(path, value, _WORDS.get(wanted, wanted))
 
 
 _WORDS = {
@@ -166,4 +236,5 @@ _WORDS = {
     "be a string": "be text",
     "be a array": "be a list",
     "be a boolean": "be true or false",
+    "be a dictionary": "be a mapping",
 }

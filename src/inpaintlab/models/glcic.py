@@ -175,6 +175,8 @@ class ContextDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.pixels = pixels
+        self.smallest_batch = 1
+        """Two where a branch ends in one pixel: batch norm of one picture would have a single value there."""
         features = channels(1024, width)
 
         def branch(size: Size, convolutions: int) -> nn.Sequential:
@@ -186,6 +188,8 @@ class ContextDiscriminator(nn.Module):
                 layers.append(_normalised(nn.Conv2d(incoming, outgoing, 5, 2, 2, bias=bias), outgoing, norm_first))
                 incoming = outgoing
                 rows, columns = (rows + 1) // 2, (columns + 1) // 2
+            if rows == columns == 1:
+                self.smallest_batch = 2
             return nn.Sequential(
                 *layers, nn.Flatten(), nn.Linear(incoming * rows * columns, features), nn.ReLU(inplace=True)
             )
@@ -311,6 +315,8 @@ class GLCIC(Learner):
         self.discriminator = ContextDiscriminator(
             image_size, patch_size, global_convolutions, local_convolutions, width, **network
         )
+        if any(phase.batches for phase in schedule.phases if phase.name != "completion"):
+            self.smallest_batch = self.discriminator.smallest_batch
         self.measures_mean = mean_pixel is None
         self.mean_pixel: Tensor
         self.register_buffer("mean_pixel", torch.tensor(mean_pixel or [0.5, 0.5, 0.5], dtype=torch.float32))

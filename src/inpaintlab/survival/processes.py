@@ -33,16 +33,11 @@ def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
     Raises:
         ValueError: they cannot; the message says which settings can.
     """
-    strategy, nodes = str(trainer.get("strategy", "auto")), trainer.get("num_nodes", 1)
+    strategy = str(trainer.get("strategy", "auto"))
     if any(name in strategy.lower() for name in _SHARDED):
         raise ValueError(
             f"trainer.strategy is '{strategy}', which divides networks that are too large for one GPU; those here take "
             "under a gigabyte with their optimizers (docs/many_gpus.md): give trainer=ddp."
-        )
-    if nodes is None or (nodes > 1 and not {"GROUP_WORLD_SIZE", "SLURM_NNODES"} & os.environ.keys()):
-        raise ValueError(
-            "trainer=ddp_nodes trains in processes that torchrun or srun started, and this one was started by neither; "
-            "docs/many_gpus.md has both command lines, and trainer=ddp is for one machine."
         )
     normed = any(isinstance(module, _BatchNorm) for module in model.modules())
     if normed and trainer.get("sync_batchnorm") and device_type(trainer["accelerator"]) == "cpu":

@@ -5,7 +5,6 @@ from inpaintlab.testsets.leaks import image_leaks, mask_leaks, summary
 from inpaintlab.testsets.manifest import Manifest, ManifestDataset
 from inpaintlab.testsets.names import picture_name, picture_names
 from inpaintlab.testsets.pairs import (
-    LAYOUTS,
     Pairs,
     freeze_pairs,
     freeze_ratio_folders,
@@ -15,7 +14,6 @@ from inpaintlab.testsets.pairs import (
 )
 
 __all__ = [
-    "LAYOUTS",
     "Manifest",
     "ManifestDataset",
     "Pairs",

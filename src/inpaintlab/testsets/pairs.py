@@ -26,9 +26,6 @@ from inpaintlab.testsets.holes import (
 )
 from inpaintlab.testsets.manifest import Item, Manifest, check_names
 
-LAYOUTS = ("edgeconnect", "lama", "names", "ratio_folders")
-
-
 _MOST_LISTED = 10
 """How many names of a kind an error or a note lists."""
 

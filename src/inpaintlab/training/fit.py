@@ -22,10 +22,8 @@ from inpaintlab.inpainting import (
     Learner,
     Steps,
     build,
-    checked_steps,
     chosen_precision,
     device_type,
-    is_number,
     load_checkpoint,
     load_weights,
     require_compiler,
@@ -55,6 +53,7 @@ from inpaintlab.runs import (
     save_list,
     training_record,
 )
+from inpaintlab.settings import require_trainable
 from inpaintlab.survival import (
     ending_together,
     missed_validation,
@@ -256,6 +255,7 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     model = build(cfg.model, chosen_steps(settings))
     if not isinstance(model, Learner):
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
+    require_trainable(model, settings)
     precision = chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     settings["trainer"]["precision"] = precision
     model.training_record = training_record(settings) | {"precision": precision}
@@ -287,26 +287,5 @@ def _quieten() -> None:
 
 
 def chosen_steps(cfg: dict[str, Any]) -> Steps:
-    """The optimization settings of a run.
-
-    Checkpoints and validations stand between two optimizer steps, never between the batches that one step accumulates.
-    So a checkpoint needs no gradients, which differ between processes. The model checks the same of its phases.
-
-    Args:
-        cfg: the settings of ``inpaintlab train``, resolved.
-
-    Raises:
-        ValueError: a checkpoint or validation would divide a step, or a setting has a value that it cannot have.
-    """
-    chosen = checked_steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
-    if cfg["data_changed"] not in ("refuse", "accept"):
-        raise ValueError(f"data_changed is {cfg['data_changed']}; it is refuse or accept.")
-    if not is_number(cfg["skip_broken"], int) or cfg["skip_broken"] < 0:
-        raise ValueError(f"skip_broken is {cfg['skip_broken']}; give how many batches may be left out, 0 for none.")
-    for key in ("checkpoint", "validation"):
-        if cfg["every"][key] % chosen.accumulate:
-            raise ValueError(
-                f"every.{key} is {cfg['every'][key]}, which is no multiple of accumulate={chosen.accumulate}; give "
-                "one, because between them the gradients of a step are not complete."
-            )
-    return chosen
+    """The optimization settings of a run, from the resolved settings of ``inpaintlab train``."""
+    return Steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
