@@ -1,12 +1,10 @@
 """Score one method on one manifest and write its result folder."""
 
-import logging
-import warnings
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from lightning import seed_everything
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
@@ -16,15 +14,15 @@ from inpaintlab.config import command
 from inpaintlab.evaluation import Plan, Result, evaluate, plan_evaluation
 from inpaintlab.inpainting import CompileTimer, compile_generators, device_type
 from inpaintlab.survival import require_launcher
+from inpaintlab.training import predicting_trainer, quieten
 
 
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
     """Build the method, score it, and print where the result is."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.13
+    quieten()
     require_launcher()
+    predicting_trainer(cfg.trainer)  # what Lightning refuses is told before anything is made
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):
@@ -57,7 +55,7 @@ def _evaluate(cfg: DictConfig, plan: Plan, console: Console) -> bool:
             plan.model,
             plan.manifest,
             plan.set_metrics,
-            instantiate(cfg.trainer, precision=plan.precision),
+            partial(predicting_trainer, cfg.trainer, precision=plan.precision),
             plan.missing,
             root=cfg.root,
             mask_root=cfg.mask_root,

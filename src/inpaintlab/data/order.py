@@ -104,6 +104,26 @@ class Positions(Order):
 
 
 @final
+class SameBatch(Order):
+    """The first items with the crops and holes of epoch 0, in every batch; each process has its own stretch of them.
+
+    Args:
+        count: number of training items; they repeat within a batch where they are fewer.
+        part: which batches.
+    """
+
+    def __init__(self, count: int, part: Part) -> None:
+        self.count = count
+        self.part = part
+
+    def row(self) -> Iterator[tuple[int, int]]:
+        """The same stretch again and again."""
+        first = self.part.rank * self.part.batch_size
+        while True:
+            yield from ((0, position % self.count) for position in range(first, first + self.part.batch_size))
+
+
+@final
 class ShardPositions(Order):
     """The order of training on shards, which reads only a few shards at a time.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from inpaintlab.data.crops import Crop
-from inpaintlab.data.order import Part
+from inpaintlab.data.order import Part, SameBatch
 from inpaintlab.data.pictures import edge_tensor, image_tensor, require_same_size
 from inpaintlab.data.sources import Source
 from inpaintlab.machine import outlive_requests
@@ -113,6 +113,7 @@ class DataModule(LightningDataModule):
         flip: probability of a horizontal flip in training.
         decode: ``exact``, or ``reduced`` for training pictures (see `TrainingSet`).
         workers: processes that prepare batches, or ``auto``: one less than there are cores, at least 1, at most 8.
+        same_batch: whether each batch is made of the same first pictures, crops and holes, to see that a model learns.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class DataModule(LightningDataModule):
         flip: float = 0.5,
         decode: str = "exact",
         workers: int | Literal["auto"] = "auto",
+        same_batch: bool = False,
     ) -> None:
         super().__init__()
         if crop.size != height_width(size):
@@ -142,6 +144,7 @@ class DataModule(LightningDataModule):
         self.flip = flip
         self.decode = decode
         self.workers = max(1, min(8, _cores() - 1)) if workers == "auto" else workers
+        self.same_batch = same_batch
         self.validation: Dataset[dict[str, Any]] | None = None
         self._mean: Tensor | None = None
 
@@ -182,7 +185,8 @@ class DataModule(LightningDataModule):
             self.trainer.global_rank,
             self.trainer.world_size,
         )
-        return DataLoader(samples, batch_sampler=self.source.order("train", part), **self._loading())
+        order = SameBatch(len(samples), part) if self.same_batch else self.source.order("train", part)
+        return DataLoader(samples, batch_sampler=order, **self._loading())
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
         """The items of ``validation`` in order; empty if it is not set."""

@@ -1,5 +1,7 @@
 """A run's folder: its settings, its progress and its state."""
 
+from inpaintlab.runs.debugging import debug_folder, debug_line, debug_settings
+from inpaintlab.runs.flags import FLAGS, advice, require_taken, taken
 from inpaintlab.runs.record import (
     FAILED,
     OUTPUT,
@@ -31,6 +33,7 @@ from inpaintlab.runs.trained_on import Entry, Kinds, changes, digest, look_at, s
 
 __all__ = [
     "FAILED",
+    "FLAGS",
     "FREE_TO_CHANGE",
     "NAME_RULE",
     "OUTPUT",
@@ -39,7 +42,11 @@ __all__ = [
     "Entry",
     "Kinds",
     "Progress",
+    "advice",
     "changes",
+    "debug_folder",
+    "debug_line",
+    "debug_settings",
     "digest",
     "duration",
     "give_up",
@@ -53,9 +60,11 @@ __all__ = [
     "named_folder",
     "reason_of",
     "require_same_settings",
+    "require_taken",
     "run_folder",
     "save_list",
     "state_of",
+    "taken",
     "training_record",
     "weight_files",
     "without_places",

@@ -1,13 +1,14 @@
 """How a training is saved, asked to end, and resumed."""
 
 from inpaintlab.survival.journal import Journal, note_finished
-from inpaintlab.survival.preemption import Preemption
-from inpaintlab.survival.processes import ending_together, require_launcher, require_processes
+from inpaintlab.survival.preemption import EndsEarly, Preemption
+from inpaintlab.survival.processes import ending_together, require_launcher, require_processes, require_starter
 from inpaintlab.survival.resuming import missed_validation, require_same_steps, starting_point
 from inpaintlab.survival.saving import Checkpoints
 
 __all__ = [
     "Checkpoints",
+    "EndsEarly",
     "Journal",
     "Preemption",
     "ending_together",
@@ -16,5 +17,6 @@ __all__ = [
     "require_launcher",
     "require_processes",
     "require_same_steps",
+    "require_starter",
     "starting_point",
 ]

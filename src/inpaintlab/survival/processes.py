@@ -19,12 +19,28 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from inpaintlab.inpainting import device_type
 
-_SHARDED = ("fsdp", "deepspeed")
 _INTERACTIVE = ("bash", "interactive")  # jobs of these names Lightning itself takes for a shell, and looks no further
 
 
+def require_starter(nodes: Any) -> None:
+    """Check that torchrun or srun started this process, if it is to be one of several machines'.
+
+    Args:
+        nodes: the flag ``num_nodes`` of the trainer: 0 where it was to be found in the environment and is not there.
+
+    Raises:
+        ValueError: neither did.
+    """
+    several = isinstance(nodes, int) and nodes > 1
+    if nodes == 0 or (several and not {"GROUP_WORLD_SIZE", "SLURM_NNODES"} & os.environ.keys()):
+        raise ValueError(
+            "trainer=ddp_nodes trains in processes that torchrun or srun started, and this one was started by neither; "
+            "docs/many_gpus.md has both command lines, and trainer=ddp is for one machine."
+        )
+
+
 def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
-    """Check that the trainer's settings can start the processes that they name, and train ``model`` in them.
+    """Check that several processes can train ``model`` with the trainer's settings.
 
     Args:
         model: the model that will be trained.
@@ -33,12 +49,6 @@ def require_processes(model: nn.Module, trainer: dict[str, Any]) -> None:
     Raises:
         ValueError: they cannot; the message says which settings can.
     """
-    strategy = str(trainer.get("strategy", "auto"))
-    if any(name in strategy.lower() for name in _SHARDED):
-        raise ValueError(
-            f"trainer.strategy is '{strategy}', which divides networks that are too large for one GPU; those here take "
-            "under a gigabyte with their optimizers (docs/many_gpus.md): give trainer=ddp."
-        )
     normed = any(isinstance(module, _BatchNorm) for module in model.modules())
     if normed and trainer.get("sync_batchnorm") and device_type(trainer["accelerator"]) == "cpu":
         raise ValueError(

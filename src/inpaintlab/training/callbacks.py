@@ -17,6 +17,7 @@ from inpaintlab.training.logbook import Logbook, OtherCallbacksDone
 from inpaintlab.training.non_finite import NonFiniteBatches
 from inpaintlab.training.panels import Panels
 from inpaintlab.training.terminal import ProgressBar
+from inpaintlab.training.trainer import seconds_of
 from inpaintlab.training.validation import MissedValidation, Validation
 
 
@@ -64,7 +65,14 @@ def callbacks(
         Health(console, every["log"], **cfg["health"]),
         ProgressBar(console),
         # a process ends when all other callbacks have handled the batch
-        Preemption(request, checkpoints, journal, console),
+        Preemption(
+            request,
+            checkpoints,
+            journal,
+            console,
+            seconds_of(cfg["trainer"].get("max_time")),
+            kept=not cfg.get("debug"),
+        ),
         # from here on the training waits for the next batch
         OtherCallbacksDone(logbook),
         # all other callbacks have started before the missed validation runs, so they handle it as any other

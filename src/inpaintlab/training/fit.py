@@ -1,11 +1,7 @@
 """One training, from its settings to its last batch. The same settings again resume where it stopped."""
 
-import logging
 import os
-import warnings
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +41,10 @@ from inpaintlab.machine import (
 from inpaintlab.metrics import require_fitting
 from inpaintlab.recipes import plain
 from inpaintlab.runs import (
+    debug_folder,
+    debug_line,
+    debug_settings,
+    give_up,
     identity_of,
     locked,
     mask_recipe,
@@ -55,6 +55,7 @@ from inpaintlab.runs import (
 )
 from inpaintlab.settings import require_trainable
 from inpaintlab.survival import (
+    EndsEarly,
     ending_together,
     missed_validation,
     note_finished,
@@ -63,18 +64,19 @@ from inpaintlab.survival import (
     require_same_steps,
     starting_point,
 )
-from inpaintlab.testsets import Manifest, ManifestDataset
+from inpaintlab.testsets import ManifestDataset
 from inpaintlab.tracking import CsvTracker, Tracker
 from inpaintlab.training.callbacks import callbacks
 from inpaintlab.training.identity import run_record, trained_on
 from inpaintlab.training.terminal import print_plan
+from inpaintlab.training.trainer import flags_explained, profiler_of, quieten, report_profile, training_trainer
+from inpaintlab.training.validation import validation_manifest
 
 
 def train(
     cfg: dict[str, Any],
     model: Learner,
     data: DataModule,
-    build_trainer: Callable[..., Trainer],
     run_dir: Path,
     before: dict[str, Any] | None,
     stood: int | None,
@@ -86,7 +88,6 @@ def train(
         cfg: the settings of ``inpaintlab train``, resolved.
         model: with its weights drawn, not yet on a device.
         data: the training data; its validation set is set here.
-        build_trainer: makes the Lightning trainer from callbacks, trackers and the precision's arguments.
         run_dir: the run's folder; it is made.
         before: the record in its last checkpoint; None at the beginning.
         stood: the time of that checkpoint when it was about to be read (see `time_of`).
@@ -120,15 +121,13 @@ def train(
             )
         if first:
             save_list(run_dir, files)
-        _fit(cfg, model, data, build_trainer, run_dir, request, console, before, missed=missed)
-    console.print(f"done: {last}")
+        _fit(cfg, model, data, run_dir, request, console, before, missed=missed)
 
 
 def _fit(
     cfg: dict[str, Any],
     model: Learner,
     data: DataModule,
-    build_trainer: Callable[..., Trainer],
     run_dir: Path,
     request: Request,
     console: Console,
@@ -148,7 +147,8 @@ def _fit(
     if first:
         remove_partials(run_dir, below=True)
         data.validation.manifest.save(run_dir / "validation.json")
-    precision, scaling = training_precision(cfg["trainer"]["precision"], cfg["trainer"]["accelerator"])
+    flags, kept = cfg["trainer"], not cfg.get("debug")
+    precision, scaling = training_precision(flags["precision"], flags["accelerator"])
     called = callbacks(
         cfg,
         run_dir,
@@ -161,20 +161,32 @@ def _fit(
     for sentence in data.left_out():
         console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
     recorded = cfg | {"commit": commit(), "versions": versions()}
-    trainer = build_trainer(callbacks=called, logger=trackers(recorded, run_dir, console), **precision)
+    trainer = training_trainer(flags, cfg["every"], called, trackers(recorded, run_dir, console), **precision)
+    profiler_of(trainer).dirpath = profiler_of(trainer).dirpath or run_dir / "profile"
     if before:
-        require_same_steps(before, trainer.world_size, cfg["trainer"]["precision"])
+        require_same_steps(before, trainer.world_size, flags["precision"])
     if first:
         write_json(run_dir / "config.json", recorded)
         print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
     elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
         end_with_first()
-    with ending_together(trainer.world_size, last, trainer.strategy.launcher):
-        loading_explained(
-            lambda: trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True),
-            "data.workers",
-            "data.batch_size",
-        )
+    ended = None
+    try:
+        with ending_together(trainer.world_size, last, trainer.strategy.launcher), flags_explained(flags):
+            loading_explained(
+                lambda: trainer.fit(model, datamodule=data, ckpt_path=last if before else None, weights_only=True),
+                "data.workers",
+                "data.batch_size",
+            )
+    except EndsEarly as end:
+        ended = end
+    report_profile(trainer, run_dir, console, kept=kept)
+    if ended is not None:
+        if ended.for_good and first and PARENT in os.environ:  # a job of a sweep, which would start it again
+            give_up(run_dir, f"{ended.sentence}.")
+        raise ended
+    if kept:
+        console.print(f"done: {last}")
 
 
 def is_first() -> bool:
@@ -204,34 +216,8 @@ def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Track
     return [CsvTracker(run_dir, console), *(build(run_dir, console, cfg, cfg["notes"]) for build in builders)]
 
 
-def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
-    """The run's small frozen test set: the first validation images, with holes like those of training.
-
-    A run that is resumed keeps the one that it started with, unless other files were accepted and it is not sound with
-    them: scores before and after are of other images then.
-
-    Raises:
-        ValueError: the validation images cannot be read, or the saved manifest is damaged.
-    """
-    path = run_dir / "validation.json"
-    if path.is_file() and (run_dir / "last.ckpt").is_file():
-        frozen = Manifest.load(path)  # by a run of these settings; its files may lie elsewhere by now
-        frozen = replace(frozen, source=cfg["data"]["source"], bins={"training holes": mask_recipe(cfg)})
-        if cfg["data_changed"] != "accept" or not any(ManifestDataset(frozen).faults()):
-            return frozen
-    return Manifest.create(
-        source=cfg["data"]["source"],
-        crop=cfg["data"]["crop"],
-        bins={"training holes": mask_recipe(cfg)},
-        split="val",
-        size=cfg["data"]["size"],
-        seed=0,
-        images=cfg["validation_images"],
-    )
-
-
 def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Request) -> None:
-    """Build everything from the configuration, then fit.
+    """Build everything from the configuration, then fit; a debug run in little, in a folder that is deleted.
 
     Args:
         cfg: the settings of ``inpaintlab train``.
@@ -241,12 +227,28 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     Raises:
         ValueError: settings that cannot be met; raised before anything is written.
     """
-    _quieten()
+    quieten()
     require_launcher()
-    settings = plain(cfg)
     if PARENT in os.environ:
         end_with_parent()
-    run_dir = run_folder(settings, choices)
+    if not cfg.get("debug"):
+        _build_and_fit(cfg, run_folder(plain(cfg), choices), request)
+        return
+    short = debug_settings(cfg)
+    with debug_folder() as folder:
+        _build_and_fit(short, folder, request)
+        if is_first():
+            print(debug_line(folder, cfg, short))
+
+
+def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
+    """See `build_and_fit`.
+
+    Args:
+        run_dir: the run's folder.
+    """
+    settings = plain(cfg)
+    training_trainer(cfg.trainer, settings["every"])  # what Lightning refuses is told before anything is made
     stood = time_of(run_dir / "last.ckpt")
     before = starting_point(run_dir)
     if before:
@@ -262,28 +264,15 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     require_processes(model, settings["trainer"])
     if model.steps.compiled:
         require_compiler(device_type(cfg.trainer.accelerator))
-    data = instantiate(cfg.datamodule, mask=mask_recipe(settings))
+    same_batch = settings.get("debug", {}).get("same_batch", False)
+    data = instantiate(cfg.datamodule, mask=mask_recipe(settings), same_batch=same_batch)
     data.check()
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
     torch.set_float32_matmul_precision("high")
     if device_type(cfg.trainer.accelerator) == "cpu":
         keep_freed_memory()
     with full_disk_named(run_dir):
-        train(settings, model, data, instantiate(cfg.trainer), run_dir, before, stood, request)
-
-
-def _quieten() -> None:
-    """Hide advice of Lightning and torch that does not apply here."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (
-        ".*your dataloader is not resumable.*",  # our sampler resumes by itself
-        ".*does not have many workers.*",  # a single one may suffice
-        ".*smaller than the logging interval.*",  # the log has its own: every.log
-        ".*treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
-        # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces
-        ".*grad attribute of a Tensor that is not a leaf.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
+        train(settings, model, data, run_dir, before, stood, request)
 
 
 def chosen_steps(cfg: dict[str, Any]) -> Steps:

@@ -1,5 +1,7 @@
-"""Scores of the completed validation images."""
+"""The validation images of a run, and the scores of their completions."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, final
 
 import torch.distributed as dist
@@ -7,6 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 from torchmetrics import MetricCollection
 
 from inpaintlab.metrics import finite_mean
+from inpaintlab.runs import mask_recipe
+from inpaintlab.testsets import Manifest, ManifestDataset
 
 
 @final
@@ -72,3 +76,29 @@ class MissedValidation(Callback):
         trainer.validating = True
         trainer.fit_loop.epoch_loop.val_loop.run()
         trainer.training = True
+
+
+def validation_manifest(cfg: dict[str, Any], run_dir: Path) -> Manifest:
+    """The run's small frozen test set: the first validation images, with holes like those of training.
+
+    A run that is resumed keeps the one that it started with, unless other files were accepted and it is not sound with
+    them: scores before and after are of other images then.
+
+    Raises:
+        ValueError: the validation images cannot be read, or the saved manifest is damaged.
+    """
+    path = run_dir / "validation.json"
+    if path.is_file() and (run_dir / "last.ckpt").is_file():
+        frozen = Manifest.load(path)  # by a run of these settings; its files may lie elsewhere by now
+        frozen = replace(frozen, source=cfg["data"]["source"], bins={"training holes": mask_recipe(cfg)})
+        if cfg["data_changed"] != "accept" or not any(ManifestDataset(frozen).faults()):
+            return frozen
+    return Manifest.create(
+        source=cfg["data"]["source"],
+        crop=cfg["data"]["crop"],
+        bins={"training holes": mask_recipe(cfg)},
+        split="val",
+        size=cfg["data"]["size"],
+        seed=0,
+        images=cfg["validation_images"],
+    )
