@@ -18,6 +18,7 @@ from inpaintlab.arguments import COMMANDS, read
 from inpaintlab.help import print_help
 from inpaintlab.machine import FULL_DISK
 from inpaintlab.quoting import quoted
+from inpaintlab.trust import trusted_by, trusting
 
 _PACKAGED = Path(__file__).parent / "conf"
 
@@ -57,7 +58,8 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
         @functools.wraps(main)
         def run(cfg: DictConfig) -> Any:
             try:
-                return main(cfg)
+                with trusting(trusted_by(cfg)):
+                    return main(cfg)
             except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
                     raise
