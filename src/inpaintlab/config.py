@@ -14,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
-from inpaintlab.arguments import COMMANDS, read
+from inpaintlab.arguments import COMMANDS, flags_first, read
 from inpaintlab.help import print_help
 from inpaintlab.machine import FULL_DISK
 from inpaintlab.quoting import quoted
@@ -48,7 +48,7 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(main)
         def start() -> None:
-            sys.argv[1:] = quoted(CONF, words, sys.argv[1:])
+            sys.argv[1:] = flags_first(quoted(CONF, words, sys.argv[1:]))
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(CONF, words, sys.argv[1:])
             else:

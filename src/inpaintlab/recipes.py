@@ -272,7 +272,7 @@ def require_settings(settings: dict[Any, Any], origin: str) -> None:
     if strange := _strange(settings):
         raise ValueError(
             f"{origin}: '{strange}' is said on the command line alone; no file decides whose code runs."
-            if strange == "trust"
+            if re.split("[./]", strange)[0] == "trust"
             else f"{origin}: '{strange}' is no setting; name settings as on the command line, without + or ~, and "
             "classes by their groups."
         )
