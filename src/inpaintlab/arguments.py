@@ -95,6 +95,16 @@ def settings_of(arguments: Sequence[str]) -> list[str]:
     ]
 
 
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command with Hydra's flags before the settings: between two of these it reads none."""
+    flags: list[str] = []
+    settings: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        is_flag = before in FLAGS_WITH_VALUE or argument.startswith("-")
+        (flags if is_flag else settings).append(argument)
+    return [*flags, *settings]
+
+
 def literal(text: str) -> str:
     """A text in quotes, so that any name passes through Hydra's grammar, and through OmegaConf's interpolation."""
     # a backslash before "${" counts for OmegaConf there and nowhere else

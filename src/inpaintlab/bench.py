@@ -10,8 +10,9 @@ from rich.table import Table
 
 from inpaintlab.arguments import read
 from inpaintlab.config import command
-from inpaintlab.data import PreparationTime, TrainingSet, measure_preparation
+from inpaintlab.data import PreparationTime, TrainingSet, measure_preparation, require_chosen
 from inpaintlab.masks import Number
+from inpaintlab.recipes import pictures_in_words, plain
 
 
 def report(cost: PreparationTime, images_per_second: Number, gpus: int, console: Console) -> None:
@@ -48,12 +49,17 @@ def _cores(count: int) -> str:
 @command("bench data")
 def data(cfg: DictConfig) -> None:
     """Measure the data of the configuration."""
+    require_chosen(cfg, "prepared")
     torch.set_num_threads(1)  # as in the workers of a loader
     source, crop = (instantiate(cfg.data[part], _convert_="all") for part in ("source", "crop"))
     samples = TrainingSet(
         source, crop, instantiate(cfg.mask, _convert_="all"), cfg.seed, cfg.data.flip, cfg.data.decode
     )
-    report(measure_preparation(samples, cfg.images, cfg.data.batch_size), cfg.images_per_second, cfg.gpus, Console())
+    cost, console = measure_preparation(samples, cfg.images, cfg.data.batch_size), Console()
+    console.print(
+        f"Prepared {pictures_in_words(plain(cfg.data.source))}.", markup=False, highlight=False, soft_wrap=True
+    )
+    report(cost, cfg.images_per_second, cfg.gpus, console)
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ from inpaintlab.config import command
 from inpaintlab.evaluation import Result, Study, evaluate_missing, look_for_results
 from inpaintlab.machine import alone, write_texts
 from inpaintlab.report import chosen_tracker, html_page, track_comparison
+from inpaintlab.trust import passed_on
 
 
 def compare(
@@ -91,7 +92,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.get("logger"):
         build = chosen_tracker(cfg.logger, "a comparison")
     if cfg.study is not None:
-        cfg = _of_study(cfg, HydraConfig.get().overrides.task, console)
+        cfg = _of_study(cfg, console)
     out = Path(cfg.out)
     table = compare(
         [Path(folder) for folder in cfg.results],
@@ -117,15 +118,15 @@ def run(cfg: DictConfig) -> None:
         track_comparison(build, table, out, cfg.log_per_image)
 
 
-def _of_study(cfg: DictConfig, given: Sequence[str], console: Console) -> DictConfig:
-    """The settings of a study's comparison, overridden by ``given``, after evaluating its missing results."""
+def _of_study(cfg: DictConfig, console: Console) -> DictConfig:
+    """The settings of a study's comparison, overridden by the command line, after evaluating its missing results."""
     if cfg.results:
         raise ValueError("study=... names its own results: give a study or result folders, not both.")
-    study = Study.load(Path(cfg.study))
-    cfg = study.comparison(given)
+    study, hydra = Study.load(Path(cfg.study)), HydraConfig.get()
+    cfg = study.comparison(hydra.overrides.task)
     folders, missing = look_for_results(study)
     check_settings([folder.name for folder in folders], Path(cfg.out), cfg.pictures, cfg.reference, cfg.published)
-    evaluate_missing(study, missing, console)
+    evaluate_missing(study, missing, console, [*passed_on(hydra), f"trust=[{','.join(cfg.trust)}]"])
     cfg.results = [str(folder) for folder in folders]
     return cfg
 

@@ -13,10 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from inpaintlab.arguments import COMMANDS, read
+from inpaintlab.arguments import COMMANDS, flags_first, read
 from inpaintlab.help import print_help
 from inpaintlab.mistakes import MISTAKES, of_command, of_composing
 from inpaintlab.quoting import quoted
+from inpaintlab.trust import trusted_by, trusting
 
 _PACKAGED = Path(__file__).parent / "conf"
 
@@ -54,7 +55,7 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(main)
         def start() -> None:
-            sys.argv[1:] = quoted(CONF, words, sys.argv[1:])
+            sys.argv[1:] = flags_first(quoted(CONF, words, sys.argv[1:]))
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(CONF, words, sys.argv[1:])
                 return
@@ -78,7 +79,8 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
                 from inpaintlab.settings import require_values  # pydantic: not for help
 
                 require_values(words, cfg)
-                return main(cfg)
+                with trusting(trusted_by(cfg)):
+                    return main(cfg)
             except MISTAKES as error:
                 if os.environ.get(_FULL) == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
                     raise

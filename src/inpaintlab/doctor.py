@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from inpaintlab.config import command
-from inpaintlab.data import Finding, Shards, Source, examine, splits_found
+from inpaintlab.data import Finding, Shards, Source, examine, require_chosen, splits_found
+from inpaintlab.recipes import pictures_in_words, plain
 
 EXAMPLES = 5
 """How many files are named for each kind of note; all errors are named."""
@@ -51,6 +52,7 @@ def report(findings: list[Finding], files: Counter[str], console: Console) -> in
 @command("doctor")
 def main(cfg: DictConfig) -> None:
     """Examine the data of the configuration; exit code 1 when something must be mended."""
+    require_chosen(cfg, "examined")
     source: Source = instantiate(cfg.data.source, _convert_="all")
     if isinstance(source, Shards):
         raise ValueError("Shards are examined as they are packed: inpaintlab shard ... verify=true checks every byte.")
@@ -63,6 +65,9 @@ def main(cfg: DictConfig) -> None:
             instantiate(cfg.mask, _convert_="all") if "mask" in cfg else None,  # a group without a choice has no key
             lambda done, total: progress.update(task, completed=done, total=total),
         )
+    console.print(
+        f"Examined {pictures_in_words(plain(cfg.data.source))}.", markup=False, highlight=False, soft_wrap=True
+    )
     raise SystemExit(report(findings, _count(source), console))
 
 

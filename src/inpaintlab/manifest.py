@@ -13,9 +13,10 @@ from rich.table import Table
 
 from inpaintlab.arguments import read
 from inpaintlab.config import command
+from inpaintlab.data import require_chosen
 from inpaintlab.machine import alone, write_texts
 from inpaintlab.masks import MaskFolder
-from inpaintlab.recipes import in_words, plain
+from inpaintlab.recipes import in_words, pictures_in_words, plain
 from inpaintlab.shapes import in_pixels
 from inpaintlab.testsets import (
     Manifest,
@@ -36,6 +37,7 @@ from inpaintlab.testsets import (
 @command("manifest create")
 def create(cfg: DictConfig) -> None:
     """Freeze a test set and say what is in it."""
+    require_chosen(cfg, "frozen")
     manifest = Manifest.create(
         source=plain(cfg.data.source),
         crop=plain(cfg.data.crop),
@@ -70,6 +72,11 @@ def _bins(cfg: DictConfig) -> dict[str, Any]:
 def _save(manifest: Manifest, out: Path) -> None:
     manifest.save(out)
     _tell(manifest, out)
+    print(f"  of {_pictures(manifest.source, manifest.split)}")
+
+
+def _pictures(source: Any, split: str) -> str:
+    return f"{pictures_in_words(source)}, split '{split}'"
 
 
 def _tell(manifest: Manifest, out: Path) -> None:
@@ -145,9 +152,13 @@ def _is_text(path: Path, text: str) -> bool:
 @command("manifest leaks")
 def leaks(cfg: DictConfig) -> None:
     """Name what the test set shares with training; exit code 1 if there is anything."""
+    require_chosen(cfg, "looked through, which are those of training")
     manifest = Manifest.load(Path(cfg.manifest))
     tested = ManifestDataset(manifest, cfg.root, cfg.mask_root).source
     training = instantiate(cfg.data.source, _convert_="all")
+    masks = instantiate(cfg.mask, _convert_="all") if "mask" in cfg else None  # a group without a choice leaves no key
+    if not isinstance(masks, MaskFolder | None):
+        raise ValueError("Training draws its masks, so no mask file is shared; only mask=folder can be compared.")
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("comparing images", total=None)
@@ -159,11 +170,16 @@ def leaks(cfg: DictConfig) -> None:
             cfg.distance,
             lambda done, total: progress.update(task, completed=done, total=total),
         )
-    if "mask" in cfg:  # a group without a choice leaves no key
-        masks = instantiate(cfg.mask, _convert_="all")
-        if not isinstance(masks, MaskFolder):
-            raise ValueError("Training draws its masks, so no mask file is shared; only mask=folder can be compared.")
+    images = len({item.image for item in manifest.items})
+    print(
+        f"Compared {images} images of {cfg.manifest} ({_pictures(manifest.source, manifest.split)}) with "
+        f"{training.count(cfg.split)} of training ({_pictures(plain(cfg.data.source), cfg.split)})."
+    )
+    if masks is not None:
         found += mask_leaks(manifest, masks)
+        files = len({item.mask_file for item in manifest.items if item.mask_file})
+        theirs = f"{len(masks.names)} of training ({pictures_in_words(plain(cfg.mask))})"
+        print(f"Compared its {files} mask files with {theirs}.")
     for line in summary(found):
         print(line)
     raise SystemExit(1 if found else 0)

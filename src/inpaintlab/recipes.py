@@ -1,8 +1,8 @@
 """What a recipe may name and hold: a ``_target_`` with its arguments, in YAML, in a checkpoint, in a manifest.
 
 There are two kinds. A recipe of the configuration is the user's own: Hydra composes and builds it. One from a file may
-be a stranger's, so it is data: `data_of` sees that it is plain, `built` alone makes something of it, and no
-interpolation in it is ever resolved.
+be a stranger's, so it is data: `data_of` sees that it is plain, `built` alone makes something of it, of classes of ours
+and of packages that the user's command line trusts (`trust`), and no interpolation in it is ever resolved.
 """
 
 import difflib
@@ -11,12 +11,14 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-# The classes of torch that a recipe may name: they only keep their arguments and run nothing.
-_OPTIMIZERS = ("torch.optim.Adadelta", "torch.optim.Adam")
+from inpaintlab.trust import found
+
+_OPTIMIZER = re.compile(r"torch\.optim\.(?P<name>[A-Z][A-Za-z0-9]*)")
+"""The classes of torch that a recipe may name: optimizers only keep their arguments and run nothing."""
 
 
 _OFFERED = re.compile(r"inpaintlab\.(?P<wing>[a-z][a-z0-9_]*)\.(?P<name>[A-Za-z][A-Za-z0-9_]*)")
@@ -52,6 +54,11 @@ def in_words(recipe: Any) -> str:
     return f"{recipe:g}" if isinstance(recipe, float) else str(recipe)
 
 
+def pictures_in_words(source: Any) -> str:
+    """The recipe of a source of pictures in one line: where they lie, or all of it, such as `Folder(root=photos)`."""
+    return in_words({key: source[key] for key in ("_target_", "root")} if "root" in source else source)
+
+
 def data_of(content: Any, origin: str, most: int = _MOST_VALUES) -> Any:
     """A copy of a file's content that is plain data: dicts with texts as keys, lists, texts, numbers, flags, None.
 
@@ -85,18 +92,54 @@ def data_of(content: Any, origin: str, most: int = _MOST_VALUES) -> Any:
     return copied(content, 0)
 
 
-def built(recipe: Any, kind: type, origin: str, *, inside: tuple[type, ...] = (), **given: Any) -> Any:
+class _Kinds(NamedTuple):
+    """The kinds of classes that may stand at one place of a recipe, and among the arguments of what stands there.
+
+    Args:
+        ours: of our classes.
+        theirs: of those of a trusted package.
+        inside: of our classes among the arguments, at any depth.
+        own: likewise of those of a trusted package, beside ``inside``.
+    """
+
+    ours: tuple[type, ...]
+    theirs: tuple[type, ...]
+    inside: tuple[type, ...]
+    own: tuple[type, ...]
+
+    def of_arguments(self) -> "_Kinds":
+        return self._replace(ours=self.inside, theirs=self.inside + self.own)
+
+
+class _Part(NamedTuple):
+    """A class that a recipe names.
+
+    Args:
+        target: the class.
+        arguments: as they stand in the recipe.
+        waits: whether it is to wait for further arguments.
+    """
+
+    target: type
+    arguments: dict[str, Any]
+    waits: bool
+
+
+def built(
+    recipe: Any, kind: type, origin: str, *, inside: tuple[type, ...] = (), own: tuple[type, ...] = (), **given: Any
+) -> Any:
     """Build what a recipe from a file describes. Nothing in it is resolved, and it runs no code but the named classes.
 
-    A class is one of ours by its door, ``inpaintlab.<wing>.<Name>``, or one of torch's optimizers, and it is of a kind
-    that belongs there. ``_partial_: true`` makes a function that waits for further arguments, as with Hydra;
-    ``_convert_`` changes nothing, because arguments are plain anyway.
+    A class is one of ours by its door, ``inpaintlab.<wing>.<Name>``, one of torch's optimizers, or one of a package
+    that the command trusts (see `trust`), and it is of a kind that belongs there. ``_partial_: true`` makes a function
+    that waits for further arguments, as with Hydra; ``_convert_`` changes nothing, because arguments are plain anyway.
 
     Args:
         recipe: see `data_of`.
         kind: what the recipe must describe.
         origin: the file, for errors.
         inside: kinds that may stand among its arguments, at any depth.
+        own: further kinds among them, where the class is one of a trusted package.
         given: further arguments of the outermost class, which did not come from the file.
 
     Returns:
@@ -106,28 +149,53 @@ def built(recipe: Any, kind: type, origin: str, *, inside: tuple[type, ...] = ()
         ValueError: it names anything else, or what it names cannot be built of these arguments.
         OSError: a file that an argument names cannot be read.
     """
+    return _made(_checked(recipe, kind, origin), _Kinds((kind,), (kind,), inside, own), origin, given)
+
+
+def require_buildable(
+    recipe: Any, kind: type, origin: str, *, inside: tuple[type, ...] = (), own: tuple[type, ...] = ()
+) -> None:
+    """Check, before a long training, that `built` would take the recipe, but for the values of arguments.
+
+    Args:
+        recipe: of the configuration, resolved.
+        kind: see `built`, as all others.
+        origin: the place of the recipe, for errors.
+        inside: of ours.
+        own: of the user's.
+
+    Raises:
+        ValueError: it names what a file may not name.
+    """
+
+    def look(value: Any, kinds: _Kinds) -> None:
+        if isinstance(value, list):
+            for entry in value:
+                look(entry, kinds.of_arguments())
+        elif isinstance(value, dict):
+            for entry in _part(value, kinds, origin)[1].values():
+                look(entry, kinds.of_arguments())
+
+    look(_checked(recipe, kind, origin), _Kinds((kind,), (kind,), inside, own))
+
+
+def _checked(recipe: Any, kind: type, origin: str) -> dict[str, Any]:
     recipe = data_of(recipe, origin)
     if not isinstance(recipe, dict) or "_target_" not in recipe or "_partial_" in recipe:
         raise ValueError(f"{origin} does not say what to build: it names no class of the kind {kind.__name__}.")
-    return _made(recipe, (kind,), inside, origin, given)
+    return recipe
 
 
-def _made(value: Any, kinds: tuple[type, ...], inside: tuple[type, ...], origin: str, given: dict[str, Any]) -> Any:
+def _made(value: Any, kinds: _Kinds, origin: str, given: dict[str, Any]) -> Any:
     if isinstance(value, list):
-        return [_made(entry, inside, inside, origin, {}) for entry in value]
+        return [_made(entry, kinds.of_arguments(), origin, {}) for entry in value]
     if not isinstance(value, dict):
         return value
-    arguments = {
-        key: _made(entry, inside, inside, origin, {}) for key, entry in value.items() if not key.startswith("_")
-    }
-    if "_target_" not in value:
-        if steering := [key for key in value if key.startswith("_")]:
-            raise ValueError(f"{origin} has '{steering[0]}' where no class is named.")
+    target, arguments, waits = _part(value, kinds, origin)
+    arguments = {key: _made(entry, kinds.of_arguments(), origin, {}) for key, entry in arguments.items()}
+    if target is dict:
         return arguments
-    target, part = _class_of(value["_target_"], kinds, origin), value.get("_partial_", False)
-    if set(value) - set(arguments) - {"_target_", "_partial_", "_convert_"} or not isinstance(part, bool):
-        raise ValueError(f"{origin} asks to build {target.__name__} in a way that a file cannot ask for.")
-    if part:
+    if waits:
         return functools.partial(target, **arguments)
     try:
         return target(**arguments, **given)
@@ -138,24 +206,50 @@ def _made(value: Any, kinds: tuple[type, ...], inside: tuple[type, ...], origin:
         raise ValueError(f"{origin}: {target.__name__} cannot be built of what is said there ({reason}).") from error
 
 
-def _class_of(target: Any, kinds: tuple[type, ...], origin: str) -> type:
-    found = _offered(target)
-    if found is None or not issubclass(found, kinds):
-        wanted = " or ".join(kind.__name__ for kind in kinds) or "class"
+def _part(value: dict[str, Any], kinds: _Kinds, origin: str) -> _Part:
+    """What a dict of a recipe describes; without a class in it, a dict."""
+    arguments = {key: entry for key, entry in value.items() if not key.startswith("_")}
+    if "_target_" not in value:
+        if steering := [key for key in value if key.startswith("_")]:
+            raise ValueError(f"{origin} has '{steering[0]}' where no class is named.")
+        return _Part(dict, arguments, waits=False)
+    target, waits = _class_of(value["_target_"], kinds, origin), value.get("_partial_", False)
+    if set(value) - set(arguments) - {"_target_", "_partial_", "_convert_"} or not isinstance(waits, bool):
+        raise ValueError(f"{origin} asks to build {target.__name__} in a way that a file cannot ask for.")
+    return _Part(target, arguments, waits)
+
+
+def _class_of(target: Any, kinds: _Kinds, origin: str) -> type:
+    ours = _offered(target)
+    if ours is not None and issubclass(ours, kinds.ours):
+        return ours
+    theirs = found(target, origin) if isinstance(target, str) and ours is None else None
+    if theirs is None:
         raise ValueError(
-            f"{origin} asks to run '{target}', which is no {wanted} of inpaintlab; what comes from a file cannot bring "
-            "code of its own."
+            f"{origin} asks to run '{target}', which is no {_in_turn(kinds.ours)} of inpaintlab; what comes from a "
+            "file cannot bring code of its own."
         )
-    return found
+    if not isinstance(theirs, type) or not issubclass(theirs, kinds.theirs):
+        raise ValueError(
+            f"{origin} asks to run '{target}', which is no {_in_turn(kinds.theirs)}; nothing else can stand there, "
+            "also of a package that is trusted."
+        )
+    return theirs
+
+
+def _in_turn(kinds: tuple[type, ...]) -> str:
+    return " or ".join(kind.__name__ for kind in kinds) or "class"
 
 
 def _offered(target: Any) -> type | None:
     """The class that a dotted name stands for, if one of our wings defines it and lists it in ``__all__``.
 
-    Nothing but that wing's ``__init__`` is imported to find out.
+    Nothing but that wing's ``__init__`` is imported to find out, or torch's for an optimizer.
     """
-    if isinstance(target, str) and target in _OPTIMIZERS:
-        return getattr(importlib.import_module("torch.optim"), target.rpartition(".")[2])  # type: ignore[no-any-return]
+    if isinstance(target, str) and (optimizer := _OPTIMIZER.fullmatch(target)):
+        optim = importlib.import_module("torch.optim")
+        offered = getattr(optim, optimizer["name"], None)
+        return offered if isinstance(offered, type) and issubclass(offered, optim.Optimizer) else None
     parts = _OFFERED.fullmatch(target) if isinstance(target, str) else None
     if parts is None:
         return None
@@ -171,7 +265,8 @@ def _offered(target: Any) -> type | None:
 def require_settings(settings: dict[Any, Any], origin: str) -> None:
     """Check settings from a file that Hydra is to compose: they name no class, none of Hydra's own and no resolver.
 
-    Hydra reads them as text, so nothing may stand in them that it would run or resolve. A user's own YAML, in a folder
+    Hydra reads them as text, so nothing may stand in them that it would run or resolve, and only the command line says
+    whose code is trusted. A user's own YAML, in a folder
     that ``--config-dir`` names, is free of this.
 
     Args:
@@ -183,8 +278,10 @@ def require_settings(settings: dict[Any, Any], origin: str) -> None:
     """
     if strange := _strange(settings):
         raise ValueError(
-            f"{origin}: '{strange}' is no setting; name settings as on the command line, without + or ~, and classes "
-            "by their groups."
+            f"{origin}: '{strange}' is said on the command line alone; no file decides whose code runs."
+            if re.split("[./]", strange)[0] == "trust"
+            else f"{origin}: '{strange}' is no setting; name settings as on the command line, without + or ~, and "
+            "classes by their groups."
         )
     require_literal(settings, origin)
 
@@ -210,7 +307,7 @@ def _strange(settings: Any) -> str | None:
     if not isinstance(settings, dict):
         return None
     for key, value in settings.items():
-        if not isinstance(key, str) or not _SETTING.fullmatch(key) or key.split(".")[0].split("/")[0] == "hydra":
+        if not isinstance(key, str) or not _SETTING.fullmatch(key) or re.split("[./]", key)[0] in ("hydra", "trust"):
             return str(key)
         if found := _strange(value):
             return found

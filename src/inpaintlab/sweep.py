@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 
-from inpaintlab.arguments import read
+from inpaintlab.arguments import read, settings_of
 from inpaintlab.config import CONF, command
 from inpaintlab.quoting import quoted
 from inpaintlab.sweeps import SweepFolder, by_seed, overview, summary
 
-_MULTIRUN = ("-m", "--multirun")
+_FOLDER = ("--config-dir", "-cd")
 
 
 @command("sweep status")
@@ -53,22 +54,26 @@ def wandb_sweep(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError: no override takes several values.
     """
-    parsed = OverridesParser.create().parse_overrides([entry for entry in overrides if entry not in _MULTIRUN])
+    folders = [folder for flag, folder in pairwise(overrides) if flag in _FOLDER]
+    parsed = OverridesParser.create().parse_overrides(settings_of(overrides))
+    search = [override.input_line for override in parsed if override.key_or_group == "hydra.searchpath"]
     # an agent is the launcher, and its runs are named by their own settings
     parsed = [entry for entry in parsed if not entry.is_hydra_override() and entry.get_key_element() != "name"]
     swept = [override for override in parsed if override.is_sweep_override()]
     fixed = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
     if not swept:
         raise ValueError("Nothing is swept; give a setting several values, as in seed=1,2,3.")
+    more = [f"hydra.searchpath={[f'file://{Path(folder).absolute()}' for folder in folders]}"] if folders else search
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        monitor = compose("train", fixed).monitor
+        monitor = compose("train", [*more, *fixed]).monitor
     parameters = {override.get_key_element(): _parameter(override) for override in swept}
+    flags = [part for folder in folders for part in ("--config-dir", folder)]
     endless = any("values" not in parameter for parameter in parameters.values())
     return {
         "method": "bayes" if endless else "grid",
         "metric": {"name": monitor.name, "goal": "maximize" if monitor.higher_is_better else "minimize"},
         "parameters": parameters,
-        "command": ["inpaintlab", "train", *fixed, "${args_no_hyphens}"],
+        "command": ["inpaintlab", "train", *flags, *search, *fixed, "${args_no_hyphens}"],
     }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from inpaintlab.arguments import COMMANDS, read, settings_of, words_of
+from inpaintlab.arguments import COMMANDS, flags_first, read, settings_of, words_of
 from inpaintlab.cli import VERBS
 from inpaintlab.config import CONF
 
@@ -76,3 +76,9 @@ def test_an_unknown_word_is_refused_with_those_that_there_are(verb: str, capsys:
 def test_settings_are_what_is_no_flag_and_no_value_of_a_flag() -> None:
     given = ["seed=1", "--config-dir", "mine", "-m", "~logger", "--cfg=job", "-p", "model", "+a=1", "--help", "x=y"]
     assert settings_of(given) == ["seed=1", "~logger", "+a=1", "x=y"]
+
+
+def test_flags_stand_before_settings_and_keep_their_values_and_order() -> None:
+    given = ["a=1", "--config-dir", "here", "b=2", "-m", "hydra.searchpath=[c]", "-c", "job", "--config-name=x"]
+    flags = ["--config-dir", "here", "-m", "-c", "job", "--config-name=x"]
+    assert flags_first(given) == [*flags, "a=1", "b=2", "hydra.searchpath=[c]"]

@@ -144,14 +144,40 @@ def test_the_command_ends_with_one_where_something_is_shared(root: Path, masks: 
     manifest_of(root, bins).save(root / "a.json")
     settings = ["leaks", "a.json", "data=folder", f"data.root={root}"]
     without = run_here("manifest", *settings, cwd=root)
-    assert (without.returncode, without.stdout, without.stderr) == (0, "Nothing is shared.\n", "")
+    assert (without.returncode, without.stderr) == (0, "")
+    compared = (
+        f"Compared 2 images of a.json (Folder(root={root}), split 'test') with 4 of training (Folder(root={root}), "
+        "split 'train').\n"
+    )
+    assert without.stdout == f"{compared}Nothing is shared.\n"
     clean = run_here("manifest", *settings, "mask=folder", f"mask.root={masks / 'trained'}", cwd=root)
-    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "Nothing is shared.\n", "")
+    assert (clean.returncode, clean.stderr) == (0, "")
+    trained = f"with {len(list((masks / 'trained').glob('*')))} of training (MaskFolder(root={masks / 'trained'}))"
+    assert clean.stdout.startswith(f"{compared}Compared its 2 mask files {trained}.\n")
+    assert clean.stdout.endswith(".\nNothing is shared.\n")
     (root / "train/copy.png").write_bytes((root / "test/coffee.png").read_bytes())
     done = run_here("manifest", *settings, "mask=folder", f"mask.root={masks / 'tested'}", cwd=root)
     assert done.returncode == 1
     assert "same image: coffee.png is in training as copy.png" in done.stdout
     assert "same mask file: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("manifest", ["leaks", "a.json"]),
+        ("manifest", ["create", "out=b.json"]),
+        ("doctor", []),
+        ("bench", ["data"]),
+    ],
+)
+def test_pictures_that_nobody_named_are_not_taken_for_the_users(root: Path, verb: str, words: list[str]) -> None:
+    manifest_of(root).save(root / "a.json")
+    done = run_here(verb, *words, cwd=root)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ": Say which pictures are to be " in done.stderr
+    assert "data=folder data.root=PHOTOS" in done.stderr
+    assert not (root / "b.json").exists()
 
 
 def test_drawn_masks_cannot_be_shared_files(root: Path) -> None:

@@ -10,7 +10,7 @@ from inpaintlab.data.pictures import as_rgb, edge_tensor, image_tensor, read_rgb
 from inpaintlab.data.samples import DataModule, TrainingSet
 from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shards import Shards
-from inpaintlab.data.sources import Photos, Source, Toy, Watch
+from inpaintlab.data.sources import Photos, Source, Toy, Watch, require_chosen
 from inpaintlab.data.speed import PreparationTime, measure_preparation
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "measure_preparation",
     "plan_shards",
     "read_rgb",
+    "require_chosen",
     "shard_faults",
     "splits_found",
     "write_shards",

@@ -3,9 +3,9 @@
 import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import skimage
 import torch
@@ -33,6 +33,23 @@ def unwatched(done: int, total: int) -> None:
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; as in Pillow, right and bottom lie just outside the box."""
+
+
+def require_chosen(settings: Mapping[str, Any], what: str) -> None:
+    """Check that the settings say which pictures are meant; a default would be taken for the user's own.
+
+    Args:
+        settings: of a command, with the group ``data``.
+        what: the pictures are for, such as "examined".
+
+    Raises:
+        ValueError: they do not.
+    """
+    if not settings.get("data"):
+        raise ValueError(
+            f"Say which pictures are to be {what}: data=folder data.root=PHOTOS, data=shards data.root=DIR, or "
+            "data=photos for those inside scikit-image."
+        )
 
 
 class Source(ABC):

@@ -31,6 +31,7 @@ from inpaintlab.metrics import (
 )
 from inpaintlab.runs import NAME_RULE, is_name
 from inpaintlab.testsets import Manifest, picture_names
+from inpaintlab.trust import modules_of
 
 LABEL_RULE = f"a label is {NAME_RULE}"
 
@@ -111,7 +112,7 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
     parts = {type(part) for part in (model, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
     common = {
         "manifest": manifest.sha256,
-        "code": code_sha256({part.__module__ for part in parts}),
+        "code": code_sha256({part.__module__ for part in parts} | modules_of(model.recipe)),
         "metrics": {name: asdict(meaning) for name, meaning in meanings.items()},
         "versions": versions() | {"scoring code": code_sha256(_SCORING)[:12]},
     }

@@ -165,7 +165,7 @@ def _literal(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def evaluate_missing(study: Study, missing: list[str], console: Console) -> None:
+def evaluate_missing(study: Study, missing: list[str], console: Console, given: Sequence[str]) -> None:
     """Evaluate the methods that are missing (see `look_for_results`), each in a process of its own.
 
     If a method fails, the others are still evaluated, and the same study goes on from there.
@@ -174,6 +174,7 @@ def evaluate_missing(study: Study, missing: list[str], console: Console) -> None
         study: the study.
         missing: labels of the methods without a result.
         console: shows the progress.
+        given: what the command line says of further YAML and of trusted packages, as it is to be said again.
 
     Raises:
         ValueError: methods failed; the message says which, and why.
@@ -185,7 +186,7 @@ def evaluate_missing(study: Study, missing: list[str], console: Console) -> None
     for number, label in enumerate(missing, 1):
         console.print(f"evaluating {label} ({number} of {len(missing)})", markup=False, highlight=False)
         # a process of its own may start one process per device, frees its memory, and cannot end other evaluations
-        command = [sys.executable, "-m", "inpaintlab.evaluate", *study.of_method(label)]
+        command = [sys.executable, "-m", "inpaintlab.evaluate", *given, *study.of_method(label)]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             failed.append(f"method '{label}': {_reason(done)}")

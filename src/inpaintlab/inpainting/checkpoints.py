@@ -11,20 +11,23 @@ from zipfile import BadZipFile, ZipFile
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.schedule import Schedule
 from inpaintlab.inpainting.steps import Steps
 from inpaintlab.losses import AdversarialLoss
 from inpaintlab.machine import Between, Count, Sha256, conform, require_format, whole
-from inpaintlab.recipes import built, data_of, plain
+from inpaintlab.recipes import built, data_of, plain, require_buildable
 
 CHECKPOINT_FORMAT = 1
 """The format of a checkpoint's record; the first checkpoints had none."""
 
 PARTS = (Schedule, AdversarialLoss, torch.optim.Optimizer)
 """What may stand among the arguments of a model."""
+
+OWN_PARTS = (nn.Module,)
+"""What may stand there besides, where it is of a user's own package: networks and losses."""
 
 AVERAGES = "averages."  # the prefix of averaged weights in a state dict
 
@@ -250,8 +253,13 @@ def build(recipe: DictConfig | dict[str, Any], steps: Steps | None = None) -> In
         recipe: a ``_target_`` and its arguments.
         steps: how a model that learns takes its steps; it is passed to every model with a schedule, and Hydra builds it
             too.
+
+    Raises:
+        ValueError: it is to learn, and no checkpoint of it could be built again.
     """
     given = {}
+    if steps is not None:
+        require_buildable(plain(recipe), Inpainter, "The setting model", inside=PARTS, own=OWN_PARTS)
     if steps is not None and "schedule" in recipe:
         given["steps"] = {"_target_": "inpaintlab.inpainting.Steps", **asdict(steps)}
     model: Inpainter = instantiate(recipe, **given)
@@ -278,7 +286,7 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     record = checkpoint["inpaintlab"]
     recipe = _merged(record.get("model"), overrides or {})
     given = {"steps": Steps(average=record.get("average"))} if "schedule" in recipe else {}
-    model: Inpainter = built(recipe, Inpainter, str(path), inside=PARTS, **given)
+    model: Inpainter = built(recipe, Inpainter, str(path), inside=PARTS, own=OWN_PARTS, **given)
     model.recipe = recipe
     weights = checkpoint["state_dict"]
     checkpoint["state_dict"] = weights | {

@@ -1,6 +1,5 @@
 """Rules across settings: what one may be where others are what they are."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from inpaintlab.recipes import nearest
@@ -8,10 +7,6 @@ from inpaintlab.shapes import height_width, in_pixels, plain_size
 
 if TYPE_CHECKING:
     from inpaintlab.inpainting import Learner
-
-
-_LAUNCHERS = {"GROUP_WORLD_SIZE", "SLURM_NNODES"}
-"""In which torchrun and SLURM say how many machines there are."""
 
 
 def require_rules(words: str, settings: dict[str, Any]) -> None:
@@ -62,12 +57,6 @@ def _require_whole_steps(every: dict[str, int], accumulate: int) -> None:
 
 
 def _require_devices(trainer: dict[str, Any]) -> None:
-    nodes = trainer.get("num_nodes", 1)
-    if nodes is None or (type(nodes) is int and nodes > 1 and not _LAUNCHERS & os.environ.keys()):
-        raise ValueError(
-            "trainer=ddp_nodes trains in processes that torchrun or srun started, and this one was started by neither; "
-            "docs/many_gpus.md has both command lines, and trainer=ddp is for one machine."
-        )
     devices, accelerator = trainer.get("devices", 1), trainer.get("accelerator", "auto")
     number = type(devices) is int and (devices > 0 or devices == -1)
     numbers = isinstance(devices, list) and devices and all(type(one) is int and one >= 0 for one in devices)

@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from inpaintlab.machine import PARENT, end_with_parent, was_asked, write_texts
 from inpaintlab.runs import FAILED, OUTPUT, STOPPED, state_of
+from inpaintlab.trust import passed_on
 
 SWEEP = "INPAINTLAB_SWEEP"
 """The environment variable that holds the id of the sweep's process."""
@@ -40,7 +40,7 @@ def run_job(cfg: DictConfig) -> None:
     if state_of(folder, planned_batches(cfg)) in ("running", "stopped"):
         return
     (folder / FAILED).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "inpaintlab.train", *_flags(hydra), *hydra.overrides.task]
+    command = [sys.executable, "-m", "inpaintlab.train", *passed_on(hydra), *hydra.overrides.task]
     variables = os.environ | {PARENT: str(os.getpid())}
     variables.setdefault("WANDB_RUN_GROUP", folder.parent.name)
     variables.pop("SLURM_NTASKS", None)  # or Lightning would wait for SLURM to start a process a device
@@ -61,12 +61,6 @@ def planned_batches(cfg: DictConfig) -> int | None:
     if "schedule" not in cfg.model:
         return None
     return sum(int(phase.batches) for phase in cfg.model.schedule.phases.values())
-
-
-def _flags(hydra: Any) -> list[str]:
-    """Hydra's flags for further folders of YAML, as the sweep's command line gave them."""
-    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-    return [part for folder in folders for part in ("--config-dir", folder)]
 
 
 def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> int:

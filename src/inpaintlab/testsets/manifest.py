@@ -121,8 +121,8 @@ class Manifest:
         Raises:
             ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
         """
-        photographs = built(source, Source, "The manifest's source")
-        cutting = built(crop, Crop, "The manifest's crop")
+        photographs = built(source, Source, "The manifest's source", inside=(Source,))
+        cutting = built(crop, Crop, "The manifest's crop", inside=(Crop,))
         names = photographs.names(split)[:images]
         hashes = {}
         for name in names:
@@ -233,8 +233,8 @@ class ManifestDataset(Dataset):
             for label, recipe in manifest.bins.items()
         }
         self.manifest = manifest
-        self.source = built(source, Source, "The manifest's source")
-        self.crop = built(manifest.crop, Crop, "The manifest's crop")
+        self.source = built(source, Source, "The manifest's source", inside=(Source,))
+        self.crop = built(manifest.crop, Crop, "The manifest's crop", inside=(Crop,))
         self.holes = {label: Holes(_mask(label, recipe), manifest.size) for label, recipe in bins.items()}
 
     def __len__(self) -> int:

@@ -39,7 +39,7 @@ from inpaintlab.machine import (
     write_json,
 )
 from inpaintlab.metrics import require_fitting
-from inpaintlab.recipes import plain
+from inpaintlab.recipes import pictures_in_words, plain
 from inpaintlab.runs import (
     debug_folder,
     debug_line,
@@ -204,7 +204,8 @@ def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> 
     assert isinstance(data.validation, ManifestDataset)
     return {
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
-        "data": f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
+        "data": f"{pictures_in_words(data.validation.manifest.source)}: "
+        f"{len(data.training_set()):,} training photographs, {len(data.validation):,} for validation",
         "device": f"{trainer.accelerator.__class__.__name__} x {trainer.world_size}, {trainer.precision}",
         "run": str(run_dir),
     }
