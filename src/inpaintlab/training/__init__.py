@@ -1,8 +1,10 @@
 """A training from its settings to its end, and what goes on beside its steps."""
 
+from inpaintlab.training.chosen import early_stopping
 from inpaintlab.training.fit import build_and_fit, chosen_steps
 
 __all__ = [
     "build_and_fit",
     "chosen_steps",
+    "early_stopping",
 ]
