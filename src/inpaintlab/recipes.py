@@ -59,7 +59,7 @@ def pictures_in_words(source: Any) -> str:
     return in_words({key: source[key] for key in ("_target_", "root")} if "root" in source else source)
 
 
-def data_of(content: Any, origin: str, most: int = _MOST_VALUES) -> Any:
+def data_of(content: Any, origin: str, most: int = _MOST_VALUES, also: tuple[type, ...] = ()) -> Any:
     """A copy of a file's content that is plain data: dicts with texts as keys, lists, texts, numbers, flags, None.
 
     Every text stays as it is, also one like ``${oc.env:HOME}``.
@@ -68,6 +68,7 @@ def data_of(content: Any, origin: str, most: int = _MOST_VALUES) -> Any:
         content: what a reader made of the file; a tuple becomes a list.
         origin: the file, for the error.
         most: the number of values that it may have; a few that refer to each other can stand for billions.
+        also: further kinds that it may hold, which the copy has as they are.
 
     Raises:
         ValueError: it holds something else, is nested more than 64 deep, has more values, or holds itself.
@@ -85,7 +86,7 @@ def data_of(content: Any, origin: str, most: int = _MOST_VALUES) -> Any:
             return {key: copied(entry, depth + 1) for key, entry in value.items()}
         if isinstance(value, (list, tuple)):
             return [copied(entry, depth + 1) for entry in value]
-        if value is None or type(value) in (str, bool, int, float):
+        if value is None or type(value) in (str, bool, int, float) or isinstance(value, also):
             return value
         raise ValueError(f"{origin} holds a {type(value).__name__} where settings are texts, numbers and lists.")
 

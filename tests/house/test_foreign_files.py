@@ -51,6 +51,8 @@ ALLOWED = {
     ("hydra.utils.instantiate", "inpaintlab/report/tracked.py"): OWN,
     ("hydra.utils.instantiate", "inpaintlab/shard.py"): OWN,
     ("hydra.utils.instantiate", "inpaintlab/training/callbacks.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/tracking/chosen.py"): OWN,
+    ("hydra.utils.instantiate", "inpaintlab/training/chosen.py"): OWN,
     ("hydra.utils.instantiate", "inpaintlab/training/fit.py"): OWN,
     ("omegaconf.OmegaConf.to_container", "inpaintlab/help.py"): "conf/ and the command line, for --help",
     ("omegaconf.OmegaConf.to_container", "inpaintlab/recipes.py"): "plain: settings that Hydra composed",

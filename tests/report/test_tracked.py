@@ -35,17 +35,6 @@ def table(file: Path, key: str) -> pl.DataFrame:
     return pl.DataFrame(content["data"], schema=content["columns"], orient="row", infer_schema_length=None)
 
 
-def summary(file: Path) -> dict[str, Any]:
-    """The last value of everything in the run's summary."""
-    found = {}
-    for record in wandb_reader.records(file):
-        if record.HasField("summary"):
-            found |= {
-                item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.summary.update
-            }
-    return found
-
-
 @pytest.mark.slow
 def test_the_run_is_kept_without_a_login_and_is_finished(logged: tuple[Path, Path, str]) -> None:
     _, file, printed = logged
@@ -70,7 +59,7 @@ def test_the_table_of_the_run_is_that_of_the_file(logged: tuple[Path, Path, str]
 
 @pytest.mark.slow
 def test_the_summary_holds_every_mean_by_method_metric_and_bin(logged: tuple[Path, Path, str]) -> None:
-    found = summary(logged[1])
+    found = wandb_reader.summary(logged[1])
     assert found["weak/psnr_rgb/all"] == pytest.approx(16.0)
     assert found["strong one/psnr_rgb/10-20"] == pytest.approx(21.0)
     means = {name for name in found if name.count("/") == 2}
@@ -147,17 +136,35 @@ class Run:
         self.ended.append(exit_code)
 
 
-@pytest.mark.parametrize("offline", [True, False])
-def test_tables_and_report_go_up_where_there_is_something_to_go_up_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
+TABLES = ("table.csv", "table.md", "costs.csv", "seeds.csv")
+ASKED = ("logger.wandb.artifacts=true", "logger.wandb.pictures=true")
+
+
+@pytest.mark.parametrize(
+    ("offline", "asked", "files"),
+    [
+        (True, ASKED, ()),
+        (False, (), ()),
+        (False, ASKED[1:], ()),
+        (False, ASKED[:1], TABLES),
+        (False, ASKED, (*TABLES, "report.html")),
+    ],
+)
+def test_tables_and_report_go_up_where_they_are_asked_for_and_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool, asked: tuple[str, ...], files: tuple[str, ...]
 ) -> None:
     write_result(tmp_path / "weak", PSNR)
     started = Run(offline)
     monkeypatch.setattr(wandb, "init", lambda **_: started)
-    done = run_here("compare", "results=[weak]", "pictures=0", "logger=wandb", cwd=tmp_path, WANDB_MODE="online")
+    told = ("results=[weak]", "pictures=0", "logger=wandb", *asked)
+    done = run_here("compare", *told, cwd=tmp_path, WANDB_MODE="online")
     assert done.returncode == 0, done.stderr
-    files = {"table.csv", "table.md", "costs.csv", "seeds.csv", "report.html"}
-    assert started.artifacts == ([] if offline else [("comparison", files)])
+    assert started.artifacts == ([("comparison", set(files))] if files else [])
+    lines = [line for line in done.stdout.splitlines() if line.startswith("W&B: uploading to project inpaintlab of ")]
+    assert len(lines) == 1
+    if not offline:
+        kept = f"{len(files)} files: {', '.join(files)}" if files else "no files (logger.wandb.artifacts=true)"
+        assert f"; {kept}. WANDB_MODE=offline keeps all here." in lines[0]
     assert started.summary["weak/psnr_rgb/all"] == pytest.approx(16.0)
     assert started.ended == [0]
 
@@ -184,7 +191,7 @@ def test_an_evaluation_is_a_run_with_its_means_and_the_result_as_artifact(
     assert run_here("manifest", "create", *small, "out=test.json", cwd=tmp_path).returncode == 0
     started, given = Run(offline), {}
     monkeypatch.setattr(wandb, "init", lambda **settings: given.update(settings) or started)
-    told = ("manifest=test.json", "model=mean_colour", "trainer=cpu", "workers=0", "logger=wandb")
+    told = ("manifest=test.json", "model=mean_colour", "trainer=cpu", "workers=0", "logger=wandb", ASKED[0])
     done = run_here("evaluate", *told, cwd=tmp_path, WANDB_MODE="online")
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "results/mean_colour/result.json").read_text())

@@ -49,6 +49,16 @@ def config(path: Path) -> dict[str, Any]:
     return {item.key: json.loads(item.value_json) for update in updates for item in update}
 
 
+def summary(path: Path) -> dict[str, Any]:
+    """The last value of everything in the run's summary."""
+    return {
+        item.key or "/".join(item.nested_key): json.loads(item.value_json)
+        for record in records(path)
+        if record.HasField("summary")
+        for item in record.summary.update
+    }
+
+
 def run_of(path: Path) -> Any:
     """What the run says of itself: run_id, display_name, run_group, job_type, tags, notes."""
     return next(record.run for record in records(path) if record.HasField("run"))

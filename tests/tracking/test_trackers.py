@@ -150,8 +150,13 @@ class Run:
     alerts: list[tuple[str, str]] = field(default_factory=list)
     artifacts: list[tuple[Any, list[str]]] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    preempting: int = 0
 
     def define_metric(self, *_: Any, **__: Any) -> None: ...
+
+    def mark_preempting(self) -> None:
+        self.preempting += 1
 
     def log(self, line: dict[str, Any]) -> None:
         self.lines.append(line)
@@ -182,7 +187,8 @@ def inits(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def tracker_of(folder: Path, **changes: Any) -> WandbTracker:
-    settings = {"project": "p", "entity": None, "group": None, "tags": [], "artifacts": True, "upload_minutes": 1.5}
+    settings = {"project": "p", "entity": None, "group": None, "tags": [], "upload_minutes": 1.5}
+    settings |= {"pictures": True, "artifacts": True}
     return WandbTracker(folder, quiet(), {"seed": 1}, "notes", **(settings | changes))
 
 
@@ -214,13 +220,46 @@ def test_checkpoints_go_up_where_there_is_something_to_go_up_to(
     assert told == (["W&B: uploading best.ckpt and last.ckpt, 4 MB"] if kept else [])
 
 
-def test_that_checkpoints_will_leave_the_machine_is_told_at_the_start(tmp_path: Path, inits: list[Any]) -> None:
-    for wanted in (True, False):
-        tracker = tracker_of(tmp_path, artifacts=wanted)
-        tracker.start()
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, "curves, no pictures (logger.wandb.pictures=true), what"),
+        ({"pictures": True}, "curves, 7 panels of validation images, what"),
+        ({}, "; no files (logger.wandb.artifacts=true)."),
+        ({"artifacts": True}, "; 2 files: best.ckpt, last.ckpt."),
+        ({}, "uploading to project p of your default entity: settings with their paths, curves"),
+        ({"entity": "team"}, "uploading to project p of team: "),
+    ],
+)
+def test_what_will_leave_the_machine_is_told_before_the_first_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], told: str
+) -> None:
+    def init(**_: Any) -> Run:
         (line,) = printed(tracker)
-        assert line.startswith("W&B: https://wandb.example/me/inpaintlab/runs/0123")
-        assert ("go up at the end (logger.wandb.artifacts=false keeps them here)" in line) == wanted
+        assert told in line
+        assert line.startswith("W&B: uploading to project p of ")
+        return Run()
+
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.delenv("WANDB_ENTITY", raising=False)
+    tracker = tracker_of(tmp_path, **({"pictures": False, "artifacts": False} | asked))
+    tracker.start(pictures_to_come=7)
+    assert tracker.run is not None
+    assert printed(tracker)[1:] == ["W&B: https://wandb.example/me/inpaintlab/runs/0123"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted", "shown"), [("online", False, 0), ("offline", False, 0), ("offline", True, 1)]
+)
+def test_pictures_are_logged_only_where_they_are_asked_for(
+    tmp_path: Path, inits: list[Any], monkeypatch: pytest.MonkeyPatch, mode: str, wanted: bool, shown: int
+) -> None:
+    """Also offline: `wandb sync` would upload all that lies there."""
+    monkeypatch.setenv("WANDB_MODE", mode)
+    tracker = tracker_of(tmp_path, pictures=wanted)
+    use(tracker)
+    assert sum("panels" in line for line in tracker.run.lines) == shown
 
 
 @pytest.mark.slow
@@ -233,7 +272,8 @@ def test_wandb_itself_takes_the_checkpoints(tmp_path: Path) -> None:
         "from inpaintlab.tracking.wandb import WandbTracker\n"
         "WandbTracker.online = property(lambda tracker: True)\n"
         "folder = pathlib.Path(sys.argv[1])\n"
-        "more = dict(project='p', entity=None, group=None, tags=[], artifacts=True, upload_minutes=1)\n"
+        "more = dict(project='p', entity=None, group=None, tags=[], pictures=False, artifacts=True)\n"
+        "more['upload_minutes'] = 1\n"
         "tracker = WandbTracker(folder, Console(), {'seed': 1}, **more)\n"
         "tracker.start()\n"
         "files = {name: folder / f'{name}.ckpt' for name in ('best', 'last')}\n"
@@ -275,31 +315,118 @@ def test_a_training_that_fails_is_a_failed_run(tmp_path: Path, inits: list[Any])
     tracker.start()
     tracker.finalize("failed")
     tracker.finalize("success")  # Lightning tears down after an error as well
-    assert tracker.run.ended == [1]
+    assert (tracker.run.ended, tracker.run.preempting) == ([1], 0)
+
+
+@pytest.mark.parametrize("status", ["success", "failed"])
+def test_a_paused_run_is_neither_finished_nor_failed_whatever_it_is_told_after(
+    tmp_path: Path, inits: list[Any], status: str
+) -> None:
+    tracker = tracker_of(tmp_path)
+    tracker.pause()  # before it runs there is nothing to pause
+    tracker.start()
+    tracker.pause()
+    tracker.pause()
+    tracker.finalize(status)
+    tracker.pause()
+    tracker.finalize("success")
+    assert (tracker.run.ended, tracker.run.preempting) == ([75], 1)
+
+
+def best(tracker: WandbTracker) -> dict[str, Any]:
+    return {name: tracker.run.summary[name] for name in sorted(tracker.run.summary)}
+
+
+def validate(tracker: WandbTracker, begin: int, *scores: tuple[float, float]) -> None:
+    """A start of a run that has done ``begin`` batches, and its validations."""
+    tracker.start(begin, {"val/psnr": True, "val/mae": False})
+    for step, (psnr, mae) in enumerate(scores, begin):
+        tracker.log_metrics({"val/psnr": psnr, "val/mae": mae, "epoch": 0.0}, step)
+        tracker.log_metrics({"train/loss": 0.5}, step)
+
+
+def test_the_summary_holds_the_best_scores_of_all_starts(tmp_path: Path, inits: list[Any]) -> None:
+    nan, inf = float("nan"), float("inf")
+    first = tracker_of(tmp_path)
+    validate(first, 0, (nan, 0.3), (20.0, 0.2), (nan, nan), (18.0, 0.4))
+    assert best(first) == {"val/mae": {"min": 0.2}, "val/psnr": {"max": 20.0}}
+    again = tracker_of(tmp_path)
+    validate(again, 4, (17.0, 0.1), (19.0, 0.3))
+    assert best(again) == {"val/mae": {"min": 0.1}, "val/psnr": {"max": 20.0}}
+    last = tracker_of(tmp_path)
+    validate(last, 6, (inf, 0.5), (30.0, 0.5))
+    assert best(last) == {"val/mae": {"min": 0.1}, "val/psnr": {"max": inf}}
+    anew = tracker_of(tmp_path)
+    validate(anew, 0, (5.0, 0.9))
+    assert best(anew) == {"val/mae": {"min": 0.9}, "val/psnr": {"max": 5.0}}
+
+
+@pytest.mark.parametrize("content", ["{", '{"values": {"val/psnr": "much"}}', "[]"])
+def test_damaged_best_scores_are_told_and_end_no_training(tmp_path: Path, inits: list[Any], content: str) -> None:
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb/best.json").write_text(content)
+    tracker = tracker_of(tmp_path)
+    validate(tracker, 4, (17.0, 0.1))
+    assert best(tracker) == {"val/mae": {"min": 0.1}, "val/psnr": {"max": 17.0}}
+    assert sum("W&B's summary holds the best values from here on" in line for line in printed(tracker)) == 1
+
+
+def test_runs_that_differ_in_their_seed_alone_are_a_group_unless_another_is_chosen(
+    tmp_path: Path, inits: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def group(**changes: Any) -> Any:
+        settings = {"project": "p", "entity": None, "group": None, "tags": [], "upload_minutes": 1}
+        settings |= {"pictures": False, "artifacts": False} | changes
+        WandbTracker(tmp_path, quiet(), {"configuration": "glcic-1234"}, **settings).start()
+        return inits[-1]["group"]
+
+    monkeypatch.delenv("WANDB_RUN_GROUP", raising=False)
+    assert group() == "glcic-1234"
+    assert group(group="mine") == "mine"
+    monkeypatch.setenv("WANDB_RUN_GROUP", "sweep")
+    assert group() is None  # W&B itself reads the variable
+    assert group(group="mine") == "mine"
 
 
 def test_a_training_that_was_asked_to_end_is_a_preempted_run(tmp_path: Path) -> None:
-    settings = [*tiny("glcic"), "logger=wandb", "name=a", "every.validation=100"]
+    """And a file of W&B's own tells of it, and of the metrics whose best value its summary holds."""
+    settings = [*tiny("glcic"), "logger=wandb", "name=a", "every.validation=1"]
     script = (
         "import signal, sys\n"
-        "import wandb.sdk.wandb_run as runs\n"
         "from inpaintlab import train\n"
         "from inpaintlab.inpainting.learner import Learner\n"
-        "step, mark = Learner.training_step, runs.Run.mark_preempting\n"
-        "def ask(*given):\n"
-        "    signal.raise_signal(signal.SIGTERM)\n"
-        "    return step(*given)\n"
-        "def told(run):\n"
-        "    print('preempting', run.name)\n"
-        "    mark(run)\n"
-        "Learner.training_step, runs.Run.mark_preempting = ask, told\n"
+        "step = Learner.training_step\n"
+        "def ask(learner, *given):\n"
+        "    if learner.schedule.iteration == 2:\n"
+        "        signal.raise_signal(signal.SIGTERM)\n"
+        "    return step(learner, *given)\n"
+        "Learner.training_step = ask\n"
         "sys.argv[0] = 'inpaintlab train'\n"
         "train.main()\n"
     )
     done = run_anew(sys.executable, "-c", script, *settings, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
     assert done.returncode == 75, done.stderr
-    assert "asked to end: saved after 1 batches" in done.stdout
-    assert done.stdout.splitlines().count("preempting a") == 1
+    assert "asked to end: saved after 3 batches" in done.stdout
+    (file,) = tmp_path.glob("runs/a/wandb/offline-run-*/run-*.wandb")
+    kinds = [record.WhichOneof("record_type") for record in wandb_reader.records(file)]
+    assert kinds.count("preempting") == 1
+    assert kinds.index("preempting") < kinds.index("exit")
+    assert wandb_reader.exit_codes(file) == [75]
+    metrics = [record.metric for record in wandb_reader.records(file) if record.HasField("metric")]
+    assert {metric.step_metric for metric in metrics if metric.name != "trainer/global_step"} == {"trainer/global_step"}
+    directions = {m.name: (m.summary.max, m.summary.min) for m in metrics if m.name.startswith("val/")}
+    assert directions == {
+        "val/psnr_rgb": (True, False),
+        "val/ssim_gauss11_rgb": (True, False),
+        "val/mae": (False, True),
+        "val/mae_hole": (False, True),
+    }
+    scores = [row for row in wandb_reader.history(file) if "val/mae" in row]
+    assert len(scores) == 2
+    summary = wandb_reader.summary(file)
+    assert summary["val/psnr_rgb"] == {"max": max(row["val/psnr_rgb"] for row in scores)}
+    assert summary["val/mae"] == {"min": min(row["val/mae"] for row in scores)}
+    assert wandb_reader.run_of(file).run_group == wandb_reader.config(file)["configuration"]
 
 
 def test_a_run_keeps_its_identity_in_its_folder(tmp_path: Path, inits: list[dict[str, Any]]) -> None:
@@ -316,7 +443,7 @@ def test_a_run_keeps_its_identity_in_its_folder(tmp_path: Path, inits: list[dict
 def test_an_identity_from_outside_and_that_of_a_result_are_left_to_wandb(
     tmp_path: Path, inits: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker_of(tmp_path, job_type="compare").open()
+    tracker_of(tmp_path, job_type="compare").open([], [])
     monkeypatch.setenv("WANDB_RUN_ID", "from-an-agent")
     tracker_of(tmp_path).start()
     assert [settings["id"] for settings in inits] == [None, None]
@@ -346,10 +473,9 @@ def test_a_server_that_cannot_be_reached_makes_the_run_an_offline_one(
     use(tracker)
     assert modes == ["online", "offline"]
     assert len(tracker.run.lines) == 5
-    assert printed(tracker) == [
-        "W&B: the server does not answer as it should (Timed out after 90 seconds); upload the run later with: "
-        f"wandb sync {tmp_path}/wandb/offline-run-*"
-    ]
+    line = printed(tracker)[1]
+    assert line.startswith("W&B: the server does not answer as it should (Timed out after 90 seconds); kept here: ")
+    assert line.endswith(f"; no files. Upload them later with: wandb sync {tmp_path}/wandb/offline-run-*")
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_a_resumed_run_has_the_average_of_the_unbroken_one(built: Builder, tmp_p
     class Stopped(Checkpoints):
         def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *rest: Any) -> None:
             if pl_module.schedule.iteration == 3:
-                self._save(trainer, "kept.ckpt")
+                self.save_as(trainer, "kept.ckpt")
 
     stopping = Stopped(tmp_path, 3, 100, "val/psnr_rgb", True)
     fit(averaging(built, name, 2), Averaging(), stopping)

@@ -85,7 +85,7 @@ def logged(built: Builder, monkeypatch: pytest.MonkeyPatch, folder: Path, every:
 
     monkeypatch.setattr(Toy, "read", slowly)
     monkeypatch.setattr(model, "learn", heavily)
-    logbook = Logbook(folder)
+    logbook = Logbook(folder, {})
     logbook.timer = StepTimer(clock)
     Progress(6, 6, "val/a", True, [], 0.0).save(folder)
     fit(model, Joined(tracker, every), logbook, Slow(clock), OtherCallbacksDone(logbook), data=toy_data())
@@ -137,7 +137,7 @@ def test_the_rate_is_scaled_as_the_optimizer_is(built: Builder, tmp_path: Path) 
             stop += 1
             trainer.should_stop = True
 
-    logbook = Logbook(tmp_path)
+    logbook = Logbook(tmp_path, {})
     fit(model, Joined(tracker, 1), logbook, Stopped(), OtherCallbacksDone(logbook))
     ((_, line),) = tracker.lines
     assert stop == 1

@@ -3,6 +3,7 @@
 from inpaintlab.inpainting.checkpoints import (
     AVERAGES,
     CHECKPOINT_FORMAT,
+    MOST_KEPT,
     Imported,
     build,
     load_checkpoint,
@@ -30,6 +31,7 @@ __all__ = [
     "AVERAGES",
     "BATCH_BY_BATCH",
     "CHECKPOINT_FORMAT",
+    "MOST_KEPT",
     "WHOLE",
     "CompileTimer",
     "Compiling",

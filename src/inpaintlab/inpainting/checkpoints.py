@@ -105,7 +105,6 @@ class _Training:
     epoch: Count
     global_step: Count
     loops: dict[str, dict[str, dict[str, Any]]]
-    callbacks: dict[str, dict[str, Any]]
     position: _Position
 
 
@@ -166,7 +165,8 @@ def _instead(found: Any) -> str:
     return ""
 
 
-_MOST_KEPT = 10**6  # values that callbacks keep, such as a long window of the discriminators' health
+MOST_KEPT = 10**6
+"""Values that callbacks keep in a checkpoint, such as a long window of the discriminators' health."""
 
 
 def require_resumable(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -186,9 +186,12 @@ def require_resumable(checkpoint: Mapping[str, Any], path: Path) -> None:
     if not re.match(r"[2-9]\.|\d\d+\.", checkpoint["pytorch-lightning_version"]):
         version = checkpoint["pytorch-lightning_version"][:20]
         raise ValueError(f"{path} was written by Lightning {version}, and this one cannot go on from it; {mend}{path}.")
-    parts = {key: checkpoint[key] for key in ("epoch", "global_step", "loops", "callbacks") if key in checkpoint}
+    states = data_of(checkpoint["callbacks"], str(path), MOST_KEPT, (Tensor,))
+    if strange := [key for key, state in states.items() if not isinstance(state, dict)]:
+        raise ValueError(f"{path}: callbacks.{strange[0]} is no table of values; {mend}{path}.")
+    parts = {key: checkpoint[key] for key in ("epoch", "global_step", "loops") if key in checkpoint}
     parts["position"] = checkpoint["state_dict"].get(_POSITION)
-    training = conform(_Training, data_of(parts, str(path), _MOST_KEPT), path, f"{mend}{path}", closed=False)
+    training = conform(_Training, data_of(parts, str(path), MOST_KEPT), path, f"{mend}{path}", closed=False)
     if "epoch_loop.batch_progress" not in training.loops.get("fit_loop", {}):
         raise ValueError(f"{path} holds no training that could go on: it has no loops.fit_loop; {mend}{path}.")
     record = checkpoint["inpaintlab"]

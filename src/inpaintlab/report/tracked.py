@@ -42,7 +42,8 @@ def track_comparison(build: Builder, table: Table, folder: Path, per_image: bool
     """Log a comparison to a W&B run, and finish the run.
 
     The table ``comparison`` is table.csv; the summary holds each mean as ``<method>/<metric>/<bin>``. Tables and report
-    are uploaded as an artifact; an offline run has none.
+    are uploaded as an artifact where they are asked for, the report, which holds pictures, where these are; an offline
+    run has none.
 
     Args:
         build: see `chosen_tracker`.
@@ -54,13 +55,15 @@ def track_comparison(build: Builder, table: Table, folder: Path, per_image: bool
         ValueError: W&B cannot be reached; the message says what to do.
     """
     tracker = build(folder, Console(), _settings(table), job_type="compare")
-    with _run(tracker) as run:
+    names = ["table.csv", "table.md", "costs.csv", "seeds.csv", *(["report.html"] if tracker.pictures else [])]
+    contents = ["the manifest", "each mean", "the table", *(["the values of each image"] if per_image else [])]
+    with _run(tracker, contents, names) as run:
         run.log({"comparison": _table(pl.read_csv(folder / "table.csv"))})
         for result in table.results:
             run.summary.update({f"{result.label}/{name}": mean for name, mean in _means(result).items()})
         if per_image:
             run.log({"per_image": _table(_images(table.results))})
-        files = [folder / name for name in ("table.csv", "table.md", "costs.csv", "seeds.csv", "report.html")]
+        files = [folder / name for name in names]
         tracker.keep("comparison", "comparison", files, ["latest"], {"manifest": table.results[0].manifest["sha256"]})
 
 
@@ -68,7 +71,7 @@ def track_result(build: Builder, result: Result) -> None:
     """Log a result to a W&B run, and finish the run.
 
     The summary holds each mean as ``<metric>/<bin>``. result.json, the values of each image and the manifest are
-    uploaded as an artifact, without the completed images.
+    uploaded as an artifact where they are asked for, without the completed images.
 
     Args:
         build: see `chosen_tracker`.
@@ -78,17 +81,24 @@ def track_result(build: Builder, result: Result) -> None:
         ValueError: W&B cannot be reached; the message says what to do.
     """
     tracker = build(result.folder, Console(), {"label": result.label, **_method(result)}, job_type="evaluate")
-    with _run(tracker) as run:
+    names = ["result.json", "per_image.parquet", "manifest.json"]
+    with _run(tracker, ["each mean"], names) as run:
         run.summary.update(_means(result))
-        files = [result.folder / name for name in ("result.json", "per_image.parquet", "manifest.json")]
+        files = [result.folder / name for name in names]
         tracker.keep("result", "result", files, ["latest"], {"label": result.label, "commit": result.commit})
 
 
 @contextmanager
-def _run(tracker: "WandbTracker") -> Iterator[Any]:
-    """Open a W&B run, and finish it also after an error; errors of W&B become one that says what to do."""
+def _run(tracker: "WandbTracker", contents: list[str], names: list[str]) -> Iterator[Any]:
+    """Open a W&B run, and finish it also after an error; errors of W&B become one that says what to do.
+
+    Args:
+        tracker: not yet open.
+        contents: what will be logged, in words.
+        names: of the files that go up where artifacts are asked for.
+    """
     try:
-        run = tracker.open()
+        run = tracker.open(contents, names)
         succeeded = False
         try:
             yield run

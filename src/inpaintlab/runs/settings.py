@@ -8,9 +8,12 @@ from typing import Any
 
 FREE_TO_CHANGE = (
     *("trainer", "logger", "runs", "name", "every", "panel_images"),
-    *("datamodule", "health", "notes", "skip_broken", "compile", "data_changed", "trust"),
+    *("datamodule", "health", "notes", "skip_broken", "compile", "data_changed", "trust", "callbacks"),
 )
-"""Settings that may change when a run is resumed; a change of any other setting makes it another run."""
+"""Settings that may change when a run is resumed; a change of any other setting makes it another run.
+
+Of ``callbacks`` those of a user's own are among these others (see `identity_of`).
+"""
 
 PLACE = "(place)"
 """What stands for a path among the settings that identify a run."""
@@ -56,20 +59,43 @@ def mask_recipe(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def training_record(cfg: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint records of its training, for reports: data, mask, seed and initial weights."""
+    """What a checkpoint records of its training, for reports: data, mask, seed, initial weights and callbacks."""
     data = {"data": cfg["data"]["source"], **{key: cfg["data"][key] for key in ("crop", "size", "flip", "batch_size")}}
-    return data | {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
+    more = {"mask": mask_recipe(cfg), "seed": cfg["seed"], "init": cfg["init"]}
+    return data | more | {"callbacks": cfg.get("callbacks") or {}}
 
 
 def identity_of(cfg: dict[str, Any]) -> dict[str, Any]:
     """The settings that decide a run's result, without the places of files: what lies there counts (`trained_on`).
+
+    Callbacks of ours and of Lightning's only watch, keep or end a training. One of a user's own may change what is
+    learnt, so it belongs to them.
 
     Args:
         cfg: the settings of ``inpaintlab train``, resolved.
     """
     identity = {key: value for key, value in cfg.items() if key not in FREE_TO_CHANGE}
     identity["data"] = {key: value for key, value in cfg["data"].items() if key != "workers"}
-    return dict(without_places(identity))
+    own = {name: recipe for name, recipe in (cfg.get("callbacks") or {}).items() if not _watches(recipe)}
+    return dict(without_places(identity | ({"callbacks": own} if own else {})))
+
+
+def _watches(recipe: Any) -> bool:
+    """Whether a callback of the settings is one of ours or of Lightning's."""
+    target = recipe.get("_target_") if isinstance(recipe, dict) else None
+    return str(target).startswith(("inpaintlab.", "lightning."))
+
+
+def configuration_of(settings: dict[str, Any], trained_on: Any) -> str:
+    """A name that runs share which differ in nothing but their seed, such as ``glcic-1b2c3d4e``.
+
+    Args:
+        settings: see `identity_of`.
+        trained_on: the digest of the files that training reads (see `digest`).
+    """
+    alike = {key: value for key, value in settings.items() if key != "seed"}
+    digest = hashlib.sha256(json.dumps([alike, trained_on], sort_keys=True).encode()).hexdigest()[:8]
+    return f"{str(settings['model']['_target_']).rpartition('.')[2].lower()}-{digest}"
 
 
 def without_places(settings: Any, key: str = "") -> Any:

@@ -11,6 +11,8 @@ from inpaintlab.runs import Progress
 def starting_point(folder: Path) -> dict[str, Any] | None:
     """The record in the last checkpoint of the run in ``folder``; None if nothing was trained there yet.
 
+    To it is added ``validated``: the last validation that the state of its callbacks knows of (see `Checkpoints`).
+
     Raises:
         ValueError: the checkpoint is damaged, or missing although a run has been training there; the message lists the
             other checkpoints.
@@ -20,7 +22,8 @@ def starting_point(folder: Path) -> dict[str, Any] | None:
         try:
             checkpoint = load_checkpoint(last)
             require_resumable(checkpoint, last)
-            record = dict(checkpoint["inpaintlab"])
+            state = checkpoint["callbacks"].get("Checkpoints", {})
+            record = checkpoint["inpaintlab"] | {"validated": state.get("validated")}
         except ValueError as error:
             raise ValueError(f"{error} {_ways_out(folder)}") from error
         if record.get("run") is None:
@@ -35,17 +38,21 @@ def starting_point(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def missed_validation(folder: Path, iterations: int, every: int) -> bool:
-    """Whether a run ended after its checkpoint and before the validation that was due there.
+def missed_validation(folder: Path, record: dict[str, Any], every: int) -> bool:
+    """Whether a run ended after its checkpoint and before the validation that was due there had been kept.
 
     Args:
         folder: the run's folder.
-        iterations: batches done, as in ``last.ckpt``.
+        record: see `starting_point`.
         every: batches between two validations.
     """
+    done = record["iterations"]
+    if done % every:
+        return False
+    if record["validated"] is not None:
+        return bool(record["validated"] != done)
     noted = Progress.load(folder)
-    validated = set() if noted is None else {at for at, _ in noted.validations}
-    return iterations % every == 0 and iterations not in validated
+    return done not in (set() if noted is None else {at for at, _ in noted.validations})
 
 
 def require_same_steps(record: dict[str, Any], processes: int, precision: str) -> None:

@@ -8,8 +8,9 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from inpaintlab.inpainting import learner_of, load_checkpoint, save_checkpoint
+from inpaintlab.inpainting import MOST_KEPT, learner_of, load_checkpoint, save_checkpoint
 from inpaintlab.machine import Count, Infinite, conform, storable
+from inpaintlab.recipes import data_of
 
 
 class Score(NamedTuple):
@@ -17,6 +18,10 @@ class Score(NamedTuple):
 
     infinite: Count
     mean: Infinite
+
+    def rank(self, higher_is_better: bool) -> tuple[int, float]:
+        """What orders scores, the best one last; a score that is no number has no place among them."""
+        return self.infinite, self.mean if higher_is_better else -self.mean
 
 
 @final
@@ -42,10 +47,13 @@ class Checkpoints(Callback):
         self.every = every
         self.validated_every = validated_every
         self.monitor = monitor
-        self.sign = 1.0 if higher_is_better else -1.0
+        self.higher_is_better = higher_is_better
         self.best: Score | None = None
         self.saved = 0
         """How many batches of training ``last.ckpt`` holds."""
+        self.validated: int | None = None
+        """After how many batches the last validation was whose results other callbacks have kept in ``last.ckpt``; None
+        if they keep none."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Replace Lightning's writing of checkpoints."""
@@ -78,7 +86,7 @@ class Checkpoints(Callback):
         Raises:
             ValueError: a weight is non-finite; the last sound checkpoint stays.
         """
-        self._save(trainer, "last.ckpt")
+        self.save_as(trainer, "last.ckpt")
         self.saved = learner_of(trainer.lightning_module).schedule.iteration
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -87,19 +95,36 @@ class Checkpoints(Callback):
         Raises:
             ValueError: validation does not compute the monitored metric, or a weight is non-finite.
         """
-        if self.monitor not in trainer.callback_metrics:
-            names = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
-            raise ValueError(f"monitor is '{self.monitor}', which validation does not give; it gives {names}.")
-        found = trainer.callback_metrics
-        score = Score(int(found.get(f"{self.monitor}_infinite", 0)), float(found[self.monitor]))
+        score = self.score(trainer)
         if score.mean == score.mean and (self.best is None or self._rank(score) > self._rank(self.best)):
             self.best = score
-            self._save(trainer, "best.ckpt")
+            self.save_as(trainer, "best.ckpt")
+
+    def score(self, trainer: Trainer) -> Score:
+        """The monitored score of the validation that just ended; its mean may be no number (NaN).
+
+        Raises:
+            ValueError: validation does not compute the monitored metric.
+        """
+        found = trainer.callback_metrics
+        if self.monitor not in found:
+            names = ", ".join(sorted(name for name in found if name.startswith("val/")))
+            raise ValueError(f"monitor is '{self.monitor}', which validation does not give; it gives {names}.")
+        return Score(int(found.get(f"{self.monitor}_infinite", 0)), float(found[self.monitor]))
 
     def _rank(self, score: Score) -> tuple[int, float]:
-        return score.infinite, self.sign * score.mean
+        return score.rank(self.higher_is_better)
 
-    def _save(self, trainer: Trainer, name: str) -> None:
+    def save_as(self, trainer: Trainer, name: str) -> None:
+        """Save the present state, whole or not at all; all processes call it.
+
+        Args:
+            trainer: of the run.
+            name: of the file, from the run's folder on.
+
+        Raises:
+            ValueError: a weight is non-finite, or the state of a callback could not be read again.
+        """
         state = trainer.lightning_module.state_dict()
         tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
         non_finite = [key for key, value in tensors.items() if not bool(value.isfinite().all())]
@@ -111,8 +136,43 @@ class Checkpoints(Callback):
         trainer.save_checkpoint(self.folder / name)  # every process takes part, the first one writes
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score so far."""
-        return {"best": None if self.best is None else storable(self.best._asdict())}
+        """The best score so far, and ``validated``."""
+        return {"best": None if self.best is None else storable(self.best._asdict()), "validated": self.validated}
+
+
+@final
+class SavingStates(Callback):
+    """Saves ``last.ckpt`` again after each validation, for callbacks whose state a validation changes.
+
+    The file that was saved before the validation does not hold that change. This callback runs after all others that
+    handle a validation; a run that is killed before that validates again when it is resumed (see `missed_validation`).
+
+    Args:
+        checkpoints: saves ``last.ckpt``.
+    """
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+        checkpoints.validated = 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, and note of which validation the results are kept."""
+        self.checkpoints.validated = learner_of(pl_module).schedule.iteration
+        self.checkpoints.save(trainer)
+
+
+def require_storable(state: Any, callback: str) -> None:
+    """See that the state of a callback can be read from a checkpoint again, which holds tensors and plain values alone.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    try:
+        data_of(state, f"The state of the callback {callback}", MOST_KEPT, (Tensor,))
+    except ValueError as error:
+        raise ValueError(
+            f"{error} No run could go on from a checkpoint with it: let its state_dict give plain values and tensors."
+        ) from error
 
 
 def score_of(path: Path) -> Score | None:
@@ -151,5 +211,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
         Raises:
             OSError: the file could not be written; the old file at ``path`` stays, and no partial file is left.
+            ValueError: the state of a callback could not be read again.
         """
+        for key, state in checkpoint.get("callbacks", {}).items():
+            require_storable(state, key)
         save_checkpoint(Path(path), checkpoint)

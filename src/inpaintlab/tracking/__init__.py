@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from inpaintlab.tracking.chosen import chosen_trackers, require_trackers
+from inpaintlab.tracking.lightning_logger import LightningTracker
 from inpaintlab.tracking.tensorboard import TensorboardTracker
 from inpaintlab.tracking.tracker import CsvTracker, Tracker, trackers_of
 
@@ -10,9 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CsvTracker",
+    "LightningTracker",
     "TensorboardTracker",
     "Tracker",
     "WandbTracker",
+    "chosen_trackers",
+    "require_trackers",
     "trackers_of",
 ]
 

@@ -36,6 +36,12 @@ class Tracker(Logger, ABC):
         self.run_dir = run_dir
         self.console = console
         self.running = False
+        self.paused = False
+        """Whether the run ends before its schedule does, to be resumed."""
+        self.directions: Mapping[str, bool] = {}
+        """Whether higher is better, by the name of a metric, where that is known."""
+        self.pictures_to_come = 0
+        """How many panels the rest of the run draws."""
 
     # --- what a tracker defines -----------------------------------------------------------------------------------
 
@@ -49,7 +55,7 @@ class Tracker(Logger, ABC):
 
     @abstractmethod
     def _finish(self, succeeded: bool) -> None:
-        """Write or upload what is left, and close."""
+        """Write or upload what is left, and close; a run that is ``paused`` has not succeeded."""
 
     def _save(self) -> None:
         """Write what is buffered to the disk; nothing by default."""
@@ -64,16 +70,26 @@ class Tracker(Logger, ABC):
         """Upload checkpoints, each with its metadata; nothing by default."""
 
     def _pause(self) -> None:
-        """Mark the run as one that ends on request and will be resumed; nothing by default."""
+        """Mark the run as one that ends before its schedule does and will be resumed; nothing by default."""
 
     # --- what a run calls -----------------------------------------------------------------------------------------
 
-    def start(self, iteration: int = 0) -> None:
-        """Open a run that has done ``iteration`` batches so far.
+    def start(
+        self, iteration: int = 0, directions: Mapping[str, bool] | None = None, pictures_to_come: int = 0
+    ) -> None:
+        """Open a run.
+
+        Args:
+            iteration: batches that it has done so far.
+            directions: whether higher is better, by the name of a metric, where that is known.
+            pictures_to_come: how many panels the rest of it draws.
 
         Raises:
             ValueError: the tracker refuses its settings.
         """
+        self.paused = False
+        self.directions = directions or {}
+        self.pictures_to_come = pictures_to_come
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # Lightning sets it
             self.running = self._survives(lambda: self._start(iteration))
 
@@ -116,13 +132,19 @@ class Tracker(Logger, ABC):
         self._try(lambda: self._keep_checkpoints(files, facts))
 
     def pause(self) -> None:
-        """Mark the run as one that ends on request and will be resumed."""
-        self._try(self._pause)
+        """Mark the run as one that ends before its schedule does and will be resumed.
+
+        Whatever ``finalize`` is told afterwards, the run then has neither succeeded nor failed. Any number of calls are
+        as one; after ``finalize`` a call does nothing.
+        """
+        if self.running and not self.paused:
+            self.paused = True
+            self._try(self._pause)
 
     def finalize(self, status: str) -> None:
         """Close at the end of a training: ``success`` or ``failed``."""
         if status in ("success", "failed"):
-            self._try(lambda: self._finish(status == "success"))
+            self._try(lambda: self._finish(status == "success" and not self.paused))
             self.running = False
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
@@ -132,6 +154,11 @@ class Tracker(Logger, ABC):
     def name(self) -> str:
         """The run's name."""
         return self.run_dir.name
+
+    @property
+    def save_dir(self) -> str:
+        """The folder of the run, where profilers and other callbacks look for one."""
+        return str(self.run_dir)
 
     @property
     def version(self) -> str:

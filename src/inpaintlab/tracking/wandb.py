@@ -1,8 +1,10 @@
 """The tracker for Weights & Biases."""
 
+import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -13,7 +15,7 @@ from wandb.errors import CommError, Error, UsageError
 from wandb.sdk.mailbox.mailbox import MailboxClosedError
 from wandb.sdk.mailbox.mailbox_handle import HandleAbandonedError, ServerResponseError
 
-from inpaintlab.machine import write_texts
+from inpaintlab.machine import REQUEUE, Infinite, conform, read_json, storable, write_json, write_texts
 from inpaintlab.tracking.tracker import Metrics, Tracker
 
 STEP = "trainer/global_step"
@@ -21,10 +23,23 @@ STEP = "trainer/global_step"
 
 
 @final
+@dataclass(frozen=True)
+class _Best:
+    """What ``wandb/best.json`` holds: the best value of each metric whose direction is known."""
+
+    values: dict[str, Infinite]
+
+
+@final
 class WandbTracker(Tracker):
     """W&B: online for a user who is logged in, else offline with one line that says how to upload later.
 
-    ``WANDB_MODE`` overrides this choice. If the server cannot be reached when a run starts, the run is offline.
+    ``WANDB_MODE`` overrides this choice. If the server cannot be reached when a run starts, the run is offline. Before
+    the first byte leaves this machine, a line says what will be uploaded and where to.
+
+    The summary of a metric whose direction is known holds its best value, ``max`` or ``min``. W&B itself takes that of
+    a resumed run from its last start alone, and one NaN as the best of all; so the best values are kept in
+    ``wandb/best.json`` of the run's folder, and each is set anew with the metric.
 
     Args:
         run_dir: the folder of the run; W&B's own files go to ``wandb/`` in it.
@@ -34,8 +49,10 @@ class WandbTracker(Tracker):
         job_type: ``train``, ``evaluate`` or ``compare``; a resumed training continues its curves.
         project: W&B's project.
         entity: user or team of W&B; None for the user's default.
-        group: the name of runs that belong together; None for ``WANDB_RUN_GROUP``.
+        group: the name of runs that belong together; None for ``WANDB_RUN_GROUP``, or else the ``configuration`` among
+            the settings, which runs share that differ in their seed alone.
         tags: words to find runs by.
+        pictures: whether panels of validation images are logged, also offline, and pages with pictures are uploaded.
         artifacts: whether checkpoints and tables are uploaded, where the run is online.
         upload_minutes: how long the end of the run waits for uploads at most; 0 for as long as they take.
     """
@@ -56,12 +73,16 @@ class WandbTracker(Tracker):
         entity: str | None,
         group: str | None,
         tags: list[str],
+        pictures: bool,
         artifacts: bool,
         upload_minutes: int | float,
     ) -> None:
         super().__init__(run_dir, console)
         self.job_type = job_type
+        self.pictures = pictures
         self.artifacts = artifacts
+        if group is None and not os.environ.get("WANDB_RUN_GROUP"):
+            group = config.get("configuration")
         self.settings: dict[str, Any] = {
             "project": project,
             "entity": entity,
@@ -72,14 +93,19 @@ class WandbTracker(Tracker):
         self.config = config
         self.upload_seconds = 60.0 * upload_minutes
         self.run: Any = None
+        self.best: dict[str, float] = {}
 
     @property
     def online(self) -> bool:
         """Whether the run is logged to a server while it lasts."""
         return self.run is not None and not (self.run.offline or self.run.disabled)
 
-    def open(self) -> Any:
+    def open(self, contents: Sequence[str], files: Sequence[str]) -> Any:
         """Start the run.
+
+        Args:
+            contents: what this job will log besides its settings, in words.
+            files: the names of the files that it gives to ``keep``.
 
         Returns:
             W&B's own ``Run``.
@@ -90,6 +116,18 @@ class WandbTracker(Tracker):
         """
         os.environ.setdefault("WANDB_SILENT", "true")  # its notices on every start say nothing about this run
         mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
+        logged = (
+            f"{', '.join(('settings with their paths', *contents))}, what the terminal shows, this machine's name and "
+            "use, its packages, commit and diff"
+        )
+        if mode not in ("offline", "dryrun", "disabled"):
+            owner = self.settings["entity"] or os.environ.get("WANDB_ENTITY") or "your default entity"
+            some = f"{len(files)} files: {', '.join(files)}"
+            kept = some if self.artifacts else "no files (logger.wandb.artifacts=true)"
+            self.report(
+                f"uploading to project {self.settings['project']} of {owner}: {logged}; {kept}. "
+                "WANDB_MODE=offline keeps all here."
+            )
         why = "not logged in or offline"
         try:
             try:
@@ -105,9 +143,14 @@ class WandbTracker(Tracker):
                 f"W&B refuses a setting of logger.wandb ({_one_line(error)}); change it, or give logger=none."
             ) from error
         if mode == "offline":
-            self.report(f"{why}; upload the run later with: wandb sync {self.run_dir}/wandb/offline-run-*")
+            self.report(
+                f"{why}; kept here: {logged}; no files. Upload them later with: "
+                f"wandb sync {self.run_dir}/wandb/offline-run-*"
+            )
         self.run.define_metric(STEP)
         self.run.define_metric("*", step_metric=STEP, step_sync=True)
+        for name, higher in self.directions.items():  # of two definitions that fit, W&B takes that of the full name
+            self.run.define_metric(name, step_metric=STEP, step_sync=True, summary="max" if higher else "min")
         return self.run
 
     def keep(self, name: str, kind: str, files: list[Path], aliases: list[str], metadata: dict[str, Any]) -> None:
@@ -157,16 +200,45 @@ class WandbTracker(Tracker):
         return id_file.read_text().strip()
 
     def _start(self, iteration: int) -> None:
-        self.open()
+        self.best = self._read_best() if iteration else {}
+        some = f"{self.pictures_to_come} panels of validation images"
+        pictures = some if self.pictures else "no pictures (logger.wandb.pictures=true)"
+        self.open(("curves", pictures), ("best.ckpt", "last.ckpt"))
         if self.online:
-            files = "last.ckpt and best.ckpt go up at the end (logger.wandb.artifacts=false keeps them here)"
-            self.report(f"{self.run.url}" + (f"; {files}" if self.artifacts else ""))
+            self.report(f"{self.run.url}")
 
     def _log(self, metrics: Metrics, step: int) -> None:
         self.run.log({**metrics, STEP: step})
+        directed = {name: value for name, value in metrics.items() if name in self.directions}
+        if not directed:
+            return
+        for name, value in directed.items():
+            choose = max if self.directions[name] else min
+            if not math.isnan(value):
+                self.best[name] = choose(value, self.best.get(name, value))
+        write_json(self._best_file, {"values": storable(self.best)})
+        bests = {name: self.best[name] for name in directed if name in self.best}
+        self.run.summary.update({name: {"max" if self.directions[name] else "min": bests[name]} for name in bests})
+
+    @property
+    def _best_file(self) -> Path:
+        return self.run_dir / "wandb/best.json"
+
+    def _read_best(self) -> dict[str, float]:
+        """The best values of earlier starts; none where the file is missing or was damaged."""
+        if not self._best_file.is_file():
+            return {}
+        try:
+            mend = "W&B's summary holds the best values from here on"
+            kept = read_json(self._best_file, "the best values of a run", mend)
+            return conform(_Best, kept, self._best_file, mend).values
+        except ValueError as error:
+            self.report(str(error))
+            return {}
 
     def _picture(self, name: str, picture: Image.Image, step: int, caption: str) -> None:
-        self.run.log({name: [wandb.Image(picture, caption=caption)], STEP: step})
+        if self.pictures:
+            self.run.log({name: [wandb.Image(picture, caption=caption)], STEP: step})
 
     def _alert(self, title: str, sentence: str, step: int) -> None:
         if self.online:
@@ -183,7 +255,7 @@ class WandbTracker(Tracker):
         self.run.mark_preempting()
 
     def _finish(self, succeeded: bool) -> None:
-        self.run.finish(exit_code=0 if succeeded else 1)
+        self.run.finish(exit_code=0 if succeeded else REQUEUE if self.paused else 1)
 
 
 def _one_line(error: Exception) -> str:

@@ -41,6 +41,7 @@ from inpaintlab.machine import (
 from inpaintlab.metrics import require_fitting
 from inpaintlab.recipes import pictures_in_words, plain
 from inpaintlab.runs import (
+    configuration_of,
     debug_folder,
     debug_line,
     debug_settings,
@@ -65,8 +66,9 @@ from inpaintlab.survival import (
     starting_point,
 )
 from inpaintlab.testsets import ManifestDataset
-from inpaintlab.tracking import CsvTracker, Tracker
+from inpaintlab.tracking import chosen_trackers, require_trackers
 from inpaintlab.training.callbacks import callbacks
+from inpaintlab.training.chosen import require_callbacks
 from inpaintlab.training.identity import run_record, trained_on
 from inpaintlab.training.terminal import print_plan
 from inpaintlab.training.trainer import flags_explained, profiler_of, quieten, report_profile, training_trainer
@@ -103,7 +105,7 @@ def train(
         files = trained_on(cfg, data)
         model.run_record = run_record(cfg, run_dir, before, files, console)
     done = before["iterations"] if before else 0
-    missed = done > 0 and missed_validation(run_dir, done, cfg["every"]["validation"])
+    missed = before is not None and done > 0 and missed_validation(run_dir, before, cfg["every"]["validation"])
     if done >= model.schedule.total and not missed:
         if first:
             note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
@@ -161,7 +163,10 @@ def _fit(
     for sentence in data.left_out():
         console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
     recorded = cfg | {"commit": commit(), "versions": versions()}
-    trainer = training_trainer(flags, cfg["every"], called, trackers(recorded, run_dir, console), **precision)
+    if model.run_record is not None:  # in the first process, which alone tracks
+        recorded["configuration"] = configuration_of(model.run_record["settings"], model.run_record["trained_on"])
+    trackers = chosen_trackers(cfg.get("logger"), run_dir, console, recorded, cfg["notes"])
+    trainer = training_trainer(flags, cfg["every"], called, trackers, **precision)
     profiler_of(trainer).dirpath = profiler_of(trainer).dirpath or run_dir / "profile"
     if before:
         require_same_steps(before, trainer.world_size, flags["precision"])
@@ -209,12 +214,6 @@ def facts(model: Learner, data: DataModule, trainer: Trainer, run_dir: Path) -> 
         "device": f"{trainer.accelerator.__class__.__name__} x {trainer.world_size}, {trainer.precision}",
         "run": str(run_dir),
     }
-
-
-def trackers(cfg: dict[str, Any], run_dir: Path, console: Console) -> list[Tracker]:
-    """The CSV tracker, which every run has, then the trackers of the setting ``logger``."""
-    builders = instantiate(cfg.get("logger") or {}, _convert_="all").values()
-    return [CsvTracker(run_dir, console), *(build(run_dir, console, cfg, cfg["notes"]) for build in builders)]
 
 
 def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Request) -> None:
@@ -269,6 +268,8 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings), same_batch=same_batch)
     data.check()
     require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
+    require_trackers(settings.get("logger"))
+    require_callbacks(settings)
     torch.set_float32_matmul_precision("high")
     if device_type(cfg.trainer.accelerator) == "cpu":
         keep_freed_memory()

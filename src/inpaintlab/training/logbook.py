@@ -1,7 +1,7 @@
 """The log of a training: a line every few batches for all trackers, with how the time was spent."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -56,7 +56,9 @@ class StepTimer:
 
 @final
 class Logbook(Callback):
-    """Writes a line to all trackers whenever the model logs a batch, and hands them the checkpoints at the end.
+    """Writes a line to all trackers whenever the model logs a batch; at the end it hands them the checkpoints.
+
+    If a training ends before its schedule does, without an error, it tells them that.
 
     The model logs losses, norms and health. To these the line adds:
 
@@ -70,16 +72,24 @@ class Logbook(Callback):
 
     Args:
         folder: the run's folder.
+        directions: whether higher is better, by the name of a metric that validation logs.
+        panels_every: batches between two panels; 0 for none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, directions: Mapping[str, bool], panels_every: int = 0) -> None:
         self.folder = folder
+        self.directions = directions
+        self.panels_every = panels_every
         self.timer = StepTimer()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the trackers at the iteration that the run starts from."""
+        schedule = learner_of(pl_module).schedule
+        panels = 0
+        if self.panels_every and not schedule.finished:  # the last one is drawn at the end, due or not
+            panels = -(-schedule.total // self.panels_every) - schedule.iteration // self.panels_every
         for tracker in trackers_of(trainer):
-            tracker.start(_iteration(pl_module))
+            tracker.start(schedule.iteration, self.directions, panels)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Start the time of the batch."""
@@ -99,8 +109,11 @@ class Logbook(Callback):
             tracker.save()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hand the checkpoints of a finished run to the trackers."""
-        if trainer.is_global_zero and learner_of(pl_module).schedule.finished:
+        """Hand the checkpoints of a finished run to the trackers, or tell them that the run is not finished."""
+        if not learner_of(pl_module).schedule.finished:
+            for tracker in trackers_of(trainer):
+                tracker.pause()
+        elif trainer.is_global_zero:
             files = {name: self.folder / f"{name}.ckpt" for name in ("best", "last")}  # W&B's `latest` is the last
             saved = {name: file for name, file in files.items() if file.is_file()}
             facts = checkpoint_facts(self.folder)

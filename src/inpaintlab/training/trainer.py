@@ -231,6 +231,7 @@ def quieten() -> None:
         ".*your dataloader is not resumable.*",  # our sampler resumes by itself
         ".*does not have many workers.*",  # a single one may suffice
         ".*smaller than the logging interval.*",  # the log has its own: every.log
+        ".*callbacks used to create the checkpoint.*",  # the setting callbacks may change between two starts
         ".*treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
         # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces
         ".*grad attribute of a Tensor that is not a leaf.*",
