@@ -13,7 +13,7 @@ from inpaintlab.inpainting.checkpoints import (
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
-from inpaintlab.inpainting.learner import Learner, Losses, frozen, learner_of, weigh
+from inpaintlab.inpainting.learner import Learner, Losses, learner_of
 from inpaintlab.inpainting.method import build_method
 from inpaintlab.inpainting.precision import (
     WHOLE,
@@ -24,7 +24,7 @@ from inpaintlab.inpainting.precision import (
     training_precision,
 )
 from inpaintlab.inpainting.schedule import Schedule
-from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, checked_steps, is_number
+from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, checked_steps, frozen, is_number, weigh
 
 __all__ = [
     "AVERAGES",

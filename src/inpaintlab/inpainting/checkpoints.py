@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.inpainting.rates import Seen
 from inpaintlab.inpainting.schedule import Schedule
 from inpaintlab.inpainting.steps import Steps
 from inpaintlab.losses import AdversarialLoss
@@ -93,6 +94,7 @@ class _Record:
 @dataclass(frozen=True)
 class _Position:
     iteration: Count
+    plateaus: dict[str, Seen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
