@@ -6,8 +6,9 @@ holds. Neither the time nor the number of starts counts, so a resumed run has th
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import Any, final
 
 import torch
@@ -65,15 +66,9 @@ class Cosine(Rate):
 
     Args:
         end: the learning rate that it falls to.
-
-    Raises:
-        ValueError: a negative rate.
     """
 
     end: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require_end(self.end)
 
     def rate(self, batch: int, shaped: range, peak: float) -> float:
         """On the cosine."""
@@ -98,18 +93,10 @@ class Stairs(Rate):
     Args:
         at: numbers of batches of the phase, its warm-up included, after each of which the rate is lowered.
         factor: what it is multiplied by, between 0 and 1.
-
-    Raises:
-        ValueError: no batches, none that rise, or a factor out of its range.
     """
 
     at: tuple[int, ...]
     factor: float = 0.1
-
-    def __post_init__(self) -> None:
-        rising = all(is_number(batch, int) and batch > 0 for batch in self.at) and sorted(set(self.at)) == [*self.at]
-        _require("at", [*self.at], "rising numbers of batches, as in [1000, 2000]", bool(self.at) and rising)
-        _require_factor(self.factor)
 
     def rate(self, batch: int, shaped: range, peak: float) -> float:
         """On the step that is reached."""
@@ -162,9 +149,6 @@ class Plateau(Rate):
         window: batches of one mean.
         patience: batches without a lower mean that make a plateau; it is looked at after each window.
         threshold: the share of the lowest mean by which a lower one is below it.
-
-    Raises:
-        ValueError: a setting out of its range.
     """
 
     factor: float = 0.1
@@ -175,15 +159,6 @@ class Plateau(Rate):
     seen: Seen = field(init=False, repr=False, default_factory=Seen)
     sums: Tensor | None = field(init=False, repr=False, compare=False, default=None)
     """The sum of the window's losses and their number, on the device: reading them would make each step wait for it."""
-
-    def __post_init__(self) -> None:
-        _require_factor(self.factor)
-        _require_end(self.end)
-        for name in ("window", "patience"):
-            value = getattr(self, name)
-            _require(name, value, "a whole number of batches, 1 or more", is_number(value, int) and value >= 1)
-        share = is_number(self.threshold, int | float) and 0 <= self.threshold < 1
-        _require("threshold", self.threshold, "a share, from 0 to less than 1", share)
 
     def rate(self, batch: int, shaped: range, peak: float) -> float:
         """After the plateaus that were seen so far."""
@@ -251,33 +226,44 @@ def rate_from(given: Any) -> Rate:
             f"{nearest(str(shape), _SHAPES)}"
         )
     known = [entry.name for entry in fields(_SHAPES[shape]) if entry.init]  # type: ignore[arg-type]  # all are
-    for key in settings:
+    for key, value in settings.items():
         if key not in known:
             takes = f"takes {', '.join(known)}" if known else "takes no settings"
             raise ValueError(f"has '{key}', but {shape} {takes}.{nearest(str(key), known)}")
-    if shape == "steps":
-        at = settings.get("at")
-        listed = isinstance(at, Sequence) and not isinstance(at, str)
-        _require("at", at, "a list of rising numbers of batches, as in [1000, 2000]", listed)
-        settings["at"] = tuple(settings["at"])
+        kind, wanted, sound = _SETTINGS[key]
+        if not sound(value):
+            raise ValueError(f"has the {key} {value!r}; give {wanted}.")
+        settings[key] = kind(value)
+    if shape == "steps" and "at" not in settings:
+        raise ValueError(f"is steps without 'at'; give {_SETTINGS['at'][1]}.")
     return _SHAPES[shape](**settings)
-
-
-def _require(name: str, value: Any, wanted: str, sound: bool) -> None:
-    if not sound:
-        raise ValueError(f"has the {name} {value!r}; give {wanted}.")
-
-
-def _require_end(value: Any) -> None:
-    _require(
-        "end", value, "a learning rate, 0 or more", is_rate(value) or (is_number(value, int | float) and not value)
-    )
-
-
-def _require_factor(value: Any) -> None:
-    _require("factor", value, "a number between 0 and 1", is_number(value, int | float) and 0 < value < 1)
 
 
 def is_rate(value: Any) -> bool:
     """Whether this can be a learning rate: a positive, finite number."""
     return is_number(value, int | float) and 0 < value < math.inf
+
+
+def _rise(value: Any) -> bool:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        return False
+    return all(is_number(batch, int) and batch > 0 for batch in value) and all(a < b for a, b in pairwise(value))
+
+
+_SETTINGS: dict[str, tuple[Callable[[Any], Any], str, Callable[[Any], bool]]] = {
+    "end": (
+        float,
+        "a learning rate, 0 or more",
+        lambda value: is_rate(value) or (is_number(value, int | float) and not value),
+    ),
+    "factor": (float, "a number between 0 and 1", lambda value: is_rate(value) and value < 1),
+    "at": (tuple, "a list of rising numbers of batches, as in {shape: steps, at: [1000, 2000]}", _rise),
+    "window": (int, "a whole number of batches, 1 or more", lambda value: is_number(value, int) and value >= 1),
+    "patience": (int, "a whole number of batches, 1 or more", lambda value: is_number(value, int) and value >= 1),
+    "threshold": (
+        float,
+        "a share, from 0 to less than 1",
+        lambda value: is_number(value, int | float) and 0 <= value < 1,
+    ),
+}
+"""Of each setting of a shape its type, what it can be in words, and whether a value is that."""

@@ -22,9 +22,6 @@ class Phase:
         warm_up: batches in which the rate rises, ``learning_rate (t + 1) / warm_up`` at batch t, before the shape
             begins.
         shape: of the learning rate after that.
-
-    Raises:
-        ValueError: a length or a warm-up that is no number of batches, or a learning rate that is not positive.
     """
 
     name: str
@@ -32,22 +29,6 @@ class Phase:
     learning_rate: float | None = None
     warm_up: int = 0
     shape: Rate = field(default_factory=Constant)
-
-    def __post_init__(self) -> None:
-        if not is_number(self.batches, int) or self.batches < 0:
-            raise ValueError(
-                f"Phase '{self.name}' has {self.batches} batches; give 0 to skip it or a positive number to run it."
-            )
-        if self.learning_rate is not None and not is_rate(self.learning_rate):
-            raise ValueError(
-                f"Phase '{self.name}' has the learning rate {self.learning_rate}; give a positive number, or leave it "
-                "out to keep the optimizer's own."
-            )
-        if not is_number(self.warm_up, int) or self.warm_up < 0:
-            raise ValueError(
-                f"Phase '{self.name}' has the warm_up {self.warm_up}; give the number of batches in which its learning "
-                "rate rises, 0 for none."
-            )
 
     def rate(self, batch: int, peak: float) -> float:
         """The learning rate of a batch.
@@ -70,19 +51,36 @@ _SETTINGS = ("batches", "learning_rate", "warm_up", "rate")
 
 
 def _phase(name: str, settings: Mapping[str, Any]) -> Phase:
-    """The phase that the settings describe."""
+    """The phase that settings describe, see `Schedule`.
+
+    Raises:
+        ValueError: unknown ones, a length or a warm-up that is no number of batches, a learning rate that is not
+            positive, or a rate that is none (see `rate_from`).
+    """
     unknown = set(settings) - set(_SETTINGS)
     if unknown or "batches" not in settings:
         raise ValueError(
             f"Phase '{name}' has the settings {sorted(settings)}; it takes 'batches' and, if wanted, 'learning_rate', "
             "'warm_up' and 'rate'."
         )
-    given = dict(settings)
+    batches, own, warm_up = settings["batches"], settings.get("learning_rate"), settings.get("warm_up", 0)
+    if not is_number(batches, int) or batches < 0:
+        raise ValueError(f"Phase '{name}' has {batches} batches; give 0 to skip it or a positive number to run it.")
+    if own is not None and not is_rate(own):
+        raise ValueError(
+            f"Phase '{name}' has the learning rate {own}; give a positive number, or leave it out to keep the "
+            "optimizer's own."
+        )
+    if not is_number(warm_up, int) or warm_up < 0:
+        raise ValueError(
+            f"Phase '{name}' has the warm_up {warm_up}; give the number of batches in which its learning rate rises, 0 "
+            "for none."
+        )
     try:
-        shape = rate_from(given.pop("rate", "constant"))
+        shape = rate_from(settings.get("rate", "constant"))
     except ValueError as error:
         raise ValueError(f"The rate of phase '{name}' {error}") from error
-    return Phase(name, **given, shape=shape)
+    return Phase(name, batches, None if own is None else float(own), warm_up, shape)
 
 
 class Schedule(nn.Module):
