@@ -309,7 +309,7 @@ def test_the_papers_preset_says_its_rule() -> None:
         (None, "has the shape None"),
         (0.1, r"has the shape 0\.1"),
         ({"end": 1e-6}, "has the shape None"),
-        ({"shape": "cosine", "ends": 1e-6}, "has 'ends', but cosine takes end. Did you mean 'end'"),
+        ({"shape": "cosine", "ends": 1e-6}, "has 'ends', but cosine takes end .*Did you mean 'end'"),
         ({"shape": "cosine", "warm_up": 5}, "has 'warm_up', but cosine takes end"),
         ({"shape": "constant", "end": 1e-6}, "has 'end', but constant takes no settings"),
         ({"shape": "cosine", "end": -1.0}, r"has the end -1\.0"),

@@ -229,7 +229,10 @@ def rate_from(given: Any) -> Rate:
     for key, value in settings.items():
         if key not in known:
             takes = f"takes {', '.join(known)}" if known else "takes no settings"
-            raise ValueError(f"has '{key}', but {shape} {takes}.{nearest(str(key), known)}")
+            raise ValueError(
+                f"has '{key}', but {shape} {takes} (settings in braces join those of a preset, a word replaces them)."
+                f"{nearest(str(key), known)}"
+            )
         kind, wanted, sound = _SETTINGS[key]
         if not sound(value):
             raise ValueError(f"has the {key} {value!r}; give {wanted}.")

@@ -3,7 +3,7 @@
 from inpaintlab.survival.journal import Journal, note_finished
 from inpaintlab.survival.preemption import Preemption
 from inpaintlab.survival.processes import ending_together, require_launcher, require_processes
-from inpaintlab.survival.resuming import missed_validation, require_same_steps, starting_point
+from inpaintlab.survival.resuming import missed_validation, require_same_cosines, require_same_steps, starting_point
 from inpaintlab.survival.saving import Checkpoints
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "note_finished",
     "require_launcher",
     "require_processes",
+    "require_same_cosines",
     "require_same_steps",
     "starting_point",
 ]

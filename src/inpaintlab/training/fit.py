@@ -61,6 +61,7 @@ from inpaintlab.survival import (
     note_finished,
     require_launcher,
     require_processes,
+    require_same_cosines,
     require_same_steps,
     starting_point,
 )
@@ -251,7 +252,9 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     stood = time_of(run_dir / "last.ckpt")
     before = starting_point(run_dir)
     if before:
-        require_same_settings(run_dir, before["run"]["settings"], identity_of(settings))
+        settings_before, settings_now = before["run"]["settings"], identity_of(settings)
+        require_same_settings(run_dir, settings_before, settings_now)
+        require_same_cosines(run_dir, settings_before, settings_now, before["iterations"])
     seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
     model = build(cfg.model, chosen_steps(settings))
     if not isinstance(model, Learner):
