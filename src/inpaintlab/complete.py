@@ -31,6 +31,7 @@ from inpaintlab.inpainting import (
     fit,
 )
 from inpaintlab.recipes import require_flag, require_one_of
+from inpaintlab.runs import lines_of_choice
 
 _MOST_REMARKS = 5
 """How many masks are told of."""
@@ -109,6 +110,7 @@ def main(cfg: DictConfig) -> None:
         label=cfg.label,
         seed=cfg.seed,
         untrained=cfg.untrained,
+        which=cfg.which,
     )
     device = device_type("auto")
     cfg.trainer.precision = completing_precision(cfg.trainer.precision, device)
@@ -119,6 +121,8 @@ def main(cfg: DictConfig) -> None:
             "known pixels to continue from."
         )
     console = Console()
+    for line in lines_of_choice(cfg.checkpoint, identity["checkpoint"]):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     todo = _missing(checked, identity, cfg)
     if there := len(checked.photographs) - len(todo):
         text = f"{there} of {len(checked.photographs)} are there already, completed from the same files and settings"

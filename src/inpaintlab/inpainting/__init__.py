@@ -10,6 +10,7 @@ from inpaintlab.inpainting.checkpoints import (
     require_resumable,
     save_checkpoint,
 )
+from inpaintlab.inpainting.chosen import chosen_file
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
@@ -42,6 +43,7 @@ __all__ = [
     "build",
     "build_method",
     "checked_steps",
+    "chosen_file",
     "chosen_precision",
     "compile_generators",
     "completing_precision",

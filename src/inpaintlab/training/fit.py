@@ -26,8 +26,6 @@ from inpaintlab.inpainting import (
     chosen_precision,
     device_type,
     is_number,
-    load_checkpoint,
-    load_weights,
     require_compiler,
     training_precision,
 )
@@ -68,7 +66,7 @@ from inpaintlab.survival import (
 from inpaintlab.testsets import Manifest, ManifestDataset
 from inpaintlab.tracking import CsvTracker, Tracker
 from inpaintlab.training.callbacks import callbacks
-from inpaintlab.training.identity import run_record, trained_on
+from inpaintlab.training.identity import begin_from, run_record, trained_on
 from inpaintlab.training.terminal import print_plan
 
 
@@ -110,8 +108,8 @@ def train(
             note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
         console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
         return
-    if cfg["init"] and not before:
-        load_weights(model, load_checkpoint(Path(cfg["init"]).expanduser()), cfg["init"])
+    if not before:
+        begin_from(cfg["init"], cfg["which"], model, console)
     data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
