@@ -16,8 +16,8 @@ wait "$glcic"
 wait "$edgeconnect"
 
 test="manifest=demo/test.json results=demo/results"
-inpaintlab evaluate $test checkpoint=demo/runs/glcic
-inpaintlab evaluate $test checkpoint=demo/runs/edgeconnect
+inpaintlab evaluate $test checkpoint=demo/runs/glcic which=last
+inpaintlab evaluate $test checkpoint=demo/runs/edgeconnect which=last
 inpaintlab evaluate -m $test model=telea,navier_stokes,biharmonic,mean_colour
 # What the two were before they learned anything: floors.
 inpaintlab evaluate $test model=glcic model.width=0.25 untrained=true label=glcic_initial

@@ -30,6 +30,7 @@ from inpaintlab.inpainting import (
     device_type,
     fit,
 )
+from inpaintlab.runs import lines_of_choice
 
 _MOST_REMARKS = 5
 """How many masks are told of."""
@@ -103,6 +104,7 @@ def main(cfg: DictConfig) -> None:
         label=cfg.label,
         seed=cfg.seed,
         untrained=cfg.untrained,
+        which=cfg.which,
     )
     device = device_type("auto")
     cfg.trainer.precision = completing_precision(cfg.trainer.precision, device)
@@ -113,6 +115,8 @@ def main(cfg: DictConfig) -> None:
             "known pixels to continue from."
         )
     console = Console()
+    for line in lines_of_choice(cfg.checkpoint, identity["checkpoint"]):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     todo = _missing(checked, identity, cfg)
     if there := len(checked.photographs) - len(todo):
         text = f"{there} of {len(checked.photographs)} are there already, completed from the same files and settings"

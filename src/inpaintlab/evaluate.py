@@ -13,6 +13,7 @@ from rich.console import Console
 from inpaintlab.config import command
 from inpaintlab.evaluation import Plan, Result, evaluate, plan_evaluation
 from inpaintlab.inpainting import CompileTimer, compile_generators, device_type
+from inpaintlab.runs import lines_of_choice
 from inpaintlab.survival import require_launcher
 from inpaintlab.training import predicting_trainer, quieten
 
@@ -35,6 +36,8 @@ def main(cfg: DictConfig) -> None:
         compile_generators(plan.model, device_type(cfg.trainer.accelerator))
     console = Console()
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning sets it in each process
+    for line in lines_of_choice(cfg.checkpoint, plan.checkpoint) if first else ():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     with plan.reserved() if first and plan.missing else nullcontext():
         for folder in plan.finished:
             message = f"{folder.name}: {folder} is there already and is of the same inputs"

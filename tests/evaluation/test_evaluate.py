@@ -72,8 +72,9 @@ def refused(done: Done) -> str:
 
 @pytest.mark.parametrize("model", ["glcic", "edgeconnect"])
 def test_a_run_becomes_a_result_folder(here: Path, model: str) -> None:
-    done = succeeded(evaluate(here, f"checkpoint=runs/{model}"))
+    done = succeeded(evaluate(here, f"checkpoint=runs/{model}", "which=last"))
     assert f"results/{model}" in done.stdout
+    assert done.stdout.startswith(f"runs/{model}/last.ckpt: after ")
     result = Result.load(here / "results" / model)
     manifest = Manifest.load(here / "test.json")
     assert result.label == model
@@ -108,7 +109,7 @@ def test_the_known_pixels_of_the_pictures_are_the_images(here: Path) -> None:
 
 def test_two_evaluations_agree_to_the_last_bit(here: Path) -> None:
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "label=a"))
-    succeeded(evaluate(here, "checkpoint=runs/edgeconnect/last.ckpt", "label=b", "seed=2"))
+    succeeded(evaluate(here, "checkpoint=runs/edgeconnect/best.ckpt", "label=b", "seed=2"))
     first, second = (Result.load(here / "results" / name) for name in "ab")
     assert first.per_image.equals(second.per_image)
     pictures = sorted((here / "results/a/completed").iterdir())
@@ -206,7 +207,7 @@ def test_the_same_evaluation_again_changes_nothing(here: Path) -> None:
     "other",
     [
         ["model=mean_colour"],
-        ["checkpoint=runs/glcic/best.ckpt"],
+        ["checkpoint=runs/glcic", "which=last"],
         ["checkpoint=runs/glcic", "manifest=other.json"],
     ],
 )
@@ -267,7 +268,7 @@ def test_a_label_of_digits_is_text(here: Path) -> None:
 
 def test_weights_are_known_by_their_hash_wherever_they_lie(here: Path) -> None:
     succeeded(evaluate(here, "checkpoint=runs/glcic", "label=a"))
-    shutil.copy(here / "runs/glcic/last.ckpt", here / "copy.ckpt")
+    shutil.copy(here / "runs/glcic/best.ckpt", here / "copy.ckpt")
     for same in (here / "runs/glcic", "copy.ckpt"):
         assert "there already" in succeeded(evaluate(here, f"checkpoint={same}", "label=a")).stdout
 

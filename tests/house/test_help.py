@@ -195,7 +195,7 @@ def test_what_is_given_beside_help_is_shown(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=ident)
 def test_every_setting_of_an_experiments_page_is_explained(capsys: pytest.CaptureFixture[str], file: Path) -> None:
-    """Of several numbers in one line of the YAML the first has the meaning of all."""
+    """Of several numbers in one line of the YAML the first, or the line of their mapping, has the meaning of all."""
     others = ["trainer=ddp_nodes", "metrics=all", "logger=none", "hydra/launcher=submitit", "hydra/sweeper=list"]
     page = asked(capsys, "train", f"experiment={file.stem}", *others, "--help")
     assert f"\n    * {file.stem} " in page
@@ -203,6 +203,7 @@ def test_every_setting_of_an_experiments_page_is_explained(capsys: pytest.Captur
     rows = [(line, after) for line, after in pairwise(lines) if re.match(r"  \S+=", line)]
     bare = [line for line, after in rows if "  " not in line.strip() and not after.startswith(" " * 10)]
     within = {row[0].split("=")[0].rpartition(".")[0] for row in rows if row[0] not in bare}
+    within |= {found[1] for line in lines if (found := re.match(r"(  [\w.]+)  ", line))}
     assert [line for line in bare if line.split("=")[0].rpartition(".")[0] not in within] == []
 
 

@@ -15,7 +15,12 @@ from stand_ins.building import Composer
 ABSENT = "(absent)"
 Settings = dict[str, Any]
 
-GLCIC_PHASES = {"completion": {"batches": 90_000}, "discriminator": {"batches": 10_000}, "joint": {"batches": 400_000}}
+AS_IT_IS = {"learning_rate": None, "warm_up": 0, "rate": "constant"}
+GLCIC_PHASES = {
+    "completion": {"batches": 90_000, **AS_IT_IS},
+    "discriminator": {"batches": 10_000, **AS_IT_IS},
+    "joint": {"batches": 400_000, **AS_IT_IS},
+}
 
 
 def flat(settings: Any, prefix: str = "") -> Settings:
@@ -153,10 +158,10 @@ def test_edgeconnect_has_the_released_examples_numbers(composed: Composer) -> No
         "schedule": {
             "_target_": "inpaintlab.inpainting.Schedule",
             "phases": {
-                "edge": {"batches": 2_000_000},
-                "inpaint": {"batches": 2_000_000},
-                "edge_inpaint": {"batches": 0},
-                "joint": {"batches": 2_000_000},
+                "edge": {"batches": 2_000_000, **AS_IT_IS},
+                "inpaint": {"batches": 2_000_000, **AS_IT_IS},
+                "edge_inpaint": {"batches": 0, **AS_IT_IS},
+                "joint": {"batches": 2_000_000, **AS_IT_IS},
             },
         },
         "gan": {"_target_": "inpaintlab.losses.NonSaturating"},
@@ -184,7 +189,10 @@ def test_edgeconnect_has_the_released_examples_numbers(composed: Composer) -> No
 
 
 def test_the_paper_of_edgeconnect_changes_what_it_says_differently(composed: Composer) -> None:
+    rule = {"shape": "plateau", "factor": 0.1, "end": 1e-5, "window": 5000, "patience": 50_000, "threshold": 0.01}
     assert delta(preset(composed, "edgeconnect_paper"), preset(composed, "edgeconnect")) == {
+        **{f"schedule.phases.{phase}.rate": ABSENT for phase in ("edge", "inpaint")},  # a word in the parent
+        **{f"schedule.phases.{phase}.rate.{key}": of for phase in ("edge", "inpaint") for key, of in rule.items()},
         "schedule.phases.joint.learning_rate": 1e-6,
         "spectral_norm": ["edge_generator", "edge_discriminator"],
         "fill": "zero",

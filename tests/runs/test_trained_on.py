@@ -168,7 +168,7 @@ def test_a_runs_folder_follows_from_what_decides_and_not_from_places() -> None:
 def test_files_of_weights_are_found_and_words_for_weights_are_not(tmp_path: Path) -> None:
     cfg = with_(init=str(tmp_path), model={"vgg": "my.pth"}, metrics={"lpips": {"weights": "alex.pth"}})
     assert weight_files(cfg) == {
-        "init": tmp_path / "last.ckpt",
+        "init": tmp_path,
         "model.vgg": Path("my.pth"),
         "metrics.lpips.weights": Path("alex.pth"),
     }

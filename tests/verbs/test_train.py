@@ -226,8 +226,9 @@ def test_a_longer_schedule_ends_like_one_that_was_long_from_the_start(copied: Pa
 def test_init_takes_the_weights_and_starts_the_schedule_at_zero(copied: Path) -> None:
     still = "model.learning_rate=1e-12"  # so small that a batch moves no weight
     lengths = ["model/schedule=completion_only", "model.schedule.phases.completion.batches=1", still]
-    done = succeeded(train(copied.parents[1], *tiny("glcic")[:-3], *lengths, "init=runs/a", "name=b"))
+    done = succeeded(train(copied.parents[1], *tiny("glcic")[:-3], *lengths, "init=runs/a", "which=last", "name=b"))
     assert "resuming" not in done.stdout
+    assert "weights: runs/a/last.ckpt: after 6 of 6 batches, val/psnr_rgb" in done.stdout
     first, second = checkpoint(copied), checkpoint(copied.parent / "b")
     assert second["inpaintlab"]["iterations"] == 1
     for key in ("completion.layers.0.0.weight", "discriminator.joint.weight"):
@@ -253,7 +254,7 @@ def test_edgeconnect_trains_stage_by_stage(tmp_path: Path) -> None:
     common = [setting for setting in tiny("edgeconnect") if "schedule" not in setting]
     for stage, before in (("edge", None), ("inpaint", "edge"), ("edge_inpaint", "inpaint")):
         schedule = [f"model/schedule={stage}_only", f"model.schedule.phases.{stage}.batches=2"]
-        start = [f"init=runs/{before}"] if before else []
+        start = [f"init=runs/{before}", "which=last"] if before else []
         succeeded(train(tmp_path, *common, *schedule, *start, f"name={stage}"))
     edge, inpaint, last = (checkpoint(tmp_path / "runs" / name) for name in ("edge", "inpaint", "edge_inpaint"))
     assert [saved["inpaintlab"]["iterations"] for saved in (edge, inpaint, last)] == [2, 2, 2]

@@ -57,6 +57,7 @@ class Plan:
         finished: folders of results that exist already and are of the same inputs.
         missing: the results that are yet to be scored.
         is_finished: whether one of ``missing`` has been finished meanwhile, by another evaluation.
+        checkpoint: the origin of the weights, see `build_method`; None without a checkpoint.
     """
 
     model: Inpainter
@@ -67,6 +68,7 @@ class Plan:
     finished: list[Path]
     missing: list[Scores]
     is_finished: Callable[[Scores], bool]
+    checkpoint: dict[str, Any] | None = None
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
@@ -139,7 +141,8 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
             continue
         _require_room(folder, pictures.values())
         missing.append(scores)
-    return Plan(model, manifest, set_metrics, precision, compiled, finished, missing, is_finished)
+    origin = identity["checkpoint"]
+    return Plan(model, manifest, set_metrics, precision, compiled, finished, missing, is_finished, origin)
 
 
 def _method(
@@ -154,6 +157,7 @@ def _method(
         label=cfg.label,
         seed=cfg.seed,
         untrained=cfg.untrained,
+        which=cfg.which,
     )
     precision, compiled = _kernels(cfg, model)
     if precision != WHOLE:

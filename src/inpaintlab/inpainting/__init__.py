@@ -11,10 +11,11 @@ from inpaintlab.inpainting.checkpoints import (
     require_resumable,
     save_checkpoint,
 )
+from inpaintlab.inpainting.chosen import chosen_file
 from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
-from inpaintlab.inpainting.learner import Learner, Losses, frozen, learner_of, weigh
+from inpaintlab.inpainting.learner import Learner, Losses, learner_of
 from inpaintlab.inpainting.method import build_method
 from inpaintlab.inpainting.precision import (
     WHOLE,
@@ -25,7 +26,7 @@ from inpaintlab.inpainting.precision import (
     training_precision,
 )
 from inpaintlab.inpainting.schedule import Schedule
-from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps
+from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, frozen, is_number, weigh
 
 __all__ = [
     "AVERAGES",
@@ -43,6 +44,7 @@ __all__ = [
     "Steps",
     "build",
     "build_method",
+    "chosen_file",
     "chosen_precision",
     "compile_generators",
     "completing_precision",
@@ -52,6 +54,7 @@ __all__ = [
     "fit",
     "frozen",
     "hide",
+    "is_number",
     "learner_of",
     "load_checkpoint",
     "load_weights",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Annotated, Any
@@ -13,7 +13,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from inpaintlab.inpainting.chosen import BEST, LAST, chosen_file
 from inpaintlab.inpainting.inpainter import Inpainter
+from inpaintlab.inpainting.rates import Seen
 from inpaintlab.inpainting.schedule import Schedule
 from inpaintlab.inpainting.steps import Steps
 from inpaintlab.losses import AdversarialLoss
@@ -96,6 +98,7 @@ class _Record:
 @dataclass(frozen=True)
 class _Position:
     iteration: Count
+    plateaus: dict[str, Seen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,12 @@ class _Training:
     position: _Position
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(place: Path, which: Any = None) -> dict[str, Any]:
     """Read a checkpoint that this package wrote, tensors and plain values only.
 
     Args:
-        path: the file, or a run's folder, whose ``last.ckpt`` is read.
+        place: the file, or a run's folder.
+        which: of a folder, see `chosen_file`.
 
     Returns:
         Lightning's checkpoint; its own record of the model is under the key 'inpaintlab'.
@@ -120,10 +124,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is missing, damaged, holds code, is not one of ours, or has another format.
     """
-    if path.is_dir():
-        path = path / "last.ckpt"
+    path = chosen_file(place, which)
+    try:
+        return _load(path)
+    except ValueError as error:
+        if path != place and path.name == BEST and (place / LAST).is_file():
+            raise ValueError(f"{error} With which=last, {place / LAST} is taken.") from error
+        raise
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """See `load_checkpoint`."""
     if not path.is_file():
-        raise ValueError(f"There is no checkpoint at {path.absolute()}; give the run's folder or its last.ckpt.")
+        raise ValueError(f"There is no checkpoint at {path.absolute()}; give a run's folder, or a file in it.")
     with path.open("rb") as file:
         if file.read(1) == b"\x80":
             raise ValueError(
@@ -270,7 +283,7 @@ def build(recipe: DictConfig | dict[str, Any], steps: Steps | None = None) -> In
     return model
 
 
-def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpainter, dict[str, Any]]:
+def rebuild(path: Path, overrides: dict[str, Any] | None = None, which: Any = None) -> tuple[Inpainter, dict[str, Any]]:
     """Rebuild the trained model of a checkpoint from the recipe in it.
 
     If the checkpoint has averaged generators, the model gets these.
@@ -278,6 +291,7 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     Args:
         path: the file, or a run's folder.
         overrides: settings that replace those of the recipe.
+        which: of a folder, see `chosen_file`.
 
     Returns:
         The model and the checkpoint's record: its recipe ('model'), 'iterations', 'images_seen' and more.
@@ -285,7 +299,7 @@ def rebuild(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Inpain
     Raises:
         ValueError: the checkpoint cannot be read, names code that is not ours, or does not fit the settings.
     """
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, which)
     record = checkpoint["inpaintlab"]
     recipe = _merged(record.get("model"), overrides or {})
     given = {"steps": Steps(average=record.get("average"))} if "schedule" in recipe else {}

@@ -11,8 +11,6 @@ from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 
 from inpaintlab.inpainting.checkpoints import CHECKPOINT_FORMAT
@@ -37,7 +35,8 @@ class Learner(Inpainter):
         smallest: the least height and width that ``forward`` accepts, in pixels.
 
     Raises:
-        ValueError: a phase that the method does not know, or whose length is no multiple of ``steps.accumulate``.
+        ValueError: a phase that the method does not know, whose length is no multiple of ``steps.accumulate``, or
+            whose learning rate is below the one that it ends at.
     """
 
     PHASES: Mapping[str, Callable[[Any, dict[str, Any]], Losses]] = {}
@@ -70,6 +69,11 @@ class Learner(Inpainter):
                     f"Phase '{phase.name}' has {phase.batches} batches, which is no multiple of "
                     f"accumulate={steps.accumulate}; give one, because a step belongs to one phase."
                 )
+            if phase.shape.lowest > schedule.peak_of(phase, learning_rate):
+                raise ValueError(
+                    f"Phase '{phase.name}' has the learning rate {schedule.peak_of(phase, learning_rate):g} and would "
+                    f"end at {phase.shape.lowest:g}, which is more; give a lower end."
+                )
         self.schedule = schedule
         self.learning_rate = learning_rate
         self.steps = steps
@@ -80,6 +84,8 @@ class Learner(Inpainter):
         self.noting = False
         """Whether this batch fills ``notes`` for the log: gradient norms and verdicts, as tensors on the device."""
         self.notes: dict[str, Tensor] = {}
+        self.descents: list[tuple[bool, Tensor]] = []
+        """While a rule waits for a plateau: the losses of the step, and whether generators descend them."""
         self.logged: dict[str, float] = {}
         """The metrics of this batch in this process: losses, gradient norms, the discriminators' health."""
         self.training_record: dict[str, Any] = {}
@@ -148,10 +154,6 @@ class Learner(Inpainter):
         """Whether no step is under way: the next batch is the first of one."""
         return self.schedule.iteration % self.steps.accumulate == 0
 
-    def rate_of(self, phase: Phase) -> float:
-        """The learning rate of a phase, before ``lr_ratio``."""
-        return self.learning_rate if phase.learning_rate is None else phase.learning_rate
-
     # --- before the first batch ------------------------------------------------------------------------------------
 
     def configure_model(self) -> None:
@@ -186,11 +188,12 @@ class Learner(Inpainter):
         """
         phase = self.schedule.phase
         torch.manual_seed((self.steps.seed * 1_000_003 + self.schedule.iteration) * 4099 + self.global_rank)
-        self._set_learning_rate(phase)
+        self._set_learning_rate()
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         left = -(self.schedule.iteration + 1) % every if every else math.inf
         self.noting = left < self.steps.accumulate  # all batches of the last step before the log
         losses = {name: loss.detach() for name, loss in self.learn(batch, phase).items()}
+        self._look_for_plateau()
         self.schedule.advance()
         self.logged = {} if left else self._read(losses)
         return losses
@@ -207,11 +210,36 @@ class Learner(Inpainter):
                 logged[f"health/{discriminator}_gradient_ratio"] = ratio
         return dict(zip(logged, torch.stack([value.float() for value in logged.values()]).tolist(), strict=True))
 
-    def _set_learning_rate(self, phase: Phase) -> None:
-        rate = self.rate_of(phase)
+    def _set_learning_rate(self) -> None:
+        """Set that of the batch which takes the step, so that the log tells the rate of the last step."""
+        if not self._steps_now:
+            return
+        rate = self.schedule.rate(self.learning_rate)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_ratio"]
+
+    @property
+    def _steps_now(self) -> bool:
+        """Whether this batch is the last one of its step."""
+        return (self.schedule.iteration + 1) % self.steps.accumulate == 0
+
+    def _look_for_plateau(self) -> None:
+        """Show the losses of a step to the rule that waits for a plateau, if there is one, summed over all processes.
+
+        So the rule is at the same place in every process. No process waits for its device, but once a window.
+        """
+        rule = self.schedule.rule(self.learning_rate)
+        if rule is not None and self._steps_now and self.descents:
+            generators = [loss for of_generators, loss in self.descents if of_generators]
+            losses = torch.stack(generators or [loss for _, loss in self.descents])
+            exact = losses if losses.device.type == "mps" else losses.double()
+            seen = torch.stack([exact.nan_to_num(0, 0, 0).sum(), losses.isfinite().sum()])
+            if torch.distributed.is_available() and torch.distributed.is_initialized():
+                torch.distributed.all_reduce(seen)
+            rule.see(seen, self.steps.accumulate)
+        if self._steps_now:
+            self.descents.clear()
 
     # --- a step ----------------------------------------------------------------------------------------------------
 
@@ -229,12 +257,20 @@ class Learner(Inpainter):
             loss: of this batch.
             optimizers: of the networks that learn from it.
         """
-        last = (self.schedule.iteration + 1) % self.steps.accumulate == 0
+        last = self._steps_now
+        if self.schedule.rule(self.learning_rate) is not None:
+            self.descents.append((self._owned_by(self.generators(), optimizers), loss.detach()))
         with nullcontext() if last else self._unsynchronised():
             self.manual_backward(loss / self.steps.accumulate)
         for optimizer in optimizers if last else ():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+
+    @staticmethod
+    def _owned_by(networks: list[nn.Module], optimizers: tuple[LightningOptimizer, ...]) -> bool:
+        """Whether the optimizers move one of the networks."""
+        moved = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+        return any(id(p) in moved for network in networks for p in network.parameters())
 
     def _unsynchronised(self) -> AbstractContextManager[None]:
         """Do not average gradients over processes yet; the backward pass of the last batch does that for the sum."""
@@ -301,45 +337,3 @@ def learner_of(module: LightningModule) -> Learner:
     """The module that a callback gets, as the model that learns."""
     assert isinstance(module, Learner), f"{type(module).__name__} does not learn"
     return module
-
-
-def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The weighted sum of a step's losses.
-
-    Raises:
-        ValueError: a loss without a weight or a weight without a loss.
-    """
-    if losses.keys() != weights.keys():
-        raise ValueError(
-            f"The weights {sorted(weights)} do not match the losses {sorted(losses)}; each loss needs a weight of its "
-            "name and each weight a loss."
-        )
-    return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
-
-
-@contextmanager
-def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Let networks take part in a loss without changing them, while the context lasts.
-
-    Their parameters get no gradients, running statistics stay, and spectral norm runs no power iteration. Batch norm
-    still normalises by the batch's own statistics in training mode.
-    """
-    parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
-    modules = [module for network in networks for module in network.modules() if module.training]
-    norms = [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
-    spectral = [module for module in modules if isinstance(module, _SpectralNorm)]
-    try:
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-        for norm in norms:
-            norm.track_running_stats = False
-        for weight in spectral:
-            weight.training = False
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-        for norm in norms:
-            norm.track_running_stats = True
-        for weight in spectral:
-            weight.training = True

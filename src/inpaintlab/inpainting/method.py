@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.inpainting.checkpoints import build, rebuild
+from inpaintlab.inpainting.chosen import chosen_file
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.learner import Learner
 from inpaintlab.layers import fuse_spectral_norm
@@ -23,6 +24,7 @@ def build_method(
     label: Any,
     seed: int,
     untrained: bool,
+    which: Any = None,
 ) -> tuple[Inpainter, dict[str, Any]]:
     """Build the model of a recipe or of a checkpoint.
 
@@ -37,6 +39,7 @@ def build_method(
         label: the method's name in tables; None takes that of the run, of the file, or ``named``.
         seed: from which an untrained model's weights were drawn.
         untrained: whether a model that learns may come without a checkpoint.
+        which: 'best' or 'last' checkpoint of a run's folder, see `chosen_file`.
 
     Returns:
         The model, and its identity for the result: label, settings, checkpoint, seed, choices.
@@ -46,8 +49,10 @@ def build_method(
             settings that would be ignored.
     """
     if checkpoint is not None:
-        model, origin = _from_checkpoint(checkpoint, recipe, named, overrides)
+        model, origin = _from_checkpoint(checkpoint, which, recipe, named, overrides)
         return model, _identity(_label(label, _name(Path(origin["path"]))), model, True, origin, seed)
+    if which is not None:
+        raise ValueError(f"which={which} chooses among the checkpoints of a run's folder, but no checkpoint is given.")
     if not recipe:
         raise ValueError("No method is given: give checkpoint=runs/NAME, or model=telea (or another method).")
     model = build(recipe)
@@ -61,7 +66,7 @@ def build_method(
 
 
 def _from_checkpoint(
-    checkpoint: str, recipe: DictConfig | None, named: str | None, overrides: Sequence[str]
+    checkpoint: str, which: Any, recipe: DictConfig | None, named: str | None, overrides: Sequence[str]
 ) -> tuple[Inpainter, dict[str, Any]]:
     """The model of a checkpoint, ready to complete images, and the origin of its weights."""
     given = [override.lstrip("+") for override in overrides]
@@ -72,11 +77,12 @@ def _from_checkpoint(
             "single ones (model.key=value), or leave it out."
         )
     path = Path(checkpoint)
-    model, record = rebuild(path, _single([override for override in given if override.startswith("model.")], recipe))
+    settings = _single([override for override in given if override.startswith("model.")], recipe)
+    model, record = rebuild(path, settings, which)
     if named and recipe and recipe["_target_"] != model.recipe["_target_"]:
         raise ValueError(f"{checkpoint} holds a {type(model).__name__}, not what model={named} names.")
     fuse_spectral_norm(model)
-    file = path / "last.ckpt" if path.is_dir() else path
+    file = chosen_file(path, which)
     origin = {
         "path": str(file),
         "sha256": file_sha256(file),

@@ -1,6 +1,19 @@
 """How batches become optimizer steps, for every model."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrizations import _SpectralNorm
+
+
+def is_number(value: object, kind: Any) -> bool:
+    """Whether ``value`` is a number of the type ``kind``; True and False are not."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -24,3 +37,45 @@ class Steps:
 
 BATCH_BY_BATCH = Steps()
 """A step for each batch, without clipping, averaging or compilation."""
+
+
+def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The weighted sum of a step's losses.
+
+    Raises:
+        ValueError: a loss without a weight or a weight without a loss.
+    """
+    if losses.keys() != weights.keys():
+        raise ValueError(
+            f"The weights {sorted(weights)} do not match the losses {sorted(losses)}; each loss needs a weight of its "
+            "name and each weight a loss."
+        )
+    return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+@contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """Let networks take part in a loss without changing them, while the context lasts.
+
+    Their parameters get no gradients, running statistics stay, and spectral norm runs no power iteration. Batch norm
+    still normalises by the batch's own statistics in training mode.
+    """
+    parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+    modules = [module for network in networks for module in network.modules() if module.training]
+    norms = [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
+    spectral = [module for module in modules if isinstance(module, _SpectralNorm)]
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        for norm in norms:
+            norm.track_running_stats = False
+        for weight in spectral:
+            weight.training = False
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        for norm in norms:
+            norm.track_running_stats = True
+        for weight in spectral:
+            weight.training = True

@@ -10,11 +10,11 @@ Every training writes ``progress.json``; sweeps write ``output.log``, ``failed.t
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, Any, final
 
 from inpaintlab.machine import (
     Between,
@@ -76,6 +76,28 @@ class Progress:
         validations = [(at, storable(score)) for at, score in self.validations]
         content = self.__dict__ | {"validations": validations}
         write_texts(folder, {_PROGRESS: json.dumps(content, indent=1, allow_nan=False) + "\n"})
+
+
+def lines_of_choice(given: str | None, taken: Mapping[str, Any] | None) -> list[str]:
+    """The line that says which checkpoint of a run's folder is taken; none where a file was named.
+
+    Args:
+        given: the folder or file that was named.
+        taken: the origin of the weights: 'path' of the file, and 'iterations', the batches that it has seen.
+    """
+    if given is None or taken is None or not Path(given).expanduser().is_dir():
+        return []
+    progress = None
+    with suppress(ValueError):  # only this line needs it; who resumes the run is told that it is damaged
+        progress = Progress.load(Path(given).expanduser())
+    best, done = Path(taken["path"]).name == "best.ckpt", taken["iterations"]
+    of, score = "", None
+    if progress is not None:
+        of = f" of {progress.total:,}"
+        score = dict(progress.validations).get(done)
+    scored = f", {progress.monitor} {score:.4g}" if progress is not None and score is not None else ""
+    why = "the best of its run; which=last takes the newest" if best else "the newest of its run"
+    return [f"{taken['path']}: after {done or 0:,}{of} batches{scored}, {why}"]
 
 
 def duration(seconds: float) -> str:

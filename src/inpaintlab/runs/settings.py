@@ -117,7 +117,7 @@ def is_place(key: str, value: Any) -> bool:
 
 
 def weight_files(cfg: dict[str, Any]) -> dict[str, Path]:
-    """The files of weights that settings name, by the setting; a run's folder stands for its ``last.ckpt``."""
+    """The files of weights that settings name, by the setting; ``init`` may be a run's folder."""
     found: dict[str, Path] = {}
 
     def look(settings: Any, at: str, key: str) -> None:
@@ -125,8 +125,7 @@ def weight_files(cfg: dict[str, Any]) -> dict[str, Path]:
             for name, value in settings.items():
                 look(value, f"{at}.{name}".lstrip("."), name)
         elif key in ("init", "vgg", "weights") and is_place(key, settings):
-            path = Path(settings).expanduser()
-            found[at] = path / "last.ckpt" if path.is_dir() else path
+            found[at] = Path(settings).expanduser()
 
     look({key: cfg[key] for key in ("init", "model", "metrics")}, "", "")
     return found

@@ -80,6 +80,43 @@ def require_same_steps(record: dict[str, Any], processes: int, precision: str) -
         )
 
 
+def require_same_cosines(folder: Path, before: dict[str, Any], now: dict[str, Any], iterations: int) -> None:
+    """Check that a phase which has begun to follow a cosine keeps its length, and so do those before it.
+
+    A longer one would have another rate in the batches that are done: what was trained would belong to neither curve.
+
+    Args:
+        folder: the run's folder.
+        before: the settings of the run so far, the same as ``now`` but for the lengths of phases.
+        now: the settings that it would go on with.
+        iterations: batches done.
+
+    Raises:
+        ValueError: a length differs; the sentence names the phase.
+    """
+    begin, begun, changed = 0, 0, ""  # the phase's first batch now and until now
+    earlier = _phases(before)
+    for name, phase in _phases(now).items():
+        length = earlier[name].get("batches")
+        if not changed and length != phase["batches"]:
+            changed = f"'{name}' had {length} batches until now and would have {phase['batches']}"
+        rate = phase.get("rate")
+        cosine = (rate.get("shape") if isinstance(rate, dict) else rate) == "cosine"
+        if changed and cosine and min(begin, begun) < iterations:
+            raise ValueError(
+                f"{folder}: the learning rate of phase '{name}' is on its cosine already, whose length is fixed, but "
+                f"{changed}; give that length, or another name (name=...) and init={folder}."
+            )
+        begin, begun = begin + phase["batches"], begun + (length if isinstance(length, int) else 0)
+
+
+def _phases(settings: dict[str, Any]) -> dict[str, Any]:
+    """The phases of a training's settings; none where a model of the user's own has another schedule."""
+    schedule = settings["model"].get("schedule")
+    phases = schedule.get("phases") if isinstance(schedule, dict) else None
+    return phases if isinstance(phases, dict) else {}
+
+
 def _ways_out(folder: Path) -> str:
     """Which other checkpoints a run's folder holds, and how to go on."""
     found, readable = [], []

@@ -20,8 +20,6 @@ from inpaintlab.inpainting import (
     build,
     chosen_precision,
     device_type,
-    load_checkpoint,
-    load_weights,
     require_compiler,
     training_precision,
 )
@@ -62,6 +60,7 @@ from inpaintlab.survival import (
     note_finished,
     require_launcher,
     require_processes,
+    require_same_cosines,
     require_same_steps,
     starting_point,
 )
@@ -69,7 +68,7 @@ from inpaintlab.testsets import ManifestDataset
 from inpaintlab.tracking import chosen_trackers, require_trackers
 from inpaintlab.training.callbacks import callbacks
 from inpaintlab.training.chosen import require_callbacks
-from inpaintlab.training.identity import run_record, trained_on
+from inpaintlab.training.identity import begin_from, run_record, trained_on
 from inpaintlab.training.terminal import print_plan
 from inpaintlab.training.trainer import flags_explained, profiler_of, quieten, report_profile, training_trainer
 from inpaintlab.training.validation import validation_manifest
@@ -111,8 +110,8 @@ def train(
             note_finished(run_dir, model.schedule.total, cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
         console.print(f"{run_dir} is finished: all {model.schedule.total:,} batches are done.")
         return
-    if cfg["init"] and not before:
-        load_weights(model, load_checkpoint(Path(cfg["init"]).expanduser()), cfg["init"])
+    if not before:
+        begin_from(cfg["init"], cfg["which"], model, console)
     data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -252,7 +251,9 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
     stood = time_of(run_dir / "last.ckpt")
     before = starting_point(run_dir)
     if before:
-        require_same_settings(run_dir, before["run"]["settings"], identity_of(settings))
+        settings_before, settings_now = before["run"]["settings"], identity_of(settings)
+        require_same_settings(run_dir, settings_before, settings_now)
+        require_same_cosines(run_dir, settings_before, settings_now, before["iterations"])
     seed_everything(cfg.seed, workers=True, verbose=False)  # before the networks draw their weights
     model = build(cfg.model, chosen_steps(settings))
     if not isinstance(model, Learner):

@@ -1,12 +1,14 @@
-"""What makes a run this run: its settings and the files that it is trained on, which a resumed one is held against."""
+"""What makes a run this run: its settings, the files that it is trained on and the weights that it begins with."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from inpaintlab.data import DataModule
-from inpaintlab.runs import Kinds, changes, digest, identity_of, look_at, weight_files
+from inpaintlab.inpainting import Learner, chosen_file, load_checkpoint, load_weights
+from inpaintlab.runs import Kinds, changes, digest, identity_of, lines_of_choice, look_at, weight_files
 
 
 def trained_on(cfg: dict[str, Any], data: DataModule) -> Kinds:
@@ -18,9 +20,11 @@ def trained_on(cfg: dict[str, Any], data: DataModule) -> Kinds:
     """
     found = {kind: look_at(files) for kind, files in data.source.inventory("train").items()}
     found["masks"] = look_at(data.mask.files())
-    return found | {
-        key: look_at([(key, path)], whole=True) for key, path in weight_files(cfg).items() if path.is_file()
-    }
+    weights = weight_files(cfg)
+    if "init" in weights:
+        with suppress(ValueError):  # without such a file: told where it is read, which a resumed run does not
+            weights["init"] = chosen_file(weights["init"], cfg["which"])
+    return found | {key: look_at([(key, path)], whole=True) for key, path in weights.items() if path.is_file()}
 
 
 def run_record(
@@ -62,3 +66,27 @@ def run_record(
         console.print(f"{told} Going on with those of now.", markup=False, highlight=False)
         accepted.append(before["iterations"])
     return record | {"changed_after": accepted}
+
+
+def begin_from(init: str | None, which: Any, model: Learner, console: Console) -> None:
+    """Give a model the weights that its training begins with, if it does not begin with those it was drawn with.
+
+    Args:
+        init: a run's folder or a checkpoint's file.
+        which: of a folder, see `chosen_file`.
+        model: takes the weights.
+        console: told which file of a folder is taken.
+
+    Raises:
+        ValueError: there is no such checkpoint, it does not fit, or ``which`` chooses among none.
+    """
+    if not init:
+        if which is not None:
+            raise ValueError(f"which={which} chooses among the checkpoints of a run's folder, but init names none.")
+        return
+    place = Path(init).expanduser()
+    checkpoint = load_checkpoint(place, which)
+    load_weights(model, checkpoint, init)
+    taken = {"path": str(chosen_file(place, which)), "iterations": checkpoint["inpaintlab"]["iterations"]}
+    for line in lines_of_choice(str(place), taken):
+        console.print(f"weights: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -27,7 +27,8 @@ def print_plan(console: Console, model: Learner, facts: dict[str, str], images_p
     phases = Table("phase", "batches", "images seen", "learning rate", title="Phases", title_justify="left")
     for phase in schedule.phases:
         batches = f"{phase.batches:,}" if phase.batches else "0 (skipped)"
-        phases.add_row(phase.name, batches, f"{phase.batches * images_per_batch:,}", f"{model.rate_of(phase):g}")
+        rate = phase.in_words(schedule.peak_of(phase, model.learning_rate))
+        phases.add_row(phase.name, batches, f"{phase.batches * images_per_batch:,}", rate)
     phases.add_row("total", f"{schedule.total:,}", f"{schedule.total * images_per_batch:,}", "", style="bold")
     losses = Table("trains", "loss", "weight", title="Losses", title_justify="left")
     for name, weights in model.weights.items():
@@ -58,11 +59,13 @@ class ProgressBar(Callback):
         self.printed_at = 0.0
         self.printed_iteration = 0
         self.scores = ""
+        self.plateaus = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar at the schedule's position."""
         schedule = learner_of(pl_module).schedule
         self.printed_at, self.printed_iteration = time.monotonic(), schedule.iteration
+        self.plateaus = schedule.plateaus
         if schedule.iteration:
             self.console.print(f"resuming after {schedule.iteration:,} of {schedule.total:,} batches")
         if trainer.is_global_zero and self.console.is_terminal:
@@ -76,6 +79,11 @@ class ProgressBar(Callback):
     ) -> None:
         """Update the bar, or print a line, when one is due."""
         now, schedule = time.monotonic(), learner_of(pl_module).schedule
+        if schedule.plateaus > self.plateaus:
+            self.plateaus = schedule.plateaus
+            rate = schedule.rate(learner_of(pl_module).learning_rate)
+            sentence = f"a plateau of the losses: the learning rate is {rate:g} after batch {schedule.iteration:,}"
+            self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
         if not trainer.is_global_zero or (now - self.printed_at < self.line_every and not schedule.finished):
             return
         per_second = (schedule.iteration - self.printed_iteration) / max(now - self.printed_at, 1e-9)
