@@ -13,7 +13,7 @@ STOREYS = (
     ("machine", "imaging", "masks", "layers", "tracking", "published"),
     ("losses", "metrics", "inpainting", "models", "importers"),
     ("data", "testsets"),
-    ("settings", "runs", "survival", "training", "sweeps"),
+    ("runs", "settings", "survival", "training", "sweeps"),
     ("completion", "evaluation", "comparison", "report"),
 )
 WINGS = [wing for storey in STOREYS for wing in storey]

@@ -21,14 +21,18 @@ NEEDED = {
     "evaluate": ["manifest=x"],
     "complete": ["image=x", "holes=x", "out=x"],
     "shard": ["out=x", "data.root=x"],
-    "manifest create": ["out=x"],
+    "train": ["debug=default"],
+    "doctor": ["data=toy"],
+    "bench data": ["data=toy"],
+    "manifest create": ["out=x", "data=toy"],
     "manifest import": ["layout=lama", "images=x", "out=x"],
-    **{f"manifest {word}": ["manifest=x"] for word in ("show", "verify", "split", "leaks")},
+    **{f"manifest {word}": ["manifest=x"] for word in ("show", "verify", "split")},
+    "manifest leaks": ["manifest=x", "data=toy"],
     "sweep status": ["sweep=x"],
 }
 """What has no default."""
 
-GROUPS = ("model", "data", "mask", "metrics", "trainer", "precision", "logger", "irregular")
+GROUPS = ("model", "data", "mask", "metrics", "trainer", "precision", "logger", "callbacks", "debug", "irregular")
 
 
 def composed(words: str, *overrides: str) -> Any:
@@ -100,7 +104,9 @@ def test_a_table_knows_every_key_of_conf_and_conf_every_key_of_it(words: str) ->
     found: set[str] = set()
     for chosen in choices(words):
         given = list(dict.fromkeys([*chosen, *(ROOTS[choice] for choice in chosen if choice in ROOTS)]))
+        groups = {entry.partition("=")[0] for entry in chosen}
         lacking = [entry for entry in NEEDED.get(words, []) if entry.startswith("data.") and entry not in given]
+        lacking += [entry for entry in NEEDED.get(words, []) if entry.partition("=")[0] in groups]
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             needed = [entry for entry in NEEDED.get(words, []) if entry not in lacking]
             cfg = compose(str(COMMANDS[words].config), [*needed, *given])
@@ -124,7 +130,7 @@ def test_every_experiment_is_sound(name: str) -> None:
 
 
 EVERY = [(words, key) for words, schema in SCHEMAS.items() for key, _ in leaves(schema)]
-FREE = re.compile(r"(?:.*\.)?(?:model|mask|metrics|trainer|logger|datamodule|source|crop|irregular|bins)")
+FREE = re.compile(r"(?:.*\.)?(?:model|mask|metrics|trainer|logger|callbacks|datamodule|source|crop|irregular|bins)")
 """Recipes, whose arguments are their classes'."""
 
 
@@ -145,7 +151,7 @@ FLAGS = [
 
 def test_flags_are_found() -> None:
     assert {("evaluate", "overwrite"), ("complete", "blend"), ("train", "monitor.higher_is_better")} <= set(FLAGS)
-    assert len(FLAGS) == 15
+    assert len(FLAGS) == 16
 
 
 @pytest.mark.parametrize(("words", "key"), FLAGS)

@@ -11,6 +11,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from inpaintlab.machine import Fault, faults
 from inpaintlab.recipes import nearest, plain
+from inpaintlab.runs import advice
 from inpaintlab.settings.kinds import Recipe
 from inpaintlab.settings.recipe import require_recipe
 from inpaintlab.settings.rules import require_rules, require_trainable
@@ -133,6 +134,8 @@ def unknown(words: str, key: str, known: Collection[str]) -> str:
         key: dotted.
         known: dotted keys that there are.
     """
+    if words in ("train", "evaluate") and key.startswith("trainer.") and (told := advice(key.partition(".")[2], words)):
+        return told
     last = key.rpartition(".")[2]
     if words == "train" and key in _HABITS:
         return f"There is no setting '{key}': {_HABITS[key]}."

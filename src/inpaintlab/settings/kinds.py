@@ -101,12 +101,6 @@ def _data_module() -> Kinds:
     return DataModule
 
 
-def _trainer() -> Kinds:
-    from lightning import Trainer
-
-    return Trainer
-
-
 _Mapping = dict[str, Any]
 
 Model = Annotated[_Mapping, Recipe(_inpainter, "a method", given=("steps",))]
@@ -116,8 +110,9 @@ Mask = Annotated[_Mapping, Recipe(_mask, "a mask")]
 Metric = Annotated[_Mapping, Recipe(_metric, "a metric")]
 Source = Annotated[_Mapping, Recipe(_source, "a source of pictures")]
 Crop = Annotated[_Mapping, Recipe(_crop, "a crop")]
-DataModule = Annotated[_Mapping, Recipe(_data_module, "the data", given=("mask",))]
-Trainer = Annotated[_Mapping, Recipe(_trainer, "a trainer")]
+DataModule = Annotated[_Mapping, Recipe(_data_module, "the data", given=("mask", "same_batch"))]
+Flags = Annotated[_Mapping, Said("a mapping of the trainer's flags")]
+Callback = Annotated[_Mapping, Recipe(None, "a callback")]
 Logger = Annotated[_Mapping, Recipe(None, "a logger")]
 
 Flag = Annotated[bool, Said("true or false")]
@@ -133,6 +128,8 @@ PositiveOrNull = Annotated[int | None, Range(least=1)]
 Batches = Annotated[
     int, Between(1, 10**15), Said("a whole number of batches, at least 1; more than the schedule has mean never")
 ]
+BatchesOrShare = Annotated[float, Range(above=0)]
+"""Below 1 it is a share."""
 NotNegative = Annotated[int, Range(least=0)]
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
 Share = Annotated[float, Range(least=0, most=1)]
@@ -144,6 +141,8 @@ Size = Annotated[
     _Side | Annotated[list[_Side], Between(2, 2)], Said("the side of a square in pixels, or [height, width]")
 ]
 Ratios = Annotated[list[float], Between(2, 10**3), Said("a list of at least two numbers, the ends of the bins")]
+Which = Annotated[Literal["best", "last"] | None, Said("best or last, or null")]
+"""The checkpoint that a run's folder stands for."""
 Split = Literal["train", "val", "test"]
 Workers = Annotated[
     Literal["auto"] | Annotated[int, Between(0, 10**4)], Said("auto, or a whole number of processes, at least 0")

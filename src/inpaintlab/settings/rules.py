@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from inpaintlab.recipes import nearest
+from inpaintlab.runs import require_taken
 from inpaintlab.shapes import height_width, in_pixels, plain_size
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def require_rules(words: str, settings: dict[str, Any]) -> None:
         _require_schedule(settings["model"].get("schedule"))
         _require_whole_steps(settings["every"], settings["accumulate"])
     if words in ("train", "evaluate"):
+        require_taken(settings["trainer"], words)
         _require_devices(settings["trainer"])
 
 

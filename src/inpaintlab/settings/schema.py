@@ -29,6 +29,11 @@ class Data:
     root: k.Path = ""
 
 
+def none_chosen() -> Any:
+    """The default of a group: without a choice it leaves no key."""
+    return field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class OnlySize:
     """What an untrained model's discriminator is built for."""
@@ -65,6 +70,14 @@ class Monitor:
 
 
 @dataclass(frozen=True)
+class Debug:
+    """The group debug."""
+
+    batches: k.BatchesOrShare
+    same_batch: k.Flag
+
+
+@dataclass(frozen=True)
 class Health:
     """When a discriminator wins or loses."""
 
@@ -78,15 +91,17 @@ class Train:
     """``inpaintlab train``."""
 
     seed: k.Seed
+    trust: k.Texts
     data: Data
     model: k.Model
     mask: k.Mask
     metrics: dict[str, k.Metric]
-    trainer: k.Trainer
+    trainer: k.Flags
     runs: k.Path
     notes: k.Text
     name: k.Text
     init: k.PathOrNull
+    which: k.Which
     hole_ratio: Annotated[tuple[float, float] | None, Said("[low, high], two shares of the image, or null")]
     accumulate: k.Positive
     clip_gradients: Annotated[float | None, k.Range(above=0)]
@@ -100,18 +115,12 @@ class Train:
     monitor: Monitor
     health: Health
     datamodule: k.DataModule
-    logger: dict[str, k.Logger] = field(default_factory=dict)
+    logger: dict[str, k.Logger] = none_chosen()
+    callbacks: dict[str, k.Callback] = none_chosen()
+    debug: Debug = none_chosen()
 
 
 # ------------------------------------------------------------------------------------------------ evaluate and complete
-
-
-@dataclass(frozen=True)
-class OnceEvery:
-    """What the trainer's settings name."""
-
-    validation: k.Positive
-    log: k.Positive
 
 
 @dataclass(frozen=True)
@@ -119,9 +128,11 @@ class Evaluate:
     """``inpaintlab evaluate``."""
 
     metrics: dict[str, k.Metric]
-    trainer: k.Trainer
+    trainer: k.Flags
+    trust: k.Texts
     manifest: k.Path
     checkpoint: k.PathOrNull
+    which: k.Which
     untrained: k.Flag
     root: k.PathOrNull
     mask_root: k.PathOrNull
@@ -137,15 +148,15 @@ class Evaluate:
     resamples: k.NotNegative
     blend: k.Flag
     compile: k.Flag
-    every: OnceEvery
-    model: k.ModelOrChanges = field(default_factory=dict)
-    logger: dict[str, k.Logger] = field(default_factory=dict)
+    model: k.ModelOrChanges = none_chosen()
+    logger: dict[str, k.Logger] = none_chosen()
 
 
 @dataclass(frozen=True)
 class Complete:
     """``inpaintlab complete``."""
 
+    trust: k.Texts
     image: k.Path
     holes: k.Path
     out: k.Path
@@ -156,12 +167,13 @@ class Complete:
     overwrite: k.Flag
     compile: k.Flag
     checkpoint: k.PathOrNull
+    which: k.Which
     untrained: k.Flag
     seed: k.Seed
     label: k.Text
     data: OnlySize
     trainer: Precision
-    model: k.ModelOrChanges = field(default_factory=dict)
+    model: k.ModelOrChanges = none_chosen()
 
 
 # -------------------------------------------------------------------------------------------------------------- compare
@@ -171,6 +183,7 @@ class Complete:
 class Compare:
     """``inpaintlab compare``."""
 
+    trust: k.Texts
     study: k.PathOrNull
     results: k.Paths
     out: k.Path
@@ -181,7 +194,7 @@ class Compare:
     published: k.Texts
     log_per_image: k.Flag
     root: k.PathOrNull
-    logger: dict[str, k.Logger] = field(default_factory=dict)
+    logger: dict[str, k.Logger] = none_chosen()
 
 
 # ------------------------------------------------------------------------------------------------------------- manifest
@@ -191,7 +204,6 @@ class Compare:
 class ManifestCreate:
     """``inpaintlab manifest create``."""
 
-    data: Data
     irregular: k.Mask
     out: k.Path
     split: k.Split
@@ -199,6 +211,7 @@ class ManifestCreate:
     seed: k.NotNegative
     ratios: k.Ratios | None
     bins: dict[str, k.Mask]
+    data: Data = none_chosen()
 
 
 @dataclass(frozen=True)
@@ -212,6 +225,7 @@ class ManifestShow:
 class ManifestVerify:
     """``inpaintlab manifest verify``."""
 
+    trust: k.Texts
     manifest: k.Path
     root: k.PathOrNull
     mask_root: k.PathOrNull
@@ -231,13 +245,14 @@ class ManifestSplit:
 class ManifestLeaks:
     """``inpaintlab manifest leaks``."""
 
-    data: Data
+    trust: k.Texts
     manifest: k.Path
     split: k.Split
     distance: Annotated[int, k.Range(least=0, most=64)]
     root: k.PathOrNull
     mask_root: k.PathOrNull
-    mask: k.Mask = field(default_factory=dict)
+    data: Data = none_chosen()
+    mask: k.Mask = none_chosen()
 
 
 @dataclass(frozen=True)
@@ -281,20 +296,20 @@ class Shard:
 class Doctor:
     """``inpaintlab doctor``."""
 
-    data: Data
-    mask: k.Mask = field(default_factory=dict)
+    data: Data = none_chosen()
+    mask: k.Mask = none_chosen()
 
 
 @dataclass(frozen=True)
 class BenchData:
     """``inpaintlab bench data``."""
 
-    data: Data
     mask: k.Mask
     seed: k.Seed
     images: k.Positive
     images_per_second: Annotated[float, k.Range(above=0)]
     gpus: k.Positive
+    data: Data = none_chosen()
 
 
 @dataclass(frozen=True)
