@@ -53,7 +53,7 @@ from inpaintlab.runs import (
     save_list,
     training_record,
 )
-from inpaintlab.settings import require_trainable
+from inpaintlab.settings import require_batch
 from inpaintlab.survival import (
     ending_together,
     missed_validation,
@@ -255,7 +255,7 @@ def build_and_fit(cfg: DictConfig, choices: dict[str, str | None], request: Requ
     model = build(cfg.model, chosen_steps(settings))
     if not isinstance(model, Learner):
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
-    require_trainable(model, settings)
+    require_batch(model, settings)
     precision = chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     settings["trainer"]["precision"] = precision
     model.training_record = training_record(settings) | {"precision": precision}
