@@ -95,7 +95,7 @@ class JobSweeper(Sweeper):
     def _new(self, sweep: "SweepFolder", batch: "list[Job]") -> list[list[str]]:
         """The overrides of the jobs that are to be started, after all jobs of the batch were composed and recorded."""
         from inpaintlab.runs import NAME_RULE, is_name, state_of
-        from inpaintlab.settings import require_job
+        from inpaintlab.settings import require_values
         from inpaintlab.sweeps import planned_batches, summary
 
         if len({job.name for job in batch}) < len(batch):
@@ -106,7 +106,7 @@ class JobSweeper(Sweeper):
         states = {}
         for job, command in commands.items():
             cfg = self.context.config_loader.load_sweep_config(self.settings, command)
-            require_job(cfg)
+            require_values("train", cfg)
             states[job] = state_of(sweep.path / job, planned_batches(cfg))
         sweep.add(batch)
         left_alone = _LEFT_ALONE if sweep.moved else ("done", *_LEFT_ALONE)

@@ -100,7 +100,7 @@ def _of_key(key: str, deepest: str, conf: Path, words: str, arguments: Sequence[
     groups = list(_groups(conf))
     if "/" in key:
         return f"There is no group '{key}'.{nearest(key, groups) or f' Groups are {chr(44).join(groups)}.'}"
-    if having := _choices_with(key, conf):
+    if deepest == key and (having := _choices_with(key, conf)):
         return f"There is no setting '{key}' with this choice: {' and '.join(having)} {_HAVE[len(having) > 1]} it."
     return unknown(words, max(key, deepest, key=len), _known(conf, words, arguments))
 

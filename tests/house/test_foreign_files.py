@@ -39,6 +39,7 @@ ALLOWED = {
     ("hydra.compose", "inpaintlab/help.py"): "conf/ and the command line, for --help",
     ("hydra.compose", "inpaintlab/sweep.py"): "the command line",
     ("hydra.compose", "inpaintlab/mistakes.py"): "the choices of the command line, to name what is near",
+    ("compile", "inpaintlab/settings/schema.py"): "the name of a setting",
     ("pkgutil.resolve_name", "inpaintlab/settings/recipe.py"): OWN + "; to hold them against their classes",
     ("hydra.compose", "inpaintlab/importers/checkpoint.py"): "a preset of ours, by a name of ours",
     ("hydra.compose", "inpaintlab/evaluation/study.py"): "after require_settings, require_literal and require_choices",

@@ -32,7 +32,8 @@ class Echo(Inpainter):
     """Returns a constant that is out of range, and keeps what it was given."""
 
     def __init__(self, value: float = 0.5, stride: int = 1) -> None:
-        super().__init__(stride=stride)
+        super().__init__()
+        self.stride = stride
         self.value = value
         self.given: list[Tensor | None] = []
 

@@ -20,19 +20,18 @@ class Inpainter(LightningModule, ABC):
     """A method that fills holes.
 
     A method defines ``forward``; ``complete`` turns its output into finished pixels, the same way for all methods.
-
-    Args:
-        stride: height and width that ``forward`` accepts are multiples of it; ``complete`` pads and crops.
-        smallest: the least height and width that ``forward`` accepts, in pixels.
     """
+
+    stride: int = 1
+    """Height and width that ``forward`` accepts are multiples of it; ``complete`` pads and crops."""
+    smallest: int = 1
+    """The least height and width that ``forward`` accepts, in pixels."""
 
     oracle = False
     """Whether the method gets ground truth inside the hole; tables mark it and never call it best."""
 
-    def __init__(self, stride: int = 1, smallest: int = 1) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.stride = stride
-        self.smallest = smallest
         self.completes_compiled = False
         """Whether the generators of a model that learns no more are compiled."""
         self.recipe: dict[str, Any] = {}

@@ -31,8 +31,6 @@ class Learner(Inpainter):
         schedule: the phases of training.
         learning_rate: a phase may override it; each optimizer's groups scale it by their ``lr_ratio``.
         steps: how batches become steps.
-        stride: height and width that ``forward`` accepts are multiples of it; ``complete`` pads and crops.
-        smallest: the least height and width that ``forward`` accepts, in pixels.
 
     Raises:
         ValueError: a phase that the method does not know, whose length is no multiple of ``steps.accumulate``, or
@@ -56,11 +54,8 @@ class Learner(Inpainter):
         schedule: Schedule,
         learning_rate: float,
         steps: Steps = BATCH_BY_BATCH,
-        *,
-        stride: int = 1,
-        smallest: int = 1,
     ) -> None:
-        super().__init__(stride, smallest)
+        super().__init__()
         self.automatic_optimization = False
         schedule.require(tuple(self.PHASES))
         for phase in schedule.phases:

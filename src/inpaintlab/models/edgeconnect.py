@@ -117,6 +117,8 @@ class EdgeConnect(Learner):
         ValueError: a setting that is none of its choices.
     """
 
+    stride = 4
+    smallest = 12
     NETWORKS = ("edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator")
     adversaries: Mapping[str, str] = {
         "edge_discriminator": "edge_generator",
@@ -146,7 +148,7 @@ class EdgeConnect(Learner):
         test_composite: bool,
         steps: Steps = BATCH_BY_BATCH,
     ) -> None:
-        super().__init__(schedule, learning_rate, steps, stride=4, smallest=12)
+        super().__init__(schedule, learning_rate, steps)
         self.weights = {
             network: {name: weight for name, weight in losses.items() if weight is not None}
             for network, losses in weights.items()

@@ -246,6 +246,7 @@ class GLCIC(Learner):
         ValueError: a setting that is none of its choices, or a window that does not fit into the image.
     """
 
+    stride = 4
     adversaries: Mapping[str, str] = {"discriminator": "completion"}
 
     gan = NonSaturating()
@@ -279,7 +280,7 @@ class GLCIC(Learner):
         frozen_norm: str,
         steps: Steps = BATCH_BY_BATCH,
     ) -> None:
-        super().__init__(schedule, learning_rate, steps, stride=4)
+        super().__init__(schedule, learning_rate, steps)
         self.image_size = plain_size(image_size)
         if not 1 <= patch_size <= min(height_width(image_size)):
             raise ValueError(

@@ -14,7 +14,7 @@ from inpaintlab.recipes import nearest, plain
 from inpaintlab.runs import advice
 from inpaintlab.settings.kinds import Recipe
 from inpaintlab.settings.recipe import require_recipe
-from inpaintlab.settings.rules import require_rules, require_trainable
+from inpaintlab.settings.rules import require_rules, require_size
 from inpaintlab.settings.schema import SCHEMAS
 
 _RESUMES = "the same command resumes by itself, and init=PATH starts from another run's weights"
@@ -50,30 +50,9 @@ def require_values(words: str, cfg: DictConfig) -> None:
         raise ValueError(unresolved(key, broken[key], first)) from broken[key]
     require_rules(words, settings)
     for key, recipe, expected in _recipes(SCHEMAS[words], settings):
-        require_recipe(recipe, key, expected)
-
-
-def require_job(cfg: DictConfig) -> None:
-    """Check what can be known of a sweep's job before it starts: its values, and what its model can be trained on.
-
-    Args:
-        cfg: the settings of ``inpaintlab train``, with or without Hydra's own.
-
-    Raises:
-        ValueError: see `require_values` and `require_trainable`.
-        InstantiationException: the model cannot be built.
-    """
-    require_values("train", cfg)
-    if not str(cfg.model["_target_"]).startswith("inpaintlab."):
-        return  # a user's own may need more than the shapes of its weights to be built
-    import torch
-
-    from inpaintlab.inpainting import Learner, Steps, build
-
-    with torch.device("meta"):  # no weight is drawn, and no memory taken
-        model = build(cfg.model, Steps(accumulate=cfg.accumulate))
-    if isinstance(model, Learner):
-        require_trainable(model, {key: plain(cfg[key]) for key in ("data", "trainer")})
+        made = require_recipe(recipe, key, expected)
+        if (words, key) == ("train", "model"):
+            require_size(made, settings["data"]["size"])
 
 
 def _resolved(cfg: DictConfig) -> tuple[dict[str, Any], dict[str, OmegaConfBaseException]]:

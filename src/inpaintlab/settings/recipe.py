@@ -14,7 +14,7 @@ _STEERING = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 _MOST_NAMED = 12
 
 
-def require_recipe(recipe: Mapping[str, Any], key: str, expected: Recipe) -> None:
+def require_recipe(recipe: Mapping[str, Any], key: str, expected: Recipe) -> Any:
     """Check a recipe of the settings before anything is built of it.
 
     Args:
@@ -22,19 +22,22 @@ def require_recipe(recipe: Mapping[str, Any], key: str, expected: Recipe) -> Non
         key: its setting.
         expected: what belongs there.
 
+    Returns:
+        The class that it names, or a function; None where it need not name one.
+
     Raises:
         ValueError: it names no class, or one that does not belong there; an argument is unknown, missing, or no value
             for its hint. Arguments without a hint, or with one that plain values cannot meet, are not checked.
     """
     if "_target_" not in recipe and expected.open:
-        return
+        return None
     kinds = expected.of() if expected.of else ()
-    _require(recipe, key, kinds if isinstance(kinds, tuple) else (kinds,), expected.given)
+    return _require(recipe, key, kinds if isinstance(kinds, tuple) else (kinds,), expected.given)
 
 
 def _require(
     recipe: Mapping[str, Any], key: str, kinds: tuple[type, ...], given: tuple[str, ...] = (), *, partial: bool = False
-) -> None:
+) -> Any:
     target = recipe.get("_target_")
     if not isinstance(target, str):
         wanted = f" of the kind {_named(kinds)}" if kinds else ""
@@ -49,26 +52,25 @@ def _require(
         raise ValueError(f"{key} needs _partial_: true, because further arguments of {target} are added later.")
     arguments = arguments_of(found)
     if arguments is None:
-        return
+        return found
     anything = any(argument.kind is inspect.Parameter.VAR_KEYWORD for argument in arguments.values())
     named = {name: argument for name, argument in arguments.items() if argument.kind in _BY_NAME}
     for name, value in recipe.items():
         if name in named:
             _require_value(value, named[name].annotation, f"{key}.{name}")
         elif name not in _STEERING and not anything:
-            raise ValueError(f"{key}.{name} is unknown.{_known(name, key, named, target)}")
-    if part or recipe.get("_args_"):
-        return
-    for name, argument in named.items():
+            raise ValueError(f"{key}.{name} is unknown.{_known(name, named, target)}")
+    for name, argument in named.items() if not part and not recipe.get("_args_") else ():
         if argument.default is inspect.Parameter.empty and name not in recipe and name not in given:
             raise ValueError(f"{key}.{name} is missing: {target} needs it; give +{key}.{name}=VALUE.")
+    return found
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def _known(name: str, key: str, named: Mapping[str, Any], target: str) -> str:
-    near = nearest(f"{key}.{name}", [f"{key}.{other}" for other in named])
+def _known(name: str, named: Mapping[str, Any], target: str) -> str:
+    near = nearest(name, named)
     listed = ", ".join(list(named)[:_MOST_NAMED])
     return near or f" {target} takes {listed or 'no arguments'}{', ...' if len(named) > _MOST_NAMED else ''}."
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from inpaintlab.recipes import nearest
 from inpaintlab.runs import require_taken
-from inpaintlab.shapes import height_width, in_pixels, plain_size
+from inpaintlab.shapes import Size, height_width, in_pixels, plain_size
 
 if TYPE_CHECKING:
-    from inpaintlab.inpainting import Learner
+    from inpaintlab.inpainting import Inpainter, Learner
 
 
 def require_rules(words: str, settings: dict[str, Any]) -> None:
@@ -76,29 +76,43 @@ def _require_devices(trainer: dict[str, Any]) -> None:
         )
 
 
-def require_trainable(model: "Learner", settings: dict[str, Any]) -> None:
-    """Check the settings of the data against what a model can be trained on.
+def require_size(model: "type[Inpainter]", size: Size) -> None:
+    """Check the size of training pictures against what a model takes.
 
     Args:
-        model: built, with weights or without.
+        model: its class.
+        size: ``data.size``.
+
+    Raises:
+        ValueError: its networks take no pictures of that size.
+    """
+    sides, stride = height_width(size), getattr(model, "stride", 1)  # a function of the user's own may make a model
+    if wrong := [side for side in sides if side % stride]:
+        lower = max(wrong[0] // stride, 1) * stride
+        raise ValueError(
+            f"data.size is {in_pixels(size)}; {model.__name__} trains on sides that are multiples of {stride}, such as "
+            f"{lower} or {lower + stride}. (It completes pictures of any size.)"
+        )
+    if min(sides) < getattr(model, "smallest", 1):
+        raise ValueError(
+            f"data.size is {in_pixels(size)}; {model.__name__} needs sides of at least {model.smallest} pixels."
+        )
+
+
+def require_batch(model: "Learner", settings: dict[str, Any]) -> None:
+    """Check the size of batches against what a model can learn from.
+
+    Args:
+        model: built.
         settings: those of ``inpaintlab train``, resolved.
 
     Raises:
-        ValueError: pictures of a size, or batches, that its networks cannot have.
+        ValueError: batches are too small.
     """
-    name, size, batch_size = type(model).__name__, settings["data"]["size"], settings["data"]["batch_size"]
-    sides = height_width(size)
-    if wrong := [side for side in sides if side % model.stride]:
-        lower = max(wrong[0] // model.stride, 1) * model.stride
-        raise ValueError(
-            f"data.size is {in_pixels(size)}; {name} trains on sides that are multiples of {model.stride}, such as "
-            f"{lower} or {lower + model.stride}. (It completes pictures of any size.)"
-        )
-    if min(sides) < model.smallest:
-        raise ValueError(f"data.size is {in_pixels(size)}; {name} needs sides of at least {model.smallest} pixels.")
+    size, batch_size = settings["data"]["size"], settings["data"]["batch_size"]
     together = bool(settings["trainer"].get("sync_batchnorm"))  # batch norm over the batches of several processes
     if batch_size < model.smallest_batch and not together:
         raise ValueError(
-            f"data.batch_size is {batch_size}; with data.size={plain_size(size)} {name} trains on at least "
-            f"{model.smallest_batch} pictures a batch, because its batch norm compares them."
+            f"data.batch_size is {batch_size}; with data.size={plain_size(size)} {type(model).__name__} trains on at "
+            f"least {model.smallest_batch} pictures a batch, because its batch norm compares them."
         )

@@ -52,7 +52,7 @@ from inpaintlab.runs import (
     save_list,
     training_record,
 )
-from inpaintlab.settings import require_trainable
+from inpaintlab.settings import require_batch
 from inpaintlab.survival import (
     EndsEarly,
     ending_together,
@@ -258,7 +258,7 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
     model = build(cfg.model, chosen_steps(settings))
     if not isinstance(model, Learner):
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
-    require_trainable(model, settings)
+    require_batch(model, settings)
     precision = chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     settings["trainer"]["precision"] = precision
     model.training_record = training_record(settings) | {"precision": precision}
