@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from lightning import Callback, LightningDataModule, Trainer
 from rich.console import Console
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from benchmarks.settings import VARIANTS, Settings
 from inpaintlab.config import CONF
 from inpaintlab.inpainting import Compiling, Learner, build, chosen_precision, device_type, require_compiler
 from inpaintlab.recipes import plain as plain_values
-from inpaintlab.training import chosen_steps
+from inpaintlab.training import chosen_steps, training_trainer
 
 PHASES = {"edgeconnect": edgeconnect.STAGES, "glcic": glcic.PHASES}
 MEAN_PIXEL = [0.5, 0.5, 0.5]  # GLCIC's, given so that it is not measured on the training set
@@ -81,15 +81,13 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # refuses the same settings as a training
     if model.steps.compiled:
         require_compiler(device_type(cfg.trainer.accelerator))
-    return model, instantiate(cfg.trainer)
+    return model, partial(training_trainer, cfg.trainer, cfg.every)
 
 
 def fit(model: Learner, build_trainer: Callable[..., Trainer], batch: Batch, size: int, *callbacks: Callback) -> None:
     """Train to the end of the schedule on one batch, without logs, files and validation."""
     compiling = [Compiling(Console(quiet=True))] if model.steps.compiled else []
-    trainer = build_trainer(
-        callbacks=[*compiling, *callbacks], logger=False, limit_val_batches=0, num_sanity_val_steps=0
-    )
+    trainer = build_trainer(callbacks=[*compiling, *callbacks], limit_val_batches=0)
     with product_switches():
         trainer.fit(model, datamodule=Repeated(batch, model.schedule.total, size))
 

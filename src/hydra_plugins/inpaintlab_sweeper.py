@@ -120,6 +120,9 @@ class JobSweeper(Sweeper):
         given = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         last = {override.get_key_element(): override for override in parser.parse_overrides(given)}
         swept = [override for override in last.values() if override.is_sweep_override()]
+        for override in last.values():
+            if override.get_key_element().lstrip("+").partition(".")[0] == "debug":
+                raise ValueError(f"{override.input_line}: a debug run leaves nothing to compare; give it without -m.")
         for override in swept:
             if override.get_key_element() in ("name", "runs"):
                 raise ValueError(f"{override.input_line}: a sweep has one folder, in which its jobs have their own.")

@@ -39,7 +39,7 @@ from inpaintlab.data.shard_lists import Index, Packed, parse_index, parse_list
 from inpaintlab.machine import Storage
 from inpaintlab.machine.storage import cache_limit
 from inpaintlab.masks import Rectangle
-from stand_ins.building import build_model, compose_train
+from stand_ins.building import build_model, trainer_of
 from stand_ins.commands import PHASES, SCRIPT, checkpoint, run_here, same_weights, start, tiny
 from stand_ins.kills import kill_in_phase
 
@@ -295,11 +295,8 @@ def test_a_resumed_training_of_two_processes_takes_the_pictures_of_an_unbroken_o
         model = build_model("glcic", *(f"model.schedule.phases.{phase}.batches=2" for phase in PHASES["glcic"]))
         model.schedule.iteration = done  # as it is read from a checkpoint
         data = DataModule(source=source, crop=RandomCrop(32), mask=hole, size=32, batch_size=2, seed=1, workers=0)
-        trainer = instantiate(
-            compose_train(
-                "trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"
-            ).trainer
-        )(callbacks=[Names(folder)], logger=False, limit_val_batches=0, num_sanity_val_steps=0)
+        two = ("trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true")
+        trainer = trainer_of("trainer=cpu", *two, callbacks=[Names(folder)])
         trainer.fit(model, datamodule=data)
         taken[done] = [(folder / f"rank{rank}").read_text().splitlines() for rank in range(2)]
     for unbroken, resumed in zip(taken[0], taken[4], strict=True):

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from torch import Tensor
 
 from inpaintlab.inpainting import Inpainter, Steps
 from inpaintlab.masks import Rectangle
 from inpaintlab.survival import Checkpoints
-from stand_ins.building import Builder, Watch, compose_train, fit, state_of, toy_data
+from stand_ins.building import Builder, Watch, fit, state_of, toy_data, trainer_of
 from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
 
 NETWORKS = {
@@ -60,9 +59,7 @@ def lengths(name: str, **batches: int) -> list[str]:
 def steps_of(model: Inpainter, batch_size: int, precision: str = "32-true") -> list[Gradients]:
     """The gradients with which the optimizers step when ``model`` is trained to its end."""
     seen = Gathered()
-    trainer = instantiate(compose_train("trainer=cpu", f"trainer.precision={precision}").trainer)(
-        callbacks=[seen], logger=False, limit_val_batches=0, num_sanity_val_steps=0
-    )
+    trainer = trainer_of("trainer=cpu", f"trainer.precision={precision}", callbacks=[seen])
     trainer.fit(model, datamodule=toy_data(batch_size=batch_size, mask=EQUAL_HOLES), weights_only=True)
     return seen.steps
 
@@ -133,9 +130,7 @@ def test_batch_norm_sees_each_batch_alone(built: Builder) -> None:
 def parallel(folder: Path, model: Inpainter, batch_size: int) -> list[dict[str, Any]]:
     """What two processes see when they train ``model`` together."""
     settings = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
-    trainer = instantiate(compose_train(*settings).trainer)(
-        callbacks=[Gathered(folder)], logger=False, limit_val_batches=0, num_sanity_val_steps=0
-    )
+    trainer = trainer_of(*settings, callbacks=[Gathered(folder)])
     trainer.fit(model, datamodule=toy_data(batch_size=batch_size, mask=EQUAL_HOLES), weights_only=True)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from torch import Tensor
 
 from inpaintlab.inpainting import Inpainter, Steps, chosen_precision, completing_precision, training_precision
 from inpaintlab.inpainting.precision import StepScaler
-from stand_ins.building import Builder, compose_train, state_of, toy_data
+from stand_ins.building import Builder, compose_train, state_of, toy_data, trainer_of
 from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
 
 EDGE, PAINT = "edge_generator", "inpaint_generator"
@@ -178,9 +177,7 @@ def fit(
         state = StepScaler("cpu", init_scale=start, growth_interval=grow).state_dict()
         arguments["plugins"][0].load_state_dict(state)
     seen = Gradients()
-    trainer = instantiate(compose_train("trainer=cpu").trainer)(
-        callbacks=[*callbacks, *more, seen], logger=False, limit_val_batches=0, **arguments
-    )
+    trainer = trainer_of("trainer=cpu", callbacks=[*callbacks, *more, seen], **arguments)
     trainer.fit(model, datamodule=toy_data(), weights_only=True)
     return seen
 

@@ -1,14 +1,13 @@
 """What several test files share: models from the YAML that users build from, and a watched training."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from omegaconf import DictConfig, open_dict
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from inpaintlab.config import CONF
 from inpaintlab.data import DataModule, RandomCrop, Toy
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Steps, build
 from inpaintlab.masks import Rectangle
+from inpaintlab.training import training_trainer
 
 Composer = Callable[..., DictConfig]
 
@@ -146,10 +146,14 @@ def toy_data(**changes: Any) -> DataModule:
     return DataModule(**(settings | {"seed": 1, "workers": 0} | changes))
 
 
+def trainer_of(*settings: str, callbacks: Sequence[Callback] = (), **given: Any) -> Trainer:
+    """The trainer of a training with these settings, without logs, files and validation."""
+    cfg = compose_train(*settings)
+    return training_trainer(cfg.trainer, cfg.every, callbacks, limit_val_batches=0, **given)
+
+
 def fit(model: Learner, *callbacks: Callback, data: DataModule | None = None, ckpt_path: Any = None) -> Trainer:
     """Train to the end of the schedule on generated scenes, as the command does, without logs and files."""
-    trainer = instantiate(compose_train("trainer=cpu").trainer)(
-        callbacks=list(callbacks), logger=False, limit_val_batches=0, num_sanity_val_steps=0
-    )
+    trainer = trainer_of("trainer=cpu", callbacks=callbacks)
     trainer.fit(model, datamodule=data or toy_data(), ckpt_path=ckpt_path, weights_only=True)
     return trainer

@@ -22,6 +22,7 @@ from inpaintlab.data import Toy
 from inpaintlab.data.order import Part, Positions
 from inpaintlab.inpainting import Inpainter, frozen
 from inpaintlab.survival import ending_together, require_launcher, require_processes
+from inpaintlab.training import training_trainer
 from inpaintlab.training.validation import Validation
 from stand_ins.building import Builder, compose_train, state_of, toy_data
 from stand_ins.commands import PHASES, SCRIPT, checkpoint, environment, run, run_anew, run_here, tiny
@@ -71,9 +72,11 @@ def train(folder: Path, model: Inpainter, processes: int, batch_size: int) -> li
     data.validation = [samples[9, index] for index in range(5)]  # type: ignore[assignment]
     settings = ["trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"] if processes == 2 else []
     cfg = compose_train("trainer=cpu", "every.validation=2", "every.log=1", "data.size=32", *settings)
-    trainer = instantiate(cfg.trainer)(
-        callbacks=[Validation(MetricCollection(instantiate(cfg.metrics, _convert_="all"))), Record(folder)],
-        logger=CSVLogger(folder, name=f"log{processes}", flush_logs_every_n_steps=1),
+    trainer = training_trainer(
+        cfg.trainer,
+        cfg.every,
+        [Validation(MetricCollection(instantiate(cfg.metrics, _convert_="all"))), Record(folder)],
+        CSVLogger(folder, name=f"log{processes}", flush_logs_every_n_steps=1),
     )
     trainer.fit(model, datamodule=data, weights_only=True)
     return [torch.load(folder / f"{processes}-{rank}.pt", weights_only=True) for rank in range(processes)]
@@ -108,7 +111,7 @@ def test_both_processes_end_each_phase_with_the_same_weights_and_saw_other_pictu
 def test_batch_norm_is_shared_on_gpus(built: Builder) -> None:
     """The wiring alone: torch has no shared batch norm on the CPU."""
     cfg = compose_train("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
-    trainer = instantiate(cfg.trainer)(logger=False)
+    trainer = training_trainer(cfg.trainer, cfg.every)
     model = built("glcic")
     norms = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)]
     shared = trainer.strategy._layer_sync.apply(model)

@@ -8,14 +8,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 
-from inpaintlab.machine import INTERRUPTED, receiving_requests, was_asked
-from inpaintlab.machine.signals import REQUEUE
+from inpaintlab.machine import INTERRUPTED, PARENT, REQUEUE, receiving_requests, was_asked
 from inpaintlab.models import GLCIC
-from inpaintlab.runs import Progress
+from inpaintlab.runs import Progress, reason_of, state_of
+from inpaintlab.survival import Preemption
+from inpaintlab.training.callbacks import callbacks
 from inpaintlab.training.validation import Validation
 from stand_ins.commands import SCRIPT, checkpoint, run, run_here, same_weights, start, tiny
 from stand_ins.warm import Process
@@ -100,6 +104,85 @@ def test_a_run_that_was_asked_to_end_ends_like_an_unbroken_one(tmp_path: Path, s
     assert unbroken is not None
     assert [at for at, _ in unbroken.validations] == [6, 12]
     assert broken.validations == unbroken.validations
+
+
+@pytest.fixture
+def with_callbacks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``with_callbacks(callback, ...)``: those of a user, which run before the one that ends a training."""
+
+    def arrange(*users: Callback) -> None:
+        def together(*arguments: Any, **named: Any) -> list[Callback]:
+            found = callbacks(*arguments, **named)
+            place = next(index for index, callback in enumerate(found) if isinstance(callback, Preemption))
+            return [*found[:place], *users, *found[place:]]
+
+        monkeypatch.setattr("inpaintlab.training.fit.callbacks", together)
+
+    return arrange
+
+
+class AsksToStop(Callback):
+    """Asks as Lightning's callbacks do, after a batch or after a validation."""
+
+    def __init__(self, after: int, hook: str) -> None:
+        def ask(trainer: Trainer, module: Any, *_: Any) -> None:
+            trainer.should_stop |= module.schedule.iteration == after
+
+        setattr(self, hook, ask)
+
+
+class EndsTheLoop(Callback):
+    """Ends the trainer's loop from within, after 8 batches."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.schedule.iteration == 8:
+            raise StopIteration
+
+
+def test_a_run_that_stopped_early_says_so_and_ends_like_an_unbroken_one(
+    tmp_path: Path, with_callbacks: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By time, which is over after one batch; by callbacks; and by one that ends the training loop itself."""
+    steps = ["accumulate=2", "average=0.9"]
+    clock = SimpleNamespace(monotonic=iter(range(0, 1000, 5)).__next__)
+    with monkeypatch.context() as patch:
+        patch.setattr("inpaintlab.survival.preemption.time", clock)
+        ended = [train(tmp_path, *steps, "trainer.max_time='00:00:00:05'")]
+    asks = [AsksToStop(3, "on_train_batch_end"), AsksToStop(6, "on_validation_end"), EndsTheLoop()]
+    for user in asks:
+        with_callbacks(user)
+        ended.append(train(tmp_path, *steps))
+    assert [done.returncode for done in ended] == [REQUEUE] * 4, [done.stderr for done in ended]
+    said = [line for done in ended for line in done.stdout.splitlines() if line.startswith(("stopped", "done"))]
+    goes_on = "; the same command goes on from there"
+    assert said == [
+        f"stopped after 2 of 12 batches (trainer.max_time, 0:00:05){goes_on}",
+        f"stopped after 4 of 12 batches (a callback asked for it){goes_on}",
+        f"stopped after 6 of 12 batches (a callback asked for it){goes_on}",
+        f"stopped after 8 of 12 batches (a callback asked for it){goes_on}",
+    ]
+    with_callbacks()
+    assert train(tmp_path, *steps).returncode == 0
+    assert train(tmp_path, *steps, name="b").returncode == 0
+    assert same_weights(checkpoint(tmp_path / "runs/a"), checkpoint(tmp_path / "runs/b"))
+    broken, unbroken = (Progress.load(tmp_path / "runs" / name) for name in "ab")
+    assert broken is not None
+    assert unbroken is not None
+    assert broken.validations == unbroken.validations
+
+
+@pytest.mark.parametrize("in_a_sweep", [False, True])
+def test_a_job_that_early_stopping_ends_is_given_up_in_a_sweep_alone(
+    tmp_path: Path, with_callbacks: Callable[..., None], monkeypatch: pytest.MonkeyPatch, in_a_sweep: bool
+) -> None:
+    monkeypatch.setattr("inpaintlab.training.fit.end_with_parent", lambda: None)
+    with_callbacks(EarlyStopping("val/psnr_rgb", mode="max", stopping_threshold=0.0))
+    variables = {PARENT: str(os.getpid())} if in_a_sweep else {}
+    settings = [*SETTINGS, "every.validation=2", "name=a"]
+    assert run_here("train", *settings, cwd=tmp_path, **variables).returncode == REQUEUE
+    told = reason_of(tmp_path / "runs/a")
+    assert state_of(tmp_path / "runs/a") == ("stopped" if in_a_sweep else "unfinished")
+    assert told.startswith("stopped after 2 of 12 batches (EarlyStopping: ") if in_a_sweep else told == ""
 
 
 def test_a_signal_in_the_last_batch_lets_the_run_end(tmp_path: Path, signalled: Signalled) -> None:
@@ -216,6 +299,7 @@ def test_a_process_of_nohup_goes_on_when_its_terminal_is_closed() -> None:
 HUNG_UP = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from inpaintlab.machine import receiving_requests
 with receiving_requests() as request:
     request.begin()

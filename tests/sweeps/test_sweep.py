@@ -624,6 +624,20 @@ def test_a_trial_whose_job_was_asked_to_end_stays_open(tmp_path: Path, trainings
     assert states(study_of(tmp_path / "runs/a")) == ["COMPLETE"]
 
 
+def test_a_trial_whose_job_a_callback_stopped_early_counts_with_its_best_score(
+    tmp_path: Path, trainings: Trainings
+) -> None:
+    def stopped(cfg: DictConfig, folder: Path) -> None:
+        progress(2, 5.0, 4.0).save(folder)  # of 4 batches
+        give_up(folder, "stopped after 2 of 4 batches (EarlyStopping: it did not improve).")
+
+    trainings.ending = stopped
+    done = sweep(tmp_path, *SEARCH, "hydra.sweeper.search.trials=1", "data.flip=interval(0,1)")
+    assert done.returncode == 0, done.stderr
+    study = study_of(tmp_path / "runs/a")
+    assert (states(study), study.best_value) == (["COMPLETE"], 5.0)
+
+
 def test_a_search_chooses_from_what_a_grid_would_try(tmp_path: Path, trainings: Trainings) -> None:
     trainings.ending = lambda cfg, folder: finish(cfg, folder, 1.0)
     swept = ["seed=range(1,9,4)", "mask=block,strokes", "data.batch_size=int(interval(2,3))"]

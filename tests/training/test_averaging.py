@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 
@@ -14,7 +13,7 @@ from inpaintlab.inpainting import fit as fit_networks
 from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.survival import Checkpoints
 from inpaintlab.training.averaging import Averaging
-from stand_ins.building import Builder, State, compose_train, fit, state_of, toy_data
+from stand_ins.building import Builder, State, fit, state_of, toy_data, trainer_of
 from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
 
 MODELS = sorted(PHASES)
@@ -228,9 +227,7 @@ def test_processes_hold_the_same_average(built: Builder, tmp_path: Path, monkeyp
     for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     settings = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
-    trainer = instantiate(compose_train(*settings).trainer)(
-        callbacks=[Averaging(), Left(tmp_path)], logger=False, limit_val_batches=0, num_sanity_val_steps=0
-    )
+    trainer = trainer_of(*settings, callbacks=[Averaging(), Left(tmp_path)])
     trainer.fit(averaging(built, "edgeconnect"), datamodule=toy_data(), weights_only=True)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert [key for key in first if key.startswith("averages.")]

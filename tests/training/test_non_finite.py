@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from rich.console import Console
 from torch import Tensor
@@ -20,7 +19,7 @@ from inpaintlab.inpainting import Learner, Steps, load_checkpoint
 from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.survival import Checkpoints
 from inpaintlab.training.non_finite import NonFiniteBatches
-from stand_ins.building import Builder, compose_train, fit, state_of, toy_data
+from stand_ins.building import Builder, fit, state_of, toy_data, trainer_of
 from stand_ins.commands import PHASES, checkpoint, run_here, tiny
 
 EACH_PHASE = [(model, phase) for model in PHASES for phase in PHASES[model]]
@@ -247,9 +246,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def fit_two(model: Learner, *callbacks: Callback) -> None:
     settings = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
-    trainer = instantiate(compose_train(*settings).trainer)(
-        callbacks=list(callbacks), logger=False, limit_val_batches=0, num_sanity_val_steps=0
-    )
+    trainer = trainer_of(*settings, callbacks=callbacks)
     trainer.fit(model, datamodule=toy_data(), weights_only=True)
 
 

@@ -1,7 +1,6 @@
 """Ending a training before its schedule ends: a checkpoint between two steps, and all processes leave together."""
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, final
 
@@ -60,7 +59,6 @@ class Preemption(Callback):
         console: prints that the run ends.
         seconds: that this start may take, from its first batch on; None for as long as the schedule takes.
         kept: whether the run's folder stays, so that the same command can go on.
-        clock: returns seconds since a fixed moment.
     """
 
     def __init__(
@@ -72,7 +70,6 @@ class Preemption(Callback):
         seconds: float | None = None,
         *,
         kept: bool = True,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.request = request
         self.checkpoints = checkpoints
@@ -80,7 +77,6 @@ class Preemption(Callback):
         self.console = console
         self.seconds = seconds
         self.kept = kept
-        self.clock = clock
         self.begun = 0.0
         self.group: Any = None
         self.pending: tuple[Any, torch.Tensor] | None = None
@@ -106,7 +102,7 @@ class Preemption(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the time, and forget why a callback ended an earlier start: its state came from the checkpoint."""
-        self.begun = self.clock()
+        self.begun = time.monotonic()
         for callback in _early_stopping(trainer):
             callback.stopping_reason_message = None
 
@@ -201,7 +197,7 @@ class Preemption(Callback):
         """Why this process would end: the exit code that a signal asks for, one of the other reasons, or 0."""
         if self.request.code:
             return self.request.code
-        if self.seconds is not None and self.clock() - self.begun >= self.seconds:
+        if self.seconds is not None and time.monotonic() - self.begun >= self.seconds:
             return _BY_TIME
         return _BY_CALLBACK if trainer.should_stop else 0
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 _SECONDS_BETWEEN_CHECKS = 1.0
+_PRUNED = "pruned"
+"""The attribute of a trial whose job this search gave up; a job that an `EarlyStopping` ended has its best score."""
 
 
 @final
@@ -26,7 +28,8 @@ class OptunaSearch(Search):
     """Jobs whose settings Optuna proposes; a trial's value is its job's best validation score.
 
     A trial is a job, and a job's folder follows from its settings: a trial that a killed sweep left open resumes from
-    its checkpoint. A job that fails, or that has no finite score, is a failed trial; the study goes on.
+    its checkpoint. A job that fails, or that has no finite score, is a failed trial, and one
+    that a callback stopped early counts with its best score; the study goes on.
 
     Args:
         monitor: the validation metric to optimize, as in the setting ``monitor``.
@@ -143,14 +146,14 @@ class _Trial:
         return bool(new)
 
     def tell(self, study: "Study") -> None:
-        """Tell the study how the job ended; a job that still trains elsewhere, or that a signal ended, stays open."""
+        """Tell the study how the job ended; a job that still trains elsewhere, or that is to go on, stays open."""
         from optuna.trial import TrialState
 
         self.report()
         state, progress = state_of(self.folder), Progress.load(self.folder)
-        if state == "stopped":
+        if state == "stopped" and self.trial.user_attrs.get(_PRUNED):
             study.tell(self.trial, state=TrialState.PRUNED)
-        elif state == "done" and progress is not None and progress.best is not None:
+        elif state in ("done", "stopped") and progress is not None and progress.best is not None:
             study.tell(self.trial, progress.best)
         elif state not in ("running", "unfinished"):
             study.tell(self.trial, state=TrialState.FAIL)
@@ -166,6 +169,7 @@ def _watched(trials: list[_Trial]) -> Iterator[None]:
             for trial in trials:
                 if is_locked(trial.folder) and trial.report() and trial.trial.should_prune():
                     at = max(trial.reported)
+                    trial.trial.set_user_attr(_PRUNED, True)
                     give_up(trial.folder, f"Pruned after {at} batches: worse than the median of the other trials.")
 
     thread = threading.Thread(target=check, daemon=True)

@@ -120,7 +120,7 @@ def require_values(flags: Mapping[str, Any]) -> None:
     if flags.get("deterministic") is not None:
         require_one_of("trainer.deterministic", in_words(flags["deterministic"]).lower(), ("true", "false", "warn"))
     if flags.get("profiler") is not None and not isinstance(flags["profiler"], dict):
-        require_one_of("trainer.profiler", flags["profiler"], _PROFILERS)
+        require_one_of("trainer.profiler", in_words(flags["profiler"]), _PROFILERS)
     seconds_of(flags.get("max_time"))
     strategy = str(flags.get("strategy"))
     if any(name in strategy.lower().replace("_", "") for name in _SHARDED):
@@ -232,6 +232,7 @@ def quieten() -> None:
         ".*does not have many workers.*",  # a single one may suffice
         ".*smaller than the logging interval.*",  # the log has its own: every.log
         ".*callbacks used to create the checkpoint.*",  # the setting callbacks may change between two starts
+        ".*Trainer\\(detect_anomaly=True\\).*",  # it is asked for, and docs/lightning.md says that it is slow
         ".*treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
         # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces
         ".*grad attribute of a Tensor that is not a leaf.*",
