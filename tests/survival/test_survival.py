@@ -211,8 +211,8 @@ def test_a_best_checkpoint_has_a_last_one_beside_it_from_the_start(
         seen.append((name, (self.folder / "last.ckpt").is_file()))
         untouched(self, trainer, name)
 
-    untouched = Checkpoints._save
-    monkeypatch.setattr(Checkpoints, "_save", look)
+    untouched = Checkpoints.save_as
+    monkeypatch.setattr(Checkpoints, "save_as", look)
     assert train(tmp_path, "every.checkpoint=1000").returncode == 0
     assert seen[:2] == [("last.ckpt", False), ("best.ckpt", True)]
 

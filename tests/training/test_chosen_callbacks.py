@@ -146,6 +146,9 @@ def test_a_users_own_callback_makes_another_run_and_ours_and_lightnings_do_not(c
     )
     assert identity_of(watched) == identity_of(plainly)
     assert identity_of(own) == identity_of(plainly) | {"callbacks": {"mine": {"_target_": f"{__name__}.Weighty"}}}
+    lambdas = ("+callbacks.f._target_=lightning.pytorch.callbacks.LambdaCallback", "+callbacks.f.on_fit_end.path=my.f")
+    called = plain(composed("data=toy", *lambdas, "+callbacks.f.on_fit_end._target_=hydra.utils.get_method"))
+    assert "callbacks" in identity_of(called)
     assert [set(training_record(cfg)["callbacks"]) for cfg in (plainly, watched, own)] == [
         set(),
         {"early_stopping", "checkpoints"},

@@ -137,10 +137,13 @@ def test_the_rate_is_scaled_as_the_optimizer_is(built: Builder, tmp_path: Path) 
             stop += 1
             trainer.should_stop = True
 
-    logbook = Logbook(tmp_path, {})
+    logbook = Logbook(tmp_path, {"val/a": True}, panels_every=2)
     fit(model, Joined(tracker, 1), logbook, Stopped(), OtherCallbacksDone(logbook))
     ((_, line),) = tracker.lines
     assert stop == 1
+    assert (tracker.paused, tracker.finished) == (True, [False])  # it ended before its schedule did
+    assert tracker.directions == {"val/a": True}
+    assert tracker.pictures_to_come == -(-model.schedule.total // 2)
     rate = model.learning_rate
     assert line["rate/edge_generator"] == pytest.approx(rate)
     assert line["rate/edge_discriminator"] == pytest.approx(0.1 * rate)

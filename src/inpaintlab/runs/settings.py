@@ -81,9 +81,13 @@ def identity_of(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watches(recipe: Any) -> bool:
-    """Whether a callback of the settings is one of ours or of Lightning's."""
-    target = recipe.get("_target_") if isinstance(recipe, dict) else None
-    return str(target).startswith(("inpaintlab.", "lightning."))
+    """Whether a callback of the settings is one of ours or of Lightning's, and so is all that it is built with."""
+    if isinstance(recipe, list):
+        return all(map(_watches, recipe))
+    if not isinstance(recipe, dict):
+        return True
+    target = str(recipe.get("_target_", "lightning."))
+    return target.startswith(("inpaintlab.", "lightning.")) and all(map(_watches, recipe.values()))
 
 
 def configuration_of(settings: dict[str, Any], trained_on: Any) -> str:
