@@ -15,7 +15,7 @@ from torch.optim import SGD, lr_scheduler
 
 from inpaintlab.inpainting import Schedule, Steps
 from inpaintlab.inpainting.rates import Plateau
-from inpaintlab.training.terminal import print_plan
+from inpaintlab.training.terminal import ProgressBar, print_plan
 from stand_ins.building import Builder, Watch, compose_train, fit
 from stand_ins.commands import PHASES
 
@@ -237,6 +237,17 @@ def test_a_plateau_watches_what_the_generator_descends(built: Builder, accumulat
     fit(model, watch)
     sums = [batch.losses["reconstruction"] + 4e-4 * batch.losses["adversarial"] for batch in watch.batches]
     assert model.schedule.phases[2].shape.seen.best == pytest.approx(sum(sums) / 4)
+
+
+def test_a_line_says_when_the_rate_is_lowered(built: Builder) -> None:
+    """Not at the end of the phase, whose rate nobody trains with any more."""
+    rule = "model.schedule.phases.completion.rate={shape:plateau,window:1,patience:2,threshold:0.99,factor:0.5}"
+    model = built("glcic", *lengths("glcic", completion=5, joint=1), rule)
+    with (console := Console(width=200)).capture() as captured:
+        fit(model, ProgressBar(console))
+    told = [line for line in captured.get().splitlines() if "plateau" in line]
+    assert told == ["a plateau of the losses: the learning rate is 0.5 after batch 3"]
+    assert model.schedule.plateaus == 2
 
 
 def test_where_no_generator_learns_a_plateau_watches_the_discriminator(built: Builder) -> None:

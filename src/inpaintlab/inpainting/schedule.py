@@ -125,6 +125,11 @@ class Schedule(nn.Module):
         return self.iteration >= self.total
 
     @property
+    def between_phases(self) -> bool:
+        """Whether no phase is under way: the next batch is the first of one, or there is none."""
+        return self.finished or self._position()[1] == 0
+
+    @property
     def phase(self) -> Phase:
         """The phase of the next batch; after the end, the last phase that ran."""
         return self._position()[0]

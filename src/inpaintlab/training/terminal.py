@@ -79,8 +79,8 @@ class ProgressBar(Callback):
     ) -> None:
         """Update the bar, or print a line, when one is due."""
         now, schedule = time.monotonic(), learner_of(pl_module).schedule
-        if schedule.plateaus > self.plateaus:
-            self.plateaus = schedule.plateaus
+        lowered, self.plateaus = schedule.plateaus > self.plateaus, schedule.plateaus
+        if lowered and not schedule.between_phases:
             rate = schedule.rate(learner_of(pl_module).learning_rate)
             sentence = f"a plateau of the losses: the learning rate is {rate:g} after batch {schedule.iteration:,}"
             self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
