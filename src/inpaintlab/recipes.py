@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from inpaintlab.trust import found
+from inpaintlab.trust import named_by_file
 
 _OPTIMIZER = re.compile(r"torch\.optim\.(?P<name>[A-Z][A-Za-z0-9]*)")
 """The classes of torch that a recipe may name: optimizers only keep their arguments and run nothing."""
@@ -224,7 +224,7 @@ def _class_of(target: Any, kinds: _Kinds, origin: str) -> type:
     ours = _offered(target)
     if ours is not None and issubclass(ours, kinds.ours):
         return ours
-    theirs = found(target, origin) if isinstance(target, str) and ours is None else None
+    theirs = named_by_file(target, origin) if isinstance(target, str) and ours is None else None
     if theirs is None:
         raise ValueError(
             f"{origin} asks to run '{target}', which is no {_in_turn(kinds.ours)} of inpaintlab; what comes from a "

@@ -61,15 +61,15 @@ def trusted_by(cfg: DictConfig) -> list[str]:
         raise ValueError(f"trust is {given!r}; give a list of packages, as in trust=[mypackage].")
     for package in given:
         _require_package(package)
-    found = []
+    named = []
     for key, target in _named(OmegaConf.to_container(cfg, resolve=False)):
         parts = _CLASS.fullmatch(target)
         if parts is None or parts["package"] in (*_OURS, *sys.stdlib_module_names):
             continue
         if not _is_there(parts["package"]):
             raise ValueError(f"{key} names {target}, but {_absent(parts['package'])}")
-        found.append(parts["package"])
-    return list(dict.fromkeys([*given, *found]))
+        named.append(parts["package"])
+    return list(dict.fromkeys([*given, *named]))
 
 
 def _require_package(package: str) -> None:
@@ -111,7 +111,7 @@ def _named(settings: Any, key: str = "") -> Iterator[_Named]:
         yield from _named(value, at)
 
 
-def found(target: str, origin: str) -> Any:
+def named_by_file(target: str, origin: str) -> Any:
     """What a file names of a package that is not ours, if the running command trusts it. Nothing else is imported.
 
     Args:

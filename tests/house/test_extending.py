@@ -96,6 +96,7 @@ def test_each_command_of_the_page_does_its_work(followed: Followed) -> None:
     table = (followed.folder / "comparison/table.md").read_text()
     assert "largest_error" in table
     assert "first" in table
+    assert "asks to run" not in (followed.folder / "comparison/report.html").read_text()
 
 
 def test_the_same_command_goes_on_where_it_stopped(followed: Followed) -> None:
@@ -158,6 +159,7 @@ def test_a_comparison_needs_no_code_of_its_methods(followed: Followed, monkeypat
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(followed.folder)])
     done = followed.run("compare", "results/first", "results/telea", "out=elsewhere", "pictures=1")
     assert done.returncode == 0, done.stderr
+    assert "only the completions are shown" in (followed.folder / "elsewhere/report.html").read_text()
     whole = (followed.folder / "comparison/table.csv").read_text()
     assert (followed.folder / "elsewhere/table.csv").read_text() == whole
     assert not [name for name in sys.modules if name.startswith("mypackage")]
