@@ -11,12 +11,12 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 from inpaintlab.arguments import COMMANDS, read
 from inpaintlab.help import print_help
 from inpaintlab.machine import FULL_DISK
+from inpaintlab.multirun import own_choices, require_sweep
 from inpaintlab.quoting import quoted
 
 _PACKAGED = Path(__file__).parent / "conf"
@@ -26,10 +26,7 @@ CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The folder of all YAML: inside an installed wheel, or at the top of the repository."""
 
 
-_QUESTIONS = (
-    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"),
-    *("--shell-completion", "-sc"),
-)
+_QUESTIONS = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i")
 """Hydra's flags that ask for information instead of work."""
 
 
@@ -41,13 +38,18 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
     """Make ``main(cfg)`` the Hydra command that is called by these ``words`` (see `arguments.COMMANDS`).
 
     A user's mistake (``ValueError``, ``OSError``) is printed as one sentence with exit code 1; ``HYDRA_FULL_ERROR=1``
-    shows the whole trace. In a multirun the error stays an exception, because Hydra reports the job that failed.
+    shows the whole trace.
     """
 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(main)
         def start() -> None:
             sys.argv[1:] = quoted(CONF, words, sys.argv[1:])
+            try:
+                sys.argv[1:] = own_choices(CONF, sys.argv[1:])
+            except ValueError as error:
+                print(f"inpaintlab {words}: {error}", file=sys.stderr)
+                raise SystemExit(1) from None
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(CONF, words, sys.argv[1:])
             else:
@@ -57,9 +59,10 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
         @functools.wraps(main)
         def run(cfg: DictConfig) -> Any:
             try:
+                require_sweep(HydraConfig.get())
                 return main(cfg)
             except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
-                if os.environ.get("HYDRA_FULL_ERROR") == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
+                if os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise
                 print(f"inpaintlab {words}: {_sentence(error)}", file=sys.stderr)
                 raise SystemExit(1) from None

@@ -1,5 +1,6 @@
-"""A run's folder: its settings, its progress and its state."""
+"""A run's folder: its settings, its starts and its output, its progress and its state."""
 
+from inpaintlab.runs.output import STARTS, keep_output, listen
 from inpaintlab.runs.record import (
     FAILED,
     OUTPUT,
@@ -35,6 +36,7 @@ __all__ = [
     "NAME_RULE",
     "OUTPUT",
     "PLACE",
+    "STARTS",
     "STOPPED",
     "Entry",
     "Kinds",
@@ -47,6 +49,8 @@ __all__ = [
     "is_locked",
     "is_name",
     "is_place",
+    "keep_output",
+    "listen",
     "locked",
     "look_at",
     "mask_recipe",

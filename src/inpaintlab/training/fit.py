@@ -48,6 +48,7 @@ from inpaintlab.metrics import require_fitting
 from inpaintlab.recipes import plain
 from inpaintlab.runs import (
     identity_of,
+    keep_output,
     locked,
     mask_recipe,
     require_same_settings,
@@ -166,6 +167,8 @@ def _fit(
     if before:
         require_same_steps(before, trainer.world_size, cfg["trainer"]["precision"])
     if first:
+        code = {"commit": recorded["commit"], "versions": recorded["versions"]}
+        keep_output(run_dir, batches_done=before["iterations"] if before else 0, **code)
         write_json(run_dir / "config.json", recorded)
         print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
     elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
