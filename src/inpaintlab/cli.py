@@ -30,6 +30,7 @@ usage: inpaintlab VERB [KEY=VALUE ...]
 
 Settings are Hydra overrides: inpaintlab train model=edgeconnect data=folder data.root=photos
 'inpaintlab VERB --help' lists a verb's choices and settings with what they mean, '--cfg job' the resolved ones.
+eval "$(inpaintlab -sc install=bash)" lets the tab key complete verbs, choices and settings (also zsh, fish).
 """
 
 
@@ -40,7 +41,11 @@ def main() -> None:
     ``python -m inpaintlab.train ...`` again instead of this dispatcher without its verb.
     """
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if verb in ("-h", "--help", "help"):
+    if at := next((at for at, word in enumerate(sys.argv) if word in ("-sc", "--shell-completion")), 0):
+        from inpaintlab.shell import main as complete  # Hydra: not for the list of verbs
+
+        complete(sys.argv[at + 1 :], list(VERBS))
+    elif verb in ("-h", "--help", "help"):
         print(HELP, end="")
     elif verb in ("-V", "--version"):
         print(__version__)

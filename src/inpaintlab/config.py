@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.arguments import COMMANDS, flags_first, read
 from inpaintlab.help import print_help
 from inpaintlab.mistakes import MISTAKES, of_command, of_composing
+from inpaintlab.multirun import own_choices, require_sweep
 from inpaintlab.quoting import quoted
 from inpaintlab.trust import trusted_by, trusting
 
@@ -26,10 +26,7 @@ CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The folder of all YAML: inside an installed wheel, or at the top of the repository."""
 
 
-_QUESTIONS = (
-    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"),
-    *("--shell-completion", "-sc"),
-)
+_QUESTIONS = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i")
 """Hydra's flags that ask for information instead of work."""
 
 
@@ -49,13 +46,17 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
 
     Its settings are checked before it starts (see `settings.require_values`). A user's mistake (``ValueError``,
     ``OSError``, what Hydra cannot compose) is printed as one sentence with exit code 1; ``HYDRA_FULL_ERROR=1`` shows
-    the whole trace. In a multirun the error stays an exception, because Hydra reports the job that failed.
+    the whole trace.
     """
 
     def decorate(main: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(main)
         def start() -> None:
             sys.argv[1:] = flags_first(quoted(CONF, words, sys.argv[1:]))
+            try:
+                sys.argv[1:] = own_choices(CONF, sys.argv[1:])
+            except ValueError as error:
+                _leave(words, str(error))
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(CONF, words, sys.argv[1:])
                 return
@@ -78,11 +79,12 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
             try:
                 from inpaintlab.settings import require_values  # pydantic: not for help
 
+                require_sweep(HydraConfig.get())
                 require_values(words, cfg)
                 with trusting(trusted_by(cfg)):
                     return main(cfg)
             except MISTAKES as error:
-                if os.environ.get(_FULL) == "1" or HydraConfig.get().mode == RunMode.MULTIRUN:
+                if os.environ.get(_FULL) == "1":
                     raise
                 _leave(words, of_command(error))
 

@@ -26,19 +26,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from inpaintlab.arguments import COMMANDS, settings_of, words_of
 from inpaintlab.comments import LOADER, comments, head
+from inpaintlab.multirun import GROUPS
 from inpaintlab.quoting import without_kind
 
 FIXED = "fixed: "
 """How the comment of a key begins that follows from other settings, or that no run can do without."""
-
-_SWEEPS = ("hydra/launcher", "hydra/sweeper")
-"""Groups of Hydra's for a sweep of trainings; the others are settled."""
-
-_CHOICES_OF_HYDRA = {
-    "hydra/launcher/basic": "One job after the other.",
-    "hydra/launcher/joblib": "Some jobs at a time on this machine, hydra.launcher.n_jobs=2; needs the extra 'sweeps'.",
-}
-"""Choices without a file in conf/; what else Hydra has of these groups starts no training of ours."""
 
 _EXPORT = """\
 usage: inpaintlab sweep export wandb KEY=VALUE,VALUE ... > sweep.yaml
@@ -76,9 +68,7 @@ class Settings:
     def choices_of(self, group: str) -> dict[str, str]:
         """The choices of a group, each with the first sentence of its file."""
         files = {file.stem: file for folder in reversed(self.folders) for file in (folder / group).glob("*.yaml")}
-        ours = {name: _first_sentence(" ".join(head(file))) for name, file in sorted(files.items())}
-        theirs = {path.rpartition("/"): meaning for path, meaning in _CHOICES_OF_HYDRA.items()}
-        return {name: meaning for (of, _, name), meaning in theirs.items() if of == group} | ours
+        return {name: _first_sentence(" ".join(head(file))) for name, file in sorted(files.items())}
 
     def groups_within(self, group: str) -> list[str]:
         """The groups inside a group, such as model/schedule."""
@@ -144,7 +134,7 @@ def composed(conf: Path, config: str, arguments: Sequence[str]) -> Settings:
         files = loader.compute_defaults_list(config, given, RunMode.RUN).defaults
     values: Any = OmegaConf.to_container(cfg)
     hydra = values.pop("hydra")
-    values["hydra"] = {group.partition("/")[2]: hydra[group.partition("/")[2]] for group in _SWEEPS}
+    values["hydra"] = {group.partition("/")[2]: hydra[group.partition("/")[2]] for group in GROUPS}
     choices = dict(reversed(hydra["runtime"]["choices"].items()))  # in the order of the file
     groups = {f"{group.partition('@')[0]}/{choice}": group for group, choice in choices.items()}
     settings = Settings([conf, *more], values, choices, keys := {}, meanings := {})
@@ -187,9 +177,9 @@ def _head_of(conf: Path, command: str) -> tuple[list[str], str]:
 def _groups(command: str, settings: Settings, width: int) -> list[str]:
     """Each group that the command takes, with its choices."""
     lines = []
-    for group in _group_names(command, settings):
+    for group in group_names(command, settings):
         place = group.partition("@")[0]
-        choices, useless = _usable(command, place, settings)
+        choices, useless = usable(command, place, settings)
         lines.append(f"  {group}{_owners(command, place, settings)}")
         chosen = settings.choices.get(group)
         rows = [(f"{'*' if choice == chosen else ' '} {choice}", meaning) for choice, meaning in choices.items()]
@@ -200,7 +190,7 @@ def _groups(command: str, settings: Settings, width: int) -> list[str]:
     return ["Groups, given as GROUP=CHOICE; * is chosen:", *lines] if lines else []
 
 
-def _usable(command: str, group: str, settings: Settings) -> tuple[dict[str, str], list[str]]:
+def usable(command: str, group: str, settings: Settings) -> tuple[dict[str, str], list[str]]:
     """The choices of a group that a command works with, and those that it refuses: models without a schedule."""
     choices = settings.choices_of(group)
     if (command, group) != ("train", "model"):
@@ -212,12 +202,12 @@ def _usable(command: str, group: str, settings: Settings) -> tuple[dict[str, str
 def _owners(command: str, group: str, settings: Settings) -> str:
     """Which choices of the group around it have a group at all, where not all of them do."""
     outer, _, inner = group.rpartition("/")
-    choices = _usable(command, outer, settings)[0] if outer else {}
+    choices = usable(command, outer, settings)[0] if outer else {}
     owners = [choice for choice in choices if inner in settings.holds(outer, choice)]
     return f" (of {outer}={', '.join(owners)})" if 0 < len(owners) < len(choices) else ""
 
 
-def _group_names(command: str, settings: Settings) -> list[str]:
+def group_names(command: str, settings: Settings) -> list[str]:
     """The groups that a command takes, those inside a group behind it where a choice of that is made."""
     ours = [group for group in settings.choices if not group.startswith("hydra/")]
     names = []
@@ -225,18 +215,16 @@ def _group_names(command: str, settings: Settings) -> list[str]:
         # a model's schedule, losses and optimizer are for training
         inner = command == "train" or group != "model"
         names += [group, *(settings.groups_within(group) if inner and settings.choices[group] else ())]
-    return names + (list(_SWEEPS) if command == "train" else [])
+    return names + (list(GROUPS) if command == "train" else [])
 
 
 def _keys(command: str, settings: Settings, width: int) -> list[str]:
     """Each setting with its default and its meaning: the command's own, then those of each group's choice."""
     own = {key: value for key, value in settings.values.items() if key not in settings.keys.values()}
     lines = _table(list(_rows(own, "", settings.meanings)), width)
-    groups = [group for group in _group_names(command, settings) if group in settings.keys]
+    groups = [group for group in group_names(command, settings) if group in settings.keys]
     for key in dict.fromkeys(settings.keys[group] for group in groups):
         rows = list(_rows({key: settings.values[key]}, "", settings.meanings))
-        if key == "hydra":  # Hydra's launchers have settings that no comment of ours explains
-            rows = [row for row in rows if row[1]]
         if rows:
             choices = [f"{group}={settings.choices[group]}" for group in groups if settings.keys[group] == key]
             lines += [*([""] if lines else []), f"  with {' '.join(choices)}:", *_table(rows, width)]

@@ -18,18 +18,20 @@ from rich.console import Console
 from inpaintlab.arguments import read, settings_of
 from inpaintlab.config import CONF, command
 from inpaintlab.quoting import quoted
-from inpaintlab.sweeps import SweepFolder, by_seed, overview, summary
+from inpaintlab.sweeps import SweepFolder, best_job, by_seed, overview, summary
 
 _FOLDER = ("--config-dir", "-cd")
 
 
 @command("sweep status")
 def status(cfg: DictConfig) -> None:
-    """Print each job's state, batches, best validation score and time, and the means over seeds."""
+    """Print each job's state, batches, best validation score and time, the means over seeds, and the best job."""
     sweep = SweepFolder.load(Path(cfg.sweep))
     console = Console()
     for table in filter(None, [overview(sweep), by_seed(sweep)]):
         console.print(table, markup=False, highlight=False)
+    if best := best_job(sweep):
+        console.print(best, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{sweep.path}: {summary(sweep.states())}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from inpaintlab.config import command
 from inpaintlab.machine import receiving_requests
+from inpaintlab.runs import listen
 from inpaintlab.training import build_and_fit
 
 
@@ -14,7 +15,8 @@ def main(cfg: DictConfig) -> None:
     """Train until the end, or until a signal asks this process to save and leave."""
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
-        raise ValueError("A sweep trains each job in a process of its own; use hydra/sweeper=grid, list or optuna.")
+        raise ValueError("A sweep trains each job in a process of its own: use hydra/sweeper=grid, list or optuna.")
+    listen(hydra.overrides.task)
     with receiving_requests() as request:
         build_and_fit(cfg, dict(hydra.runtime.choices), request)
 

@@ -260,12 +260,11 @@ def test_nothing_foreign_is_imported_to_decide(tmp_path: Path, monkeypatch: pyte
 
 OTHERS = {
     "datetime.timedelta",
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
     "hydra_plugins.inpaintlab_sweeper.JobSweeper",
     "lightning.Trainer",
     "lightning.pytorch.strategies.DDPStrategy",
 }
-"""What the configuration names of others: the trainer and Hydra's plugins, which no checkpoint or manifest holds."""
+"""What the configuration names of others: the trainer and the sweeper, which no checkpoint or manifest holds."""
 
 FILES = sorted(path for folder in (CONF, CONF.parent / "experiments") for path in folder.rglob("*.yaml"))
 

@@ -49,6 +49,7 @@ def become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv = request["command"]
+    sys.orig_argv = [sys.executable, *sys.argv]
     first = request["cwd"] if sys.argv[0] == "-m" else str(Path(sys.argv[0]).parent)
     sys.path[:0] = [first, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     numpy.random.seed()  # the one generator that a fork would share; Python's own sees to itself

@@ -1,8 +1,10 @@
 """A sweep: one folder a job, what fails is recorded, what is done is not done again, whatever launches the jobs."""
 
+import _thread
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,14 +13,16 @@ import optuna
 import pytest
 import yaml
 from hydra import initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
+from inpaintlab.arguments import settings_of
 from inpaintlab.config import CONF
 from inpaintlab.runs import Progress, give_up, is_locked, locked, reason_of, state_of
-from inpaintlab.sweeps import SWEEP, Job, SweepFolder, planned_batches, sweep_name
+from inpaintlab.sweeps import Job, OnThisMachine, SweepFolder, Training, planned_batches, run_job, sweep_name
 from inpaintlab.sweeps.folder import job_name
 from inpaintlab.sweeps.search import Listed, combinations
 from stand_ins.commands import SCRIPT, checkpoint, environment, run, run_here, same_weights, start
@@ -50,17 +54,18 @@ class Trainings:
         self.started: list[str] = []
         self.ending: Callable[[DictConfig, Path], None] = finish
 
-    def __call__(self, cfg: DictConfig) -> None:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        self.started.append(folder.name)
-        self.ending(cfg, folder)
+    def __call__(self, training: Training, ending: threading.Event, variables: dict[str, str]) -> None:
+        loader = GlobalHydra.instance().config_loader()
+        cfg = loader.load_configuration("train", settings_of(training.arguments), RunMode.RUN)
+        training.folder.mkdir(parents=True, exist_ok=True)
+        self.started.append(training.folder.name)
+        self.ending(cfg, training.folder)
 
 
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     stand_in = Trainings()
-    monkeypatch.setattr("inpaintlab.sweeps.run_job", stand_in)
-    monkeypatch.setenv(SWEEP, "")  # put back afterwards: a sweep in this process sets it
+    monkeypatch.setattr("inpaintlab.sweeps.launching.run_job", stand_in)
     return stand_in
 
 
@@ -185,20 +190,140 @@ def test_a_sweep_may_stand_in_a_file(tmp_path: Path, trainings: Trainings) -> No
     assert "data.flip=0.5" in SweepFolder.load(tmp_path / "runs/a").fixed
 
 
-def test_hydras_own_sweeper_would_train_in_one_process_and_is_refused(tmp_path: Path) -> None:
-    done = sweep(tmp_path, *SHORT, "seed=1", "name=a", "hydra/sweeper=basic")
-    assert done.returncode == 1
-    assert "hydra/sweeper=grid" in done.stderr
-    assert not list(tmp_path.rglob("last.ckpt"))
+@pytest.mark.parametrize("word", ["hydra/sweeper=basic", "hydra/launcher=basic"])
+def test_hydras_own_words_for_a_grid_on_this_machine_mean_ours(tmp_path: Path, trainings: Trainings, word: str) -> None:
+    done = sweep(tmp_path, "seed=1,2", "name=a", word)
+    assert done.returncode == 0, done.stderr
+    assert trainings.started == ["seed-1", "seed-2"]
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"a"}  # and no multirun.yaml of Hydra's
 
 
-def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
-    tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["train", "-m", "hydra/sweeper=ax"], "There is no hydra/sweeper=ax. It can be grid, list, optuna."),
+        (["train", "-m", "hydra/launcher=jolib"], "There is no hydra/launcher=jolib. Did you mean 'joblib'?"),
+        (["train", "hydra/sweeper=optuna"], "hydra/sweeper=optuna is for a sweep, which begins with -m"),
+        (["train", "hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs=2 is for a sweep, which begins with -m"),
+        (["evaluate", "-m", "hydra/launcher=joblib", "manifest=a,b"], "hydra/launcher=joblib is for trainings"),
+        (["train", "-m", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs is 0"),
+        (["train", "-m", "hydra.launcher.n_jobs=two"], "hydra.launcher.n_jobs is two"),
+        (["train", "-m", "hydra.launcher._target_=datetime.timedelta"], "starts no trainings of inpaintlab"),
+        (["train", "-m", "hydra.launcher._target_=hydra_plugins.absent.Launcher"], "starts no trainings of inpaintlab"),
+        (["train", "-m", "hydra/launcher=submitit"], "There is no SLURM here"),
+    ],
+)
+def test_a_sweep_that_cannot_start_is_one_sentence_before_anything_is_written(
+    tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch, command: list[str], told: str
 ) -> None:
-    told = sweep(tmp_path, "seed=1", "+hydra.launcher.x=1", "hydra.launcher._target_=hydra_plugins.absent.Launcher")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = run_here(*command, *(["seed=1,2"] if "-m" in command else []), cwd=tmp_path)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_launcher_without_its_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inpaintlab.sweeps.launching.find_spec", lambda name: None)
+    told = sweep(tmp_path, "seed=1,2", "hydra/launcher=submitit")
     assert told.returncode == 1
-    assert "hydra_plugins.absent.Launcher" in told.stderr
-    assert "inpaintlab[sweeps]" in told.stderr
+    assert 'pip install "inpaintlab[sweeps]"' in told.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_verb_tries_one_combination_after_the_other_and_leaves_nothing(tmp_path: Path) -> None:
+    done = run_here("evaluate", "-m", "manifest=a.json,b.json", "model=telea", cwd=tmp_path)
+    assert done.returncode == 1
+    sentences = done.stderr.splitlines()
+    assert [line.split()[7] for line in sentences[:2]] == [f"{tmp_path}/a.json;", f"{tmp_path}/b.json;"]
+    assert sentences[2:] == ["2 of 2 failed: manifest=a.json; manifest=b.json"]
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- several at a time -----------------------------------------------------------------------------------------------
+
+
+def waiting(folder: Path, *names: str) -> list[Training]:
+    return [Training(folder / name, (), 4) for name in names]
+
+
+def test_trainings_run_as_many_at_a_time_as_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock, running, most, seen = threading.Lock(), set[str](), list[int](), list[dict[str, str]]()
+    pairs = threading.Barrier(2, timeout=30)  # no training of four ends before another one has started
+
+    def job(training: Training, ending: threading.Event, variables: dict[str, str]) -> None:
+        with lock:
+            running.add(training.folder.name)
+            most.append(len(running))
+            seen.append(variables)
+        pairs.wait()
+        with lock:
+            running.remove(training.folder.name)
+
+    monkeypatch.setattr("inpaintlab.sweeps.launching.run_job", job)
+    monkeypatch.setattr("inpaintlab.sweeps.launching._cores", lambda: 7)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert OnThisMachine(2).launch(waiting(tmp_path, "a", "b", "c", "d")) == []
+    assert max(most) == 2
+    assert seen == [{"OMP_NUM_THREADS": "3"}] * 4
+    told = capsys.readouterr().out
+    assert "2 trainings at a time" in told
+    assert "OMP_NUM_THREADS=3, of 7 cores" in told
+
+
+@pytest.mark.parametrize(("asked", "at_once"), [(1, 1), (3, 3), (-1, 4), (-2, 3), (-9, 1)])
+def test_a_negative_number_of_jobs_counts_from_the_cores(
+    monkeypatch: pytest.MonkeyPatch, asked: int, at_once: int
+) -> None:
+    monkeypatch.setattr("inpaintlab.sweeps.launching._cores", lambda: 4)
+    assert OnThisMachine(asked).n_jobs == at_once
+
+
+def test_what_keeps_one_training_from_its_start_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def job(training: Training, ending: threading.Event, variables: dict[str, str]) -> None:
+        if training.folder.name == "b":
+            raise OSError("no room")
+        training.folder.mkdir()
+
+    monkeypatch.setattr("inpaintlab.sweeps.launching.run_job", job)
+    (failure,) = OnThisMachine(1).launch(waiting(tmp_path, "a", "b", "c"))
+    assert (failure[0].folder.name, failure[1]) == ("b", "no room")
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "c"}
+
+
+def test_ctrl_c_ends_what_runs_and_starts_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+
+    def job(training: Training, ending: threading.Event, variables: dict[str, str]) -> None:
+        _thread.interrupt_main()
+        ended.append((training.folder.name, ending.wait(30)))
+
+    monkeypatch.setattr("inpaintlab.sweeps.launching.run_job", job)
+    with pytest.raises(KeyboardInterrupt):
+        OnThisMachine(1).launch(waiting(tmp_path, "a", "b"))
+    assert ended == [("a", True)]
+
+
+def test_a_job_that_is_to_end_gets_the_signal_that_lets_it_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\ntrap 'echo saved; exit 75' TERM\necho up\nwhile :; do sleep 0.1; done\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("inpaintlab.sweeps.job.sys.executable", str(python))
+    ending, log = threading.Event(), tmp_path / "a/output.log"
+    thread = threading.Thread(target=run_job, args=(Training(tmp_path / "a", (), 4), ending))
+    thread.start()
+    wait_until(lambda: log.is_file() and log.read_text() == "up\n", log)
+    ending.set()
+    thread.join()
+    assert log.read_text() == "up\nsaved\n"
+    assert state_of(tmp_path / "a") == "unfinished"
 
 
 # --- a list ----------------------------------------------------------------------------------------------------------
@@ -208,7 +333,7 @@ def test_a_list_of_override_sets_is_run_for_each_seed(tmp_path: Path, trainings:
     seen = {}
 
     def look(cfg: DictConfig, folder: Path) -> None:
-        seen[folder.name] = (HydraConfig.get().runtime.choices.model, cfg.seed, cfg.model.width)
+        seen[folder.name] = (cfg.hydra.runtime.choices.model, cfg.seed, cfg.model.width)
         finish(cfg, folder)
 
     trainings.ending = look
@@ -441,7 +566,6 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, *sett
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
     monkeypatch.setattr("inpaintlab.sweeps.job.sys.executable", str(python))
-    monkeypatch.setenv(SWEEP, "")
     monkeypatch.delenv("WANDB_RUN_GROUP", raising=False)
     sweep(tmp_path, *settings, "seed=choice(3)", "name=a", "data.flip=0.25")
     return tmp_path / "runs/a/seed-3"
@@ -938,7 +1062,7 @@ def test_slurm_gets_one_array_that_is_asked_to_end_in_time(tmp_path: Path) -> No
     asked = (tmp_path / "submitted.sh").read_text()
     for line in ("array=0-2%2", "partition=gpus", "gpus-per-node=2", "signal=USR2@120", "time=1440", "nodes=1"):
         assert f"#SBATCH --{line}" in asked, asked
-    assert f"{tmp_path}/runs/a/.submitit/" in asked
+    assert f"{tmp_path}/runs/a/submitit/" in asked
 
 
 def test_finished_jobs_look_at_their_files_again_where_those_lie_elsewhere(tmp_path: Path) -> None:

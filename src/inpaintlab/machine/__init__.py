@@ -30,7 +30,7 @@ from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load
 from inpaintlab.machine.locks import Lock, alone, is_held_by_another
 from inpaintlab.machine.memory import keep_freed_memory, peak, reset_peak
 from inpaintlab.machine.parents import PARENT, end_with_first, end_with_parent
-from inpaintlab.machine.provenance import code_sha256, commit, machine, versions
+from inpaintlab.machine.provenance import code_sha256, command_line, commit, machine, versions
 from inpaintlab.machine.signals import INTERRUPTED, REQUEUE, Request, outlive_requests, receiving_requests, was_asked
 from inpaintlab.machine.storage import Storage, user_cache
 from inpaintlab.machine.workers import (
@@ -66,6 +66,7 @@ __all__ = [
     "alone",
     "as_json",
     "code_sha256",
+    "command_line",
     "commit",
     "conform",
     "end_with_first",

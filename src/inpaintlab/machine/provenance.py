@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,6 +44,24 @@ def commit() -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(("git", *arguments), cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def command_line() -> list[str]:
+    """The command of this process as it was typed, which ``shlex.join`` makes one to be pasted.
+
+    Such as ``["inpaintlab", "train", "seed=2"]``, also for ``python -m inpaintlab.train seed=2``; in a program of
+    somebody else's, that program and its arguments.
+    """
+    typed = sys.orig_argv
+    for at, part in enumerate(typed[1:], 1):
+        if part.startswith("-") or typed[at - 1] in ("-X", "-W"):  # an option of Python's
+            continue
+        if typed[at - 1] == "-m" and part.partition(".")[0] == "inpaintlab":
+            return [*part.split("."), *typed[at + 1 :]]
+        if Path(part).name in ("inpaintlab", "inpaintlab.exe"):
+            return ["inpaintlab", *typed[at + 1 :]]
+        break
+    return list(typed)
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""A run's folder: its settings, its progress and its state."""
+"""A run's folder: its settings, its starts and its output, its progress and its state."""
 
 from inpaintlab.runs.debugging import debug_folder, debug_line, debug_settings
 from inpaintlab.runs.flags import FLAGS, advice, require_taken, taken
+from inpaintlab.runs.output import STARTS, keep_output, listen
 from inpaintlab.runs.record import (
     FAILED,
     OUTPUT,
@@ -40,6 +41,7 @@ __all__ = [
     "NAME_RULE",
     "OUTPUT",
     "PLACE",
+    "STARTS",
     "STOPPED",
     "Entry",
     "Kinds",
@@ -57,7 +59,9 @@ __all__ = [
     "is_locked",
     "is_name",
     "is_place",
+    "keep_output",
     "lines_of_choice",
+    "listen",
     "locked",
     "look_at",
     "mask_recipe",

@@ -1,18 +1,19 @@
 """The state of a run, from the files in its folder:
 
     progress.json  batches done and planned, the monitored metric at each validation, seconds
-    output.log     everything that it printed
+    output.log     everything that it printed (see ``output``)
     failed.txt     why it failed, in a sentence; deleted when it starts again; not written when a signal ended it
     stopped.txt    why a search gave it up; such a job is not started again
     .lock          locked while a process trains there
 
-Every training writes ``progress.json``; sweeps write ``output.log``, ``failed.txt`` and ``stopped.txt`` for their jobs.
+Every training writes ``progress.json`` and ``output.log``; sweeps write ``failed.txt`` and ``stopped.txt`` for their
+jobs.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -43,6 +44,8 @@ class Progress:
         higher_is_better: the direction of ``monitor``.
         validations: pairs of iteration and score, in order; a score that was no number (NaN) is None.
         seconds: of training, over all starts of the run.
+        exact: of validations with images that were completed exactly, for which the metric is infinite: batches (as
+            text, for JSON) to the number of these images. The score is the mean of the others.
     """
 
     iterations: Count
@@ -51,12 +54,29 @@ class Progress:
     higher_is_better: bool
     validations: list[tuple[Count, Infinite | None]]
     seconds: Annotated[float, Between(0, 1e12)]
+    exact: dict[str, Count] = field(default_factory=dict)
+
+    @property
+    def top(self) -> tuple[int, float, int] | None:
+        """The validation that ``best.ckpt`` is of: batches, score, and number of exact images; None if there is none.
+
+        The number of exact images decides first, then the score; of equal ones the earliest counts.
+        """
+        scored = [(at, score, self.exact.get(str(at), 0)) for at, score in self.validations if score is not None]
+        return max(scored, key=lambda entry: self._rank(*entry[1:]), default=None)
 
     @property
     def best(self) -> float | None:
-        """The best score so far, which may be infinite; None if no validation gave one."""
-        scores = [score for _, score in self.validations if score is not None]
-        return (max(scores) if self.higher_is_better else min(scores)) if scores else None
+        """The score of that validation, which may be infinite."""
+        return self.top[1] if self.top else None
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """What compares the best validation with that of another run: the larger, the better."""
+        return (-1, 0.0) if self.top is None else self._rank(*self.top[1:])
+
+    def _rank(self, score: float, exact: int) -> tuple[int, float]:
+        return exact, score if self.higher_is_better else -score
 
     @classmethod
     def load(cls, folder: Path) -> "Progress | None":

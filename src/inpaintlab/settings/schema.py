@@ -29,11 +29,6 @@ class Data:
     root: k.Path = ""
 
 
-def none_chosen() -> Any:
-    """The default of a group: without a choice it leaves no key."""
-    return field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class OnlySize:
     """What an untrained model's discriminator is built for."""
@@ -115,9 +110,9 @@ class Train:
     monitor: Monitor
     health: Health
     datamodule: k.DataModule
-    logger: dict[str, k.Logger] = none_chosen()
-    callbacks: dict[str, k.Callback] = none_chosen()
-    debug: Debug = none_chosen()
+    logger: dict[str, k.Logger] = field(default_factory=dict)
+    callbacks: dict[str, k.Callback] = field(default_factory=dict)
+    debug: Debug = field(default_factory=dict)  # type: ignore[assignment]
 
 
 # ------------------------------------------------------------------------------------------------ evaluate and complete
@@ -148,8 +143,8 @@ class Evaluate:
     resamples: k.NotNegative
     blend: k.Flag
     compile: k.Flag
-    model: k.ModelOrChanges = none_chosen()
-    logger: dict[str, k.Logger] = none_chosen()
+    model: k.ModelOrChanges = field(default_factory=dict)
+    logger: dict[str, k.Logger] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -173,7 +168,7 @@ class Complete:
     label: k.Text
     data: OnlySize
     trainer: Precision
-    model: k.ModelOrChanges = none_chosen()
+    model: k.ModelOrChanges = field(default_factory=dict)
 
 
 # -------------------------------------------------------------------------------------------------------------- compare
@@ -194,7 +189,7 @@ class Compare:
     published: k.Texts
     log_per_image: k.Flag
     root: k.PathOrNull
-    logger: dict[str, k.Logger] = none_chosen()
+    logger: dict[str, k.Logger] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------------------- manifest
@@ -211,7 +206,7 @@ class ManifestCreate:
     seed: k.NotNegative
     ratios: k.Ratios | None
     bins: dict[str, k.Mask]
-    data: Data = none_chosen()
+    data: Data = field(default_factory=dict)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -251,8 +246,8 @@ class ManifestLeaks:
     distance: Annotated[int, k.Range(least=0, most=64)]
     root: k.PathOrNull
     mask_root: k.PathOrNull
-    data: Data = none_chosen()
-    mask: k.Mask = none_chosen()
+    data: Data = field(default_factory=dict)  # type: ignore[assignment]
+    mask: k.Mask = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -296,8 +291,8 @@ class Shard:
 class Doctor:
     """``inpaintlab doctor``."""
 
-    data: Data = none_chosen()
-    mask: k.Mask = none_chosen()
+    data: Data = field(default_factory=dict)  # type: ignore[assignment]
+    mask: k.Mask = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -309,7 +304,7 @@ class BenchData:
     images: k.Positive
     images_per_second: Annotated[float, k.Range(above=0)]
     gpus: k.Positive
-    data: Data = none_chosen()
+    data: Data = field(default_factory=dict)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

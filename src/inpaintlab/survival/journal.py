@@ -29,6 +29,7 @@ class Journal(Callback):
         self.monitor = monitor
         self.higher_is_better = higher_is_better
         self.validations: list[tuple[int, float | None]] = []
+        self.exact: dict[str, int] = {}
         self.seconds_before = 0.0
         self.started_at = 0.0
 
@@ -38,6 +39,8 @@ class Journal(Callback):
         before = Progress.load(self.folder) if begin else None
         if before is not None:
             self.validations = [entry for entry in before.validations if entry[0] <= begin]
+            kept = {str(at) for at, _ in self.validations}
+            self.exact = {at: count for at, count in before.exact.items() if at in kept}
             self.seconds_before = before.seconds
         self.started_at = time.monotonic()
 
@@ -54,6 +57,9 @@ class Journal(Callback):
         score = float(trainer.callback_metrics[self.monitor])
         self.validations = [entry for entry in self.validations if entry[0] < iteration]
         self.validations.append((iteration, score if score == score else None))
+        self.exact.pop(str(iteration), None)
+        if exact := int(trainer.callback_metrics.get(f"{self.monitor}_infinite", 0)):
+            self.exact[str(iteration)] = exact
         self.note(trainer, pl_module)
 
     def note(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -61,7 +67,8 @@ class Journal(Callback):
         if trainer.is_global_zero:
             saved, total = self.checkpoints.saved, _position(pl_module)[1]
             seconds = round(self.seconds_before + time.monotonic() - self.started_at, 3)
-            Progress(saved, total, self.monitor, self.higher_is_better, self.validations, seconds).save(self.folder)
+            noted = (self.monitor, self.higher_is_better, self.validations, seconds, self.exact)
+            Progress(saved, total, *noted).save(self.folder)
 
 
 def note_finished(folder: Path, total: int, monitor: str, higher_is_better: bool) -> None:

@@ -174,7 +174,7 @@ def summary(states: Mapping[str, str]) -> str:
 
 def overview(sweep: SweepFolder) -> Table:
     """A table with one row per job: state, batches, best validation score, time, and why it failed or was stopped."""
-    progress = {name: _progress(sweep.path / name) for name in sweep.jobs}
+    progress = {name: progress_of(sweep.path / name) for name in sweep.jobs}
     monitors = sorted({entry.monitor for entry in progress.values() if entry is not None})
     best = f"best {', '.join(monitors) or 'score'}"
     table = Table(Column("job", overflow="fold"), "state", "batches", best, "time", "reason")
@@ -195,7 +195,7 @@ def by_seed(sweep: SweepFolder) -> Table | None:
     """
     groups: dict[str, list[float]] = {}
     for name, state in sweep.states().items():
-        progress = _progress(sweep.path / name) if state == "done" else None
+        progress = progress_of(sweep.path / name) if state == "done" else None
         if progress is not None and progress.best is not None:
             own = [entry for entry in sweep.jobs[name] if entry not in sweep.fixed and not entry.startswith("seed=")]
             groups.setdefault(" ".join(entry for entry in deciding(own)), []).append(progress.best)
@@ -209,7 +209,8 @@ def by_seed(sweep: SweepFolder) -> Table | None:
     return table
 
 
-def _progress(folder: Path) -> Progress | None:
+def progress_of(folder: Path) -> Progress | None:
+    """The progress of a job; None if there is none, or if its file is damaged, which its state says."""
     try:
         return Progress.load(folder)
     except ValueError:

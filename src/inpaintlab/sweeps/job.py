@@ -8,48 +8,69 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from inpaintlab.machine import PARENT, end_with_parent, was_asked, write_texts
+from inpaintlab.machine import PARENT, was_asked, write_texts
 from inpaintlab.runs import FAILED, OUTPUT, STOPPED, state_of
-from inpaintlab.trust import passed_on
-
-SWEEP = "INPAINTLAB_SWEEP"
-"""The environment variable that holds the id of the sweep's process."""
 
 _SECONDS_TO_END = 30.0  # a training has this long to save and end before it is killed
 
 
-def run_job(cfg: DictConfig) -> None:
-    """Train one job in a process of its own. Launchers call this, on this machine or another one.
-
-    A job that fails leaves ``failed.txt`` and raises nothing, so that the sweep goes on. A job that a signal of a
-    scheduler or a user ended has saved its checkpoint and stays unfinished.
+@final
+@dataclass(frozen=True)
+class Training:
+    """What a launcher needs to start a job, here or on another machine.
 
     Args:
-        cfg: the job's settings, composed by Hydra.
+        folder: the run's, absolute.
+        arguments: of ``inpaintlab train``.
+        batches: that are planned (see `planned_batches`).
     """
-    hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    if os.environ.get(SWEEP) == str(os.getppid()):  # a worker that the sweep started on this machine
-        end_with_parent()
-    if state_of(folder, planned_batches(cfg)) in ("running", "stopped"):
+
+    folder: Path
+    arguments: tuple[str, ...]
+    batches: int | None
+
+
+def run_job(
+    training: Training, ending: threading.Event | None = None, variables: Mapping[str, str] | None = None
+) -> None:
+    """Train one job in a process of its own, and wait for it. Launchers call this, on this machine or another one.
+
+    A job that fails leaves ``failed.txt`` and raises nothing, so that the sweep goes on. A job that a signal of a
+    scheduler or a user ended has saved its checkpoint and stays unfinished. One that trains already, or that a search
+    has given up, is left alone.
+
+    Args:
+        training: what to train.
+        ending: asks the job to end once it is set.
+        variables: of the environment, on top of this process's.
+
+    Raises:
+        OSError: the process could not be started, or its log not written.
+        ValueError: the job's ``progress.json`` is damaged.
+    """
+    folder = training.folder
+    if state_of(folder, training.batches) in ("running", "stopped"):
         return
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / FAILED).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "inpaintlab.train", *passed_on(hydra), *hydra.overrides.task]
-    variables = os.environ | {PARENT: str(os.getpid())}
-    variables.setdefault("WANDB_RUN_GROUP", folder.parent.name)
-    variables.pop("SLURM_NTASKS", None)  # or Lightning would wait for SLURM to start a process a device
+    command = [sys.executable, "-m", "inpaintlab.train", *training.arguments]
+    environment = {**os.environ, **(variables or {}), PARENT: str(os.getpid())}
+    environment.setdefault("WANDB_RUN_GROUP", folder.parent.name)
+    environment.pop("SLURM_NTASKS", None)  # or Lightning would wait for SLURM to start a process a device
     with (folder / OUTPUT).open("ab") as output:
         begin = output.tell()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=variables
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
-        code = _wait(process, folder)
+        code = _wait(process, folder, ending or threading.Event())
     if code and not was_asked(code) and state_of(folder) not in ("running", "stopped"):
         with (folder / OUTPUT).open("rb") as output:
             output.seek(begin)
@@ -63,12 +84,11 @@ def planned_batches(cfg: DictConfig) -> int | None:
     return sum(int(phase.batches) for phase in cfg.model.schedule.phases.values())
 
 
-def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> int:
-    """Wait until a job ends, and end it if a search gives it up; an exception here ends the job too."""
+def _wait(process: "subprocess.Popen[bytes]", folder: Path, ending: threading.Event) -> int:
+    """Wait until a job ends, and end it when it is to; an exception here ends the job too."""
     try:
         while (code := process.poll()) is None:
-            time.sleep(0.1)
-            if (folder / STOPPED).is_file():
+            if ending.wait(0.1) or (folder / STOPPED).is_file():
                 _end(process)
     finally:
         if process.poll() is None:
