@@ -55,7 +55,7 @@ def debug_folder() -> Iterator[Path]:
         try:
             yield Path(folder)
         finally:
-            del os.environ[_FOLDER]
+            os.environ.pop(_FOLDER, None)
 
 
 def debug_line(folder: Path, real: DictConfig, short: DictConfig) -> str:

@@ -170,6 +170,7 @@ class Preemption(Callback):
         """
         model = learner_of(pl_module)
         if not model.schedule.finished:
+            _take_back_the_end(trainer)
             if model.between_steps:
                 self._save(trainer)
             self._leave(trainer, self._reason(trainer) or _BY_CALLBACK)
@@ -252,6 +253,15 @@ class Preemption(Callback):
                 tracker.pause()
         code = reason if reason > _BY_TIME else REQUEUE
         raise EndsEarly(code if trainer.local_rank == 0 else 0, sentence, for_good=for_good)
+
+
+def _take_back_the_end(trainer: Trainer) -> None:
+    """Let the trainer's counters say what is so: the one epoch is not over, and no batch was begun that is not done."""
+    epochs, batches = trainer.fit_loop.epoch_progress, trainer.fit_loop.epoch_loop.batch_progress
+    for epoch in (epochs.current, epochs.total):
+        epoch.processed = epoch.completed = 0
+    for batch in (batches.current, batches.total):
+        batch.ready = batch.started = batch.processed = batch.completed
 
 
 def _early_stopping(trainer: Trainer) -> list[EarlyStopping]:

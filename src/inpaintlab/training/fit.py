@@ -192,6 +192,7 @@ def _fit(
         if ended.for_good and first and PARENT in os.environ:  # a job of a sweep, which would start it again
             give_up(run_dir, f"{ended.sentence}.")
         raise ended
+    assert model.schedule.finished, "the trainer's loop ended before the schedule did"
     if kept:
         console.print(f"done: {last}")
 
