@@ -168,11 +168,11 @@ def test_a_setting_without_default_is_asked_for(tmp_path: Path, verb: str, setti
 
 
 def test_what_a_constructor_refuses_is_one_sentence_with_its_place(tmp_path: Path) -> None:
-    done = run_here("train", *tiny("glcic"), "model.schedule.phases.joint.batches=-1", cwd=tmp_path)
+    done = run_here("train", *tiny("glcic"), "model.patch_size=64", cwd=tmp_path)
     assert done.returncode == 1
     assert one_sentence(done.stderr), done.stderr
-    assert "Phase 'joint' has -1 batches" in done.stderr
-    assert "model.schedule" in done.stderr
+    assert "the local window must fit into the image" in done.stderr
+    assert "'model'" in done.stderr
 
 
 def test_the_whole_trace_is_there_for_who_asks(tmp_path: Path) -> None:

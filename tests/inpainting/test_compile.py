@@ -78,4 +78,4 @@ def test_the_stopwatch_counts_what_the_compiler_takes_and_nothing_else() -> None
 def test_compile_is_true_or_false(tmp_path: Path) -> None:
     ended = run_here("train", *tiny("glcic"), "compile=yes", cwd=tmp_path)
     assert ended.returncode == 1
-    assert "compile is 'yes'; it can be true or false." in ended.stderr
+    assert "compile is 'yes'; it must be true or false." in ended.stderr

@@ -316,8 +316,12 @@ def test_processes_that_torchrun_starts_on_two_nodes_share_a_run_and_resume_it(t
         (["trainer=ddp", "+trainer.num_nodes=2"], "started by neither"),
         (["trainer.strategy=fsdp"], "trainer.strategy is 'fsdp'"),
         (["trainer.strategy=deepspeed_stage_2"], "trainer.strategy is 'deepspeed_stage_2'"),
-        (["trainer=ddp", "trainer.strategy._target_=lightning.pytorch.strategies.FSDPStrategy"], "FSDPStrategy"),
-        (["trainer=ddp"], "trainer.sync_batchnorm=false"),
+        (
+            ["trainer=ddp", "trainer.devices=2", "trainer.strategy._target_=lightning.pytorch.strategies.FSDPStrategy"],
+            "FSDPStrategy",
+        ),
+        (["trainer=ddp", "trainer.devices=2"], "trainer.sync_batchnorm=false"),
+        (["trainer=ddp"], "trainer.devices is -1, and there is no GPU"),
     ],
 )
 def test_processes_that_cannot_be_are_refused(tmp_path: Path, settings: list[str], told: str) -> None:

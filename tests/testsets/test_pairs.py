@@ -365,7 +365,7 @@ def test_an_image_folder_may_be_called_like_a_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (["layout=mat", "images=x", "masks=x"], "layout=mat is not one of edgeconnect, lama, names, ratio_folders"),
+        (["layout=mat", "images=x", "masks=x"], "layout is 'mat'; it must be 'edgeconnect', 'lama',"),
         (["layout=names", "images=x"], "give masks="),
         (["layout=names", "images=x", "masks=x"], "x is no folder with pictures"),
         (["images=x"], "layout"),

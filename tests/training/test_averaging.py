@@ -251,6 +251,6 @@ def test_the_command_averages_and_resumes(tmp_path: Path) -> None:
 def test_a_decay_that_is_none_is_refused(tmp_path: Path, decay: str) -> None:
     done = run_here("train", *tiny("glcic"), f"average={decay}", cwd=tmp_path)
     assert done.returncode == 1
-    assert "give a decay between 0 and 1" in done.stderr
+    assert "it must be a number, above 0 and below 1, or null" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "runs").exists()

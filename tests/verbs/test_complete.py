@@ -143,7 +143,7 @@ def test_folders_are_paired_by_name_whatever_the_order_and_suffix(here: Path) ->
         (["holes=hole.png", "precision=16-mixed"], "'32-true' or 'bf16-mixed'"),
         (["holes=hole.png", "precision=bf16-mixed"], "telea has no network, so precision=bf16-mixed would be ignored"),
         (["holes=hole.png", "compile=true"], "telea has no network, so compile=true would be ignored"),
-        (["holes=hole.png", "compile=yes"], "compile is 'yes'; it can be true or false."),
+        (["holes=hole.png", "compile=yes"], "compile is 'yes'; it must be true or false."),
         (["holes=."], "holes is a folder"),
         (["holes=hole.png", "out=photo.png"], "photo.png exists"),
     ],
