@@ -257,7 +257,8 @@ class Preemption(Callback):
 
 def _take_back_the_end(trainer: Trainer) -> None:
     """Let the trainer's counters say what is so: the one epoch is not over, and no batch was begun that is not done."""
-    epochs, batches = trainer.fit_loop.epoch_progress, trainer.fit_loop.epoch_loop.batch_progress
+    loop: Any = trainer.fit_loop
+    epochs, batches = loop.epoch_progress, loop.epoch_loop.batch_progress
     for epoch in (epochs.current, epochs.total):
         epoch.processed = epoch.completed = 0
     for batch in (batches.current, batches.total):
