@@ -152,8 +152,8 @@ def _is_text(path: Path, text: str) -> bool:
 @command("manifest leaks")
 def leaks(cfg: DictConfig) -> None:
     """Name what the test set shares with training; exit code 1 if there is anything."""
-    require_chosen(cfg, "looked through, which are those of training")
     manifest = Manifest.load(Path(cfg.manifest))
+    require_chosen(cfg, "looked through, which are those of training")
     tested = ManifestDataset(manifest, cfg.root, cfg.mask_root).source
     training = instantiate(cfg.data.source, _convert_="all")
     masks = instantiate(cfg.mask, _convert_="all") if "mask" in cfg else None  # a group without a choice leaves no key

@@ -333,7 +333,7 @@ def test_the_command_ends_with_a_summary_and_an_exit_code(root: Path, tmp_path_f
     sound = doctor()
     assert sound.returncode == 0
     summary = "Files: 2 in train, 2 in val, 2 in test. Errors: 0. Notes: 0. The data is fit for use."
-    assert sound.stdout.strip() == summary
+    assert sound.stdout.splitlines() == [f"Examined Folder(root={root}).", summary]
     (root / "train" / "a.png").write_text("hello")
     damaged = doctor()
     assert damaged.returncode == 1
