@@ -45,9 +45,7 @@ def blocks(kind: str) -> dict[str, str]:
 
 def commands() -> list[list[str]]:
     (text,) = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    lines = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("inpaintlab ")]
-    known = {path.name for path in CONF.iterdir()}
-    return [[word for word in line if "callbacks" in known or not word.startswith("callbacks=")] for line in lines]
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("inpaintlab ")]
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def test_every_setting_that_the_code_reads_as_a_path_is_marked_as_one() -> None:
         for key, comment in comments(file).items()
         if comment != without_kind(comment)
     }
-    assert read >= {"image", "holes", "out", "manifest", "results", "study", "sweep", "init", "runs", "cache"}
+    assert read >= {"image", "holes", "out", "manifest", "results", "study", "sweep", "runs", "cache"}
     assert read - marked == set()
 
 

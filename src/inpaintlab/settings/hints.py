@@ -48,7 +48,7 @@ def classes(hint: Any) -> tuple[type, ...]:
     for option in options(hint):
         if typing.get_origin(option) is functools.partial:
             found += classes(typing.get_args(option)[0])
-        elif isinstance(option, type) and option not in _PLAIN and not isinstance(option, types.GenericAlias):
+        elif isinstance(option, type) and option not in (*_PLAIN, Any) and not isinstance(option, types.GenericAlias):
             found.append(option)
     return tuple(found)
 

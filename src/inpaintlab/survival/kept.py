@@ -69,7 +69,7 @@ class Kept(Callback):
                 f"callbacks.checkpoints.every is {every}; give the batches between two checkpoints, or null for none."
             )
         if best == 0 and every is None:
-            raise ValueError("callbacks.checkpoints keeps nothing: give it best=... or every=..., or leave it out.")
+            raise ValueError("callbacks.checkpoints keeps nothing: give it a best or an every, or leave it out.")
         self.folder = folder
         self.checkpoints = checkpoints
         self.count = best

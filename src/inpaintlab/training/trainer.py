@@ -64,7 +64,7 @@ def training_trainer(
         resting = trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
         if resting is not True:
             raise ValueError(
-                "trainer.strategy has find_unused_parameters=false, but in some phases networks rest, and their "
+                "trainer.strategy has find_unused_parameters false, but in some phases networks rest, and their "
                 "parameters get no gradient: give true, or trainer=ddp."
             )
     return trainer
