@@ -262,7 +262,6 @@ OTHERS = {
     "datetime.timedelta",
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
     "hydra_plugins.inpaintlab_sweeper.JobSweeper",
-    "lightning.Trainer",
     "lightning.pytorch.strategies.DDPStrategy",
 }
 """What the configuration names of others: the trainer and Hydra's plugins, which no checkpoint or manifest holds."""
