@@ -261,7 +261,6 @@ def test_nothing_foreign_is_imported_to_decide(tmp_path: Path, monkeypatch: pyte
 OTHERS = {
     "datetime.timedelta",
     "hydra_plugins.inpaintlab_sweeper.JobSweeper",
-    "lightning.Trainer",
     "lightning.pytorch.strategies.DDPStrategy",
 }
 """What the configuration names of others: the trainer and the sweeper, which no checkpoint or manifest holds."""

@@ -109,11 +109,8 @@ class Logbook(Callback):
             tracker.save()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hand the checkpoints of a finished run to the trackers, or tell them that the run is not finished."""
-        if not learner_of(pl_module).schedule.finished:
-            for tracker in trackers_of(trainer):
-                tracker.pause()
-        elif trainer.is_global_zero:
+        """Hand the checkpoints of a finished run to the trackers; one that ends early does not come here."""
+        if trainer.is_global_zero:
             files = {name: self.folder / f"{name}.ckpt" for name in ("best", "last")}  # W&B's `latest` is the last
             saved = {name: file for name, file in files.items() if file.is_file()}
             facts = checkpoint_facts(self.folder)
