@@ -1,12 +1,13 @@
 """A sweep: one folder a job, what fails is recorded, what is done is not done again, whatever launches the jobs."""
 
-import _thread
+import json
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import optuna
@@ -22,7 +23,7 @@ from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 from inpaintlab.arguments import settings_of
 from inpaintlab.config import CONF
 from inpaintlab.runs import Progress, give_up, is_locked, locked, reason_of, state_of
-from inpaintlab.sweeps import Job, OnThisMachine, SweepFolder, Training, planned_batches, run_job, sweep_name
+from inpaintlab.sweeps import Job, OnThisMachine, SweepFolder, Training, best_job, planned_batches, run_job, sweep_name
 from inpaintlab.sweeps.folder import job_name
 from inpaintlab.sweeps.search import Listed, combinations
 from stand_ins.commands import SCRIPT, checkpoint, environment, run, run_here, same_weights, start
@@ -297,12 +298,18 @@ def test_what_keeps_one_training_from_its_start_does_not_keep_the_others(
 
 
 def test_ctrl_c_ends_what_runs_and_starts_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = []
+    ended, waits, wait = [], threading.Event(), Future.exception
 
     def job(training: Training, ending: threading.Event, variables: dict[str, str]) -> None:
-        _thread.interrupt_main()
+        assert waits.wait(30)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         ended.append((training.folder.name, ending.wait(30)))
 
+    def exception(future: Future[None]) -> BaseException | None:
+        waits.set()
+        return wait(future)
+
+    monkeypatch.setattr(Future, "exception", exception)
     monkeypatch.setattr("inpaintlab.sweeps.launching.run_job", job)
     with pytest.raises(KeyboardInterrupt):
         OnThisMachine(1).launch(waiting(tmp_path, "a", "b"))
@@ -476,6 +483,57 @@ def test_the_best_score_is_the_best_number(
 ) -> None:
     assert progress(4, *scores).best == higher
     assert progress(4, *scores, higher_is_better=False).best == lower
+
+
+def test_of_scores_with_exact_images_the_number_of_these_decides_first() -> None:
+    noted = Progress(9, 9, "val/psnr_rgb", True, [(3, 60.0), (6, 40.0), (9, 45.0)], 1.0, {"6": 2, "9": 1})
+    assert noted.top == (6, 40.0, 2)
+    assert noted.best == 40.0
+    other = Progress(9, 9, "val/psnr_rgb", True, [(3, 99.0)], 1.0)
+    assert noted.rank > other.rank > Progress(9, 9, "val/psnr_rgb", True, [], 1.0).rank
+    lower = [Progress(9, 9, "val/mae", False, [(3, score)], 1.0).rank for score in (0.1, 0.2)]
+    assert lower[0] > lower[1]
+
+
+def swept(folder: Path, **jobs: Progress) -> SweepFolder:
+    """A sweep of finished jobs."""
+    found = SweepFolder.opened(folder / "runs/my sweep", ["data=toy"])
+    found.add([Job(name, ("data=toy", f"notes='{name} it is'")) for name in jobs])
+    for name, noted in jobs.items():
+        (found.path / name).mkdir()
+        noted.save(found.path / name)
+    return found
+
+
+def test_the_best_job_is_named_with_what_it_takes_to_score_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = swept(Path(), a=progress(4, 20.0, 23.25), b=progress(4, 25.0, 22.0), c=progress(2, 30.0))
+    assert best_job(found) == (
+        "best: b, val/psnr_rgb 25 after 2 batches\n"
+        "  settings:   'notes='\"'\"'b it is'\"'\"''\n"
+        "  checkpoint: 'runs/my sweep/b/best.ckpt'\n"
+        "  score it:   inpaintlab evaluate manifest=TEST.json 'checkpoint=runs/my sweep/b/best.ckpt'"
+    )
+    done = run_here("sweep", "status", "runs/my sweep", cwd=tmp_path)
+    assert str(best_job(found)) in done.stdout
+
+
+def test_the_best_job_is_the_best_of_the_unfinished_while_none_is_finished(tmp_path: Path) -> None:
+    found = swept(tmp_path, a=progress(2, 20.0), b=progress(3, 19.0), c=progress(1))
+    assert str(best_job(found)).startswith("best: a (unfinished), val/psnr_rgb 20 after 2 batches\n")
+
+
+def test_jobs_whose_scores_say_nothing_about_each_other_have_no_best(tmp_path: Path) -> None:
+    found = swept(tmp_path, a=progress(4, 20.0), b=progress(4, 25.0))
+    for name in ("a", "b"):
+        (found.path / name / "validation.json").write_text(name)
+    assert "validated on other images or holes" in str(best_job(found))
+    progress(4, 1.0, higher_is_better=False).save(found.path / "a")
+    assert "one and the same monitor" in str(best_job(found))
+
+
+def test_a_sweep_without_a_score_has_no_best_job(tmp_path: Path) -> None:
+    assert best_job(swept(tmp_path, a=progress(4, None), b=progress(4))) is None
 
 
 def test_a_job_stands_as_its_files_say(tmp_path: Path) -> None:
@@ -915,6 +973,17 @@ def test_a_training_notes_how_far_it_is(tmp_path: Path) -> None:
     assert best == {"infinite": 0, "mean": noted.best}
     assert noted.seconds > 0
     assert state_of(tmp_path / "runs/a") == "done"
+    starts = [json.loads(line) for line in (tmp_path / "runs/a/starts.jsonl").read_text().splitlines()]
+    assert [start["batches_done"] for start in starts] == [0, 3]
+    assert starts[1]["overrides"] == settings
+    refused = run_here("train", *settings, "seed=7", cwd=tmp_path)
+    assert refused.returncode == 1
+    broken = run_here("train", *settings, "name=b", "model.learning_rate=1e30", "every.validation=1", cwd=tmp_path)
+    assert broken.returncode == 1
+    for name, ends in {"a": ["done: runs/a/last.ckpt"] * 2, "b": [broken.stderr.strip()]}.items():
+        first, *parts = (tmp_path / f"runs/{name}/output.log").read_text().split("--- 2")  # each begins with its time
+        assert first == ""
+        assert [part.strip().splitlines()[-1] for part in parts] == ends
 
 
 @pytest.mark.parametrize("noted", [None, progress(3, 20.0)])

@@ -43,11 +43,11 @@ def _lines(sweep: SweepFolder, name: str, progress: Progress, state: str) -> lis
     assert progress.top is not None
     batches, score, exact = progress.top
     images = f"{exact} images exact and of the others " if exact else ""
-    checkpoint = shlex.quote(str(sweep.path / name / "best.ckpt"))
+    checkpoint = sweep.path / name / "best.ckpt"
     own = [shlex.quote(entry) for entry in sweep.jobs[name] if entry not in sweep.fixed]
     return [
         f"best: {name}{state}, {images}{progress.monitor} {score:.4g} after {batches:,} batches",
         *([f"  settings:   {' '.join(own)}"] if own else []),
-        f"  checkpoint: {checkpoint}",
-        f"  score it:   inpaintlab evaluate manifest=TEST.json checkpoint={checkpoint}",
+        f"  checkpoint: {shlex.quote(str(checkpoint))}",
+        f"  score it:   inpaintlab evaluate manifest=TEST.json {shlex.quote(f'checkpoint={checkpoint}')}",
     ]
