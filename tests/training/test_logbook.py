@@ -125,12 +125,22 @@ def test_the_rate_is_that_of_the_networks_that_took_a_step(
 
 
 def test_the_rate_is_scaled_as_the_optimizer_is(built: Builder, tmp_path: Path) -> None:
-    lengths = {"edge": 1, "inpaint": 0, "edge_inpaint": 0, "joint": 0}
-    model = built("edgeconnect", *(f"model.schedule.phases.{phase}.batches={n}" for phase, n in lengths.items()))
+    model = built("edgeconnect", *(f"model.schedule.phases.{phase}.batches=0" for phase in ("inpaint", "joint")))
+    lengths = {phase.name: phase.batches for phase in model.schedule.phases}
+    assert lengths["inpaint"] == 0
     tracker = Kept()
+    stop = 0
+
+    class Stopped(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            nonlocal stop
+            stop += 1
+            raise StopIteration  # `should_stop` is for the callback that ends a training
+
     logbook = Logbook(tmp_path)
-    fit(model, Joined(tracker, 1), logbook, OtherCallbacksDone(logbook))
+    fit(model, Joined(tracker, 1), logbook, Stopped(), OtherCallbacksDone(logbook))
     ((_, line),) = tracker.lines
+    assert stop == 1
     rate = model.learning_rate
     assert line["rate/edge_generator"] == pytest.approx(rate)
     assert line["rate/edge_discriminator"] == pytest.approx(0.1 * rate)
