@@ -317,7 +317,7 @@ def test_processes_that_torchrun_starts_on_two_nodes_share_a_run_and_resume_it(t
         (["trainer.strategy=fsdp"], "trainer.strategy is 'fsdp'"),
         (["trainer.strategy=deepspeed_stage_2"], "trainer.strategy is 'deepspeed_stage_2'"),
         (["trainer=ddp", "trainer.strategy._target_=lightning.pytorch.strategies.FSDPStrategy"], "FSDPStrategy"),
-        (["trainer=ddp"], "trainer.sync_batchnorm=false"),
+        (["trainer=ddp", "trainer.devices=2"], "trainer.sync_batchnorm=false"),
     ],
 )
 def test_processes_that_cannot_be_are_refused(tmp_path: Path, settings: list[str], told: str) -> None:
