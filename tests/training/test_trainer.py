@@ -74,13 +74,13 @@ def test_an_unknown_flag_is_met_with_the_nearest() -> None:
         trainer(max_epoch=3)
 
 
-@pytest.mark.filterwarnings("ignore:You have turned on `Trainer.detect_anomaly=True")
 def test_flags_are_heeded() -> None:
     assert trainer(deterministic="warn")
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     built = trainer(benchmark=True, detect_anomaly=True, inference_mode=False)
     assert torch.backends.cudnn.benchmark
-    assert (built._detect_anomaly, built._inference_mode) == (True, False)  # type: ignore[attr-defined]
+    assert built._detect_anomaly  # type: ignore[attr-defined]
+    assert not built.fit_loop.epoch_loop.val_loop.inference_mode
     made = {"_target_": "lightning.pytorch.profilers.AdvancedProfiler", "line_count_restriction": 0.5}
     assert isinstance(profiler_of(trainer(profiler=made)), AdvancedProfiler)
     environment = {"_target_": "lightning.pytorch.plugins.environments.LightningEnvironment"}

@@ -232,7 +232,6 @@ def quieten() -> None:
         ".*does not have many workers.*",  # a single one may suffice
         ".*smaller than the logging interval.*",  # the log has its own: every.log
         ".*callbacks used to create the checkpoint.*",  # the setting callbacks may change between two starts
-        ".*Trainer\\(detect_anomaly=True\\).*",  # it is asked for, and docs/lightning.md says that it is slow
         ".*treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
         # torch 2.13's compiler looks at its inputs, such as a generated image, while it traces
         ".*grad attribute of a Tensor that is not a leaf.*",
