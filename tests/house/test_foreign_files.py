@@ -50,6 +50,7 @@ ALLOWED = {
     ("hydra.utils.instantiate", "inpaintlab/shard.py"): OWN,
     ("hydra.utils.instantiate", "inpaintlab/training/callbacks.py"): OWN,
     ("hydra.utils.instantiate", "inpaintlab/training/fit.py"): OWN,
+    ("hydra.utils.instantiate", "hydra_plugins/inpaintlab_sweeper.py"): OWN,
     ("omegaconf.OmegaConf.to_container", "inpaintlab/help.py"): "conf/ and the command line, for --help",
     ("omegaconf.OmegaConf.to_container", "inpaintlab/recipes.py"): "plain: settings that Hydra composed",
     ("yaml.load", "inpaintlab/help.py"): "conf/, by a safe loader",
