@@ -167,13 +167,15 @@ def test_nothing_named_is_asked_for(here: Path) -> None:
     assert "checkpoint=runs/NAME" in refused(evaluate(here))
 
 
-def test_evaluation_needs_no_vgg(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_needs_no_vgg_and_notes_its_command(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unwanted(self: VGG19, weights: str) -> None:
         raise AssertionError("evaluation built the VGG-19 of a training loss")
 
     monkeypatch.setattr(VGG19, "__init__", unwanted)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "inpaintlab", "evaluate", "label=a b"])
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect"))
-    assert list(here.glob("results/*/result.json"))
+    (result,) = here.glob("results/*/result.json")
+    assert json.loads(result.read_text())["command"] == "inpaintlab evaluate 'label=a b'"
 
 
 def test_the_method_beside_a_checkpoint_has_to_be_the_checkpoints(here: Path) -> None:

@@ -55,6 +55,7 @@ ALLOWED = {
     ("hydra.utils.instantiate", "inpaintlab/tracking/chosen.py"): OWN,
     ("hydra.utils.instantiate", "inpaintlab/training/chosen.py"): OWN,
     ("hydra.utils.instantiate", "inpaintlab/training/fit.py"): OWN,
+    ("hydra.utils.instantiate", "hydra_plugins/inpaintlab_sweeper.py"): OWN,
     ("omegaconf.OmegaConf.to_container", "inpaintlab/help.py"): "conf/ and the command line, for --help",
     ("omegaconf.OmegaConf.to_container", "inpaintlab/recipes.py"): "plain: settings that Hydra composed",
     ("omegaconf.OmegaConf.to_container", "inpaintlab/trust.py"): "settings that Hydra composed, not resolved",

@@ -498,7 +498,7 @@ def test_of_scores_with_exact_images_the_number_of_these_decides_first() -> None
 def swept(folder: Path, **jobs: Progress) -> SweepFolder:
     """A sweep of finished jobs."""
     found = SweepFolder.opened(folder / "runs/my sweep", ["data=toy"])
-    found.add([Job(name, ("data=toy", f"notes='{name} it is'")) for name in jobs])
+    found.add([Job(name, ("data=toy", "every.log=1", f"notes='{name} it is'")) for name in jobs])
     for name, noted in jobs.items():
         (found.path / name).mkdir()
         noted.save(found.path / name)

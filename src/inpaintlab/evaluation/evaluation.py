@@ -1,5 +1,6 @@
 """One evaluation: every image of a test set is completed, scored and stored once."""
 
+import shlex
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from inpaintlab.evaluation.plan import networks_of
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.evaluation.set_scores import score_sets
 from inpaintlab.inpainting import Inpainter, computing
-from inpaintlab.machine import commit, loading_explained, machine
+from inpaintlab.machine import command_line, commit, loading_explained, machine
 from inpaintlab.metrics import SetMetric
 from inpaintlab.testsets import Manifest, ManifestDataset
 
@@ -217,6 +218,7 @@ def evaluate(
             "machine": machine(device),
             "versions": result.inputs["versions"],
             "commit": commit(),
+            "command": shlex.join(command_line()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         result.finish(manifest, per_image, {name: metric.meaning for name, metric in set_metrics.items()}, means, facts)

@@ -44,7 +44,8 @@ def _lines(sweep: SweepFolder, name: str, progress: Progress, state: str) -> lis
     batches, score, exact = progress.top
     images = f"{exact} images exact and of the others " if exact else ""
     checkpoint = sweep.path / name / "best.ckpt"
-    own = [shlex.quote(entry) for entry in sweep.jobs[name] if entry not in sweep.fixed]
+    shared = set.intersection(*(set(overrides) for overrides in sweep.jobs.values()))
+    own = [shlex.quote(entry) for entry in sweep.jobs[name] if entry not in shared]
     return [
         f"best: {name}{state}, {images}{progress.monitor} {score:.4g} after {batches:,} batches",
         *([f"  settings:   {' '.join(own)}"] if own else []),

@@ -74,6 +74,7 @@ class OnThisMachine(Launcher):
                 started = [pool.submit(run_job, training, ending, variables) for training in trainings]
                 errors = [future.exception() for future in started]
             except BaseException:
+                print("Asked to end: what runs saves first; the same command goes on from there.", flush=True)
                 ending.set()
                 pool.shutdown(wait=False, cancel_futures=True)  # leaving the context waits for those that end
                 raise
