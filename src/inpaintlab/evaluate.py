@@ -23,7 +23,8 @@ def main(cfg: DictConfig) -> None:
     """Build the method, score it, and print where the result is."""
     quieten()
     require_launcher()
-    predicting_trainer(cfg.trainer)  # what Lightning refuses is told before anything is made
+    # what Lightning refuses is told before anything is made; the precision is chosen by the plan
+    predicting_trainer(cfg.trainer, precision=None)
     seed_everything(cfg.seed, workers=True, verbose=False)
     build = None
     if cfg.get("logger"):

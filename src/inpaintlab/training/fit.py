@@ -251,7 +251,8 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
         run_dir: the run's folder.
     """
     settings = plain(cfg)
-    training_trainer(cfg.trainer, settings["every"])  # what Lightning refuses is told before anything is made
+    # what Lightning refuses is told before anything is made; the precision is chosen below
+    training_trainer(cfg.trainer, settings["every"], precision=None)
     stood = time_of(run_dir / "last.ckpt")
     before = starting_point(run_dir)
     if before:
