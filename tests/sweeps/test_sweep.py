@@ -641,7 +641,7 @@ def test_a_jobs_command_finds_the_configuration_that_the_sweep_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own/mask").mkdir(parents=True)
-    (tmp_path / "own/mask/mine.yaml").write_text("_target_: inpaintlab.masks.Rectangle\n")
+    (tmp_path / "own/mask/mine.yaml").write_text("_target_: inpaintlab.masks.Half\n")
     folder = launched(tmp_path, monkeypatch, 'echo "$@"', "--config-dir", "own", "mask=mine")
     assert (folder / "output.log").read_text().startswith(f"-m inpaintlab.train --config-dir {tmp_path}/own ")
 
@@ -1012,16 +1012,16 @@ def run_sweep(folder: Path, *settings: str, **variables: str) -> subprocess.Comp
 
 @pytest.mark.slow
 def test_a_job_is_what_the_same_training_alone_would_be(tmp_path: Path) -> None:
-    swept = ["name=a", "seed=choice(2)", "data.flip=0.25,2", "mask=block"]
+    swept = ["name=a", "seed=choice(2)", "model.patch_size=8,999", "mask=block"]
     done = run_sweep(tmp_path, *swept, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert done.returncode == 1
     assert "2 jobs: 1 done, 1 failed" in done.stdout
     assert "Traceback" not in done.stderr
-    reason = (tmp_path / "runs/a/seed-2_flip-2/failed.txt").read_text()
-    assert reason == "flip=2 is not a probability; give a number from 0 to 1.\n"
-    alone = run_here("train", *SHORT, "seed=2", "data.flip=0.25", "mask=block", "name=alone", cwd=tmp_path)
+    reason = (tmp_path / "runs/a/seed-2_patch_size-999/failed.txt").read_text()
+    assert reason.startswith("model.patch_size is 999 and model.image_size ")
+    alone = run_here("train", *SHORT, "seed=2", "model.patch_size=8", "mask=block", "name=alone", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
-    assert same_weights(checkpoint(tmp_path / "runs/alone"), checkpoint(tmp_path / "runs/a/seed-2_flip-0.25"))
+    assert same_weights(checkpoint(tmp_path / "runs/alone"), checkpoint(tmp_path / "runs/a/seed-2_patch_size-8"))
 
 
 @pytest.mark.endurance
