@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PERCEPTUAL := .venv-perceptual
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test test-slow test-perceptual lint bench
+.PHONY: help setup demo test test-fast test-slow test-perceptual lint bench
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -22,7 +22,12 @@ demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five met
 test: setup ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-test-slow: setup ## what takes minutes: 56 kills of trainings, compiled networks, processes that no longer answer
+FAST := machine masks layers losses metrics runs settings house/test_architecture.py house/test_config.py
+FAST += house/test_messages.py house/test_recipes.py house/test_foreign_files.py
+test-fast: setup ## two minutes' worth of them, for the inner loop: the ground, the settings, the house
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow and not endurance" $(addprefix tests/,$(FAST))
+
+test-slow: setup ## what takes minutes: 56 kills of trainings, compiled networks, processes on two machines
 	$(BIN)/python -m pytest -m endurance
 
 test-perceptual: $(PERCEPTUAL)/.ready ## test LPIPS, FID, KID, P-IDS, U-IDS, in an environment with the extra

@@ -80,8 +80,8 @@ def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], 
                 from inpaintlab.settings import require_values  # pydantic: not for help
 
                 require_sweep(HydraConfig.get())
-                require_values(words, cfg)
-                with trusting(trusted_by(cfg)):
+                with trusting(trusted_by(cfg)):  # first: it says best what a package that is not there needs
+                    require_values(words, cfg)
                     return main(cfg)
             except MISTAKES as error:
                 if os.environ.get(_FULL) == "1":

@@ -258,7 +258,7 @@ def test_what_cannot_be_packed_is_refused(root: Path, tmp_path: Path) -> None:
     told = run_here("shard", "data=photos", f"out={out}", cwd=root).stderr
     assert "Photos has no files to pack; give data=folder" in told
     assert "The edge map of" in pack(root, out, f"data.source.edges={tmp_path}").stderr
-    assert "packs nothing" in pack(root, out, "pictures_per_shard=0").stderr
+    assert "pictures_per_shard is 0; it must be" in pack(root, out, "pictures_per_shard=0").stderr
     assert not list(tmp_path.glob("out/*"))
 
 

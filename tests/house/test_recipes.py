@@ -261,9 +261,10 @@ def test_nothing_foreign_is_imported_to_decide(tmp_path: Path, monkeypatch: pyte
 OTHERS = {
     "datetime.timedelta",
     "hydra_plugins.inpaintlab_sweeper.JobSweeper",
+    "inpaintlab.training.early_stopping",
     "lightning.pytorch.strategies.DDPStrategy",
 }
-"""What the configuration names of others: the trainer and the sweeper, which no checkpoint or manifest holds."""
+"""Of others, or a function: strategy, sweeper and callbacks, which no checkpoint or manifest holds."""
 
 FILES = sorted(path for folder in (CONF, CONF.parent / "experiments") for path in folder.rglob("*.yaml"))
 

@@ -266,7 +266,7 @@ def test_what_a_broken_connection_says_becomes_a_sentence(tmp_path: Path) -> Non
 # --- several machines ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_processes_that_torchrun_starts_on_two_nodes_share_a_run_and_resume_it(tmp_path: Path) -> None:
     (tmp_path / "seen").mkdir()
     settings = ["-m", "inpaintlab.train", *FAULTY, "trainer=ddp_nodes", "data.source.count=16", "every.panel=100"]
@@ -338,11 +338,11 @@ def test_processes_that_cannot_be_are_refused(tmp_path: Path, settings: list[str
     [
         ({"GROUP_WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "4"}, 3, 4),
         ({"SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "8"}, 2, 8),
-        ({}, None, -1),
+        ({}, 0, -1),  # found nowhere
     ],
 )
 def test_the_launcher_says_how_many_processes_there_are(
-    monkeypatch: pytest.MonkeyPatch, built: Builder, variables: dict[str, str], nodes: int | None, devices: int
+    monkeypatch: pytest.MonkeyPatch, built: Builder, variables: dict[str, str], nodes: int, devices: int
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

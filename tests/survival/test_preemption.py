@@ -381,7 +381,7 @@ def rank_of(process: Process, rank: int) -> int:
     raise AssertionError(f"no child trains as rank {rank}")
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_signal_to_one_of_two_processes_ends_both_after_the_same_batch(tmp_path: Path) -> None:
     settings = [*tiny("glcic", 20), "every.checkpoint=10", "every.validation=60", "every.panel=1000", "accumulate=2"]
     command = [SCRIPT, "train", *settings, *PARALLEL, "name=a"]

@@ -311,8 +311,12 @@ def test_ctrl_c_ends_what_runs_and_starts_nothing_more(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Future, "exception", exception)
     monkeypatch.setattr("inpaintlab.sweeps.launching.run_job", job)
-    with pytest.raises(KeyboardInterrupt):
-        OnThisMachine(1).launch(waiting(tmp_path, "a", "b"))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            OnThisMachine(1).launch(waiting(tmp_path, "a", "b"))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended == [("a", True)]
 
 

@@ -451,7 +451,7 @@ def test_copies_of_an_image_stay_in_one_part(root: Path) -> None:
     [
         ("parts=[0.5,0.6]", "two or more positive shares that add up to 1"),
         ("parts=[1]", "two or more positive shares"),
-        ("parts=[-0.5,1.5]", "two or more positive shares"),
+        ("parts=[-0.5,1.5]", "parts is [-0.5, 1.5]; it must be a list of shares, together 1"),
         ("parts=[0.01,0.99]", "3 images are too few"),
     ],
 )

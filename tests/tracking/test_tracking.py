@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import time
 from collections import defaultdict
@@ -66,7 +67,7 @@ def test_the_run_holds_the_settings_and_the_commit(starts: tuple[Path, list[Path
     assert settings["model"]["_target_"] == "inpaintlab.models.EdgeConnect"
     assert settings["model"]["width"] == 0.0625
     assert settings["model"]["weights"]["inpaint"]["style"] == 250.0
-    assert settings["model"]["schedule"]["phases"]["edge_inpaint"] == {"batches": 2}
+    assert settings["model"]["schedule"]["phases"]["edge_inpaint"]["batches"] == 2
     assert settings["seed"] == 1
     assert settings["versions"]["torch"]
     assert "commit" in settings
@@ -187,11 +188,13 @@ def test_a_training_survives_a_server_that_is_not_there_and_the_death_of_the_tra
         os.kill(service, signal.SIGKILL)
     assert process.wait(120) == 0, printed.read_text()
     told = [line for line in printed.read_text().splitlines() if line.startswith("W&B: ")]
-    assert len(told) == 2, told
+    assert len(told) == 3, told
+    assert told.pop(0).startswith("W&B: uploading to project inpaintlab of your default entity: ")
     assert "the server does not answer as it should (" in told[0]
     assert "connection refused" in told[0]
     assert "wandb sync runs/a/wandb/offline-run-*" in told[0]
-    assert told[1] == "W&B: it failed (Connection lost) and gets nothing more of this run, which goes on without it."
+    # who notices first that the service is gone, its reader or its writer, decides the words
+    assert re.fullmatch(r"W&B: it failed \(.*onnection.*\) and gets nothing more of this run, which goes .*", told[1])
     with (tmp_path / "runs/a/log/version_0/metrics.csv").open(newline="") as rows:
         assert sum(bool(row["speed/images_per_second"]) for row in csv.DictReader(rows)) == 90
 

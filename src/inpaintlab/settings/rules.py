@@ -59,6 +59,8 @@ def _require_whole_steps(every: dict[str, int], accumulate: int) -> None:
 
 
 def _require_devices(trainer: dict[str, Any]) -> None:
+    if trainer.get("num_nodes") not in (None, 1):
+        return  # torchrun or SLURM says how many, or the trainer that neither did
     devices, accelerator = trainer.get("devices", 1), trainer.get("accelerator", "auto")
     number = type(devices) is int and (devices > 0 or devices == -1)
     numbers = isinstance(devices, list) and devices and all(type(one) is int and one >= 0 for one in devices)

@@ -171,8 +171,9 @@ def _fit(
     if before:
         require_same_steps(before, trainer.world_size, flags["precision"])
     if first:
-        code = {"commit": recorded["commit"], "versions": recorded["versions"]}
-        keep_output(run_dir, batches_done=before["iterations"] if before else 0, **code)
+        if kept:
+            code = {"commit": recorded["commit"], "versions": recorded["versions"]}
+            keep_output(run_dir, batches_done=before["iterations"] if before else 0, **code)
         write_json(run_dir / "config.json", recorded)
         print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
     elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
