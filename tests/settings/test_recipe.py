@@ -21,24 +21,11 @@ class Base:
 
 
 class Mine(Base):
-    """A user's own class, with hints of every sort."""
+    """A class of which one hint cannot be resolved, and one argument has none."""
 
     def __init__(
         self,
         number: float,
-        whole: int = 1,
-        text: str = "",
-        flag: bool = False,
-        choice: Literal["one", "two"] = "one",
-        several: Sequence[int] = (),
-        pair: tuple[float, float] = (0.0, 1.0),
-        nested: Mapping[str, Mapping[str, float | None]] | None = None,
-        either: float | Sequence[float] | None = None,
-        part: "Mine | None" = None,
-        parts: Sequence[Base] = (),
-        tensor: float | torch.Tensor = 0.0,
-        later: "functools.partial[torch.optim.Optimizer] | None" = None,
-        odd: torch.dtype = torch.float32,
         bare=None,  # type: ignore[no-untyped-def]
         unknown: "NotImported" = None,  # type: ignore[name-defined]  # noqa: F821
     ) -> None:
@@ -46,7 +33,7 @@ class Mine(Base):
 
 
 class Readable(Base):
-    """A class all of whose hints can be resolved."""
+    """A class with hints of every sort, all of which can be resolved."""
 
     def __init__(
         self,
