@@ -60,22 +60,14 @@ def frozen(*networks: nn.Module) -> Iterator[None]:
     Their parameters get no gradients, running statistics stay, and spectral norm runs no power iteration. Batch norm
     still normalises by the batch's own statistics in training mode.
     """
-    parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
     modules = [module for network in networks for module in network.modules() if module.training]
-    norms = [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
-    spectral = [module for module in modules if isinstance(module, _SpectralNorm)]
+    held: list[tuple[Any, str]] = [(p, "requires_grad") for n in networks for p in n.parameters() if p.requires_grad]
+    held += [(m, "track_running_stats") for m in modules if isinstance(m, _BatchNorm) and m.track_running_stats]
+    held += [(m, "training") for m in modules if isinstance(m, _SpectralNorm)]
     try:
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-        for norm in norms:
-            norm.track_running_stats = False
-        for weight in spectral:
-            weight.training = False
+        for holder, flag in held:
+            setattr(holder, flag, False)
         yield
     finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-        for norm in norms:
-            norm.track_running_stats = True
-        for weight in spectral:
-            weight.training = True
+        for holder, flag in held:
+            setattr(holder, flag, True)
