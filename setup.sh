@@ -7,6 +7,7 @@
 set -euo pipefail
 folder=$1
 extras=$2
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}  # as pip's: behind a proxy the certificates are the machine's own
 python3 -m venv "$folder"
 python=$folder/bin/python
 

@@ -45,6 +45,7 @@ if [ "$NO_UV" ] && [ "${{@: -1}}" = uv ]; then exit 1; fi
 """
     uv = f"""#!/bin/bash
 echo "uv $*" >> {tmp_path}/calls
+echo "$UV_SYSTEM_CERTS" > {tmp_path}/certificates
 if [ "$1" = "$UV_FAILS_AT" ]; then exit 1; fi
 while [ $# -gt 0 ]; do
   if [ "$1" = --output-file ]; then printf 'numpy==2\\ntorch==2.13.0\\ntorchmetrics==1.9\\n' > "$2"; fi
@@ -83,6 +84,7 @@ def test_uv_installs_the_lock_and_pip_the_torch_of_the_lock(tools: Path) -> None
     assert all("--extra dev --extra perceptual" in call and "--frozen" in call for call in exports)
     assert "--prune torch --prune torchvision" in exports[-1]
     assert calls[-1] == "uv pip install --quiet --python FOLDER/bin/python --no-deps --editable ."
+    assert (tools.parent / "certificates").read_text() == "true\n"
 
 
 @pytest.mark.parametrize(
