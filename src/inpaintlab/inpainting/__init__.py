@@ -12,7 +12,15 @@ from inpaintlab.inpainting.checkpoints import (
     save_checkpoint,
 )
 from inpaintlab.inpainting.chosen import chosen_file
-from inpaintlab.inpainting.compiling import CompileTimer, Compiling, compile_generators, require_compiler, uncompiled
+from inpaintlab.inpainting.compiling import (
+    Compilation,
+    CompileTimer,
+    Compiling,
+    chosen_compilation,
+    compile_generators,
+    require_compiler,
+    uncompiled,
+)
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
 from inpaintlab.inpainting.learner import Learner, Losses, learner_of
@@ -34,6 +42,7 @@ __all__ = [
     "CHECKPOINT_FORMAT",
     "MOST_KEPT",
     "WHOLE",
+    "Compilation",
     "CompileTimer",
     "Compiling",
     "Imported",
@@ -44,6 +53,7 @@ __all__ = [
     "Steps",
     "build",
     "build_method",
+    "chosen_compilation",
     "chosen_file",
     "chosen_precision",
     "compile_generators",

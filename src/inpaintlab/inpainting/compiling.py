@@ -1,22 +1,69 @@
 """The option ``compile``: networks compiled to fused kernels, for training or for completing images."""
 
-import statistics
+import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.learner import learner_of
 from inpaintlab.tracking import trackers_of
 
-COMPARED = 5
-"""So many batches after a phase's first give, by their median, the time of a batch without compilation."""
+PAYS_FROM = 20_000
+"""Batches of a schedule from which ``compile=auto`` compiles on a GPU.
+
+A phase begins with up to 90 s of compilation, so four phases with 360 s. A step of 60 to 140 ms (EdgeConnect and GLCIC,
+256 pixels, batch 16, bfloat16, H200, 2026-11-28) that becomes a third shorter has saved them after 8,000 to 18,000
+batches.
+"""
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """Whether a training compiles its networks, and why."""
+
+    on: bool
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{'yes' if self.on else 'no'} ({self.reason})"
+
+
+def chosen_compilation(value: bool | str, device: str, batches: int) -> Compilation:
+    """Whether a training compiles its networks.
+
+    Args:
+        value: the setting ``compile``: true, false, or 'auto' for a GPU on which it pays.
+        device: 'cpu' or 'cuda'.
+        batches: of the whole schedule.
+
+    Raises:
+        ValueError: it is true, and no compiler is found.
+    """
+    if value is True:
+        require_compiler(device)
+        return Compilation(True, "each phase begins with a minute or two of it")
+    if value is False:
+        return Compilation(False, "compile=false")
+    if device != "cuda":
+        return Compilation(False, "auto: on a CPU it gains next to nothing")
+    if batches < PAYS_FROM:
+        return Compilation(False, f"auto: on a GPU it pays from {PAYS_FROM:,} batches")
+    try:
+        require_compiler(device)
+    except ValueError as error:
+        return Compilation(False, f"auto: {error}")
+    return Compilation(
+        True, f"auto: on a GPU it pays from {PAYS_FROM:,} batches; each phase begins with a minute or two"
+    )
 
 
 def require_compiler(device: str) -> None:
@@ -35,11 +82,16 @@ def require_compiler(device: str) -> None:
         probe(torch.ones(8, device=device))
     except TorchDynamoException as error:
         needed = "Triton, which comes with torch for CUDA, and a C compiler" if device == "cuda" else "a C++ compiler"
-        reason = next(line for line in str(error).splitlines() if line and not line.endswith("raised:"))
         raise ValueError(
-            f"compile=true finds nothing to compile with on this machine ({reason}); install {needed}, or go "
-            "on with compile=false."
+            f"compile=true finds nothing to compile with on this machine ({_reason_of(error)}); install {needed}, or "
+            "go on with compile=false."
         ) from error
+
+
+def _reason_of(error: Exception) -> str:
+    """The first line of a compiler's message that tells something."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line and not line.endswith("raised:")), type(error).__name__).rstrip(".")
 
 
 def _probe(x: Tensor) -> Tensor:
@@ -74,15 +126,22 @@ def uncompiled(model: Inpainter) -> AbstractContextManager[Any]:
     return torch.compiler.set_stance("force_eager") if model.completes_compiled else nullcontext()
 
 
+class CompilerTimeoutError(Exception):
+    """The compiler was stopped, because it took longer than it may."""
+
+
 @final
 class CompileTimer(AbstractContextManager["CompileTimer"]):
     """The seconds that torch's compiler takes inside ``with CompileTimer() as timer:``.
 
     Args:
+        limit: seconds after which ``CompilerTimeoutError`` is raised in a compiler that still works; None: never. It is
+            raised by a signal, and so in the main thread of a process alone.
         clock: seconds since any moment.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, limit: float | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.limit = limit
         self.clock = clock
         self.seconds = 0.0
         self.began = 0.0
@@ -107,62 +166,110 @@ class CompileTimer(AbstractContextManager["CompileTimer"]):
 
     def _start(self, _: object) -> None:
         self.began = self.clock()
+        if self._limited:
+            self.handler = signal.signal(signal.SIGALRM, self._stop)
+            # again and again, in case that a compiler takes the first one for an error of its own and goes on
+            signal.setitimer(signal.ITIMER_REAL, self.limit or 0, 5)
 
     def _end(self, _: object) -> None:
         self.seconds += self.clock() - self.began
+        if self._limited:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self.handler)
+
+    @property
+    def _limited(self) -> bool:
+        return self.limit is not None and threading.current_thread() is threading.main_thread()
+
+    def _stop(self, *_: object) -> None:
+        raise CompilerTimeoutError(f"the compiler took more than {self.limit:g} s (compile_limit)")
 
 
 @final
 class Compiling(Callback):
-    """Compiles each network of a model for training, in place, and reports the time that this took in each phase.
+    """Compiles each network of a model for training, in place, and tells the time that this took.
 
     In place, the names in checkpoints stay the same, so a run may be resumed with or without compilation. A network is
-    compiled when a batch first runs it, and again for each of its roles: a discriminator that learns, or that is
-    frozen. Validation does not use the compiled kernels, because its images can have any size and number.
+    compiled, forward and backward, when a batch first runs it, and again for each of its roles: a discriminator that
+    learns, or that is frozen. Each is one graph. Validation does not use the compiled kernels, because its images can
+    have any size and number.
 
-    The reported time is that of a phase's first batch minus the median of the next ``COMPARED``. A phase with fewer
-    batches reports none.
+    A network that cannot be compiled, or not within the limit, goes on uncompiled, with one sentence.
 
     Args:
         console: where the time is printed.
+        limit: seconds that the compiler may take for a network in one role.
         backend: of ``torch.compile``.
-        clock: seconds since any moment.
     """
 
-    def __init__(
-        self, console: Console, backend: str = "inductor", clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, console: Console, limit: float, backend: str = "inductor") -> None:
         self.console = console
         self.backend = backend
-        self.clock = clock
+        self.timer = CompileTimer(limit)
         self.phase = ""
-        self.began = 0.0
-        self.spent: list[float] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compile the networks; their averaged copies exist already and are not compiled."""
+        from torch._functorch import config
+
+        # the backward pass before the forward pass runs: see _Guarded
+        config.force_non_lazy_backward_lowering = True
         model = learner_of(pl_module)
+        model.learns_compiled = True
+        self.timer.__enter__()
+        names = {id(network): name for name, network in model.named_modules()}
         for network in (*model.networks(), *model.constants()):
-            network.compile(dynamic=False, backend=self.backend)
+            network.compile(dynamic=False, fullgraph=True, backend=self.backend)
+            _Guarded(network, names.get(id(network), type(network).__name__), self._tell)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Note when the batch begins, and its phase."""
-        schedule = learner_of(pl_module).schedule
-        if schedule.phase.name != self.phase:
-            self.phase, self.spent = schedule.phase.name, []
-        self.began = self.clock()
+        """Note the phase of the batch."""
+        self.phase = learner_of(pl_module).schedule.phase.name
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Report the time of compilation, once the phase has had enough batches."""
-        if len(self.spent) > COMPARED:
-            return
-        self.spent.append(self.clock() - self.began)
-        if len(self.spent) <= COMPARED:
-            return
-        schedule = learner_of(pl_module).schedule
-        seconds = max(0.0, self.spent[0] - statistics.median(self.spent[1:]))
-        self.console.print(f"compiled for phase '{self.phase}': {seconds:.1f} s")
-        for tracker in trackers_of(trainer):
-            tracker.log_metrics({"speed/compiling_seconds": seconds}, step=schedule.iteration - 1)
+        """Tell the time that the compiler took within this batch, if any."""
+        if seconds := self.timer.taken():
+            self._tell(f"compiled for phase '{self.phase}': {seconds:.1f} s")
+            for tracker in trackers_of(trainer):
+                done = learner_of(pl_module).schedule.iteration
+                tracker.log_metrics({"speed/compiling_seconds": seconds}, step=done - 1)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Stop measuring."""
+        self.timer.__exit__()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Stop measuring: after an exception Lightning does not call `teardown`."""
+        self.timer.__exit__()
+
+    def _tell(self, sentence: str) -> None:
+        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+@final
+class _Guarded:
+    """Calls a compiled network, or the network itself from the moment at which its compiler failed.
+
+    The backward pass is compiled before the forward pass runs, so that a failure of either comes while nothing is
+    computed yet, and the call can be repeated.
+    """
+
+    def __init__(self, network: nn.Module, name: str, tell: Callable[[str], None]) -> None:
+        self.network = network
+        self.name = name
+        self.tell = tell
+        self.compiled: Any = network._compiled_call_impl
+        network._compiled_call_impl = self  # type: ignore[assignment]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException  # takes seconds to import
+
+        try:
+            return self.compiled(*args, **kwargs)
+        except (TorchDynamoException, FailOnRecompileLimitHit, CompilerTimeoutError) as error:
+            self.network._compiled_call_impl = None
+            reason = error if isinstance(error, CompilerTimeoutError) else _reason_of(error)
+            self.tell(f"{self.name} goes on uncompiled: {reason}.")
+            return self.network(*args, **kwargs)

@@ -6,6 +6,7 @@ Checkpoints and optimizers notice nothing: a replaced module keeps its names and
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,13 +15,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from inpaintlab.layers import (
+    ChannelsLastInstanceNorm,
+    ChannelsLastReflectionPad2d,
     FewOutputsConv2d,
+    Float32Conv2d,
+    Float32ConvTranspose2d,
     Float32Linear,
     InstanceNorm,
     ReflectionPad2d,
     RoundedGradientConv2d,
     RoundedGradientConvTranspose2d,
     SpectralNorm,
+    UnbiasedConv2d,
+    UnbiasedConvTranspose2d,
     at_least_float32,
 )
 
@@ -43,39 +50,82 @@ def fit(networks: Iterable[nn.Module], device: str, precision: str, constants: I
     mixed = precision in ROUNDED
     for network in networks:
         normed = any(isinstance(module, _BatchNorm) for module in network.modules())
-        for module in network.modules():
-            _replace(module, on_cpu=device == "cpu", mixed=mixed, normed=normed)
+        if device == "cpu":
+            _fit_to_cpu(network, mixed=mixed, normed=normed)
+        else:
+            _fit_to_gpu(network, mixed=mixed, normed=normed)
         if mixed:
             _end_in_float32(network)
-        if mixed and not normed:
-            _to_channels_last(network)
     for network in constants:
         for parameter in network.parameters() if mixed else ():
             parameter.data = parameter.data.to(ROUNDED[precision])  # once; autocast would round them in each step
         _to_channels_last(network)
 
 
-def _replace(module: nn.Module, *, on_cpu: bool, mixed: bool, normed: bool) -> None:
-    """Replace the class of one of torch's modules, if there is a better one for this device and precision."""
-    kind = type(module)
-    if kind is _SpectralNorm and module.n_power_iterations == 1:
-        module.__class__ = SpectralNorm
-    elif kind is nn.InstanceNorm2d and not module.affine and not module.track_running_stats:
-        module.__class__ = InstanceNorm
-    elif kind is nn.ReflectionPad2d and mixed:
-        module.__class__ = ReflectionPad2d
-    elif kind is nn.Conv2d and on_cpu and _has_few_outputs(module):
-        module.__class__ = FewOutputsConv2d
-    elif normed and mixed and kind in _WITH_BATCH_NORM:
-        module.__class__ = _WITH_BATCH_NORM[kind]
+def _fit_to_cpu(network: nn.Module, *, mixed: bool, normed: bool) -> None:
+    for module in network.modules():
+        kind = type(module)
+        if _is_spectral_norm(module):
+            module.__class__ = SpectralNorm
+        elif _is_instance_norm(module):
+            module.__class__ = InstanceNorm
+        elif kind is nn.ReflectionPad2d and mixed:
+            module.__class__ = ReflectionPad2d
+        elif kind is nn.Conv2d and _has_few_outputs(module):
+            module.__class__ = FewOutputsConv2d
+        elif normed and mixed and kind in _NORMED_ON_CPU:
+            module.__class__ = _NORMED_ON_CPU[kind]
+    if mixed and not normed:
+        _to_channels_last(network)
 
 
-_WITH_BATCH_NORM: dict[type[nn.Module], type[nn.Module]] = {
+def _fit_to_gpu(network: nn.Module, *, mixed: bool, normed: bool) -> None:
+    """A GPU's convolutions are made for channels_last in every precision, so nothing in between may leave it."""
+    for module in network.modules():
+        kind = type(module)
+        if _is_spectral_norm(module):
+            module.__class__ = SpectralNorm
+        elif _is_instance_norm(module):
+            module.__class__ = ChannelsLastInstanceNorm
+        elif kind is nn.ReflectionPad2d:
+            module.__class__ = ChannelsLastReflectionPad2d
+        elif normed and mixed and kind in _NORMED_ON_GPU:
+            module.__class__ = _NORMED_ON_GPU[kind]
+        elif kind is nn.Sequential:
+            for first, second in pairwise(module.children()):
+                if _is_instance_norm(second) and type(first) in _UNBIASED:
+                    first.__class__ = _UNBIASED[type(first)]
+    _to_channels_last(network)
+
+
+_NORMED_ON_CPU: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: RoundedGradientConv2d,
     nn.ConvTranspose2d: RoundedGradientConvTranspose2d,
     nn.Linear: Float32Linear,
 }
-"""Replacements under mixed precision in a network with batch norm; the classes give the reason."""
+_NORMED_ON_GPU: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv2d: Float32Conv2d,
+    nn.ConvTranspose2d: Float32ConvTranspose2d,
+    nn.Linear: Float32Linear,
+}
+"""Replacements under mixed precision in a network with batch norm; the classes give the reasons."""
+
+_UNBIASED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv2d: UnbiasedConv2d,
+    nn.ConvTranspose2d: UnbiasedConvTranspose2d,
+}
+"""Replacements in front of an instance norm."""
+
+
+def _is_spectral_norm(module: nn.Module) -> bool:
+    """Whether ``SpectralNorm`` computes the same as this module."""
+    return type(module) is _SpectralNorm and module.n_power_iterations == 1
+
+
+def _is_instance_norm(module: nn.Module) -> bool:
+    """Whether this module is an instance norm of torch or of ours, without parameters and running statistics."""
+    ours = (nn.InstanceNorm2d, InstanceNorm, ChannelsLastInstanceNorm)
+    return isinstance(module, ours) and type(module) in ours and not module.affine and not module.track_running_stats
 
 
 def _has_few_outputs(layer: nn.Module) -> bool:
@@ -100,6 +150,6 @@ def _to_channels_last(network: nn.Module) -> None:
     """Store the weights in channels_last; convolutions then return it, and the modules after them keep it.
 
     In this memory format a CPU's convolutions are about a tenth faster in bfloat16 and no faster in float32; its
-    pooling is five times as fast.
+    pooling is five times as fast. A GPU's tensor cores read it in every precision.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations

@@ -74,6 +74,8 @@ class Learner(Inpainter):
         self.steps = steps
         self.smallest_batch = 1
         """The least number of pictures in a batch that every phase can learn from."""
+        self.learns_compiled = False
+        """Whether networks are compiled for training; they complete images uncompiled."""
         self.averages: nn.ModuleDict | None = None
         """The averaged generators by their names, while the generators learn."""
         self.noting = False
@@ -134,7 +136,7 @@ class Learner(Inpainter):
         """
         averages = dict(self.averages or {})
         learning = {name: self.get_submodule(name) for name in averages}
-        uncompiled = torch.compiler.set_stance("force_eager") if self.steps.compiled else nullcontext()
+        uncompiled = torch.compiler.set_stance("force_eager") if self.learns_compiled else nullcontext()
         with super().completing(), uncompiled:
             try:
                 for name, network in averages.items():

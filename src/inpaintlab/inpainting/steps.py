@@ -25,18 +25,16 @@ class Steps:
         accumulate: batches whose gradients are averaged to one step of each optimizer.
         gradient_limit: the largest norm of one network's gradient; a larger one is scaled down to it. None: no limit.
         average: decay of the moving average of the generators' weights that completes images; None uses the generators.
-        compiled: whether the networks are compiled for training; they complete images uncompiled.
     """
 
     seed: int = 0
     accumulate: int = 1
     gradient_limit: float | None = None
     average: float | None = None
-    compiled: bool = False
 
 
 BATCH_BY_BATCH = Steps()
-"""A step for each batch, without clipping, averaging or compilation."""
+"""A step for each batch, without clipping or averaging."""
 
 
 def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

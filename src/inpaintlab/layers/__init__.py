@@ -2,24 +2,34 @@
 
 from inpaintlab.layers.convolutions import (
     FewOutputsConv2d,
+    Float32Conv2d,
+    Float32ConvTranspose2d,
     Float32Linear,
     RoundedGradientConv2d,
     RoundedGradientConvTranspose2d,
+    UnbiasedConv2d,
+    UnbiasedConvTranspose2d,
     channels,
 )
-from inpaintlab.layers.instance_norm import InstanceNorm
-from inpaintlab.layers.padding import ReflectionPad2d
+from inpaintlab.layers.instance_norm import ChannelsLastInstanceNorm, InstanceNorm
+from inpaintlab.layers.padding import ChannelsLastReflectionPad2d, ReflectionPad2d
 from inpaintlab.layers.rounding import at_least_float32
 from inpaintlab.layers.spectral_norm import SpectralNorm, fuse_spectral_norm
 
 __all__ = [
+    "ChannelsLastInstanceNorm",
+    "ChannelsLastReflectionPad2d",
     "FewOutputsConv2d",
+    "Float32Conv2d",
+    "Float32ConvTranspose2d",
     "Float32Linear",
     "InstanceNorm",
     "ReflectionPad2d",
     "RoundedGradientConv2d",
     "RoundedGradientConvTranspose2d",
     "SpectralNorm",
+    "UnbiasedConv2d",
+    "UnbiasedConvTranspose2d",
     "at_least_float32",
     "channels",
     "fuse_spectral_norm",

@@ -58,6 +58,54 @@ class RoundedGradientConvTranspose2d(nn.ConvTranspose2d):
         return _with_rounded_gradients(self, x, transposed) if _rounds(self, x) else super().forward(x)
 
 
+class Float32Conv2d(nn.Conv2d):
+    """A convolution that stays in float32 under mixed precision while it may get gradients, forward and backward.
+
+    It is for the networks with batch norm on a GPU, where a convolution of float32 has rounded operands anyway (TF32):
+    16 bits for its gradients (``RoundedGradientConv2d``) would take five more passes over the images. In evaluation
+    mode without gradients, it computes in 16 bits like any other.
+    """
+
+    def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch outputs rows columns"]:
+        """The convolution of the input."""
+        with torch.autocast(x.device.type, enabled=torch.is_autocast_enabled(x.device.type) and not _rounds(self, x)):
+            return super().forward(x)
+
+
+class Float32ConvTranspose2d(nn.ConvTranspose2d):
+    """The same as ``Float32Conv2d`` for a transposed convolution; ``forward`` takes no output size."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "batch features height width"]
+    ) -> Float[Tensor, "batch outputs rows columns"]:
+        """The transposed convolution of the input."""
+        with torch.autocast(x.device.type, enabled=torch.is_autocast_enabled(x.device.type) and not _rounds(self, x)):
+            return super().forward(x)
+
+
+class UnbiasedConv2d(nn.Conv2d):
+    """A convolution whose bias is left out, because the instance norm after it takes any constant away.
+
+    The bias's gradient is zero, so it gets none. On a GPU a bias is a pass of its own over the output, and its gradient
+    another one.
+    """
+
+    def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch outputs rows columns"]:
+        """The convolution of the input, without bias."""
+        return self._conv_forward(x, self.weight, None)
+
+
+class UnbiasedConvTranspose2d(nn.ConvTranspose2d):
+    """The same as ``UnbiasedConv2d`` for a transposed convolution; ``forward`` takes no output size."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "batch features height width"]
+    ) -> Float[Tensor, "batch outputs rows columns"]:
+        """The transposed convolution of the input, without bias."""
+        settings = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return F.conv_transpose2d(x, self.weight, None, *settings)  # type: ignore[arg-type]
+
+
 class Float32Linear(nn.Linear):
     """A linear layer that stays in float32 under mixed precision: it takes little time beside the convolutions."""
 

@@ -1,6 +1,7 @@
-"""Padding that keeps its input's dtype under mixed precision."""
+"""Reflection padding that keeps the dtype of its input under mixed precision, or its memory format on a GPU."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -17,3 +18,19 @@ class ReflectionPad2d(nn.ReflectionPad2d):
         """The input with its border mirrored outwards, in its own dtype."""
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x)
+
+
+class ChannelsLastReflectionPad2d(nn.ReflectionPad2d):
+    """Torch's reflection padding in the memory format of the input, for a GPU.
+
+    There torch 2.11 pads channels_last images by copying them into the other format, and gives that one back. Seen as
+    volumes of rows, columns and channels, they are padded by the same kernel where they lie.
+    """
+
+    def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch features rows columns"]:
+        """The input with its border mirrored outwards."""
+        if torch.compiler.is_compiling():  # a compiler keeps the format by itself
+            return super().forward(x)
+        left, right, top, bottom = self.padding
+        volumes = x.permute(0, 2, 3, 1).unsqueeze(1)
+        return F.pad(volumes, (0, 0, left, right, top, bottom), mode="reflect").squeeze(1).permute(0, 3, 1, 2)

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import cached
 from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
@@ -350,7 +349,7 @@ class EdgeConnect(Learner):
 
         The drawn edges are G1's raw output over the whole image, not a composite.
         """
-        with frozen(self.edge_discriminator), cached():  # the same weights for both passes
+        with frozen(self.edge_discriminator):
             fake_features = self.edge_discriminator(fake)
             with torch.no_grad():
                 real_features = self.edge_discriminator(real)

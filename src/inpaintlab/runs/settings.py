@@ -8,7 +8,7 @@ from typing import Any
 
 FREE_TO_CHANGE = (
     *("trainer", "logger", "runs", "name", "every", "panel_images"),
-    *("datamodule", "health", "notes", "skip_broken", "compile", "data_changed", "trust", "callbacks"),
+    *("datamodule", "health", "notes", "skip_broken", "compile", "compile_limit", "data_changed", "trust", "callbacks"),
 )
 """Settings that may change when a run is resumed; a change of any other setting makes it another run.
 

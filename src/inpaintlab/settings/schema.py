@@ -100,7 +100,8 @@ class Train:
     hole_ratio: Annotated[tuple[float, float] | None, Said("[low, high], two shares of the image, or null")]
     accumulate: k.Positive
     clip_gradients: Annotated[float | None, k.Range(above=0)]
-    compile: k.Flag
+    compile: Annotated[bool | Literal["auto"], Said("auto, true or false")]
+    compile_limit: Annotated[float, k.Range(above=0)]
     skip_broken: k.NotNegative
     data_changed: Literal["refuse", "accept"]
     average: Annotated[float | None, k.Range(above=0, below=1)]

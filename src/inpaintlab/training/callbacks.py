@@ -61,7 +61,7 @@ def callbacks(
         NonFiniteBatches(console, run_dir, saved_every, cfg["skip_broken"]),
         # averages move before other callbacks read them, and their copies are made before networks are compiled
         Averaging(),
-        *([Compiling(console)] if compiled else []),
+        *([Compiling(console, cfg["compile_limit"])] if compiled else []),
         # a step's time ends here: the callbacks below take time of their own
         logbook,
         # scores are computed before they decide which checkpoint is best

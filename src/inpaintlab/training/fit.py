@@ -15,12 +15,13 @@ from rich.console import Console
 
 from inpaintlab.data import DataModule
 from inpaintlab.inpainting import (
+    Compilation,
     Learner,
     Steps,
     build,
+    chosen_compilation,
     chosen_precision,
     device_type,
-    require_compiler,
     training_precision,
 )
 from inpaintlab.machine import (
@@ -83,6 +84,7 @@ def train(
     before: dict[str, Any] | None,
     stood: int | None,
     request: Request,
+    compilation: Compilation,
 ) -> None:
     """Fit ``model`` in ``run_dir``, from its last checkpoint if there is one.
 
@@ -94,6 +96,7 @@ def train(
         before: the record in its last checkpoint; None at the beginning.
         stood: the time of that checkpoint when it was about to be read (see `time_of`).
         request: ends the training early, after a checkpoint, when a signal was received.
+        compilation: whether the networks are compiled.
 
     Raises:
         ValueError: the run cannot go on with these settings or files, is damaged, or another process trains it.
@@ -123,7 +126,7 @@ def train(
             )
         if first:
             save_list(run_dir, files)
-        _fit(cfg, model, data, run_dir, request, console, before, missed=missed)
+        _fit(cfg, model, data, run_dir, request, console, before, compilation, missed=missed)
 
 
 def _fit(
@@ -134,6 +137,7 @@ def _fit(
     request: Request,
     console: Console,
     before: dict[str, Any] | None,
+    compilation: Compilation,
     *,
     missed: bool,
 ) -> None:
@@ -142,6 +146,7 @@ def _fit(
     Args:
         console: quiet in all processes but the first.
         before: the record of the checkpoint that the run resumes from.
+        compilation: whether the networks are compiled.
         missed: whether the validation that was due there is to be made up for.
     """
     assert isinstance(data.validation, ManifestDataset)
@@ -157,7 +162,7 @@ def _fit(
         console,
         request,
         scaling=scaling,
-        compiled=model.steps.compiled,
+        compiled=compilation.on,
         missed_validation=missed,
     )
     for sentence in data.left_out():
@@ -175,7 +180,8 @@ def _fit(
             code = {"commit": recorded["commit"], "versions": recorded["versions"]}
             keep_output(run_dir, batches_done=before["iterations"] if before else 0, **code)
         write_json(run_dir / "config.json", recorded)
-        print_plan(console, model, facts(model, data, trainer, run_dir), data.batch_size * trainer.world_size)
+        told = facts(model, data, trainer, run_dir) | {"compile": str(compilation)}
+        print_plan(console, model, told, data.batch_size * trainer.world_size)
     elif isinstance(trainer.strategy.cluster_environment, LightningEnvironment):  # type: ignore[attr-defined]
         end_with_first()
     ended = None
@@ -269,8 +275,7 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
     settings["trainer"]["precision"] = precision
     model.training_record = training_record(settings) | {"precision": precision}
     require_processes(model, settings["trainer"])
-    if model.steps.compiled:
-        require_compiler(device_type(cfg.trainer.accelerator))
+    compilation = chosen_compilation(cfg.compile, device_type(cfg.trainer.accelerator), model.schedule.total)
     same_batch = settings.get("debug", {}).get("same_batch", False)
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings), same_batch=same_batch)
     data.check()
@@ -281,9 +286,9 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
     if device_type(cfg.trainer.accelerator) == "cpu":
         keep_freed_memory()
     with full_disk_named(run_dir):
-        train(settings, model, data, run_dir, before, stood, request)
+        train(settings, model, data, run_dir, before, stood, request, compilation)
 
 
 def chosen_steps(cfg: dict[str, Any]) -> Steps:
     """The optimization settings of a run, from the resolved settings of ``inpaintlab train``."""
-    return Steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"], cfg["compile"])
+    return Steps(cfg["seed"], cfg["accumulate"], cfg["clip_gradients"], cfg["average"])
