@@ -27,12 +27,13 @@ class Task:
     """What one process measures.
 
     Args:
-        name: of the case, or the family of cases.
+        name: of the case, or of several cases that one process measures.
         part: of the results, which its rows go to.
         rows: measures, in the process; it gets the folder of photographs, a folder for files, the settings, and
             ``arguments``. A function of a module.
         arguments: can be pickled.
         sure: whether time is kept for it from longer tasks that come before.
+        names: of its cases, if it has several.
     """
 
     name: str
@@ -40,6 +41,11 @@ class Task:
     rows: Callable[..., Rows]
     arguments: tuple[Any, ...] = ()
     sure: bool = False
+    names: tuple[str, ...] = ()
+
+    def wanted(self, settings: Settings) -> bool:
+        """Whether a case of it is."""
+        return any(settings.wants(name) for name in self.names or (self.name,))
 
     @property
     def kind(self) -> str:
@@ -50,16 +56,10 @@ class Task:
 def tasks(settings: Settings) -> list[Task]:
     """The tasks of a run that are wanted; empty if no case's name fits."""
     found = _telling_first(settings) if settings.telling_first else _in_order(settings)
-    wanted = [task for task in found if _wanted(task, settings)]
+    wanted = [task for task in found if task.wanted(settings)]
     if any(task.part == "steps" for task in wanted):
         wanted.insert(0, Task("ceilings", "ceilings", ceilings.rows, sure=True))
     return wanted
-
-
-def _wanted(task: Task, settings: Settings) -> bool:
-    if task.part == "work" and task.name in (families := work.names(settings)):
-        return any(settings.wants(name) for name in families[task.name])
-    return settings.wants(task.name)
 
 
 def _in_order(settings: Settings) -> list[Task]:
@@ -102,33 +102,41 @@ def _step(case: Case, variant: str, sure: bool = False) -> Task:
 
 
 def _checks(settings: Settings, compiling: bool) -> list[Task]:
-    """Losses and gradients in all variants of a kind; with the uncompiled ones all other checks."""
+    """Losses and gradients of every phase, compiled or not; with the uncompiled ones all other checks."""
     variants = [variant for variant in settings.variants if compiled(variant) == compiling]
-    found = [
-        Task(f"checks/numbers/{model}/{phase}/{variant}", "checks", checks.numbers, (model, phase, variant))
-        for variant in variants
-        for model, phase in TELLING
-    ]
+    found = [] if compiling else [Task("checks/edges", "checks", checks.edges, sure=True)]
+    for model, phase in TELLING if variants else ():
+        name = f"checks/numbers/{model}/{phase}"
+        ending = "/compiled" if compiling else ""
+        names = tuple(f"{name}/{variant}" for variant in (*variants, *([] if compiling else ["float64"])))
+        arguments = (model, phase, variants, not compiling)
+        found.append(Task(name + ending, "checks", checks.numbers, arguments, not compiling, names))
     if not compiling:
-        found += [
-            Task("checks/edges", "checks", checks.edges),
-            Task("checks/resuming", "checks", checks.resuming),
-            Task("checks/evaluation", "checks", checks.evaluation),
-        ]
-    return [Task(task.name, task.part, task.rows, task.arguments, sure=not compiling) for task in found]
+        found.append(Task("checks/resuming", "checks", checks.resuming, sure=True))
+        found.append(Task("checks/evaluation", "checks", checks.evaluation, sure=True))
+    return found
 
 
 def _folders(settings: Settings) -> list[Task]:
+    """Uncompiled: what compiling takes differs more from time to time than all of a folder's pictures take."""
+    variants = [variant for variant in settings.variants if not compiled(variant)]
     return [
-        Task(f"completion/folder/{model}/{variant}", "work", folders.rows, (model, variant), sure=True)
-        for variant in settings.variants
-        if not compiled(variant)  # what compiling takes differs more from time to time than the folder does
-        for model in PHASES
+        Task(
+            f"completion/folder/{model}",
+            "work",
+            folders.rows,
+            (model, variants),
+            sure=True,
+            names=tuple(f"completion/folder/{model}/{variant}" for variant in variants),
+        )
+        for model in (PHASES if variants else ())
     ]
 
 
 def _families(settings: Settings) -> list[Task]:
-    return [Task(family, "work", work.rows, (family,)) for family in work.names(settings)]
+    return [
+        Task(family, "work", work.rows, (family,), names=tuple(names)) for family, names in work.names(settings).items()
+    ]
 
 
 def _growth(settings: Settings) -> list[Task]:

@@ -24,8 +24,8 @@ class Clock:
     """The time that a run has, and what it gives to each case.
 
     No case gets more than a third of a bounded run, so that what hangs leaves time for the others. Tasks that are not
-    sure, such as compiled steps, do not get the time that later ones which are sure need; at most half of what is left
-    is kept for those. A task whose kind took longer each time than what is left is not started.
+    sure, such as compiled steps, do not get the time that later ones which are sure need; at most two thirds of what is
+    left are kept for those. A task whose kind took longer each time than what is left is not started.
 
     Args:
         minutes: of the whole run; None: as long as it takes.
@@ -49,7 +49,7 @@ class Clock:
         if self.whole is None or self.end is None:
             return LONGEST
         left = self.end - SPARE - self.now()
-        kept = 0.0 if task.sure else min(left / 2, sum(self._expected(other) for other in later if other.sure))
+        kept = 0.0 if task.sure else min(left * 2 / 3, sum(self._expected(other) for other in later if other.sure))
         free = left - kept
         if free <= 0 or free < min(self.taken[task.kind], default=0.0):
             return 0.0
@@ -91,7 +91,6 @@ def measure(
             began = clock.now()
             if not seconds:
                 _leave_out(task, "not measured: no time left", results)
-                save()
                 continue
             try:
                 for row in apart.rows(task.rows, (root, folder, settings, *task.arguments), seconds, settings.threads):

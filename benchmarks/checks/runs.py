@@ -100,7 +100,7 @@ def evaluation(root: Path, folder: Path, settings: Settings) -> Iterator[dict[st
     command("manifest create", ["data=photos", f"data.size={size}", "images=4", half, f"out={manifest}"])
     worst, levels = 0.0, 0
     for model in ("edgeconnect", "glcic"):
-        results = []
+        results: list[Path] = []
         for device in ("cpu", "gpu" if settings.device == "cuda" else "cpu"):
             results.append(folder / "results" / f"{model}-{len(results)}-{device}")
             given = [f"manifest={manifest}", f"model={model}", f"model.width={settings.width}", "untrained=true"]
