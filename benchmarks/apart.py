@@ -15,6 +15,9 @@ import torch
 
 from benchmarks.process import quieten
 
+PRELOADED = "benchmarks.cases"
+"""What the server of the processes imports, which takes seconds, before the first of them."""
+
 
 class Unmeasured(Exception):  # noqa: N818  # no error: the run goes on
     """A case that gave no result, or not all of it; its text says why."""
@@ -37,7 +40,7 @@ def rows(work: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], seconds
         Unmeasured: it took too long, refused, ran out of memory, failed, or died.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.cases"])
+    context.set_forkserver_preload([PRELOADED])
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(send, work, arguments, threads))
     end = time.monotonic() + seconds

@@ -16,8 +16,8 @@ from benchmarks.settings import Settings
 LONGEST = 1800.0
 """Seconds of a case where the run has no end: longer than any takes, so what takes longer hangs."""
 
-SPARE = 2.0
-"""Seconds at the end of a bounded run for the tables."""
+SPARE = 0.02
+"""The share of a bounded run that is left at its end for the tables, and for Python to end."""
 
 
 class Clock:
@@ -36,7 +36,7 @@ class Clock:
     def __init__(self, minutes: float | None, started: float, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
         self.whole = None if minutes is None else 60 * minutes
-        self.end = None if self.whole is None else started + self.whole
+        self.end = None if self.whole is None else started + (1 - SPARE) * self.whole
         self.taken: dict[str, list[float]] = defaultdict(list)
 
     def seconds_for(self, task: Task, later: Sequence[Task]) -> float:
@@ -48,7 +48,7 @@ class Clock:
         """
         if self.whole is None or self.end is None:
             return LONGEST
-        left = self.end - SPARE - self.now()
+        left = self.end - self.now()
         kept = 0.0 if task.sure else min(left * 2 / 3, sum(self._expected(other) for other in later if other.sure))
         free = left - kept
         if free <= 0 or free < min(self.taken[task.kind], default=0.0):

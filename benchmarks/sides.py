@@ -79,8 +79,7 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     model = build(cfg.model, chosen_steps(plain_values(cfg)))
     assert isinstance(model, Learner)
     chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # refuses the same settings as a training
-    if model.steps.compiled:
-        require_compiler(device_type(cfg.trainer.accelerator))
+    require_compiler_for(model, device_type(cfg.trainer.accelerator))
     return model, partial(training_trainer, cfg.trainer, cfg.every)
 
 
@@ -93,10 +92,24 @@ def fit(
 ) -> None:
     """Train to the end of the schedule on one batch, or on one after the other, without logs, files and validation."""
     batches = batch if isinstance(batch, list) else [batch] * model.schedule.total
-    compiling = [Compiling(Console(quiet=True))] if model.steps.compiled else []
-    trainer = build_trainer(callbacks=[*compiling, *callbacks], limit_val_batches=0)
+    trainer = build_trainer(callbacks=[*compiling(model), *callbacks], limit_val_batches=0)
     with product_switches():
         trainer.fit(model, datamodule=Given(batches, size))
+
+
+def compiling(model: Learner) -> list[Callback]:
+    """What compiles a model's networks for training, if they are to be compiled."""
+    return [Compiling(Console(quiet=True))] if model.steps.compiled else []
+
+
+def require_compiler_for(model: Learner, device: str) -> None:
+    """Refuse a compiled model where there is nothing to compile it with, as `inpaintlab train` does.
+
+    Raises:
+        ValueError: there is no compiler.
+    """
+    if model.steps.compiled:
+        require_compiler(device)
 
 
 class Given(LightningDataModule):
