@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.checks.numbers import COSINES
+from benchmarks.checks.exactness import COSINES
 from benchmarks.settings import compiled
 
 SHAPE = (256, 16)

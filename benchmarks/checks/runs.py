@@ -82,8 +82,8 @@ def _distance(one: dict[str, Any], other: dict[str, Any]) -> float:
     if one.keys() != other.keys():
         return float("inf")
     pairs = [(one[key].double(), value.double()) for key, value in other.items() if isinstance(value, torch.Tensor)]
-    difference, norm = (sum(float(t.square().sum()) for t in side) for side in ([a - b for a, b in pairs], dict(pairs)))
-    return float((difference / norm) ** 0.5)
+    difference = sum(float((a - b).square().sum()) for a, b in pairs)
+    return float((difference / sum(float(b.square().sum()) for _, b in pairs)) ** 0.5)
 
 
 def evaluation(root: Path, folder: Path, settings: Settings) -> Iterator[dict[str, Any]]:

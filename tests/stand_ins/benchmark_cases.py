@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import alone
 from benchmarks.settings import Settings
-from benchmarks.sides import Case
 
 Rows = Iterator[dict[str, Any]]
 
@@ -53,6 +51,21 @@ def dies(*_: Any) -> Rows:
     yield {}
 
 
-def plain_alone(case: Case, root: Path, settings: Settings) -> Rows:
+def plain_alone(case: Any, root: Path, settings: Settings) -> Rows:
     """A step of the plain side alone."""
+    from benchmarks import alone  # seconds that the other cases need not wait
+
     yield alone.run(case, None, 1, root, settings)
+
+
+def compiled_step(case: Any, root: Path, settings: Settings) -> Rows:
+    """A compiled step, whose graphs are traced and run as they are, because kernels take a minute."""
+    from rich.console import Console
+
+    from benchmarks import photographs, sides, steps
+    from inpaintlab.inpainting import Compiling
+
+    sides.require_compiler_for = lambda *_: None
+    sides.compiling = lambda model: [Compiling(Console(quiet=True), backend="eager")]
+    batch = photographs.batch(root, case.size, case.batch)
+    yield steps.measure(case, "float32+compile", batch, settings)
