@@ -557,10 +557,10 @@ def test_no_case_gets_more_than_a_third_of_a_bounded_run() -> None:
 
 def test_time_is_kept_for_what_is_sure_and_a_case_without_time_is_not_started() -> None:
     now = Time()
-    clock = running.Clock(10, 1000.0, now)  # ends at 1588
+    clock = running.Clock(10, 1000.0, now)  # ends at 1582
     long, sure = task("a+compile"), task("b", sure=True)
     clock.note(sure, 40.0)
-    now.seconds = 1388.0
+    now.seconds = 1382.0
     assert clock.seconds_for(long, [sure, sure, task("c")]) == pytest.approx(120)  # 200 left, 80 kept
     assert clock.seconds_for(sure, [sure, sure]) == pytest.approx(200)
     assert clock.seconds_for(long, [sure] * 9) == pytest.approx(200 / 3)  # but a third is its own
