@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -23,7 +23,13 @@ class Unmeasured(Exception):  # noqa: N818  # no error: the run goes on
     """A case that gave no result, or not all of it; its text says why."""
 
 
-def rows(work: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], seconds: float, threads: int) -> Iterator[Any]:
+def rows(
+    work: Callable[..., Iterable[Any]],
+    arguments: tuple[Any, ...],
+    seconds: float,
+    threads: int,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Any]:
     """What ``work(*arguments)`` gives, one by one as it comes, from a process of its own.
 
     The process comes from a server that has imported everything and has not touched a GPU. It leads a process group,
@@ -35,6 +41,7 @@ def rows(work: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], seconds
         arguments: can be pickled.
         seconds: that it may take in all.
         threads: of torch.
+        variables: of its environment, beside those of this process.
 
     Raises:
         Unmeasured: it took too long, refused, ran out of memory, failed, or died.
@@ -42,7 +49,7 @@ def rows(work: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], seconds
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(send, work, arguments, threads))
+    process = context.Process(target=_work, args=(send, work, arguments, threads, variables or {}))
     end = time.monotonic() + seconds
     process.start()
     send.close()
@@ -73,9 +80,16 @@ def _kill(process: Any) -> None:
     process.join()
 
 
-def _work(send: Connection, work: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], threads: int) -> None:
+def _work(
+    send: Connection,
+    work: Callable[..., Iterable[Any]],
+    arguments: tuple[Any, ...],
+    threads: int,
+    variables: Mapping[str, str],
+) -> None:
     os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(variables)
     quieten()
     torch.set_num_threads(threads)
     try:

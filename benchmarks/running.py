@@ -25,7 +25,7 @@ class Clock:
 
     No case gets more than a third of a bounded run, so that what hangs leaves time for the others. Tasks that are not
     sure, such as compiled steps, do not get the time that later ones which are sure need; at most two thirds of what is
-    left are kept for those. A task whose kind took longer each time than what is left is not started.
+    left are kept for those. A task is not started when all of its kind that came to an end took longer than is left.
 
     Args:
         minutes: of the whole run; None: as long as it takes.
@@ -56,7 +56,7 @@ class Clock:
         return min(free, self.whole / 3)
 
     def note(self, task: Task, seconds: float) -> None:
-        """Learn from the time that a task has taken."""
+        """Learn from the time of a task that came to an end; one that hung says nothing of others."""
         self.taken[task.kind].append(seconds)
 
     def _expected(self, task: Task) -> float:
@@ -83,8 +83,10 @@ def measure(
         clock: of the run.
     """
     assert settings.threads is not None
-    with tempfile.TemporaryDirectory() as given:
-        folder = Path(given)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        # nothing that an earlier run has compiled shortens the first steps of this one
+        variables = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
         root = Path(settings.images) if settings.images else photographs.write(folder / "photographs", settings.side)
         for place, task in enumerate(todo):
             seconds = clock.seconds_for(task, todo[place + 1 :])
@@ -93,13 +95,15 @@ def measure(
                 _leave_out(task, "not measured: no time left", results)
                 continue
             try:
-                for row in apart.rows(task.rows, (root, folder, settings, *task.arguments), seconds, settings.threads):
+                given = (root, folder, settings, *task.arguments)
+                for row in apart.rows(task.rows, given, seconds, settings.threads, variables):
                     _add(task, row, results)
                     save()
             except apart.Unmeasured as reason:
                 _leave_out(task, str(reason), results)
                 save()
-            clock.note(task, clock.now() - began)
+            else:
+                clock.note(task, clock.now() - began)
 
 
 def _add(task: Task, row: dict[str, Any], results: dict[str, Any]) -> None:

@@ -573,7 +573,7 @@ def test_time_is_kept_for_what_is_sure_and_a_case_without_time_is_not_started() 
 def test_a_bounded_run_ends_in_time_and_tells_what_was_not_measured(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(running.apart, "rows", lambda rows, given, seconds, threads: iter([]))
+    monkeypatch.setattr(running.apart, "rows", lambda *_: iter([]))
     arguments = ["device=cpu", "quick=true", f"out={here}", f"images={here}"]
     main_module.main([*arguments, "minutes=1"], started=time.monotonic() - 3600)
     results = json.loads((here / "cpu-quick.json").read_text())
