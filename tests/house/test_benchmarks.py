@@ -724,7 +724,7 @@ def test_what_is_to_be_reached_is_told_beside_what_was_measured() -> None:
     assert reach.lines(results_of(0.1) | {"checks": []}) == []  # nothing at that shape
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_whole_commands_are_checked_and_folders_completed(here: Path) -> None:
     names = "checks/resuming,checks/evaluation,completion/folder/glcic/float32"
     arguments = ["quick=true", "device=cpu", "threads=1", f"width={WIDTH}", f"out={here}", "minutes=10"]
