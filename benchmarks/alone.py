@@ -1,4 +1,4 @@
-"""One side of a step in a process of its own: its peak memory, and its time if it is not compared with the other."""
+"""One side of a step alone in a process: its peak memory, and its time if it is not compared with the other."""
 
 import multiprocessing
 import time
@@ -10,7 +10,6 @@ import torch
 from lightning import Callback, Trainer
 
 from benchmarks import photographs
-from benchmarks.process import quieten
 from benchmarks.settings import Settings
 from benchmarks.sides import Batch, Case, build_ours, build_plain, fit, torch_defaults
 from benchmarks.timing import seconds, synchronise
@@ -18,7 +17,7 @@ from inpaintlab.machine import keep_freed_memory, peak, reset_peak
 
 
 def measure(case: Case, variant: str | None, steps: int, root: Path, settings: Settings) -> dict[str, Any]:
-    """Run steps of one side in a fresh process.
+    """Run steps of one side in a fork of this process, which has computed nothing and does not touch a GPU.
 
     Args:
         case: model, phase and shape.
@@ -32,10 +31,8 @@ def measure(case: Case, variant: str | None, steps: int, root: Path, settings: S
         were built, so weights, gradients, optimizers and everything else that a step needs. On a GPU it is that of
         torch's allocator, on a CPU the resident memory of the process; None if the system does not report it.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.alone"])
-    with ProcessPoolExecutor(max_workers=1, mp_context=context, max_tasks_per_child=1) as process:
-        return process.submit(_run, case, variant, steps, root, settings).result()
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("fork")) as process:
+        return process.submit(run, case, variant, steps, root, settings).result()
 
 
 class _Clock(Callback):
@@ -52,10 +49,8 @@ class _Clock(Callback):
         self.seconds.append(time.perf_counter() - self.started)
 
 
-def _run(case: Case, variant: str | None, steps: int, root: Path, settings: Settings) -> dict[str, Any]:
-    assert settings.threads is not None
-    quieten()
-    torch.set_num_threads(settings.threads)
+def run(case: Case, variant: str | None, steps: int, root: Path, settings: Settings) -> dict[str, Any]:
+    """The same in this process."""
     device = settings.torch_device
     batch = photographs.to(device, photographs.batch(root, case.size, case.batch))
     before = reset_peak(device)

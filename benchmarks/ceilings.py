@@ -1,16 +1,24 @@
 """The most that this machine can do: the speed of matrix products and of convolutions like those in both models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from benchmarks.settings import Settings
 from benchmarks.sides import product_switches
 from benchmarks.timing import seconds
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 RUNS = 10
+
+
+def rows(root: Path, folder: Path, settings: Settings) -> Iterator[dict[str, Any]]:
+    """The one row: see `measure`. Of the arguments only the settings matter."""
+    yield measure(settings.torch_device, 512 if settings.quick else None)
 
 
 @torch.no_grad()

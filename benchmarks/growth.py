@@ -1,5 +1,6 @@
 """How the time and the memory of our step grow with the size of the pictures and of the batch."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,17 @@ def points(settings: Settings) -> list[Case]:
     return [Case(model, phase, size, batch) for model, phase in PHASES for size, batch in shapes]
 
 
-def measure(case: Case, root: Path, settings: Settings) -> dict[str, Any]:
-    """Measure one row of the table."""
-    found = alone.measure(case, settings.variants[0], STEPS, root, settings)
-    return asdict(case) | {
+def rows(root: Path, folder: Path, settings: Settings, case: Case) -> Iterator[dict[str, Any]]:
+    """Measure one row of the table, in this process.
+
+    Args:
+        root: the folder of photographs.
+        folder: for files; not used.
+        settings: of the benchmark.
+        case: model, phase and shape.
+    """
+    found = alone.run(case, settings.variants[0], STEPS, root, settings)
+    yield asdict(case) | {
         "variant": settings.variants[0],
         "ours": asdict(summary(found["seconds"][1:])),
         "peak_bytes": found["peak_bytes"],

@@ -1,5 +1,6 @@
 """The settings of the benchmark, given as KEY=VALUE on the command line."""
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,10 @@ VARIANTS = {
     "bf16": "trainer.precision=bf16-mixed",
     "compile": "compile=true",
 }
-"""Words of a variant, joined by +, and the setting of `inpaintlab train` that each stands for."""
+"""Words of a variant, joined by +, and the setting of `inpaintlab train` and `complete` that each stands for."""
+
+GPU_SHAPES = ["256x16", "256x8", "256x32", "256x96"]  # the first is the one that `reach` is stated for
+GPU_VARIANTS = ["bf16", "bf16+compile", "float32+compile", "float32"]
 
 
 @dataclass
@@ -21,12 +25,14 @@ class Settings:
     """A run of the benchmark.
 
     quick: small pictures and few rounds, in under two minutes: to see that everything works, not how fast it is.
+    minutes: end after so many, the most telling cases first, each bounded in time; by default everything is measured.
     cases: parts of names such as steps/edgeconnect/inpaint/256x1 or masks; all cases whose name holds one of them.
     device: cpu, cuda, or auto.
     threads: of torch and OpenCV; the cores of the machine by default. Edges, masks, loader and metrics take one.
     rounds: pairs of each case; by default 5 on a CPU, 20 on a GPU.
-    variants: of our steps, each measured against the plain step in float32, and of our completions.
-    shapes: of training batches, side x batch; by default 256x1 and 128x4, on a GPU 256x8, 256x32 and 256x96.
+    variants: of our steps, each measured against the plain step in float32, and of our completions; by default float32
+        and bf16, on a GPU each of them compiled as well.
+    shapes: of training batches, side x batch; by default 256x1 and 128x4, on a GPU 256x16, 256x8, 256x32 and 256x96.
     width: of all networks; 1 is the papers'.
     keep_freed: let our step, where it has a process of its own (memory, growth), keep freed memory on a CPU as
         `inpaintlab train` does. Both sides of a pair have what the system's C library does by itself.
@@ -39,11 +45,12 @@ class Settings:
     """
 
     quick: bool = False
+    minutes: float | None = None
     cases: list[str] = field(default_factory=list)
     device: str = "auto"
     threads: int | None = None
     rounds: int | None = None
-    variants: list[str] = field(default_factory=lambda: ["float32", "bf16"])
+    variants: list[str] = field(default_factory=list)
     shapes: list[str] = field(default_factory=list)
     width: float = 1.0
     keep_freed: bool = True
@@ -62,12 +69,17 @@ class Settings:
     @property
     def whole(self) -> bool:
         """Whether everything is measured at the papers' width, so that the tables may go into the documentation."""
-        return not self.quick and not self.cases and self.keep_freed and self.width == 1
+        return not self.quick and not self.cases and self.minutes is None and self.keep_freed and self.width == 1
 
     @property
     def training_shapes(self) -> list[tuple[int, int]]:
         """Side and batch of the training steps."""
         return [(int(side), int(batch)) for side, batch in (shape.split("x") for shape in self.shapes)]
+
+    @property
+    def telling_first(self) -> bool:
+        """Whether the most telling cases come first, with the checks and the completion of a folder among them."""
+        return self.device == "cuda" or self.minutes is not None
 
     def wants(self, name: str) -> bool:
         """Whether a case is to be measured."""
@@ -98,7 +110,11 @@ def read(arguments: list[str]) -> Settings:
     settings.threads = settings.threads or len(os.sched_getaffinity(0))
     settings.rounds = settings.rounds or (2 if settings.quick else 20 if cuda else 5)
     if not settings.shapes:
-        settings.shapes = ["64x2"] if settings.quick else ["256x8", "256x32", "256x96"] if cuda else ["256x1", "128x4"]
+        settings.shapes = ["64x2"] if settings.quick else GPU_SHAPES if cuda else ["256x1", "128x4"]
+    if not settings.variants:
+        settings.variants = GPU_VARIANTS if cuda else ["float32", "bf16"]
+    if settings.minutes is not None and not 0 < settings.minutes < math.inf:
+        raise ValueError(f"minutes is {settings.minutes}; give a number above 0, or leave it out.")
     for shape in settings.shapes:
         side, _, batch = shape.partition("x")
         if not (side.isdecimal() and batch.isdecimal() and int(side) % 4 == 0 and int(side) >= 32 and int(batch) > 0):
@@ -109,3 +125,19 @@ def read(arguments: list[str]) -> Settings:
     if settings.images and not Path(settings.images).is_dir():
         raise ValueError(f"images is '{settings.images}', which is no folder; give one that holds JPEG files.")
     return settings
+
+
+def settings_of(variant: str) -> list[str]:
+    """The settings of `inpaintlab train` and `inpaintlab complete` that a variant stands for."""
+    words = variant.split("+")
+    return [*(VARIANTS[word] for word in words), *(() if compiled(variant) else ("compile=false",))]
+
+
+def precision_of(variant: str) -> str:
+    """float32 or bf16."""
+    return "bf16" if "bf16" in variant.split("+") else "float32"
+
+
+def compiled(variant: str) -> bool:
+    """Whether the networks are compiled."""
+    return "compile" in variant.split("+")

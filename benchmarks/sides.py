@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from benchmarks.plain import edgeconnect, glcic
-from benchmarks.settings import VARIANTS, Settings
+from benchmarks.settings import Settings, settings_of
 from inpaintlab.config import CONF
 from inpaintlab.inpainting import Compiling, Learner, build, chosen_precision, device_type, require_compiler
 from inpaintlab.recipes import plain as plain_values
@@ -70,7 +70,7 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
         f"data.batch_size={case.batch}",
         f"trainer={'gpu' if settings.device == 'cuda' else 'cpu'}",
         "every.log=1_000_000",
-        *(VARIANTS[word] for word in variant.split("+")),
+        *settings_of(variant),
         *more,
     ]
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
@@ -79,30 +79,50 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     model = build(cfg.model, chosen_steps(plain_values(cfg)))
     assert isinstance(model, Learner)
     chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # refuses the same settings as a training
-    if model.steps.compiled:
-        require_compiler(device_type(cfg.trainer.accelerator))
+    require_compiler_for(model, device_type(cfg.trainer.accelerator))
     return model, partial(training_trainer, cfg.trainer, cfg.every)
 
 
-def fit(model: Learner, build_trainer: Callable[..., Trainer], batch: Batch, size: int, *callbacks: Callback) -> None:
-    """Train to the end of the schedule on one batch, without logs, files and validation."""
-    compiling = [Compiling(Console(quiet=True))] if model.steps.compiled else []
-    trainer = build_trainer(callbacks=[*compiling, *callbacks], limit_val_batches=0)
+def fit(
+    model: Learner,
+    build_trainer: Callable[..., Trainer],
+    batch: Batch | list[Batch],
+    size: int,
+    *callbacks: Callback,
+) -> None:
+    """Train to the end of the schedule on one batch, or on one after the other, without logs, files and validation."""
+    batches = batch if isinstance(batch, list) else [batch] * model.schedule.total
+    trainer = build_trainer(callbacks=[*compiling(model), *callbacks], limit_val_batches=0)
     with product_switches():
-        trainer.fit(model, datamodule=Repeated(batch, model.schedule.total, size))
+        trainer.fit(model, datamodule=Given(batches, size))
 
 
-class Repeated(LightningDataModule):
-    """Repeats one batch, with its edges, so that the time of a step includes neither a loader nor Canny's edges."""
+def compiling(model: Learner) -> list[Callback]:
+    """What compiles a model's networks for training, if they are to be compiled."""
+    return [Compiling(Console(quiet=True))] if model.steps.compiled else []
 
-    def __init__(self, batch: Batch, batches: int, size: int) -> None:
+
+def require_compiler_for(model: Learner, device: str) -> None:
+    """Refuse a compiled model where there is nothing to compile it with, as `inpaintlab train` does.
+
+    Raises:
+        ValueError: there is no compiler.
+    """
+    if model.steps.compiled:
+        require_compiler(device)
+
+
+class Given(LightningDataModule):
+    """Given batches with their edges, so that the time of a step includes neither a loader nor Canny's edges."""
+
+    def __init__(self, batches: list[Batch], size: int) -> None:
         super().__init__()
-        self.rows = [{name: batch[name] for name in ("image", "mask", "edges")}] * batches
-        self.batch_size = len(batch["image"])
+        self.rows = [{name: batch[name] for name in ("image", "mask", "edges")} for batch in batches]
+        self.batch_size = len(batches[0]["image"])
         self.size = size
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """The batch again and again, already on its device."""
+        """The batches, already on their device."""
         return DataLoader(self.rows, batch_size=None)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> list[Any]:

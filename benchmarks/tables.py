@@ -1,10 +1,13 @@
 """A run's results as Markdown, and writing them into docs/performance.md."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import reach
 from benchmarks.growth import MEGA, pixels
+from benchmarks.settings import precision_of
 from inpaintlab.machine import write_texts
 
 
@@ -22,7 +25,36 @@ def render(results: dict[str, Any], plot: str | None) -> str:
         parts.append(_work(results["work"]))
     if results["growth"]:
         parts.append(_growth(results["growth"], plot))
+    if results["checks"]:
+        parts.append(_checks(results["checks"]))
+    if results["device"] == "cuda" and (found := reach.lines(results)):
+        head = f"What was to be reached at {reach.SHAPE[0]} pixels and batch {reach.SHAPE[1]}, and what was measured:"
+        parts.append("\n".join([head, "", *found]))
+    if results["left_out"]:
+        parts.append(_left_out(results["left_out"]))
     return "\n\n".join(parts)
+
+
+def line(name: str, part: str, row: dict[str, Any], results: dict[str, Any]) -> str:
+    """A row in one line, as soon as it is measured.
+
+    Args:
+        name: of what was measured.
+        part: of the results that the row belongs to.
+        row: the row.
+        results: with the ceilings.
+    """
+    if part == "ceilings":
+        return f"ceilings: {_ceilings(row)}"
+    if part == "checks":
+        return f"{row['name']}: {'passed' if row['passed'] else 'FAILED'}, {row['measured']} (limit: {row['limit']})"
+    if part == "growth":
+        return f"{name}: {_spread(row['ours'])} s"
+    if part == "work":
+        times = f", {_spread(row['ratio'])} times as fast as {row['against']}" if row["ratio"] else ""
+        return f"{row['name']}: {_spread(row['ours'])} ms a picture{times}"
+    cells = dict(zip(_STEP, _step(row, results), strict=True)) | dict(zip(_MADE_OF, _made_of(row), strict=True))
+    return f"{name}: " + ", ".join(f"{key} {cell}" for key, cell in list(cells.items())[3:] if cell)
 
 
 def insert(document: Path, device: str, text: str) -> None:
@@ -47,10 +79,6 @@ def load_of_others(results: dict[str, Any]) -> float:
 
 def _head(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    ceilings = "; ".join(
-        f"{kind} {', '.join(f'{rate:,.0f} GFLOP/s in {precision}' for precision, rate in rates.items())}"
-        for kind, rates in results["ceilings"].items()
-    )
     settings = results["settings"]
     lines = [
         f"Measured on {results['date']} at commit {results['commit'] or 'unknown'} with `{results['command']}`, which "
@@ -59,42 +87,82 @@ def _head(results: dict[str, Any]) -> str:
     ]
     if settings["width"] != 1:
         lines.append(f"Networks at {settings['width']} of their width.")
-    if ceilings:
-        lines.append(f"The machine's ceilings, measured in the same run: {ceilings}.")
+    if results["ceilings"]:
+        lines.append(f"The machine's ceilings, measured in the same run: {_ceilings(results['ceilings'])}.")
     return "\n\n".join(lines)
 
 
+def _ceilings(ceilings: dict[str, dict[str, float]]) -> str:
+    return "; ".join(
+        f"{kind} {', '.join(f'{rate:,.0f} GFLOP/s in {precision}' for precision, rate in rates.items())}"
+        for kind, rates in ceilings.items()
+    )
+
+
+_NAMES = ("step", "size, batch", "ours in")
+_STEP = (*_NAMES, "plain, ms", "ours, ms", "times as fast", "images/s", "GB", "GFLOP", "of ceiling")
+_MADE_OF = (*_NAMES, "operators", "first step, s", "graphs", "breaks", "recompilations", "graphs after the first step")
+
+
 def _steps(results: dict[str, Any]) -> str:
-    rows = [
-        "| step | size, batch | ours in | plain, s | ours, s | times as fast | images/s | GB | GFLOP | of ceiling |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in results["steps"]:
-        cells = [
-            f"{row['model']} {row['phase']}",
-            f"{row['size']}, {row['batch']}",
-            row["variant"],
-            _spread(row["plain"]),
-            _spread(row["ours"]),
-            _spread(row["ratio"]),
-            _three(row["images_per_second"]),
-            _both(row["plain"]["peak_bytes"], row["ours"]["peak_bytes"], lambda bytes_: f"{bytes_ / 1e9:.2f}"),
-            _both(row["plain"]["gflop"], row["ours"]["gflop"], lambda gflop: f"{gflop:.0f}"),
-            _both(
-                _share(row["plain"], results["ceilings"], "float32"),
-                _share(row["ours"], results["ceilings"], "bf16" if "bf16" in row["variant"] else "float32"),
-                lambda share: f"{100 * share:.0f} %",
-            ),
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    lines = ["Training steps:", "", *rows]
-    for row in results["steps"]:
-        if "compile" in row["variant"]:
-            name = f"{row['model']} {row['phase']}, {row['size']}, {row['batch']} in {row['variant']}"
-            lines += ["", f"The first step of {name}, which compiles: {_three(row['first_step_seconds'])} s."]
-    reasons = dict.fromkeys((row["model"], row["variant"], row["reason"]) for row in results["left_out"])
-    lines += [line for model, variant, reason in reasons for line in ("", f"Left out, {model} in {variant}: {reason}")]
+    """Two tables: how fast the steps are, and what they consist of."""
+    rows = results["steps"]
+    lines = ["Training steps:", "", *_table(_STEP, [_step(row, results) for row in rows])]
+    if any(row["ours"]["operators"] for row in rows):
+        lines += ["", "What they consist of:", "", *_table(_MADE_OF, [_made_of(row) for row in rows])]
     return "\n".join(lines)
+
+
+def _step(row: dict[str, Any], results: dict[str, Any]) -> list[str]:
+    return [
+        *_name(row),
+        _spread(row["plain"], 1000),
+        _spread(row["ours"], 1000),
+        _spread(row["ratio"]),
+        _three(row["images_per_second"]),
+        _both(row["plain"]["peak_bytes"], row["ours"]["peak_bytes"], lambda bytes_: f"{bytes_ / 1e9:.2f}"),
+        _both(row["plain"]["gflop"], row["ours"]["gflop"], lambda gflop: f"{gflop:.0f}"),
+        _both(
+            _share(row["plain"], results["ceilings"], "float32"),
+            _share(row["ours"], results["ceilings"], precision_of(row["variant"])),
+            lambda share: f"{100 * share:.0f} %",
+        ),
+    ]
+
+
+def _made_of(row: dict[str, Any]) -> list[str]:
+    compiled = row["compiled"]
+    return [
+        *_name(row),
+        _both(row["plain"]["operators"], row["ours"]["operators"], lambda count: f"{count:,}"),
+        _three(row["first_step_seconds"]),
+        *(str(compiled[key]) if compiled else "" for key in ("graphs", "breaks", "recompilations", "later")),
+    ]
+
+
+def _name(row: dict[str, Any]) -> list[str]:
+    return [f"{row['model']} {row['phase']}", f"{row['size']}, {row['batch']}", row["variant"]]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
+
+
+def _checks(checks: list[dict[str, Any]]) -> str:
+    rows = [
+        [row["name"].removeprefix("checks/"), row["measured"], row["limit"], "yes" if row["passed"] else "**no**"]
+        for row in checks
+    ]
+    return "\n".join(["What is fast is also right:", "", *_table(("check", "measured", "limit", "within it"), rows)])
+
+
+def _left_out(left_out: list[dict[str, str]]) -> str:
+    """The cases without a result, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for case in left_out:
+        reasons.setdefault(case["reason"], []).append(case["name"])
+    words = [f"- {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    return "\n".join(["Left out:", "", *words])
 
 
 def _share(side: dict[str, Any], ceilings: dict[str, dict[str, float]], precision: str) -> float | None:
@@ -105,37 +173,45 @@ def _share(side: dict[str, Any], ceilings: dict[str, dict[str, float]], precisio
 
 
 def _work(work: list[dict[str, Any]]) -> str:
-    rows = ["| work | threads | ours, ms a picture | pictures/s | reference, ms a picture | times as fast |"]
-    rows.append("|---|---|---|---|---|---|")
-    for row in work:
-        reference = f"{_spread(row['reference'])}, {row['against']}" if row["reference"] else ""
-        ratio = _spread(row["ratio"]) if row["ratio"] else ""
-        rate = _three(1000 / row["ours"]["median"])
-        rows.append(f"| {row['name']} | {row['threads']} | {_spread(row['ours'])} | {rate} | {reference} | {ratio} |")
-    return "\n".join(["What surrounds a step:", "", *rows])
+    heads = ("work", "threads", "ours, ms a picture", "pictures/s", "reference, ms a picture", "times as fast")
+    rows = [
+        [
+            row["name"],
+            str(row["threads"]),
+            _spread(row["ours"]),
+            _three(1000 / row["ours"]["median"]),
+            f"{_spread(row['reference'])}, {row['against']}" if row["reference"] else "",
+            _spread(row["ratio"]) if row["ratio"] else "",
+        ]
+        for row in work
+    ]
+    return "\n".join(["What surrounds a step:", "", *_table(heads, rows)])
 
 
 def _growth(growth: list[dict[str, Any]], plot: str | None) -> str:
-    rows = ["| step | size, batch | s | s a megapixel | memory, GB | GB a megapixel |", "|---|---|---|---|---|---|"]
+    rows = []
     for row in growth:
         mega = pixels(row) / MEGA
         memory = row["peak_bytes"]
-        cells = [
-            f"{row['model']} {row['phase']}, {row['variant']}",
-            f"{row['size']}, {row['batch']}",
-            _three(row["ours"]["median"]),
-            _three(row["ours"]["median"] / mega),
-            "" if memory is None else f"{memory / 1e9:.2f}",
-            "" if memory is None else _three(memory / 1e9 / mega),
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
+        rows.append(
+            [
+                f"{row['model']} {row['phase']}, {row['variant']}",
+                f"{row['size']}, {row['batch']}",
+                _three(row["ours"]["median"]),
+                _three(row["ours"]["median"] / mega),
+                "" if memory is None else f"{memory / 1e9:.2f}",
+                "" if memory is None else _three(memory / 1e9 / mega),
+            ]
+        )
+    heads = ("step", "size, batch", "s", "s a megapixel", "memory, GB", "GB a megapixel")
     picture = ["", f"![How time and memory of a step grow with its pixels]({plot})"] if plot else []
-    return "\n".join(["How our step grows:", "", *rows, *picture])
+    return "\n".join(["How our step grows:", "", *_table(heads, rows), *picture])
 
 
-def _spread(found: dict[str, Any]) -> str:
-    """Median and quartiles."""
-    return f"{_three(found['median'])} ({_three(found['low'])} to {_three(found['high'])})"
+def _spread(found: dict[str, Any], times: float = 1) -> str:
+    """Median and quartiles, ``times`` as large."""
+    median, low, high = (_three(times * found[key]) for key in ("median", "low", "high"))
+    return f"{median} ({low} to {high})"
 
 
 def _three(number: float) -> str:

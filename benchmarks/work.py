@@ -22,7 +22,7 @@ from torch.utils.data import default_collate
 
 from benchmarks import photographs
 from benchmarks.plain import loader
-from benchmarks.settings import Settings
+from benchmarks.settings import Settings, compiled, precision_of
 from benchmarks.sides import Case, build_ours
 from benchmarks.timing import Pairs, seconds, summary, take_turns
 from inpaintlab.config import CONF
@@ -51,21 +51,55 @@ class Work:
     on_device: bool = False
 
 
-def cases(root: Path, folder: Path, settings: Settings) -> Iterator[Work]:
-    """All cases, built one by one as they are requested.
+def names(settings: Settings) -> dict[str, list[str]]:
+    """The names of all cases, by their families, without building any."""
+    size = _size(settings)
+    endings = ["" if variant == "float32" else f"/{variant}" for variant in settings.variants]
+    return {
+        "edges": [f"edges/{size}x{count}{ending}" for ending in ("", "/masked") for count in (1, TOGETHER)],
+        "masks": [f"masks/{file.stem}" for file in sorted((CONF / "mask").glob("*.yaml"))],
+        "loader": [f"loader/{name}" for name in ("block", "reduced decoding", "irregular")],
+        "metrics": ["metrics/psnr and ssim51"],
+        "completion": [
+            f"completion/{model}/{size}x{count}{ending}"
+            for model in ("edgeconnect", "glcic")
+            for ending in endings
+            for count in (1, TOGETHER)
+        ],
+    }
+
+
+def rows(root: Path, folder: Path, settings: Settings, family: str) -> Iterator[dict[str, Any]]:
+    """The rows of the wanted cases of a family, each built when its turn comes.
 
     Args:
         root: the folder of photographs.
         folder: for files that some cases need.
         settings: of the benchmark.
+        family: a key of `names`.
     """
-    size = 64 if settings.quick else 256
+    for item in cases(root, folder, settings, family):
+        if settings.wants(item.name):
+            yield measure(item, settings)
+
+
+def cases(root: Path, folder: Path, settings: Settings, family: str) -> Iterator[Work]:
+    """All cases of a family, built one by one as they are requested."""
+    size = _size(settings)
     batch = photographs.batch(root, size, TOGETHER)
-    yield from edges(batch["gray"], strokes(size, TOGETHER), settings.torch_device)
-    yield from masks(folder, size)
-    yield from loading(root, folder, size)
-    yield from metrics(batch["image"], batch["mask"])
-    yield from completion(batch["image"], batch["mask"], settings)
+    if family == "edges":
+        return edges(batch["gray"], strokes(size, TOGETHER), settings.torch_device)
+    if family == "masks":
+        return masks(folder, size)
+    if family == "loader":
+        return loading(root, folder, size)
+    if family == "metrics":
+        return metrics(batch["image"], batch["mask"])
+    return completion(batch["image"], batch["mask"], settings)
+
+
+def _size(settings: Settings) -> int:
+    return 64 if settings.quick else 256
 
 
 def measure(work: Work, settings: Settings) -> dict[str, Any]:
@@ -201,8 +235,6 @@ def _published_batches(files: list[Path], mask_paths: list[Path] | None, size: i
 
 def metrics(image: Tensor, mask: Tensor) -> Iterator[Work]:
     """PSNR and SSIM with a window of 51, both in gray, as in an evaluation."""
-    if image.shape[-1] < SSIMUniform51Gray.smallest:
-        return
     generator = torch.Generator().manual_seed(1)
     output = torch.where(mask > 0.5, torch.rand(image.shape, generator=generator), image)
     pairs = [[picture.permute(1, 2, 0).double().numpy() for picture in side] for side in (output, image)]
@@ -259,11 +291,10 @@ def completer(case: Case, settings: Settings, variant: str) -> Callable[[Tensor,
     """
     model, _ = build_ours(case, settings, "float32", 1)
     fuse_spectral_norm(model)
-    words = variant.split("+")
-    precision = "bf16-mixed" if "bf16" in words else "32-true"
+    precision = "bf16-mixed" if precision_of(variant) == "bf16" else "32-true"
     fit(model.networks(), settings.device, precision)
     model.to(settings.torch_device)
-    if "compile" in words:
+    if compiled(variant):
         compile_generators(model, settings.device)
 
     def complete(image: Tensor, mask: Tensor) -> Tensor:

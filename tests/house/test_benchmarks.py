@@ -1,6 +1,10 @@
 """The benchmark compares equal work, counts right, and writes what it measured; how fast anything is, is not tested."""
 
 import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,27 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from benchmarks import __main__ as main_module
-from benchmarks import alone, photographs, settings, sides, steps, tables, timing, work
+from benchmarks import (
+    apart,
+    cases,
+    counting,
+    folders,
+    photographs,
+    reach,
+    running,
+    settings,
+    sides,
+    steps,
+    tables,
+    timing,
+    work,
+)
+from benchmarks.cases import Task
+from benchmarks.checks import exactness, runs
+from benchmarks.settings import Settings
 from benchmarks.sides import Batch, Case
 from inpaintlab.inpainting import Inpainter
+from stand_ins import benchmark_cases
 
 SIZE, COUNT, WIDTH = 32, 2, 0.0625
 STEPS = [Case(model, phase, SIZE, COUNT) for model, phases in sides.PHASES.items() for phase in phases]
@@ -173,15 +195,54 @@ def test_our_step_and_the_plain_one_take_turns_in_one_training(batch: Batch) -> 
     assert row["ratio"]["count"] == 3
     # the same convolutions, counted on either side by torch
     assert row["ours"]["gflop"] == row["plain"]["gflop"] > 0
+    assert min(row["ours"]["operators"], row["plain"]["operators"]) > 100
+    assert row["compiled"] is None
     assert row["images_per_second"] == COUNT / row["ours"]["median"]
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_counted_uncompiled_and_tells_its_graphs(pictures: Path) -> None:
+    chosen = settings.read(["device=cpu", "threads=1", f"width={WIDTH}", "rounds=2"])
+    # in a process whose signatures are not checked, which the compiler could not trace
+    arguments = (Case("glcic", "completion", SIZE, COUNT), pictures, chosen)
+    [row] = apart.rows(benchmark_cases.compiled_step, arguments, 300, 1)
+    assert row["compiled"]["graphs"] >= 1
+    assert set(row["compiled"]) == {"graphs", "breaks", "recompilations", "later"}
+    assert row["ours"]["gflop"] == row["plain"]["gflop"] > 0
+    assert len(row["ours"]["seconds"]) == len(row["plain"]["seconds"]) == 2
+
+
+def test_operators_are_counted_without_views_and_allocations() -> None:
+    with counting.Operators() as counted:
+        (torch.ones(4).view(2, 2).t() + 1).relu().detach().clone(memory_format=torch.contiguous_format)
+    assert counted.calls == {"ones": 1, "add": 1, "relu": 1, "clone": 1}
+
+
+def test_graphs_their_breaks_and_what_is_compiled_again_are_counted() -> None:
+    def broken(x: Tensor) -> Tensor:
+        y = x + 1
+        torch._dynamo.graph_break()
+        return y * 2
+
+    torch._dynamo.reset()
+    graphs = counting.Graphs()
+    assert graphs.counts() == {"graphs": 0, "breaks": 0, "recompilations": 0}
+    step = torch.compile(broken, backend="eager", dynamic=False)
+    step(torch.ones(2))
+    assert graphs.counts() == {"graphs": 2, "breaks": 1, "recompilations": 0}
+    step(torch.ones(3))
+    assert graphs.counts()["graphs"] == 4
+    assert graphs.counts()["recompilations"] == 2
 
 
 @pytest.mark.slow
 def test_a_process_of_its_own_tells_the_memory_of_a_side(pictures: Path) -> None:
     chosen = settings.read(["device=cpu", "threads=1", "width=0.25"])
-    small, large = (
-        alone.measure(Case("edgeconnect", "edge", size, 1), None, 1, pictures, chosen) for size in (32, 128)
-    )
+    found = []
+    for size in (32, 128):
+        arguments = (Case("edgeconnect", "edge", size, 1), pictures, chosen)
+        found += apart.rows(benchmark_cases.plain_alone, arguments, 300, 1)
+    small, large = found
     assert len(large["seconds"]) == 1
     # G1 alone keeps its first layers' 16 channels on 128 x 128 pixels, twice: 2 MB in float32
     assert large["peak_bytes"] - small["peak_bytes"] > 2e6
@@ -197,7 +258,7 @@ def test_a_name_that_no_case_holds_is_told_and_writes_nothing(here: Path) -> Non
 
 
 def test_settings_name_what_they_do_not_understand() -> None:
-    with pytest.raises(ValueError, match=r"speed=1 is not understood .* there are quick, cases"):
+    with pytest.raises(ValueError, match=r"speed=1 is not understood .* there are quick, minutes, cases"):
         settings.read(["speed=1"])
     with pytest.raises(ValueError, match="shapes holds '30x1'"):
         settings.read(["shapes=[30x1]"])
@@ -205,13 +266,16 @@ def test_settings_name_what_they_do_not_understand() -> None:
         settings.read(["variants=[float32,bf16+int8]"])
     with pytest.raises(ValueError, match="images is '/nowhere', which is no folder"):
         settings.read(["images=/nowhere"])
+    with pytest.raises(ValueError, match=r"minutes is -1.0; give a number above 0"):
+        settings.read(["minutes=-1"])
     with pytest.raises(ValueError, match="device is 'abacus'"):
         settings.read(["device=abacus"])
 
 
 def test_only_a_run_of_everything_at_full_width_is_whole() -> None:
     assert settings.read(["device=cpu"]).whole
-    assert not any(settings.read(["device=cpu", part]).whole for part in ("quick=true", "cases=[edges]", "width=0.5"))
+    for part in ("quick=true", "cases=[edges]", "width=0.5", "minutes=6"):
+        assert not settings.read(["device=cpu", part]).whole
     assert settings.read(["device=cpu"]).shapes == ["256x1", "128x4"]
 
 
@@ -229,6 +293,8 @@ def test_completions_are_measured_in_every_variant_and_wanted_one_by_one(batch: 
     names = [f"completion/glcic/{SIZE}x{count}" for count in (1, work.TOGETHER)]
     made = {item.name: item for item in work.completion(*given, chosen)}
     assert list(made) == [*names, *(f"{name}/bf16" for name in names)]
+    listed = [name.replace("256x", f"{SIZE}x") for name in work.names(chosen)["completion"]]
+    assert list(made) == [name for name in listed if "glcic" in name]
     exact, rounded = made[names[0]].ours(), made[f"{names[0]}/bf16"].ours()
     assert isinstance(exact, torch.Tensor)
     assert isinstance(rounded, torch.Tensor)
@@ -244,6 +310,23 @@ def test_completions_that_cannot_be_compiled_here_are_told_and_left_out(batch: B
         made = [item.name for item in work.completion(batch["image"], batch["mask"], chosen)]
     assert made == [f"completion/glcic/{SIZE}x{count}" for count in (1, work.TOGETHER)]
     assert "completion/glcic in compile left out: compile=true finds nothing" in capsys.readouterr().err
+
+
+def test_a_variant_says_whether_it_is_compiled() -> None:
+    assert settings.settings_of("bf16") == ["trainer.precision=bf16-mixed", "compile=false"]
+    assert settings.settings_of("float32+compile") == ["trainer.precision=32-true", "compile=true"]
+    assert [settings.precision_of(variant) for variant in ("compile", "bf16+compile")] == ["float32", "bf16"]
+
+
+def test_work_has_the_names_that_it_is_listed_by(pictures: Path, batch: Batch, tmp_path: Path) -> None:
+    chosen = settings.read(["device=cpu", "quick=true", f"width={WIDTH}"])
+    listed = work.names(chosen)
+    assert [item.name for item in work.edges(batch["gray"], batch["mask"], torch.device("cpu"))] == [
+        name.replace("64x", f"{SIZE}x") for name in listed["edges"]
+    ]
+    assert [item.name for item in work.masks(tmp_path, SIZE)] == listed["masks"]
+    assert [item.name for item in work.loading(pictures, tmp_path, SIZE)] == listed["loader"]
+    assert [item.name for item in work.metrics(batch["image"], batch["mask"])] == listed["metrics"]
 
 
 def test_photographs_are_ordinary_jpeg_files_of_the_side(pictures: Path) -> None:
@@ -277,7 +360,7 @@ def test_a_small_run_writes_its_numbers_and_leaves_the_documentation(here: Path,
     results = json.loads((here / "cpu-quick.json").read_text())
     assert set(results) == {
         *("format", "date", "command", "commit", "machine", "device", "versions", "settings", "seconds"),
-        *("ceilings", "steps", "left_out", "work", "growth"),
+        *("ceilings", "steps", "left_out", "work", "growth", "checks"),
     }
     assert [(row["model"], row["phase"], row["variant"]) for row in results["steps"]] == [
         ("edgeconnect", "inpaint", "float32"),
@@ -310,16 +393,14 @@ def results_of(load: float) -> dict[str, Any]:
         "steps": [
             {
                 **{"model": "edgeconnect", "phase": "inpaint", "size": 256, "batch": 1, "variant": "bf16"},
-                **{"first_step_seconds": 9.0, "load_of_others": load, "images_per_second": 0.5},
-                "plain": side | {"median": 4.0, "gflop": 600.0, "peak_bytes": 1_600_000_000},
-                "ours": side | {"gflop": 500.0, "peak_bytes": 1_500_000_000},
+                **{"first_step_seconds": 9.0, "load_of_others": load, "images_per_second": 0.5, "compiled": None},
+                "plain": side | {"median": 4.0, "gflop": 600.0, "operators": 2000, "peak_bytes": 1_600_000_000},
+                "ours": side | {"gflop": 500.0, "operators": 1500, "peak_bytes": 1_500_000_000},
                 "ratio": {"median": 2.0, "low": 1.9, "high": 2.1, "count": 5},
             }
         ],
-        "left_out": [
-            {"model": "glcic", "phase": phase, "size": 256, "batch": 1, "variant": "bf16", "reason": "It drifts."}
-            for phase in ("completion", "joint")
-        ],
+        "left_out": [{"name": f"steps/glcic/{phase}/256x1/bf16", "reason": "It drifts."} for phase in ("a", "b")],
+        "checks": [{"name": "checks/edges", "passed": True, "measured": "0 of 9", "limit": "none differs"}],
         "work": [
             {
                 **{"name": "edges/256x8", "against": "scikit-image", "threads": 1, "load_of_others": 0.0},
@@ -335,14 +416,16 @@ def results_of(load: float) -> dict[str, Any]:
 def test_tables_hold_the_medians_the_quartiles_and_the_share_of_the_ceiling() -> None:
     text = tables.render(results_of(0.1), plot=None)
     assert (
-        "| edgeconnect inpaint | 256, 1 | bf16 | 4.00 (1.50 to 2.50) | 2.00 (1.50 to 2.50) | 2.00 (1.90 to 2.10) "
+        "| edgeconnect inpaint | 256, 1 | bf16 | 4,000 (1,500 to 2,500) | 2,000 (1,500 to 2,500) | 2.00 (1.90 to 2.10) "
         "| 0.500 | 1.60 → 1.50 | 600 → 500 | 75 % → 62 % |"  # 600 / 4 / 200 in float32, 500 / 2 / 400 in bfloat16
     ) in text
     assert (
         "| edges/256x8 | 1 | 4.00 (3.90 to 4.10) | 250 | 12.0 (11.0 to 13.0), scikit-image | 3.00 (2.90 to 3.10) |"
         in text
     )
-    assert text.count("It drifts.") == 1
+    assert "| edgeconnect inpaint | 256, 1 | bf16 | 2,000 → 1,500 | 9.00 |  |  |  |  |" in text
+    assert "- steps/glcic/a/256x1/bf16, steps/glcic/b/256x1/bf16: It drifts." in text
+    assert "| edges | 0 of 9 | none differs | yes |" in text
     assert "others kept at most 0.10 cores busy" in text
 
 
@@ -366,7 +449,7 @@ def test_the_documentation_has_the_marks() -> None:
 def test_a_disturbed_run_is_kept_out_of_the_documentation_unless_forced(
     here: Path, monkeypatch: pytest.MonkeyPatch, load: float, force: bool, written: bool
 ) -> None:
-    monkeypatch.setattr(main_module, "measure", lambda chosen, arguments: results_of(load))
+    monkeypatch.setattr(main_module, "measure", lambda *_: results_of(load))
     arguments = ["device=cpu", f"out={here}", f"force={force}"]
     if written:
         main_module.main(arguments)
@@ -374,10 +457,282 @@ def test_a_disturbed_run_is_kept_out_of_the_documentation_unless_forced(
         with pytest.raises(SystemExit, match="stays as it is"):
             main_module.main(arguments)
     assert ("old cpu" not in (here / "performance.md").read_text()) is written
-    assert (here / "cpu.json").is_file()
+
+
+def test_a_check_that_fails_ends_the_run_in_an_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = results_of(0.1)
+    results["checks"].append(results["checks"][0] | {"name": "checks/resuming", "passed": False})
+    monkeypatch.setattr(main_module, "measure", lambda *_: results)
+    with pytest.raises(SystemExit, match=r"1 of 2 checks fail: checks/resuming\."):
+        main_module.main(["device=cpu", f"out={here}", "quick=true"])
 
 
 def test_small_numbers_keep_three_digits() -> None:
     assert [tables._three(x) for x in (1234.5, 12.34, 1.234, 0.1234, 0.0001234, 0.0)] == [
         *("1,234", "12.3", "1.23", "0.123", "0.000123", "0"),
     ]
+
+
+# ---------------------------------------------------------------------------------------------------- bounded in time
+
+
+class Time:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def task(name: str, rows: Any = benchmark_cases.well, arguments: tuple[Any, ...] = (), sure: bool = False) -> Task:
+    return Task(name, "checks", rows, arguments, sure)
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of processes imports torch alone, since these cases need no more."""
+    monkeypatch.setattr(apart, "PRELOADED", "benchmarks.apart")
+
+
+@pytest.mark.usefixtures("light")
+def test_a_case_that_hangs_is_killed_with_all_it_started_and_the_next_is_measured(tmp_path: Path) -> None:
+    note = tmp_path / "processes"
+    chosen = replace(settings.read(["device=cpu", "threads=1"]), images=str(tmp_path))
+    hanging = task("hangs", benchmark_cases.hangs, (note,))
+    todo = [
+        task("first", arguments=("first",)),
+        hanging,
+        task("refuses", benchmark_cases.refuses),
+        task("fails", benchmark_cases.fails),
+        task("dies", benchmark_cases.dies),
+        task("last", arguments=("last",)),
+    ]
+    results: dict[str, Any] = {"checks": [], "left_out": []}
+    saved: list[list[str]] = []
+    clock = Limited(hanging, 6.0)
+    running.measure(todo, chosen, results, lambda: saved.append([row["name"] for row in results["checks"]]), clock)
+    assert [row["name"] for row in results["checks"]] == ["first", "before it hangs", "last"]
+    assert {case["name"]: case["reason"] for case in results["left_out"]} == {
+        "hangs": "ended after 6 s",
+        "refuses": "nothing compiles here",
+        "fails": "KeyError: 'lost'",
+        "dies": "its process died (exit code -9)",
+    }
+    # what was measured before is on the disk while it hangs
+    assert saved[:2] == [["first"], ["first", "before it hangs"]]
+    assert all(ended(int(process)) for process in note.read_text().split())
+
+
+class Limited(running.Clock):
+    """Gives one task few seconds and the others as many as they like."""
+
+    def __init__(self, limited: Task, seconds: float) -> None:
+        super().__init__(None, 0.0)
+        self.limited, self.seconds = limited, seconds
+
+    def seconds_for(self, task: Task, later: Sequence[Task]) -> float:
+        return self.seconds if task is self.limited else super().seconds_for(task, later)
+
+
+def ended(process: int) -> bool:
+    """Whether a process ends within seconds, or is a zombie that nobody has asked for."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_no_case_gets_more_than_a_third_of_a_bounded_run() -> None:
+    clock = running.Clock(10, 1000.0, Time())
+    assert clock.seconds_for(task("a"), []) == 200
+    assert running.Clock(None, 1000.0, Time()).seconds_for(task("a"), []) == running.LONGEST
+
+
+def test_time_is_kept_for_what_is_sure_and_a_case_without_time_is_not_started() -> None:
+    now = Time()
+    clock = running.Clock(10, 1000.0, now)  # ends at 1582
+    long, sure = task("a+compile"), task("b", sure=True)
+    clock.note(sure, 40.0)
+    now.seconds = 1382.0
+    assert clock.seconds_for(long, [sure, sure, task("c")]) == pytest.approx(120)  # 200 left, 80 kept
+    assert clock.seconds_for(sure, [sure, sure]) == pytest.approx(200)
+    assert clock.seconds_for(long, [sure] * 9) == pytest.approx(200 / 3)  # but a third is its own
+    clock.note(long, 130.0)
+    assert clock.seconds_for(long, [sure, sure]) == 0
+    now.seconds = 1590.0
+    assert clock.seconds_for(sure, []) == 0
+
+
+def test_a_bounded_run_ends_in_time_and_tells_what_was_not_measured(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(running.apart, "rows", lambda *_: iter([]))
+    arguments = ["device=cpu", "quick=true", f"out={here}", f"images={here}"]
+    main_module.main([*arguments, "minutes=1"], started=time.monotonic() - 3600)
+    results = json.loads((here / "cpu-quick.json").read_text())
+    assert {case["reason"] for case in results["left_out"]} == {"not measured: no time left"}
+    names = [case["name"] for case in results["left_out"]]
+    assert names == [task.name for task in cases.tasks(settings.read([*arguments, "minutes=1"]))]
+    assert f"{names[-1]}: not measured: no time left" in capsys.readouterr().err
+
+
+def names_of(chosen: Settings) -> list[str]:
+    return [task.name for task in cases.tasks(chosen)]
+
+
+def test_a_gpu_begins_with_what_tells_most() -> None:
+    shapes, variants = settings.GPU_SHAPES, settings.GPU_VARIANTS
+    names = names_of(replace(settings.read(["device=cpu"]), device="cuda", shapes=shapes, variants=variants))
+    assert names[:5] == [
+        "ceilings",
+        "steps/edgeconnect/inpaint/256x16/bf16",
+        "steps/glcic/joint/256x16/bf16",
+        "steps/edgeconnect/joint/256x16/bf16",
+        "steps/edgeconnect/edge/256x16/bf16",
+    ]
+    assert [names[at] for at in (8, 15, 22, 29)] == [
+        "steps/edgeconnect/inpaint/256x16/bf16+compile",
+        "steps/edgeconnect/inpaint/256x16/float32+compile",
+        "steps/edgeconnect/inpaint/256x16/float32",
+        "checks/edges",
+    ]
+    order = ["checks/resuming", "completion/folder/glcic", "masks", "steps/glcic/joint/256x8/bf16"]
+    assert [names.index(name) for name in order] == sorted(names.index(name) for name in order)
+    assert len(names) == len(set(names))
+
+
+def test_a_cpu_measures_what_it_did_and_the_checks_where_they_are_named() -> None:
+    names = names_of(settings.read(["device=cpu"]))
+    steps_of = [name for name in names if name.startswith("steps/")]
+    assert len(steps_of) == 7 * 2 * 2
+    assert steps_of[:2] == ["steps/edgeconnect/edge/256x1/float32", "steps/edgeconnect/edge/256x1/bf16"]
+    assert names[29:34] == ["edges", "masks", "loader", "metrics", "completion"]
+    assert not any(name.startswith("checks") for name in names)
+    assert names_of(settings.read(["device=cpu", "cases=[checks/edges]"])) == ["checks/edges"]
+    one = settings.read(["device=cpu", "cases=[checks/numbers/glcic/joint/float64]"])
+    assert names_of(one) == ["checks/numbers/glcic/joint"]
+    assert names_of(settings.read(["device=cpu", "cases=[edges/256x8]"])) == ["edges"]
+
+
+# ---------------------------------------------------------------------------------------------------- checks
+
+
+def test_numbers_hold_and_a_layer_that_differs_on_the_device_fails_them(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings.read(["device=cpu", "threads=1", "shapes=[32x2]", f"width={WIDTH}"])
+    numbers = partial(exactness.numbers, pictures, tmp_path, chosen, "glcic", "completion", ["float32"])
+    sound = list(numbers(exact=True))
+    assert [row["name"].rpartition("/")[2] for row in sound] == ["float64", "float32"]
+    assert all(row["passed"] for row in sound), sound
+    build = exactness.build_ours
+
+    def bent(case: Case, chosen: Settings, variant: str, batches: int, *more: str) -> Any:
+        model, trainer = build(case, chosen, variant, batches, *more)
+        if not more:
+            with torch.no_grad():
+                next(model.parameters()).mul_(1.5)
+        return model, trainer
+
+    monkeypatch.setattr(exactness, "build_ours", bent)
+    assert [row["passed"] for row in numbers(exact=False)] == [False]
+
+
+def test_only_steps_that_are_the_same_keep_float64_exact() -> None:
+    gradients = {"generator": torch.tensor([1.0, 2.0]).double()}
+    truth = exactness.Seen([{"loss": 2.0}, {"loss": 1.0}], gradients)
+    later = exactness.Seen([{"loss": 2.0}, {"loss": 1.001}], gradients)
+    assert exactness.exactly("a", truth, truth)["passed"]
+    row = exactness.exactly("a", later, truth)
+    assert not row["passed"]
+    assert row["losses"] == pytest.approx([0, 1e-3])
+    assert exactness.compared("a", later, truth, 1e-6, 0.999)["passed"]  # its first batch is the same
+    turned = exactness.Seen(truth.losses, {"generator": torch.tensor([2.0, 1.0]).double()})
+    row = exactness.compared("a", turned, truth, 1e-6, 0.999)
+    assert not row["passed"]
+    assert row["cosines"] == pytest.approx({"generator": 0.8})
+
+
+def test_edges_that_differ_in_a_pixel_fail_their_check(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings.read(["device=cpu", "threads=1", "quick=true"])
+    [sound] = exactness.edges(pictures, tmp_path, chosen)
+    assert sound["passed"]
+    assert sound["measured"].startswith("0 of 48 maps differ, in 0 pixels")
+    canny = exactness.canny
+
+    def bent(gray: Tensor, *more: Any) -> Tensor:
+        found: Tensor = canny(gray, *more)
+        found[0, 0, 20, 20] = 1 - found[0, 0, 20, 20]
+        return found
+
+    monkeypatch.setattr(exactness, "canny", bent)
+    [row] = exactness.edges(pictures, tmp_path, chosen)
+    assert not row["passed"]
+    assert row["measured"].startswith("6 of 48 maps differ, in 6 pixels")
+
+
+def test_the_distance_of_two_trainings_is_that_of_all_their_tensors() -> None:
+    one = {"a": torch.tensor([3.0, 0.0]), "b": torch.tensor([4.0])}
+    assert runs._distance(one, one) == 0
+    assert runs._distance(one | {"b": torch.tensor([4.5])}, one) == pytest.approx(0.1)
+    assert runs._distance({"a": one["a"]}, one) == float("inf")
+
+
+def test_a_folder_costs_what_it_takes_beyond_a_single_photograph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings.read(["device=cpu", "threads=1"])
+    for folder, count in (("many", 5), ("single", 1)):
+        (tmp_path / folder / "images").mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / folder / "images" / f"{number}.png").touch()
+    taken = iter([0.0, 3.0, 1.0])  # one photograph, five, the plain loop
+    monkeypatch.setattr(folders, "_complete", lambda *_: None)
+    monkeypatch.setattr(folders, "seconds", lambda *_: next(taken))
+    arguments = (lambda: None, tmp_path / "many", tmp_path / "single", tmp_path, [], chosen)
+    row = folders._measure(*arguments)
+    assert (row["ours"]["median"], row["reference"]["median"]) == (750, 200)
+    assert row["ratio"]["median"] == pytest.approx(200 / 750)
+    taken = iter([3.0, 2.9, 1.0])
+    with pytest.raises(ValueError, match="completing 5 photographs took no longer than completing one"):
+        folders._measure(*arguments)
+
+
+def test_what_is_to_be_reached_is_told_beside_what_was_measured() -> None:
+    results = results_of(0.1) | {"device": "cuda"}
+    [row] = results["steps"]
+    results["steps"] = [
+        row | {"batch": 16, "phase": phase, "ratio": {"median": times, "low": times - 0.1, "high": 2.0}}
+        for phase, times in (("edge", 1.05), ("inpaint", 1.62))
+    ]
+    lines = reach.lines(results)
+    name = "times as fast, EdgeConnect's phases in bf16"
+    between = "1.05 (edgeconnect edge bf16) to 1.62 (edgeconnect inpaint bf16)"
+    assert f"| {name} | at least 1.5 | {between} | 1 of 2 |" in lines
+    assert any("lower quartile" in line and line.endswith("| 1 of 2 |") for line in lines)
+    assert any("peak memory" in line and "at most 1 | 0.9375" in line and "2 of 2" in line for line in lines)
+    assert lines[2:] == [line for line in tables.render(results, plot=None).splitlines() if line in lines[2:]]
+    assert reach.lines(results_of(0.1) | {"checks": []}) == []  # nothing at that shape
+
+
+@pytest.mark.endurance
+def test_whole_commands_are_checked_and_folders_completed(here: Path) -> None:
+    names = "checks/resuming,checks/evaluation,completion/folder/glcic/float32"
+    arguments = ["quick=true", "device=cpu", "threads=1", f"width={WIDTH}", f"out={here}", "minutes=10"]
+    main_module.main([f"cases=[{names}]", *arguments])
+    results = json.loads((here / "cpu-quick.json").read_text())
+    assert {row["name"]: row["passed"] for row in results["checks"]} == {
+        "checks/resuming": True,
+        "checks/evaluation": True,
+    }
+    told = [row["name"] for row in results["work"]] + [row["name"] for row in results["left_out"]]
+    assert [name.startswith("completion/folder/glcic") for name in told] == [True]
