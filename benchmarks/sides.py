@@ -1,9 +1,8 @@
 """The two sides of a training step: our model under Lightning's trainer, and the plain reference with its weights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader
 from benchmarks.plain import edgeconnect, glcic
 from benchmarks.settings import Settings, settings_of
 from inpaintlab.config import CONF
-from inpaintlab.inpainting import Compiling, Learner, build, chosen_precision, device_type, require_compiler
+from inpaintlab.inpainting import Compiling, Learner, build, chosen_compilation, chosen_precision, device_type
 from inpaintlab.recipes import plain as plain_values
 from inpaintlab.training import chosen_steps, training_trainer
 
@@ -79,8 +78,14 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     model = build(cfg.model, chosen_steps(plain_values(cfg)))
     assert isinstance(model, Learner)
     chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)  # refuses the same settings as a training
-    require_compiler_for(model, device_type(cfg.trainer.accelerator))
-    return model, partial(training_trainer, cfg.trainer, cfg.every)
+    added = []
+    if chosen_compilation(cfg.compile, device_type(cfg.trainer.accelerator), model.schedule.total).on:
+        added.append(compiling(cfg.compile_limit))
+
+    def build_trainer(callbacks: Sequence[Callback], **given: Any) -> Trainer:
+        return training_trainer(cfg.trainer, cfg.every, [*added, *callbacks], **given)
+
+    return model, build_trainer
 
 
 def fit(
@@ -92,24 +97,14 @@ def fit(
 ) -> None:
     """Train to the end of the schedule on one batch, or on one after the other, without logs, files and validation."""
     batches = batch if isinstance(batch, list) else [batch] * model.schedule.total
-    trainer = build_trainer(callbacks=[*compiling(model), *callbacks], limit_val_batches=0)
+    trainer = build_trainer(callbacks=callbacks, limit_val_batches=0)
     with product_switches():
         trainer.fit(model, datamodule=Given(batches, size))
 
 
-def compiling(model: Learner) -> list[Callback]:
-    """What compiles a model's networks for training, if they are to be compiled."""
-    return [Compiling(Console(quiet=True))] if model.steps.compiled else []
-
-
-def require_compiler_for(model: Learner, device: str) -> None:
-    """Refuse a compiled model where there is nothing to compile it with, as `inpaintlab train` does.
-
-    Raises:
-        ValueError: there is no compiler.
-    """
-    if model.steps.compiled:
-        require_compiler(device)
+def compiling(limit: float) -> Compiling:
+    """What compiles a model's networks for training. That a compiler fails is told, since then it is not measured."""
+    return Compiling(Console(stderr=True), limit)
 
 
 class Given(LightningDataModule):

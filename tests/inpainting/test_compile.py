@@ -3,6 +3,7 @@
 There beartype is off: torch's compiler cannot trace through the checks of signatures that the other tests have on.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaintlab.inpainting import CompileTimer
+from inpaintlab.inpainting import Compilation, CompileTimer, chosen_compilation, compiling
+from inpaintlab.inpainting.compiling import PAYS_FROM
 from stand_ins.commands import environment, run_here, tiny
 
 LAWS = Path(__file__).with_name("compiled.py")
@@ -63,7 +65,7 @@ def test_the_stopwatch_counts_what_the_compiler_takes_and_nothing_else() -> None
     from torch._dynamo.callback import CallbackTrigger, callback_handler
 
     clock = iter([2.0, 5.0, 6.0, 7.0, 8.0, 8.5])
-    with CompileTimer(lambda: next(clock)) as watch:
+    with CompileTimer(clock=lambda: next(clock)) as watch:
         assert watch.taken() == 0
         for _ in range(2):
             with callback_handler.install_callbacks(CallbackTrigger.DYNAMO, "0/0"):
@@ -75,7 +77,43 @@ def test_the_stopwatch_counts_what_the_compiler_takes_and_nothing_else() -> None
     assert watch.taken() == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "device", "batches", "on", "reason"),
+    [
+        (False, "cuda", 10**6, False, "compile=false"),
+        (True, "cuda", 1, True, "each phase begins with a minute or two of it"),
+        ("auto", "cpu", 10**6, False, "auto: on a CPU it gains next to nothing"),
+        ("auto", "cuda", PAYS_FROM - 1, False, "auto: on a GPU it pays from 20,000 batches"),
+        (
+            *("auto", "cuda", PAYS_FROM, True),
+            "auto: on a GPU it pays from 20,000 batches; each phase begins with a minute or two",
+        ),
+    ],
+)
+def test_networks_are_compiled_when_asked_for_or_where_it_pays(
+    monkeypatch: pytest.MonkeyPatch, value: bool | str, device: str, batches: int, on: bool, reason: str
+) -> None:
+    monkeypatch.setattr(compiling, "require_compiler", lambda device: None)
+    assert chosen_compilation(value, device, batches) == Compilation(on, reason)
+
+
+def test_without_a_compiler_auto_says_so_and_true_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(device: str) -> None:
+        raise ValueError("no Triton.")
+
+    monkeypatch.setattr(compiling, "require_compiler", missing)
+    assert chosen_compilation("auto", "cuda", PAYS_FROM) == Compilation(False, "auto: no Triton.")
+    with pytest.raises(ValueError, match="no Triton"):
+        chosen_compilation(True, "cuda", PAYS_FROM)
+
+
+def test_the_plan_says_whether_networks_are_compiled(tmp_path: Path) -> None:
+    ended = run_here("train", *tiny("glcic", 1), cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"^compile: +no \(auto: on a CPU it gains next to nothing\)$", ended.stdout, re.MULTILINE)
+
+
 def test_compile_is_true_or_false(tmp_path: Path) -> None:
     ended = run_here("train", *tiny("glcic"), "compile=yes", cwd=tmp_path)
     assert ended.returncode == 1
-    assert "compile is 'yes'; it must be true or false." in ended.stderr
+    assert "compile is 'yes'; it must be auto, true or false." in ended.stderr

@@ -62,6 +62,17 @@ def fit(networks: Iterable[nn.Module], device: str, precision: str, constants: I
         _to_channels_last(network)
 
 
+def laid_out(batch: dict[str, Any], device: str) -> dict[str, Any]:
+    """A batch in the memory format of the networks' feature maps: channels_last on a GPU, as it comes on a CPU.
+
+    There a compiler makes other kernels for another format, and real and generated images have to share theirs.
+    """
+    if device == "cpu":
+        return batch
+    maps = {name: x for name, x in batch.items() if isinstance(x, Tensor) and x.dim() == 4}
+    return batch | {name: x.contiguous(memory_format=torch.channels_last) for name, x in maps.items()}
+
+
 def _fit_to_cpu(network: nn.Module, *, mixed: bool, normed: bool) -> None:
     for module in network.modules():
         kind = type(module)

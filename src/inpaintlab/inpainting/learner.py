@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from inpaintlab.inpainting.checkpoints import CHECKPOINT_FORMAT
-from inpaintlab.inpainting.fitting import fit
+from inpaintlab.inpainting.fitting import fit, laid_out
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.schedule import Phase, Schedule
 from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps
@@ -189,7 +189,7 @@ class Learner(Inpainter):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         left = -(self.schedule.iteration + 1) % every if every else math.inf
         self.noting = left < self.steps.accumulate  # all batches of the last step before the log
-        losses = {name: loss.detach() for name, loss in self.learn(batch, phase).items()}
+        losses = {name: loss.detach() for name, loss in self.learn(laid_out(batch, self.device.type), phase).items()}
         self._look_for_plateau()
         self.schedule.advance()
         self.logged = {} if left else self._read(losses)
