@@ -6,7 +6,7 @@ from inpaintlab.data.inspection import Finding, examine, splits_found
 from inpaintlab.data.order import ShardPositions
 from inpaintlab.data.packing import plan_shards, shard_faults, write_shards
 from inpaintlab.data.picture_format import PictureFormat
-from inpaintlab.data.pictures import as_rgb, edge_tensor, image_tensor, read_rgb
+from inpaintlab.data.pictures import as_rgb, batch_as_floats, edge_tensor, image_tensor, read_rgb
 from inpaintlab.data.samples import DataModule, TrainingSet
 from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shards import Shards
@@ -31,6 +31,7 @@ __all__ = [
     "TrainingSet",
     "Watch",
     "as_rgb",
+    "batch_as_floats",
     "edge_tensor",
     "examine",
     "image_tensor",

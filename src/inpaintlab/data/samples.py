@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from inpaintlab.data.crops import Crop
 from inpaintlab.data.order import Part, SameBatch
-from inpaintlab.data.pictures import edge_tensor, image_tensor, require_same_size
+from inpaintlab.data.pictures import batch_as_floats, edge_bytes, image_bytes, require_same_size
 from inpaintlab.data.sources import Source
 from inpaintlab.machine import outlive_requests
 from inpaintlab.masks import Mask, mask_folders
@@ -62,11 +62,11 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return self.count
 
     def __getitem__(self, position: tuple[int, int]) -> dict[str, Any]:
-        """One sample.
+        """One sample, in bytes; `batch_as_floats` makes of a batch of them what models see.
 
         Returns:
-            ``image`` (3, H, W) in [0, 1], ``mask`` (1, H, W) with 1 = hole, ``name``, and ``edges`` (1, H, W) in [0, 1]
-            if the source has edge maps.
+            ``image`` (3, H, W) of bytes, ``mask`` (1, H, W) of bools with True = hole, ``name``, and ``edges``
+            (1, H, W) of bytes if the source has edge maps.
 
         Raises:
             ValueError: the picture or its edge map cannot be read, or they differ in size.
@@ -78,10 +78,13 @@ class TrainingSet(Dataset[dict[str, Any]]):
         self.crop.require_memory(picture, name)
         cut = self.crop.train(picture, generator)
 
-        tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(*self.crop.size, generator)}
+        hole = np.array(
+            self.mask.draw_proper(*self.crop.size, generator), order="C"
+        )  # a mask may keep what it has drawn
+        tensors = {"image": image_bytes(cut(picture)), "mask": torch.from_numpy(hole)[None]}
         if edges is not None:
             require_same_size(edges, picture, name)
-            tensors["edges"] = edge_tensor(cut(edges))
+            tensors["edges"] = edge_bytes(cut(edges))
         if torch.rand((), generator=generator) < self.flip:
             tensors = {key: tensor.flip(-1) for key, tensor in tensors.items()}
         return {**tensors, "name": name}
@@ -193,6 +196,10 @@ class DataModule(LightningDataModule):
         if self.validation is None:
             return []
         return DataLoader(self.validation, batch_size=self.batch_size, shuffle=False, **self._loading())
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """A batch on its device as floats: images in [0, 1], masks exactly 0 or 1; see `batch_as_floats`."""
+        return batch_as_floats(batch)
 
     def mean_pixel(self) -> Float[Tensor, "3"]:
         """The mean over the training pictures of each picture's mean colour: RGB in [0, 1], GLCIC's fill.
