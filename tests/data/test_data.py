@@ -37,8 +37,9 @@ from inpaintlab.data import (
     Toy,
     TrainingSet,
     batch_as_floats,
-    edge_tensor,
+    edge_bytes,
     image_tensor,
+    in_unit_range,
     plan_shards,
     read_rgb,
     write_shards,
@@ -219,7 +220,7 @@ def test_tensors_hold_the_pixels_in_zero_to_one() -> None:
     array = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
     tensor = image_tensor(Image.fromarray(array))
     np.testing.assert_array_equal(tensor.numpy(), array.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
-    edges = edge_tensor(Image.fromarray(array[..., 0]))
+    edges = in_unit_range(edge_bytes(Image.fromarray(array[..., 0])))
     assert edges.shape == (1, 3, 5)
     assert edges[0, 2, 1] == np.float32(array[2, 1, 0]) / np.float32(255)
 
@@ -384,7 +385,7 @@ def test_edge_maps_are_found_under_the_same_path(tmp_path: Path) -> None:
     edges = folder.edges("train", "sub/a.jpg")
     assert edges is not None
     assert edges.mode == "L"
-    assert torch.equal(edge_tensor(edges), torch.full((1, 8, 8), 51 / 255))
+    assert torch.equal(edge_bytes(edges), torch.full((1, 8, 8), 51, dtype=torch.uint8))
     with pytest.raises(ValueError, match=rf"looked for at {tmp_path}/edges/train/b\.png, which does not exist"):
         folder.edges("train", "b.png")
     assert Folder(str(tmp_path / "root")).edges("train", "b.png") is None

@@ -237,7 +237,7 @@ def test_a_folder_is_completed_compiled_and_the_time_is_told_where_it_was_spent(
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert len(lines) == 5
-    assert re.fullmatch(r"compiled for it: \d+\.\d s", lines[1])
+    assert re.fullmatch(r"compiled for them: \d+\.\d s", lines[4])
     assert len(list((tmp_path / "done").iterdir())) == 4
 
 

@@ -6,7 +6,15 @@ from inpaintlab.data.inspection import Finding, examine, splits_found
 from inpaintlab.data.order import ShardPositions
 from inpaintlab.data.packing import plan_shards, shard_faults, write_shards
 from inpaintlab.data.picture_format import PictureFormat
-from inpaintlab.data.pictures import as_rgb, batch_as_floats, edge_tensor, image_tensor, read_rgb
+from inpaintlab.data.pictures import (
+    as_rgb,
+    batch_as_floats,
+    edge_bytes,
+    image_bytes,
+    image_tensor,
+    in_unit_range,
+    read_rgb,
+)
 from inpaintlab.data.samples import DataModule, TrainingSet
 from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shards import Shards
@@ -32,9 +40,11 @@ __all__ = [
     "Watch",
     "as_rgb",
     "batch_as_floats",
-    "edge_tensor",
+    "edge_bytes",
     "examine",
+    "image_bytes",
     "image_tensor",
+    "in_unit_range",
     "measure_preparation",
     "plan_shards",
     "read_rgb",

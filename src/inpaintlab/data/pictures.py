@@ -87,11 +87,6 @@ def image_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:
     return in_unit_range(image_bytes(image))
 
 
-def edge_tensor(image: Image.Image) -> Float[Tensor, "1 height width"]:
-    """An 8-bit grey edge map as a (1, height, width) float32 tensor in [0, 1]; 1 = edge, soft edges stay soft."""
-    return in_unit_range(edge_bytes(image))
-
-
 def in_unit_range(pixels: Tensor) -> Tensor:
     """Pixels as float32 in [0, 1] on their device, with the same bits on every device.
 

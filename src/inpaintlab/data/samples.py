@@ -1,7 +1,5 @@
 """The training samples and the one LightningDataModule."""
 
-import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, final
 
@@ -17,7 +15,7 @@ from inpaintlab.data.crops import Crop
 from inpaintlab.data.order import Part, SameBatch
 from inpaintlab.data.pictures import batch_as_floats, edge_bytes, image_bytes, require_same_size
 from inpaintlab.data.sources import Source
-from inpaintlab.machine import outlive_requests
+from inpaintlab.machine import cores, outlive_requests
 from inpaintlab.masks import Mask, mask_folders
 from inpaintlab.randomness import sample_generator
 from inpaintlab.shapes import Size, height_width, plain_size
@@ -94,11 +92,6 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return self.source.at("train", index)
 
 
-def _cores() -> int:
-    """Cores that this process may use; a batch system may allow fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
 @final
 class DataModule(LightningDataModule):
     """The data of a run: training from a source, validation from a dataset that the caller sets.
@@ -146,7 +139,7 @@ class DataModule(LightningDataModule):
         self.seed = seed
         self.flip = flip
         self.decode = decode
-        self.workers = max(1, min(8, _cores() - 1)) if workers == "auto" else workers
+        self.workers = max(1, min(8, cores() - 1)) if workers == "auto" else workers
         self.same_batch = same_batch
         self.validation: Dataset[dict[str, Any]] | None = None
         self._mean: Tensor | None = None
