@@ -15,7 +15,7 @@ from inpaintlab.data.pictures import (
     in_unit_range,
     read_rgb,
 )
-from inpaintlab.data.samples import DataModule, TrainingSet
+from inpaintlab.data.samples import DataModule, TrainingSet, chosen_workers
 from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shards import Shards
 from inpaintlab.data.sources import Photos, Source, Toy, Watch, require_chosen
@@ -40,6 +40,7 @@ __all__ = [
     "Watch",
     "as_rgb",
     "batch_as_floats",
+    "chosen_workers",
     "edge_bytes",
     "examine",
     "image_bytes",

@@ -92,6 +92,11 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return self.source.at("train", index)
 
 
+def chosen_workers(workers: int | Literal["auto"]) -> int:
+    """The processes that prepare batches: of ``auto``, one less than there are cores, at least 1, at most 8."""
+    return max(1, min(8, cores() - 1)) if workers == "auto" else workers
+
+
 @final
 class DataModule(LightningDataModule):
     """The data of a run: training from a source, validation from a dataset that the caller sets.
@@ -139,7 +144,7 @@ class DataModule(LightningDataModule):
         self.seed = seed
         self.flip = flip
         self.decode = decode
-        self.workers = max(1, min(8, cores() - 1)) if workers == "auto" else workers
+        self.workers = chosen_workers(workers)
         self.same_batch = same_batch
         self.validation: Dataset[dict[str, Any]] | None = None
         self._mean: Tensor | None = None
