@@ -65,7 +65,7 @@ def check_photographs(photographs: Sequence[Photograph], cfg: DictConfig) -> lis
             pixels = header.width * header.height
         with room.taken(pixels):
             contents = read_photograph(photograph, cfg)
-            all_hole = bool(contents.mask.all())
+            all_hole = bool(contents.mask.numpy().all())
         files = [photograph.image, photograph.mask, *([photograph.edges] if photograph.edges else [])]
         return Checked(photograph, pixels, all_hole, contents.remarks, tuple(map(file_sha256, files)))
 

@@ -1,5 +1,6 @@
 """One photograph from its contents to a finished file."""
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
@@ -84,10 +85,11 @@ def write_completed(
         if ready is not None:
             ready.synchronize()
         if cfg.blend:
-            hole = in_unit_range(mask)
-            raw = blend(Inpainter.paste(in_unit_range(contents.image), hole, raw), hole)
-        picture = filled(original, raw[0].permute(1, 2, 0).numpy(), mask[0, 0].numpy())
-        share = mask.float().mean().item()
+            plane = in_unit_range(mask)
+            raw = blend(Inpainter.paste(in_unit_range(contents.image), plane, raw), plane)
+        hole = mask[0, 0].numpy()
+        picture = filled(original, raw[0].permute(1, 2, 0).numpy(), hole)
+        share = np.count_nonzero(hole) / hole.size  # torch would start threads of its own in each thread that writes
         note = f"{share:.1%} filled" if share < 1 else "all hole: nothing of the image is left"
     photograph.out.parent.mkdir(parents=True, exist_ok=True)
     save_png(picture, original, made, photograph.out)
