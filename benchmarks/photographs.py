@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 
 from benchmarks.plain.glcic import window_corners
 from inpaintlab.config import CONF
-from inpaintlab.data import DataModule, Photos, TrainingSet
+from inpaintlab.data import DataModule, Photos, TrainingSet, batch_as_floats
 from inpaintlab.imaging import canny, rgb_to_gray
 
 
@@ -57,7 +57,7 @@ def samples(root: Path, size: int, *settings: str) -> TrainingSet:
 def batch(root: Path, size: int, count: int) -> dict[str, Tensor]:
     """``count`` training samples with blocks as holes: image, gray, edges, mask, and the corners of GLCIC's windows."""
     training = samples(root, size, "mask=block")
-    given = default_collate([training[divmod(place, len(training))] for place in range(count)])
+    given = batch_as_floats(default_collate([training[divmod(place, len(training))] for place in range(count)]))
     gray = rgb_to_gray(given["image"])
     return {
         "image": given["image"],

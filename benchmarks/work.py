@@ -26,6 +26,7 @@ from benchmarks.settings import Settings, compiled, precision_of
 from benchmarks.sides import Case, build_ours
 from benchmarks.timing import Pairs, seconds, summary, take_turns
 from inpaintlab.config import CONF
+from inpaintlab.data import batch_as_floats
 from inpaintlab.imaging import canny, rgb_to_gray
 from inpaintlab.inpainting import compile_generators, computing, fit
 from inpaintlab.layers import fuse_spectral_norm
@@ -219,7 +220,7 @@ def loading(root: Path, folder: Path, size: int) -> Iterator[Work]:
 def _our_batches(training: Any, count: int) -> None:
     for start in range(0, count, TOGETHER):
         places = range(start, start + TOGETHER)
-        batch = default_collate([training[divmod(place, len(training))] for place in places])
+        batch = batch_as_floats(default_collate([training[divmod(place, len(training))] for place in places]))
         canny(rgb_to_gray(batch["image"]), 2.0)
 
 

@@ -1,6 +1,9 @@
 """The command ``inpaintlab bench data``: how fast one core prepares training samples, and where the time goes."""
 
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
 
 import torch
 from hydra.utils import instantiate
@@ -10,18 +13,66 @@ from rich.table import Table
 
 from inpaintlab.arguments import read
 from inpaintlab.config import command
-from inpaintlab.data import PreparationTime, TrainingSet, measure_preparation, require_chosen
+from inpaintlab.data import PreparationTime, TrainingSet, chosen_workers, measure_preparation, require_chosen
+from inpaintlab.machine import cores
 from inpaintlab.masks import Number
 from inpaintlab.recipes import pictures_in_words, plain
+from inpaintlab.runs import Progress
+
+_USUAL = 100
+"""Images a second of a training that nothing is said of."""
 
 
-def report(cost: PreparationTime, images_per_second: Number, gpus: int, console: Console) -> None:
-    """Print the time of each stage, and how many cores a training needs.
+@final
+@dataclass(frozen=True)
+class Pace:
+    """How fast a training learns on one GPU.
+
+    Args:
+        images_per_second: without waiting for data.
+        of: whose pace it is, in words; "" of a number that the user gave.
+    """
+
+    images_per_second: Number
+    of: str = ""
+
+    def __str__(self) -> str:
+        return f"a training at {self.images_per_second:g} images per second{self.of}"
+
+
+def pace_of(cfg: DictConfig) -> Pace:
+    """The pace that the settings name: a number, or that of a run.
+
+    Raises:
+        ValueError: both are given, or the run has none.
+    """
+    if cfg.run is None:
+        return Pace(_USUAL if cfg.images_per_second is None else cfg.images_per_second)
+    if cfg.images_per_second is not None:
+        raise ValueError("images_per_second and run both say how fast the training is; give one of them.")
+    progress = Progress.load(Path(cfg.run))
+    if progress is None:
+        raise ValueError(
+            f"{cfg.run} has no progress.json, so no training has saved a checkpoint there; give the folder of one that "
+            "has, or images_per_second=N."
+        )
+    if not progress.paces:
+        raise ValueError(
+            f"{cfg.run} has logged no speed until its last checkpoint; let it log more often (every.log=N), or give "
+            "images_per_second=N."
+        )
+    phase, fastest = max(progress.paces.items(), key=lambda one: one[1])
+    return Pace(fastest, f", as {cfg.run} in its phase '{phase}',")
+
+
+def report(cost: PreparationTime, pace: Pace, gpus: int, workers: int, console: Console) -> None:
+    """Print the time of each stage, how many cores a training needs, and whether its workers suffice.
 
     Args:
         cost: the measured times.
-        images_per_second: the speed of the training on each GPU.
+        pace: of the training on each GPU.
         gpus: number of GPUs.
+        workers: processes that prepare batches for each GPU.
         console: the terminal.
     """
     total = sum(cost.stages.values())
@@ -31,15 +82,21 @@ def report(cost: PreparationTime, images_per_second: Number, gpus: int, console:
     table.add_row("whole sample", f"{1000 * cost.whole / cost.images:.2f}", "")
     table.add_row("Canny's edges, in the step", f"{1000 * cost.edges / cost.images:.2f}", "")
     console.print(table)
-    training = f"a training at {images_per_second:g} images per second"
-    alone, together = (cost.cores(images_per_second, edges) for edges in (False, True))
+    alone, together = (cost.cores(pace.images_per_second, edges) for edges in (False, True))
     lines = [
-        f"{cost.images_per_second:.0f} images per second on one core, from memory; {training} keeps "
+        f"{cost.images_per_second:.0f} images per second on one core, from memory; {pace} keeps "
         f"{_cores(alone)} busy, with Canny's edges on the CPU {_cores(together)}.",
         f"On {gpus} GPUs, each at this pace: {_cores(gpus * alone)}, with the edges {_cores(gpus * together)}.",
     ]
-    for line in lines[: 1 + (gpus > 1)]:
-        console.print(line, highlight=False, soft_wrap=True)
+    told = lines[: 1 + (gpus > 1)]
+    if workers >= alone:
+        told.append(f"data.workers is {workers} for each GPU, which suffices.")
+    else:
+        told.append(f"data.workers is {workers} for each GPU, so the training waits for samples: give {alone}.")
+    if gpus * alone > cores():
+        told.append(f"That is more than this machine has: {_cores(cores())}.")
+    for line in told:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _cores(count: int) -> str:
@@ -50,6 +107,7 @@ def _cores(count: int) -> str:
 def data(cfg: DictConfig) -> None:
     """Measure the data of the configuration."""
     require_chosen(cfg, "prepared")
+    pace = pace_of(cfg)
     torch.set_num_threads(1)  # as in the workers of a loader
     source, crop = (instantiate(cfg.data[part], _convert_="all") for part in ("source", "crop"))
     samples = TrainingSet(
@@ -59,7 +117,7 @@ def data(cfg: DictConfig) -> None:
     console.print(
         f"Prepared {pictures_in_words(plain(cfg.data.source))}.", markup=False, highlight=False, soft_wrap=True
     )
-    report(cost, cfg.images_per_second, cfg.gpus, console)
+    report(cost, pace, cfg.gpus, chosen_workers(cfg.data.workers), console)
 
 
 def main() -> None:

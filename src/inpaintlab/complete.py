@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from inpaintlab.completion import (
-    Photograph,
-    complete_photograph,
+    Checked,
+    check_photographs,
+    complete_folder,
     hash_of,
     made_of,
     pair_photographs,
-    read_photograph,
 )
 from inpaintlab.config import command
 from inpaintlab.inpainting import (
@@ -30,59 +30,47 @@ from inpaintlab.inpainting import (
     device_type,
     fit,
 )
+from inpaintlab.machine import ending_tidily
 from inpaintlab.runs import lines_of_choice
 
 _MOST_REMARKS = 5
 """How many masks are told of."""
 
 
-@dataclass(frozen=True)
-class Checked:
+def _checked(cfg: DictConfig) -> tuple[list[Checked], list[str]]:
     """The photographs that are asked for, after everything was checked that can be before the method is built.
 
-    Args:
-        photographs: their files.
-        all_hole: those of which no pixel is known.
-        notes: sentences on what is left out, and on masks that may be none.
+    Returns:
+        The photographs, and sentences on what is left out, and on masks that may be none.
     """
-
-    photographs: list[Photograph]
-    all_hole: list[Photograph]
-    notes: list[str]
-
-
-def _checked(cfg: DictConfig) -> Checked:
     edges = None if cfg.edges is None else Path(cfg.edges)
     found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), edges, Path(cfg.out))
     for photograph in found:
         if photograph.out.exists() and not cfg.overwrite and made_of(photograph.out) is None:
             raise ValueError(f"{photograph.out} exists; give another out=..., or overwrite=true.")
-    all_hole, remarks = [], []
-    for photograph in found:  # reading twice is better than an error after half of the folder
-        contents = read_photograph(photograph, cfg)
-        remarks += [remark for remark in contents.remarks if remark not in remarks]
-        if contents.mask.all():
-            all_hole.append(photograph)
+    checked = check_photographs(found, cfg)
+    remarks = list(dict.fromkeys(remark for one in checked for remark in one.remarks))
     more = [f"{len(remarks) - _MOST_REMARKS} more masks are like these."] if len(remarks) > _MOST_REMARKS else []
-    return Checked(found, all_hole, [*notes, *remarks[:_MOST_REMARKS], *more])
+    return checked, [*notes, *remarks[:_MOST_REMARKS], *more]
 
 
-def _missing(checked: Checked, identity: dict[str, Any], cfg: DictConfig) -> list[tuple[Photograph, str]]:
+def _missing(checked: list[Checked], identity: dict[str, Any], cfg: DictConfig) -> list[tuple[Checked, str]]:
     """The photographs that are yet to be completed, each with the hash of all that its completion follows from.
 
     Raises:
         ValueError: a file is there that was made of other files or settings.
     """
-    wanted = [(photograph, hash_of(photograph, identity, cfg)) for photograph in checked.photographs]
+    wanted = [(one, hash_of(one, identity, cfg)) for one in checked]
     if cfg.overwrite:
         return wanted
     missing = []
-    for photograph, made in wanted:
-        if not photograph.out.exists():
-            missing.append((photograph, made))
-        elif made_of(photograph.out) != made:
+    for one, made in wanted:
+        out = one.photograph.out
+        if not out.exists():
+            missing.append((one, made))
+        elif made_of(out) != made:
             raise ValueError(
-                f"{photograph.out} exists, and was made of other files or with other settings; give another out=..., "
+                f"{out} exists, and was made of other files or with other settings; give another out=..., "
                 "or overwrite=true."
             )
     return missing
@@ -91,8 +79,8 @@ def _missing(checked: Checked, identity: dict[str, Any], cfg: DictConfig) -> lis
 @command("complete")
 def main(cfg: DictConfig) -> None:
     """Build the method, complete each photograph, and print a line for each."""
-    checked = _checked(cfg)
-    for note in checked.notes:
+    checked, notes = _checked(cfg)
+    for note in notes:
         print(f"inpaintlab complete: {note}", file=sys.stderr)
     torch.manual_seed(cfg.seed)
     hydra = HydraConfig.get()
@@ -106,31 +94,30 @@ def main(cfg: DictConfig) -> None:
         untrained=cfg.untrained,
         which=cfg.which,
     )
-    device = device_type("auto")
+    device = device_type("auto" if model.generators() else "cpu")
     cfg.trainer.precision = completing_precision(cfg.trainer.precision, device)
     _require_networks(model, identity["label"], cfg)
-    if checked.all_hole and not model.generators():
+    all_hole = next((one.photograph for one in checked if one.all_hole), None)
+    if all_hole and not model.generators():
         raise ValueError(
-            f"The mask {checked.all_hole[0].mask} covers all of {checked.all_hole[0].image}; {identity['label']} needs "
-            "known pixels to continue from."
+            f"The mask {all_hole.mask} covers all of {all_hole.image}; {identity['label']} needs known pixels to "
+            "continue from."
         )
     console = Console()
     for line in lines_of_choice(cfg.checkpoint, identity["checkpoint"]):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     todo = _missing(checked, identity, cfg)
-    if there := len(checked.photographs) - len(todo):
-        text = f"{there} of {len(checked.photographs)} are there already, completed from the same files and settings"
+    if there := len(checked) - len(todo):
+        text = f"{there} of {len(checked)} are there already, completed from the same files and settings"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     fit(model.networks(), device, cfg.trainer.precision)
     model.to(device)
     if cfg.compile:
         compile_generators(model, device)
-    with CompileTimer() if cfg.compile else nullcontext() as watch:
-        for photograph, made in todo:
-            line = complete_photograph(model, photograph, cfg, made)
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-            if watch and (seconds := watch.taken()):
-                console.print(f"compiled for it: {seconds:.1f} s", highlight=False)
+    with ending_tidily(), CompileTimer() if cfg.compile else nullcontext() as watch:
+        complete_folder(model, todo, cfg, partial(console.print, markup=False, highlight=False, soft_wrap=True))
+    if watch and (seconds := watch.taken()):
+        console.print(f"compiled for them: {seconds:.1f} s", highlight=False)
 
 
 def _require_networks(model: Inpainter, label: str, cfg: DictConfig) -> None:

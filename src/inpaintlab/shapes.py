@@ -11,6 +11,12 @@ Images = Float[Tensor, "batch 3 height width"]
 Planes = Float[Tensor, "batch 1 height width"]
 """One plane an image: a mask (1 = hole), an edge map (1 = edge), or gray in [0, 1]."""
 
+AnyImages = Float[Tensor, "_ 3 _ _"]
+"""The same, where one signature has several and each has a size of its own."""
+
+AnyPlanes = Float[Tensor, "_ 1 _ _"]
+"""Likewise of one plane, see `Planes`."""
+
 Scalar = Float[Tensor, ""]
 
 Size = int | Sequence[int]

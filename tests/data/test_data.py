@@ -8,8 +8,10 @@ import sys
 import unicodedata
 import warnings
 import zlib
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from lightning import Callback
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
 from inpaintlab.config import CONF
@@ -32,8 +36,10 @@ from inpaintlab.data import (
     Source,
     Toy,
     TrainingSet,
-    edge_tensor,
+    batch_as_floats,
+    edge_bytes,
     image_tensor,
+    in_unit_range,
     plan_shards,
     read_rgb,
     write_shards,
@@ -42,6 +48,7 @@ from inpaintlab.data.crops import Cut
 from inpaintlab.data.order import Part, Positions
 from inpaintlab.masks import Mask, MaskFolder, Rectangle, WithHoleRatio
 from inpaintlab.randomness import sample_generator
+from stand_ins.building import build_model, fit
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -213,7 +220,7 @@ def test_tensors_hold_the_pixels_in_zero_to_one() -> None:
     array = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
     tensor = image_tensor(Image.fromarray(array))
     np.testing.assert_array_equal(tensor.numpy(), array.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
-    edges = edge_tensor(Image.fromarray(array[..., 0]))
+    edges = in_unit_range(edge_bytes(Image.fromarray(array[..., 0])))
     assert edges.shape == (1, 3, 5)
     assert edges[0, 2, 1] == np.float32(array[2, 1, 0]) / np.float32(255)
 
@@ -378,7 +385,7 @@ def test_edge_maps_are_found_under_the_same_path(tmp_path: Path) -> None:
     edges = folder.edges("train", "sub/a.jpg")
     assert edges is not None
     assert edges.mode == "L"
-    assert torch.equal(edge_tensor(edges), torch.full((1, 8, 8), 51 / 255))
+    assert torch.equal(edge_bytes(edges), torch.full((1, 8, 8), 51, dtype=torch.uint8))
     with pytest.raises(ValueError, match=rf"looked for at {tmp_path}/edges/train/b\.png, which does not exist"):
         folder.edges("train", "b.png")
     assert Folder(str(tmp_path / "root")).edges("train", "b.png") is None
@@ -472,10 +479,11 @@ def test_a_sample_has_the_promised_shapes_and_ranges() -> None:
     assert set(sample) == {"image", "mask", "name"}
     assert sample["name"] == "train_0003"
     assert sample["image"].shape == (3, 32, 32)
-    assert sample["image"].dtype == torch.float32
-    assert 0 <= sample["image"].min() < sample["image"].max() <= 1
+    assert sample["image"].dtype == torch.uint8
+    assert 0 <= sample["image"].min() < sample["image"].max() <= 255
     assert sample["mask"].shape == (1, 32, 32)
-    assert set(sample["mask"].unique().tolist()) == {0.0, 1.0}
+    assert sample["mask"].dtype == torch.bool
+    assert 0 < sample["mask"].sum() < 32 * 32
 
 
 def test_a_sample_follows_from_epoch_and_index_alone() -> None:
@@ -484,6 +492,80 @@ def test_a_sample_follows_from_epoch_and_index_alone() -> None:
         assert torch.equal(first[position]["image"], second[position]["image"])
         assert torch.equal(first[position]["mask"], second[position]["mask"])
     assert not torch.equal(first[0, 1]["mask"], first[1, 1]["mask"])
+
+
+def test_a_sample_has_a_quarter_of_the_bytes_that_models_see() -> None:
+    sample = TrainingSet(Drawn(), RandomCrop(32), rectangle(), seed=1)[0, 0]
+    tensors = {key: value for key, value in sample.items() if key != "name"}
+    seen = batch_as_floats(tensors)
+    assert sum(value.nbytes for value in seen.values()) == 32 * 32 * 5 * 4
+    assert sum(value.nbytes for value in tensors.values()) == 32 * 32 * 5
+
+
+def test_bytes_become_the_floats_of_a_true_division() -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    batch = batch_as_floats({"image": torch.from_numpy(grey), "name": ["a"]})
+    assert batch["name"] == ["a"]
+    for value, found in zip(grey.ravel(), batch["image"].ravel(), strict=True):
+        assert float(found) == np.float32(Fraction(int(value), 255))
+    product = grey.astype(np.float32) * np.float32(1 / 255)  # which CUDA makes of a division by a number
+    assert (product != batch["image"].numpy()).sum() == 126
+
+
+def test_masks_become_zero_and_one_and_floats_stay_as_they_are() -> None:
+    soft = torch.tensor([0.0, 0.3, 1.0, float("nan")])
+    batch = batch_as_floats({"mask": torch.tensor([True, False]), "image": soft, "position": torch.tensor([7])})
+    assert batch["mask"].dtype == torch.float32
+    assert batch["mask"].tolist() == [1.0, 0.0]
+    assert batch["image"] is soft
+    assert batch["position"].dtype == torch.int64
+
+
+class Divisions(TorchDispatchMode):
+    """Keeps the divisors of all divisions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.divisors: list[object] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "div" in str(func):
+            self.divisors.append(args[1])
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_conversion_divides_on_the_device_and_reads_nothing_from_it() -> None:
+    bytes_ = torch.zeros(2, 3, 4, 4, dtype=torch.uint8, device="meta")  # a device that cannot be read from
+    with Divisions() as seen:
+        found = batch_as_floats({"image": bytes_})["image"]
+    assert (found.device.type, found.dtype) == ("meta", torch.float32)
+    [divisor] = seen.divisors
+    assert isinstance(divisor, torch.Tensor)
+    assert divisor.device.type == "meta"
+
+
+def test_models_and_callbacks_see_the_floats_of_the_workers_bytes() -> None:
+    class Seen(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: dict, batch_idx: int) -> None:
+            batches.append(batch)
+
+    batches: list[dict] = []
+    data = module(source=Drawn())
+    model = build_model("glcic", "model.mean_pixel=[0.5,0.5,0.5]", *(f"model.schedule.phases.{p}" for p in LENGTHS))
+    fit(model, Seen(), data=data)
+    samples = data.training_set()
+    assert len(batches) == 2
+    for number, batch in enumerate(batches):
+        # of one picture, a batch of two has two epochs
+        made = [samples[2 * number + place, 0] for place in range(2)]
+        for key in ("image", "edges"):
+            expected = np.stack([one[key].numpy() for one in made]).astype(np.float32) / np.float32(255)
+            assert batch[key].dtype == torch.float32
+            np.testing.assert_array_equal(batch[key].numpy(), expected)
+        assert torch.equal(batch["mask"], torch.stack([one["mask"] for one in made]).float())
+
+
+LENGTHS = ("completion.batches=2", "discriminator.batches=0", "joint.batches=0")
 
 
 class Drawn(Source):
@@ -627,7 +709,7 @@ def test_reduced_decoding_is_for_training_and_keeps_the_picture(tmp_path: Path) 
     for index in range(2):
         one, other = exact[0, index]["image"], reduced[0, index]["image"]
         assert not torch.equal(one, other)
-        torch.testing.assert_close(one, other, atol=0.02, rtol=0)
+        torch.testing.assert_close(one.float(), other.float(), atol=0.02 * 255, rtol=0)
         assert torch.equal(exact[0, index]["mask"], reduced[0, index]["mask"])
     assert source.read("train", "0.jpg").size == (128, 96)
     with pytest.raises(ValueError, match=r"data\.decode=fast is not known; it is exact or reduced"):
@@ -643,7 +725,7 @@ def test_a_picture_with_an_edge_map_is_decoded_in_full(tmp_path: Path) -> None:
         TrainingSet(source, CentreSquare(16), rectangle(), 1, decode=decode) for decode in ("exact", "reduced")
     )
     assert torch.equal(exact[0, 0]["image"], reduced[0, 0]["image"])
-    assert reduced[0, 0]["edges"].min() == 1
+    assert reduced[0, 0]["edges"].min() == 255
 
 
 def test_validation_is_what_the_caller_sets_in_order() -> None:

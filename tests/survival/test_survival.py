@@ -177,12 +177,15 @@ def test_a_run_killed_before_a_validation_makes_up_for_it(ran: Path) -> None:
     noted = Progress.load(ran / "runs/a")
     assert noted is not None
     best = (ran / "runs/a/best.ckpt").read_bytes()
-    Progress(6, 6, noted.monitor, True, noted.validations[:2], 1.0).save(ran / "runs/a")
+    assert set(noted.paces) == {"completion"}
+    paces = {"joint": 1.5}  # of a phase that is over
+    Progress(6, 6, noted.monitor, True, noted.validations[:2], 1.0, paces=paces).save(ran / "runs/a")
     ended = train(ran)
     assert ended.returncode == 0, ended.stderr
     again = Progress.load(ran / "runs/a")
     assert again is not None
     assert again.validations == noted.validations
+    assert again.paces == paces
     assert (ran / "runs/a/best.ckpt").read_bytes() == best
     assert "is finished" in train(ran).stdout
 

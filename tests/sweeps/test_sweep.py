@@ -265,7 +265,7 @@ def test_trainings_run_as_many_at_a_time_as_asked_for(
             running.remove(training.folder.name)
 
     monkeypatch.setattr("inpaintlab.sweeps.launching.run_job", job)
-    monkeypatch.setattr("inpaintlab.sweeps.launching._cores", lambda: 7)
+    monkeypatch.setattr("inpaintlab.sweeps.launching.cores", lambda: 7)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert OnThisMachine(2).launch(waiting(tmp_path, "a", "b", "c", "d")) == []
     assert max(most) == 2
@@ -279,7 +279,7 @@ def test_trainings_run_as_many_at_a_time_as_asked_for(
 def test_a_negative_number_of_jobs_counts_from_the_cores(
     monkeypatch: pytest.MonkeyPatch, asked: int, at_once: int
 ) -> None:
-    monkeypatch.setattr("inpaintlab.sweeps.launching._cores", lambda: 4)
+    monkeypatch.setattr("inpaintlab.sweeps.launching.cores", lambda: 4)
     assert OnThisMachine(asked).n_jobs == at_once
 
 

@@ -70,8 +70,13 @@ class Slow(Callback):
 LENGTHS = [f"model.schedule.phases.{phase}.batches=2" for phase in ("completion", "discriminator", "joint")]
 
 
-def logged(built: Builder, monkeypatch: pytest.MonkeyPatch, folder: Path, every: int) -> list[dict[str, float]]:
-    """The lines of six batches of GLCIC; a picture takes half a second to read, a step two seconds."""
+def logged(
+    built: Builder, monkeypatch: pytest.MonkeyPatch, folder: Path, every: int, paces: dict[str, float] | None = None
+) -> list[dict[str, float]]:
+    """The lines of six batches of GLCIC; a picture takes half a second to read, a step two seconds.
+
+    ``paces`` gets those that a journal would be given.
+    """
     clock, tracker, model = Clock(), Kept(), built("glcic", *LENGTHS)
     read, learn = Toy.read, model.learn
 
@@ -92,6 +97,8 @@ def logged(built: Builder, monkeypatch: pytest.MonkeyPatch, folder: Path, every:
     assert tracker.started == [0]
     assert tracker.finished == [True]
     assert [step for step, _ in tracker.lines] == list(range(every - 1, 6, every))
+    if paces is not None:
+        paces |= logbook.paces
     return [line for _, line in tracker.lines]
 
 
@@ -102,6 +109,14 @@ def test_the_speed_is_that_of_steps_and_waiting_alone(
     # two images in 2 s; then in 2 s and 1 s of waiting; the 100 s of other things are left out
     assert [line["speed/images_per_second"] for line in lines] == pytest.approx([1.0, *[2 / 3] * 5])
     assert [line["speed/waiting_for_data"] for line in lines] == pytest.approx([0.0, *[1 / 3] * 5])
+
+
+def test_the_pace_of_a_phase_leaves_out_what_was_spent_waiting(
+    built: Builder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    paces: dict[str, float] = {}
+    logged(built, monkeypatch, tmp_path, every=2, paces=paces)
+    assert paces == pytest.approx({"completion": 1.0, "discriminator": 1.0, "joint": 1.0})  # two images in 2 s
 
 
 def test_a_line_speaks_of_all_batches_since_the_last_one(

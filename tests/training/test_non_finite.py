@@ -36,7 +36,7 @@ def poison(patch: pytest.MonkeyPatch, batch: int, rank: int = 0, processes: int 
 
     def sample(self: TrainingSet, position: tuple[int, int]) -> dict[str, Any]:
         item = whole(self, position)
-        return item | {"image": torch.full_like(item["image"], torch.nan)} if position in bad else item
+        return item | {"image": torch.full(item["image"].shape, torch.nan)} if position in bad else item
 
     patch.setattr(TrainingSet, "__getitem__", sample)
 

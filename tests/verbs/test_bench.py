@@ -1,14 +1,17 @@
 """The benchmark of the data prepares what training prepares, and its arithmetic is right."""
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 from rich.console import Console
 
-from inpaintlab.bench import report
+from inpaintlab.bench import Pace, pace_of, report
 from inpaintlab.data import (
     Folder,
     PictureFormat,
@@ -24,6 +27,7 @@ from inpaintlab.data import (
 )
 from inpaintlab.data.speed import _by_stages, _contents
 from inpaintlab.masks import Rectangle
+from inpaintlab.runs import Progress
 from stand_ins.commands import run_here
 
 
@@ -53,10 +57,11 @@ def test_cores_are_counted_up() -> None:
     assert [cost.cores(pace, edges=True) for pace in (1, 16, 17, 100)] == [1, 1, 2, 6]
 
 
-def test_the_report_says_what_a_training_needs() -> None:
+def test_the_report_says_what_a_training_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inpaintlab.bench.cores", lambda: 4)
     stream = StringIO()
     cost = PreparationTime(10, whole=0.1, stages={"decode": 0.03, "mask": 0.01}, edges=0.01)
-    report(cost, 250, 1, Console(file=stream, width=100))
+    report(cost, Pace(250), 1, 3, Console(file=stream, width=100))
     lines = stream.getvalue().splitlines()
     cells = [[cell.strip() for cell in line.split("│")[1:4]] for line in lines]
     assert ["decode", "3.00", "75 %"] in cells
@@ -66,10 +71,34 @@ def test_the_report_says_what_a_training_needs() -> None:
         "100 images per second on one core, from memory; a training at 250 images per second keeps 3 cores busy, with "
         "Canny's edges on the CPU 3 cores."
     )
-    assert lines[-1] == expected
-    report(cost, 300, 8, Console(file=stream, width=100))
-    assert stream.getvalue().splitlines()[-2].endswith("keeps 3 cores busy, with Canny's edges on the CPU 4 cores.")
-    assert stream.getvalue().splitlines()[-1] == "On 8 GPUs, each at this pace: 24 cores, with the edges 32 cores."
+    assert lines[-2:] == [expected, "data.workers is 3 for each GPU, which suffices."]
+    report(cost, Pace(300, ", as runs/a in its phase 'joint',"), 8, 2, Console(file=stream, width=100))
+    pace = "a training at 300 images per second, as runs/a in its phase 'joint',"
+    assert stream.getvalue().splitlines()[-4:] == [
+        f"100 images per second on one core, from memory; {pace} keeps 3 cores busy, with Canny's edges on the CPU 4 "
+        "cores.",
+        "On 8 GPUs, each at this pace: 24 cores, with the edges 32 cores.",
+        "data.workers is 2 for each GPU, so the training waits for samples: give 3.",
+        "That is more than this machine has: 4 cores.",
+    ]
+
+
+def test_the_pace_of_a_run_is_that_of_its_fastest_phase(tmp_path: Path) -> None:
+    def pace(**given: Any) -> Pace:
+        return pace_of(OmegaConf.create({"run": None, "images_per_second": None} | given))
+
+    assert pace() == Pace(100)
+    assert pace(images_per_second=7) == Pace(7)
+    with pytest.raises(ValueError, match="give one of them"):
+        pace(images_per_second=7, run=str(tmp_path))
+    with pytest.raises(ValueError, match=r"has no progress\.json.*or images_per_second=N"):
+        pace(run=str(tmp_path))
+    progress = Progress(4, 4, "val/psnr_rgb", True, [], 1.0)
+    progress.save(tmp_path)
+    with pytest.raises(ValueError, match=r"has logged no speed.*every\.log"):
+        pace(run=str(tmp_path))
+    replace(progress, paces={"completion": 40.5, "discriminator": 90.25, "joint": 30.0}).save(tmp_path)
+    assert pace(run=str(tmp_path)) == Pace(90.25, f", as {tmp_path} in its phase 'discriminator',")
 
 
 @pytest.mark.parametrize("kind", ["folder", "shards", "toy"])

@@ -1,14 +1,16 @@
 """Completing a user's own photographs."""
 
-from inpaintlab.completion.completing import complete_photograph, hash_of
+from inpaintlab.completion.checking import Checked, check_photographs, hash_of
+from inpaintlab.completion.folder import complete_folder
 from inpaintlab.completion.originals import made_of
-from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
+from inpaintlab.completion.photographs import Photograph, pair_photographs
 
 __all__ = [
+    "Checked",
     "Photograph",
-    "complete_photograph",
+    "check_photographs",
+    "complete_folder",
     "hash_of",
     "made_of",
     "pair_photographs",
-    "read_photograph",
 ]

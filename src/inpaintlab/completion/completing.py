@@ -1,49 +1,71 @@
-"""Filling the holes of a user's photographs."""
+"""One photograph from its contents to a finished file."""
 
-import hashlib
-import json
-from typing import Any
-
+import numpy as np
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
 from inpaintlab.completion.originals import filled, save_png
-from inpaintlab.completion.photographs import Photograph, read_photograph
-from inpaintlab.data import image_tensor
+from inpaintlab.completion.photographs import Contents, Photograph
+from inpaintlab.data import in_unit_range
+from inpaintlab.imaging import blend
 from inpaintlab.inpainting import Inpainter, computing
-from inpaintlab.machine import file_sha256, shown
-
-_DECIDING = ("hole_colour", "threshold", "blend")
-"""Settings beside the method that decide pixels."""
+from inpaintlab.machine import shown
+from inpaintlab.shapes import AnyImages, Images
 
 
-def hash_of(photograph: Photograph, identity: dict[str, Any], cfg: DictConfig) -> str:
-    """A hash of all that a completed photograph follows from: its files, the method and the settings.
+def raw_outputs(
+    model: Inpainter, several: list[Contents], cfg: DictConfig
+) -> tuple[list[AnyImages], torch.cuda.Event | None]:
+    """What a method puts out for photographs of one padded size, in one batch.
 
-    Args:
-        photograph: its files.
-        identity: of the method, see `build_method`.
-        cfg: the settings of ``inpaintlab complete``.
-    """
-    method = {key: identity[key] for key in ("config", "seed", "switches")}
-    weights = identity["checkpoint"] and identity["checkpoint"]["sha256"]
-    files = [photograph.image, photograph.mask, *([photograph.edges] if photograph.edges else [])]
-    content = {
-        **method,
-        "weights": weights,
-        "precision": cfg.trainer.precision,
-        "files": [file_sha256(file) for file in files],
-        **{key: cfg[key] for key in _DECIDING},
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def complete_photograph(model: Inpainter, photograph: Photograph, cfg: DictConfig, made: str) -> str:
-    """Complete one photograph, and write it whole or not at all.
+    From a GPU the numbers arrive while this process goes on.
 
     Args:
         model: on its device, with its weights.
-        photograph: the files to read and to write.
+        several: the photographs.
+        cfg: the settings of ``inpaintlab complete``.
+
+    Returns:
+        A (1, 3, height, width) float32 tensor in [0, 1] on the CPU for each, and what tells that they are there; None
+        where they are there already.
+    """
+    device = model.device
+    inputs = [(_sent(one.image, device), _sent(one.mask, device), _drawing(one, device)) for one in several]
+    with computing(cfg.trainer.precision, device):
+        raw = model.raw_outputs(inputs)
+    if device.type != "cuda":
+        return [one.cpu() for one in raw], None
+    arriving = [one.to("cpu", non_blocking=True) for one in raw]  # into pinned memory
+    event = torch.cuda.Event()
+    event.record()
+    return arriving, event
+
+
+def _drawing(contents: Contents, device: torch.device) -> Tensor | None:
+    return None if contents.edges is None else _sent(contents.edges, device)
+
+
+def _sent(pixels: Tensor, device: torch.device) -> Tensor:
+    """Bytes on the device, as floats; from pinned memory, this process does not wait for it."""
+    return in_unit_range(pixels.to(device, non_blocking=True))
+
+
+def write_completed(
+    photograph: Photograph,
+    contents: Contents,
+    raw: Images | None,
+    ready: torch.cuda.Event | None,
+    cfg: DictConfig,
+    made: str,
+) -> str:
+    """Fill the hole of a photograph, and write it whole or not at all.
+
+    Args:
+        photograph: the file to write.
+        contents: what its files hold.
+        raw: the method's output on the CPU; None where there is no hole.
+        ready: tells that ``raw`` has arrived.
         cfg: the settings of ``inpaintlab complete``.
         made: see `hash_of`; it is kept in the file.
 
@@ -51,25 +73,23 @@ def complete_photograph(model: Inpainter, photograph: Photograph, cfg: DictConfi
         A line for the terminal: the files, the share of the image that was filled, and what could not be kept.
 
     Raises:
-        ValueError: files that cannot be read, or sizes that differ.
         OSError: the file cannot be written.
     """
-    contents = read_photograph(photograph, cfg)
     original, mask = contents.original, contents.mask
-    share = mask.mean().item()
-    if share == 0:
+    if raw is None:
         picture = original.picture
         low, high = contents.greys
         note = f"the mask has no hole (no {cfg.hole_colour} pixel; its grey values run from {low} to {high} of 255): "
         note += "the image as it was"
     else:
-        device = model.device
-        image = image_tensor(original.rgb)[None].to(device)
-        drawing = None if contents.edges is None else contents.edges.to(device)
-        with computing(cfg.trainer.precision, device):
-            completed = model.complete(image, mask.to(device), drawing, blended=cfg.blend)
-        fill = completed[0].clamp(0, 1).permute(1, 2, 0).to("cpu", torch.float32).numpy()
-        picture = filled(original, fill, mask[0, 0].bool().numpy())
+        if ready is not None:
+            ready.synchronize()
+        if cfg.blend:
+            plane = in_unit_range(mask)
+            raw = blend(Inpainter.paste(in_unit_range(contents.image), plane, raw), plane)
+        hole = mask[0, 0].numpy()
+        picture = filled(original, raw[0].permute(1, 2, 0).numpy(), hole)
+        share = np.count_nonzero(hole) / hole.size  # torch would start threads of its own in each thread that writes
         note = f"{share:.1%} filled" if share < 1 else "all hole: nothing of the image is left"
     photograph.out.parent.mkdir(parents=True, exist_ok=True)
     save_png(picture, original, made, photograph.out)

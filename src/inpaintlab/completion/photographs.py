@@ -3,20 +3,21 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import numpy as np
 import torch
+from jaxtyping import Bool, UInt8
 from omegaconf import DictConfig
+from torch import Tensor
 
 from inpaintlab.completion.originals import Original, read_original
-from inpaintlab.data import edge_tensor, read_rgb
+from inpaintlab.data import edge_bytes, image_bytes, read_rgb
 from inpaintlab.imaging import ENDINGS, find_pictures, same_form
 from inpaintlab.machine import shown
 from inpaintlab.masks import CLEAN, MaskPicture, read_mask
-from inpaintlab.shapes import Planes
 
 _MOST_NAMED = 10
 """How many names a sentence lists."""
@@ -46,21 +47,28 @@ class Photograph:
 @final
 @dataclass(frozen=True)
 class Contents:
-    """What the files of a photograph hold.
+    """What the files of a photograph hold; what a method sees is in bytes, see `in_unit_range`.
 
     Args:
         original: the photograph.
-        mask: (1, 1, height, width), 1 = hole.
-        edges: (1, 1, height, width) in [0, 1]; None without a drawing.
+        image: its RGB.
+        mask: True in the hole.
+        edges: the drawing, 255 = edge; None without one.
         greys: the lowest and the highest grey value of the mask's file, of 255.
         remarks: sentences on a mask that may be none.
     """
 
     original: Original
-    mask: Planes
-    edges: Planes | None
+    image: UInt8[Tensor, "1 3 height width"]
+    mask: Bool[Tensor, "1 1 height width"]
+    edges: UInt8[Tensor, "1 1 height width"] | None
     greys: tuple[int, int]
     remarks: tuple[str, ...]
+
+    def pinned(self) -> "Contents":
+        """The same in memory from which a GPU copies while this process goes on."""
+        edges = None if self.edges is None else self.edges.pin_memory()
+        return replace(self, image=self.image.pin_memory(), mask=self.mask.pin_memory(), edges=edges)
 
 
 def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) -> tuple[list[Photograph], list[str]]:
@@ -220,8 +228,8 @@ def read_photograph(photograph: Photograph, cfg: DictConfig) -> Contents:
     picture = read_mask(photograph.mask, cfg.hole_colour)
     grey = np.asarray(picture.grey)
     white = grey > 255 * cfg.threshold
-    mask = torch.from_numpy(white if cfg.hole_colour == "white" else ~white)[None, None].float()
-    edges = None if photograph.edges is None else edge_tensor(read_rgb(photograph.edges).convert("L"))[None]
+    mask = torch.from_numpy(white if cfg.hole_colour == "white" else ~white)[None, None]
+    edges = None if photograph.edges is None else edge_bytes(read_rgb(photograph.edges).convert("L"))[None]
     width, height = original.rgb.size
     for path, plane in ((photograph.mask, mask), (photograph.edges, edges)):
         if plane is not None and plane.shape[-2:] != (height, width):
@@ -230,7 +238,8 @@ def read_photograph(photograph: Photograph, cfg: DictConfig) -> Contents:
                 "them the same size."
             )
     greys = (int(grey.min()), int(grey.max()))
-    return Contents(original, mask, edges, greys, tuple(_remarks(photograph, original, picture, cfg)))
+    remarks = tuple(_remarks(photograph, original, picture, cfg))
+    return Contents(original, image_bytes(original.rgb)[None], mask, edges, greys, remarks)
 
 
 def _remarks(photograph: Photograph, original: Original, mask: MaskPicture, cfg: DictConfig) -> Iterable[str]:

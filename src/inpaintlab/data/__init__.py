@@ -6,8 +6,16 @@ from inpaintlab.data.inspection import Finding, examine, splits_found
 from inpaintlab.data.order import ShardPositions
 from inpaintlab.data.packing import plan_shards, shard_faults, write_shards
 from inpaintlab.data.picture_format import PictureFormat
-from inpaintlab.data.pictures import as_rgb, edge_tensor, image_tensor, read_rgb
-from inpaintlab.data.samples import DataModule, TrainingSet
+from inpaintlab.data.pictures import (
+    as_rgb,
+    batch_as_floats,
+    edge_bytes,
+    image_bytes,
+    image_tensor,
+    in_unit_range,
+    read_rgb,
+)
+from inpaintlab.data.samples import DataModule, TrainingSet, chosen_workers
 from inpaintlab.data.shard_lists import LIST
 from inpaintlab.data.shards import Shards
 from inpaintlab.data.sources import Photos, Source, Toy, Watch, require_chosen
@@ -31,9 +39,13 @@ __all__ = [
     "TrainingSet",
     "Watch",
     "as_rgb",
-    "edge_tensor",
+    "batch_as_floats",
+    "chosen_workers",
+    "edge_bytes",
     "examine",
+    "image_bytes",
     "image_tensor",
+    "in_unit_range",
     "measure_preparation",
     "plan_shards",
     "read_rgb",

@@ -1,10 +1,11 @@
-"""Reading pictures of all common formats as 8-bit RGB, and converting them to tensors."""
+"""Reading pictures of all common formats as 8-bit RGB, and converting them to tensors of bytes and of floats."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -71,14 +72,46 @@ def require_same_size(edges: Image.Image, picture: Image.Image, name: Path | str
         )
 
 
+def image_bytes(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+    """An 8-bit RGB picture as a (3, height, width) tensor of bytes."""
+    return torch.from_numpy(np.ascontiguousarray(np.array(image).transpose(2, 0, 1)))
+
+
+def edge_bytes(image: Image.Image) -> UInt8[Tensor, "1 height width"]:
+    """An 8-bit grey edge map as a (1, height, width) tensor of bytes; 255 = edge, soft edges stay soft."""
+    return torch.from_numpy(np.array(image)[None])
+
+
 def image_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:
     """An 8-bit RGB picture as a (3, height, width) float32 tensor in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(np.array(image).transpose(2, 0, 1))).float().div_(255)
+    return in_unit_range(image_bytes(image))
 
 
-def edge_tensor(image: Image.Image) -> Float[Tensor, "1 height width"]:
-    """An 8-bit grey edge map as a (1, height, width) float32 tensor in [0, 1]; 1 = edge, soft edges stay soft."""
-    return torch.from_numpy(np.array(image)[None]).float().div_(255)
+def in_unit_range(pixels: Tensor) -> Tensor:
+    """Pixels as float32 in [0, 1] on their device, with the same bits on every device.
+
+    Args:
+        pixels: bytes, of which 255 becomes 1, or bools; of any shape. Tensors of other types come back as they are.
+    """
+    if pixels.dtype == torch.bool:
+        return pixels.float()
+    if pixels.dtype != torch.uint8:
+        return pixels
+    # by a tensor on the device: CUDA divides by a number of Python's as it multiplies by the number's reciprocal, which
+    # rounds 126 of the 256 values to another float
+    return pixels.float().div_(torch.full((), 255.0, device=pixels.device))
+
+
+def batch_as_floats(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch of training samples as models see it: each tensor of bytes or bools as `in_unit_range` makes it.
+
+    Loaders hand over bytes, a quarter of what floats take in the workers, in shared and pinned memory and on the way to
+    a GPU. Nothing waits for the device.
+
+    Args:
+        batch: tensors by name, and whatever else a sample has.
+    """
+    return {key: in_unit_range(value) if isinstance(value, Tensor) else value for key, value in batch.items()}
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,7 +1,5 @@
 """The training samples and the one LightningDataModule."""
 
-import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, final
 
@@ -15,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from inpaintlab.data.crops import Crop
 from inpaintlab.data.order import Part, SameBatch
-from inpaintlab.data.pictures import edge_tensor, image_tensor, require_same_size
+from inpaintlab.data.pictures import batch_as_floats, edge_bytes, image_bytes, require_same_size
 from inpaintlab.data.sources import Source
-from inpaintlab.machine import outlive_requests
+from inpaintlab.machine import cores, outlive_requests
 from inpaintlab.masks import Mask, mask_folders
 from inpaintlab.randomness import sample_generator
 from inpaintlab.shapes import Size, height_width, plain_size
@@ -62,11 +60,11 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return self.count
 
     def __getitem__(self, position: tuple[int, int]) -> dict[str, Any]:
-        """One sample.
+        """One sample, in bytes; `batch_as_floats` makes of a batch of them what models see.
 
         Returns:
-            ``image`` (3, H, W) in [0, 1], ``mask`` (1, H, W) with 1 = hole, ``name``, and ``edges`` (1, H, W) in [0, 1]
-            if the source has edge maps.
+            ``image`` (3, H, W) of bytes, ``mask`` (1, H, W) of bools with True = hole, ``name``, and ``edges``
+            (1, H, W) of bytes if the source has edge maps.
 
         Raises:
             ValueError: the picture or its edge map cannot be read, or they differ in size.
@@ -78,10 +76,13 @@ class TrainingSet(Dataset[dict[str, Any]]):
         self.crop.require_memory(picture, name)
         cut = self.crop.train(picture, generator)
 
-        tensors = {"image": image_tensor(cut(picture)), "mask": self.mask(*self.crop.size, generator)}
+        hole = np.array(
+            self.mask.draw_proper(*self.crop.size, generator), order="C"
+        )  # a mask may keep what it has drawn
+        tensors = {"image": image_bytes(cut(picture)), "mask": torch.from_numpy(hole)[None]}
         if edges is not None:
             require_same_size(edges, picture, name)
-            tensors["edges"] = edge_tensor(cut(edges))
+            tensors["edges"] = edge_bytes(cut(edges))
         if torch.rand((), generator=generator) < self.flip:
             tensors = {key: tensor.flip(-1) for key, tensor in tensors.items()}
         return {**tensors, "name": name}
@@ -91,9 +92,9 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return self.source.at("train", index)
 
 
-def _cores() -> int:
-    """Cores that this process may use; a batch system may allow fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def chosen_workers(workers: int | Literal["auto"]) -> int:
+    """The processes that prepare batches: of ``auto``, one less than there are cores, at least 1, at most 8."""
+    return max(1, min(8, cores() - 1)) if workers == "auto" else workers
 
 
 @final
@@ -143,7 +144,7 @@ class DataModule(LightningDataModule):
         self.seed = seed
         self.flip = flip
         self.decode = decode
-        self.workers = max(1, min(8, _cores() - 1)) if workers == "auto" else workers
+        self.workers = chosen_workers(workers)
         self.same_batch = same_batch
         self.validation: Dataset[dict[str, Any]] | None = None
         self._mean: Tensor | None = None
@@ -193,6 +194,10 @@ class DataModule(LightningDataModule):
         if self.validation is None:
             return []
         return DataLoader(self.validation, batch_size=self.batch_size, shuffle=False, **self._loading())
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """A batch on its device as floats: images in [0, 1], masks exactly 0 or 1; see `batch_as_floats`."""
+        return batch_as_floats(batch)
 
     def mean_pixel(self) -> Float[Tensor, "3"]:
         """The mean over the training pictures of each picture's mean colour: RGB in [0, 1], GLCIC's fill.

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import final
 
+import numpy as np
 import torch
 from torch.utils.data import default_collate
 
 from inpaintlab.data.folder import Folder
-from inpaintlab.data.pictures import image_tensor, read_rgb
+from inpaintlab.data.pictures import image_bytes, in_unit_range, read_rgb
 from inpaintlab.data.samples import TrainingSet
 from inpaintlab.data.shards import Shards
 from inpaintlab.data.sources import Source
@@ -78,7 +79,7 @@ def measure_preparation(samples: TrainingSet, images: int, batch_size: int) -> P
         start = time.perf_counter()
         batch = default_collate([samples[position] for position in positions[first : first + batch_size]])
         prepared = time.perf_counter()
-        canny(rgb_to_gray(batch["image"]), SIGMA)
+        canny(rgb_to_gray(in_unit_range(batch["image"])), SIGMA)
         cost.whole += prepared - start
         cost.edges += time.perf_counter() - prepared
 
@@ -118,9 +119,9 @@ def _by_stages(
     with cost.stage("crop and resize"):
         cut = samples.crop.train(picture, generator)(picture)
     with cost.stage("mask"):
-        mask = samples.mask(*samples.crop.size, generator)
+        hole = samples.mask.draw_proper(*samples.crop.size, generator)
     with cost.stage("tensor and flip"):
-        image = image_tensor(cut)
+        image, mask = image_bytes(cut), torch.from_numpy(np.array(hole, order="C"))[None]
         if torch.rand((), generator=generator) < samples.flip:
             image, mask = image.flip(-1), mask.flip(-1)
     return {"image": image, "mask": mask}

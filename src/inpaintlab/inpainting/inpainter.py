@@ -1,7 +1,7 @@
 """Inpainter: what every method shares, from a hole to finished pixels. Methods that learn are ``Learner``s."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting.fitting import fit
-from inpaintlab.shapes import Images, Planes
+from inpaintlab.shapes import AnyImages, AnyPlanes, Images, Planes
 
 
 class Inpainter(LightningModule, ABC):
@@ -106,9 +106,26 @@ class Inpainter(LightningModule, ABC):
     @torch.no_grad()
     def raw_output(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The method's output in evaluation mode, before the known pixels are put back; float32 in [0, 1]."""
-        height, width = image.shape[-2:]
+        return self.raw_outputs([(image, mask, edges)])[0]
+
+    @torch.no_grad()
+    def raw_outputs(self, several: Sequence[tuple[AnyImages, AnyPlanes, AnyPlanes | None]]) -> list[AnyImages]:
+        """The ``raw_output`` of each of several images, which may differ in size, computed in one batch.
+
+        Args:
+            several: image, mask and edges of each; of one ``padded_size``, and all with edges or all without.
+        """
         with self.completing():
-            return self(*self._inputs(image, mask, edges))[..., :height, :width].clamp(0, 1).float()
+            inputs = [self._inputs(*one) for one in several]
+            raw = self(*(_together(planes) for planes in zip(*inputs, strict=True)))
+        parts = raw.split([len(image) for image, _, _ in several])
+        sizes = [image.shape[-2:] for image, _, _ in several]
+        cropped = (part[..., :height, :width] for part, (height, width) in zip(parts, sizes, strict=True))
+        return [part.clamp(0, 1).float() for part in cropped]
+
+    def padded_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the image that ``forward`` sees of one of this size, in pixels."""
+        return _padded(height, self.stride, self.smallest), _padded(width, self.stride, self.smallest)
 
     @contextmanager
     def completing(self) -> Iterator[None]:
@@ -194,8 +211,18 @@ def pad_to_multiple(
         smallest: the least padded height and width, in pixels.
     """
     height, width = plane.shape[-2:]
-    bottom, right = (max(smallest, side + -side % stride) - side for side in (height, width))
+    bottom, right = (_padded(side, stride, smallest) - side for side in (height, width))
     if not bottom and not right:
         return plane
     mode = "reflect" if bottom < height and right < width else "replicate"
     return F.pad(plane, (0, right, 0, bottom), mode=mode)
+
+
+def _padded(side: int, stride: int, smallest: int) -> int:
+    return max(smallest, side + -side % stride)
+
+
+def _together(planes: tuple[Tensor | None, ...]) -> Tensor | None:
+    """One batch of several; one that is alone is not copied."""
+    given = [plane for plane in planes if plane is not None]
+    return torch.cat(given) if len(given) > 1 else planes[0]

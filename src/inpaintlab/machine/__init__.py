@@ -26,12 +26,20 @@ from inpaintlab.machine.formats import (
     storable,
 )
 from inpaintlab.machine.json_files import parse_json, read_json
-from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load
+from inpaintlab.machine.load import QUIET, SHORTEST, Clocks, Load, cores
 from inpaintlab.machine.locks import Lock, alone, is_held_by_another
 from inpaintlab.machine.memory import keep_freed_memory, peak, reset_peak
 from inpaintlab.machine.parents import PARENT, end_with_first, end_with_parent
 from inpaintlab.machine.provenance import code_sha256, command_line, commit, machine, versions
-from inpaintlab.machine.signals import INTERRUPTED, REQUEUE, Request, outlive_requests, receiving_requests, was_asked
+from inpaintlab.machine.signals import (
+    INTERRUPTED,
+    REQUEUE,
+    Request,
+    ending_tidily,
+    outlive_requests,
+    receiving_requests,
+    was_asked,
+)
 from inpaintlab.machine.storage import Storage, user_cache
 from inpaintlab.machine.workers import (
     EndsBetweenSteps,
@@ -69,8 +77,10 @@ __all__ = [
     "command_line",
     "commit",
     "conform",
+    "cores",
     "end_with_first",
     "end_with_parent",
+    "ending_tidily",
     "faults",
     "file_sha256",
     "full_disk_named",

@@ -1,5 +1,6 @@
-"""How many cores other processes keep busy while this one measures a time."""
+"""How many cores there are, and how many of them other processes keep busy while this one measures a time."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ STAT = Path("/proc/stat")
 QUIET = 0.25  # busy cores of other processes above which a measured time counts as disturbed
 SHORTEST = 0.25  # seconds that a measurement must last to give a load, because the system counts in ticks
 _TICKS = 100  # a second, in the units that Linux shows to programs
+
+
+def cores() -> int:
+    """Cores that this process may use; a batch system may allow fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,35 @@ def receiving_requests() -> Iterator[Request]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def ending_tidily() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, by an exception, while the context lasts.
+
+    So what is unfinished is tidied up on the way. A second signal ends the process at once. Outside the main thread
+    nothing changes: Python lets only the main one register handlers.
+
+    Raises:
+        SystemExit: a signal came; its code is 128 and the signal's number, as shells have it.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if _name(number) == "SIGHUP":
+            _leave_lost_terminal()
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ends = [number for number in _REQUESTS if _name(number) in ("SIGTERM", "SIGHUP") and not _by_nohup(number)]
+    before = {number: signal.signal(number, leave) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def outlive_requests(worker: int = 0) -> None:
     """Let a data loader's worker go on after a request to end, so that its parent can finish a batch.
 

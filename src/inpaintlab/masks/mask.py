@@ -1,9 +1,10 @@
 """Mask generators: one small class per family of holes.
 
 Every generator is called as ``mask(height, width, generator)`` and returns a float32 tensor of shape (1, height, width)
-with values exactly 0 and 1, where 1 is the hole. All randomness comes from the ``torch.Generator`` that is passed in,
-so the same generator state gives the same hole on every machine. Sizes are fractions of the image's sides, so that one
-configuration serves every resolution. Generators are plain picklable objects, ready for loader workers.
+with values exactly 0 and 1, where 1 is the hole; ``mask.draw_proper(...)`` is the same as an array of bools. All
+randomness comes from the ``torch.Generator`` that is passed in, so the same generator state gives the same hole on each
+machine. Sizes are fractions of the image's sides, so that one configuration serves every resolution. Generators are
+plain picklable objects, ready for loader workers.
 """
 
 import math
@@ -49,7 +50,12 @@ class Mask(ABC):
 
     @final
     def __call__(self, height: int, width: int, generator: torch.Generator) -> Float[Tensor, "1 {height} {width}"]:
-        """A mask with at least one hole pixel and one known pixel.
+        """``draw_proper`` as a tensor whose values are exactly 0 and 1, 1 = hole; arguments and errors as there."""
+        return torch.from_numpy(self.draw_proper(height, width, generator).astype(np.float32, order="C"))[None]
+
+    @final
+    def draw_proper(self, height: int, width: int, generator: torch.Generator) -> Hole:
+        """A hole with at least one hole pixel and one known pixel.
 
         Args:
             height: of the image, in pixels.
@@ -57,7 +63,7 @@ class Mask(ABC):
             generator: the source of all randomness.
 
         Returns:
-            Values exactly 0 and 1, 1 = hole.
+            True inside the hole.
 
         Raises:
             ValueError: the settings did not give such a mask at this size in 100 draws.
@@ -68,7 +74,7 @@ class Mask(ABC):
         for _ in range(self.redraws):
             hole = self.draw(height, width, generator)
             if 0 < np.count_nonzero(hole) < hole.size:
-                return torch.from_numpy(hole.astype(np.float32, order="C"))[None]
+                return hole
         fault = "left no known pixel" if hole.any() else "drew no hole"
         raise ValueError(
             f"{type(self).__name__} {fault} at {height} x {width} px in {self.redraws} draws; "
@@ -92,8 +98,3 @@ def pixels(fraction: float, side: int) -> int:
     Halves round down, so that half an odd side is EdgeConnect's integer division.
     """
     return max(1, math.ceil(fraction * side - 0.5))
-
-
-def as_hole(mask: Float[Tensor, "1 height width"]) -> Bool[np.ndarray, "height width"]:
-    """A finished mask back as an array, for the generators that wrap others."""
-    return mask[0].bool().numpy()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from inpaintlab.masks.mask import Hole, Mask, as_hole
+from inpaintlab.masks.mask import Hole, Mask
 from inpaintlab.masks.settings import Number, checked_ratios
 
 
@@ -50,7 +50,7 @@ class Mixture(Mask):
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """A hole of one of the generators, chosen by the weights."""
         point = torch.rand((), generator=generator, dtype=torch.float64).item() * self._bounds[-1]
-        return as_hole(self.masks[bisect_right(self._bounds, point)](height, width, generator))
+        return self.masks[bisect_right(self._bounds, point)].draw_proper(height, width, generator)
 
 
 @final
@@ -82,7 +82,7 @@ class WithHoleRatio(Mask):
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
         """The first hole of the other generator whose ratio lies in the range."""
-        holes = (as_hole(self.mask(height, width, generator)) for _ in range(self.tries))
+        holes = (self.mask.draw_proper(height, width, generator) for _ in range(self.tries))
         return _first_within(type(self.mask).__name__, holes, (self.low, self.high))
 
 

@@ -46,6 +46,8 @@ class Progress:
         seconds: of training, over all starts of the run.
         exact: of validations with images that were completed exactly, for which the metric is infinite: batches (as
             text, for JSON) to the number of these images. The score is the mean of the others.
+        paces: images a second that the networks of one process last learnt from in each phase, while they did not wait
+            for data.
     """
 
     iterations: Count
@@ -55,6 +57,7 @@ class Progress:
     validations: list[tuple[Count, Infinite | None]]
     seconds: Annotated[float, Between(0, 1e12)]
     exact: dict[str, Count] = field(default_factory=dict)
+    paces: dict[str, Annotated[float, Between(0, 1e12)]] = field(default_factory=dict)
 
     @property
     def top(self) -> tuple[int, float, int] | None:

@@ -303,7 +303,8 @@ class BenchData:
     mask: k.Mask
     seed: k.Seed
     images: k.Positive
-    images_per_second: Annotated[float, k.Range(above=0)]
+    images_per_second: Annotated[float | None, k.Range(above=0)]
+    run: k.Path | None
     gpus: k.Positive
     data: Data = field(default_factory=dict)  # type: ignore[assignment]
 

@@ -1,6 +1,7 @@
 """The progress of a training, written beside its checkpoints for other processes to read."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -21,13 +22,22 @@ class Journal(Callback):
         checkpoints: the callback that saves ``last.ckpt``; it runs before this one.
         monitor: the validation metric that is recorded.
         higher_is_better: the direction of ``monitor``.
+        paces: see `Progress`; they are read when they are written.
     """
 
-    def __init__(self, folder: Path, checkpoints: Checkpoints, monitor: str, higher_is_better: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        checkpoints: Checkpoints,
+        monitor: str,
+        higher_is_better: bool,
+        paces: Mapping[str, float],
+    ) -> None:
         self.folder = folder
         self.checkpoints = checkpoints
         self.monitor = monitor
         self.higher_is_better = higher_is_better
+        self.paces, self.paces_before = paces, dict[str, float]()
         self.validations: list[tuple[int, float | None]] = []
         self.exact: dict[str, int] = {}
         self.seconds_before = 0.0
@@ -41,7 +51,7 @@ class Journal(Callback):
             self.validations = [entry for entry in before.validations if entry[0] <= begin]
             kept = {str(at) for at, _ in self.validations}
             self.exact = {at: count for at, count in before.exact.items() if at in kept}
-            self.seconds_before = before.seconds
+            self.seconds_before, self.paces_before = before.seconds, before.paces
         self.started_at = time.monotonic()
 
     def on_train_batch_end(
@@ -67,7 +77,8 @@ class Journal(Callback):
         if trainer.is_global_zero:
             saved, total = self.checkpoints.saved, _position(pl_module)[1]
             seconds = round(self.seconds_before + time.monotonic() - self.started_at, 3)
-            noted = (self.monitor, self.higher_is_better, self.validations, seconds, self.exact)
+            paces = self.paces_before | dict(self.paces)
+            noted = (self.monitor, self.higher_is_better, self.validations, seconds, self.exact, paces)
             Progress(saved, total, *noted).save(self.folder)
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any, Literal, final
 
+from inpaintlab.machine import cores
 from inpaintlab.sweeps.job import Training, run_job
 
 Failures = list[tuple[Training, str]]
@@ -52,7 +53,7 @@ class OnThisMachine(Launcher):
             raise ValueError(
                 f"hydra.launcher.n_jobs is {n_jobs}; give how many trainings run at a time, or -1 for one a core."
             )
-        self.n_jobs = n_jobs if n_jobs > 0 else max(1, _cores() + 1 + n_jobs)
+        self.n_jobs = n_jobs if n_jobs > 0 else max(1, cores() + 1 + n_jobs)
 
     def launch(self, trainings: Sequence[Training]) -> Failures:
         """Start them in their order, each when another one has ended.
@@ -62,11 +63,11 @@ class OnThisMachine(Launcher):
         at_once = min(self.n_jobs, len(trainings))
         variables = {}
         if at_once > 1:
-            threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // at_once))
+            threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // at_once))
             variables = {"OMP_NUM_THREADS": threads}
             print(
                 f"{at_once} trainings at a time, which share this machine's GPUs and memory; each computes on the CPU "
-                f"with OMP_NUM_THREADS={threads}, of {_cores()} cores"
+                f"with OMP_NUM_THREADS={threads}, of {cores()} cores"
             )
         ending = threading.Event()
         with ThreadPoolExecutor(at_once) as pool:
@@ -163,8 +164,3 @@ class _Requeued:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, training)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

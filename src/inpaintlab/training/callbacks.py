@@ -48,11 +48,11 @@ def callbacks(
     """
     every, monitor = cfg["every"], (cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
     checkpoints = Checkpoints(run_dir, every["checkpoint"], every["validation"], *monitor)
-    journal = Journal(run_dir, checkpoints, *monitor)
     kept, others = chosen_callbacks(cfg, run_dir, checkpoints)
     metrics = MetricCollection(instantiate(cfg["metrics"], _convert_="all"))
     directions = {f"val/{name}": bool(metric.higher_is_better) for name, metric in metrics.items(keep_base=True)}
     logbook = Logbook(run_dir, directions | dict([monitor]), every["panel"] if cfg["panel_images"] else 0)
+    journal = Journal(run_dir, checkpoints, *monitor, logbook.paces)
     saved_every = [*every.values(), *(each.every or 0 for each in kept)]
     called: list[Callback] = [
         # the loss scale is updated before any other callback reads the model

@@ -81,6 +81,9 @@ class Logbook(Callback):
         self.directions = directions
         self.panels_every = panels_every
         self.timer = StepTimer()
+        self.phase = ""
+        self.paces: dict[str, float] = {}
+        """By phase, the images a second of the last line, of one process and without waiting for data."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the trackers at the iteration that the run starts from."""
@@ -93,6 +96,7 @@ class Logbook(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Start the time of the batch."""
+        self.phase = learner_of(pl_module).schedule.phase.name
         self.timer.begin_batch()
 
     def on_train_batch_end(
@@ -103,7 +107,10 @@ class Logbook(Callback):
         self.timer.end_batch(len(batch["name"]) * trainer.world_size)
         if not model.logged:
             return
-        line = model.logged | learning_rates(model) | self.timer.read_and_reset() | gpu_memory(model.device)
+        speed = self.timer.read_and_reset()
+        working = max(1 - speed["speed/waiting_for_data"], 1e-9)
+        self.paces[self.phase] = round(speed["speed/images_per_second"] / working / trainer.world_size, 3)
+        line = model.logged | learning_rates(model) | speed | gpu_memory(model.device)
         for tracker in trackers_of(trainer):
             tracker.log_metrics(line, step=_iteration(pl_module) - 1)
             tracker.save()

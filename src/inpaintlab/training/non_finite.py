@@ -16,6 +16,7 @@ from torch.distributed import ReduceOp
 from torch.optim import Optimizer
 from torch.utils.data import default_collate
 
+from inpaintlab.data import batch_as_floats
 from inpaintlab.inpainting import AVERAGES, Learner, learner_of, save_checkpoint
 
 _NONE = 2**40  # more losses than there are between two checks
@@ -256,11 +257,11 @@ def _reduced(number: Tensor, operation: ReduceOp.RedOpType) -> Tensor:
 
 
 def batch_again(trainer: Trainer, iteration: int) -> dict[str, Any]:
-    """The batch that this process trained on at ``iteration``, prepared again from the data."""
+    """The batch that this process trained on at ``iteration``, prepared again from the data, on the CPU."""
     loader: Any = trainer.train_dataloader
     order = copy(loader.batch_sampler)
     order.part = replace(order.part, start=iteration)
-    return default_collate([loader.dataset[position] for position in next(iter(order))])
+    return batch_as_floats(default_collate([loader.dataset[position] for position in next(iter(order))]))
 
 
 def _sentence(found: TrainedBatch, losses: list[str], rank: int, processes: int) -> str:

@@ -1,0 +1,196 @@
+"""Completing many photographs: files are read ahead and written behind while the networks work."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from omegaconf import DictConfig
+
+from inpaintlab.completion.checking import AT_ONCE, THREADS, Checked
+from inpaintlab.completion.completing import raw_outputs, write_completed
+from inpaintlab.completion.photographs import Contents, read_photograph
+from inpaintlab.inpainting import Inpainter
+from inpaintlab.shapes import Images
+
+TOGETHER = 2**20
+"""Pixels that a GPU completes in one batch: 16 photographs of 256 x 256."""
+
+
+def complete_folder(
+    model: Inpainter,
+    photographs: Sequence[tuple[Checked, str]],
+    cfg: DictConfig,
+    tell: Callable[[str], None],
+    together: int | None = None,
+    at_once: int = AT_ONCE,
+) -> None:
+    """Complete photographs and write each whole or not at all, in threads beside the one that runs the model.
+
+    Where this ends early, what is being written becomes whole or is removed, and nothing further is begun.
+
+    Args:
+        model: on its device, with its weights.
+        photographs: each with the hash of what it is made of, see `hash_of`.
+        cfg: the settings of ``inpaintlab complete``: precision, blend, hole_colour and threshold.
+        tell: takes a line for each photograph, in their order, once its file is written.
+        together: pixels, padding included, that are completed in one batch; 0 completes them one by one, and so does
+            None on a CPU, whose convolutions are no faster in batches and round otherwise.
+        at_once: pixels of photographs in memory; a larger photograph is alone.
+
+    Raises:
+        ValueError: files that cannot be read any more, or sizes that differ by now.
+        OSError: a file cannot be written. In either case, those before it are written and told.
+    """
+    if together is None:
+        together = TOGETHER if model.device.type == "cuda" and model.generators() else 0
+    _Folder(model, photographs, cfg, tell, together, at_once).complete()
+
+
+@final
+@dataclass(eq=False)
+class _Slot:
+    """The place of a photograph in the row.
+
+    Args:
+        checked: its files.
+        made: the hash of what it is made of.
+        reading: what its files hold; None once it is taken.
+        writing: the line to be told; None until it is completed.
+    """
+
+    checked: Checked
+    made: str
+    reading: "Future[Contents] | None"
+    writing: "Future[str] | None" = None
+
+
+@final
+class _Folder:
+    """The work of `complete_folder`, whose arguments it has.
+
+    Attributes:
+        row: the photographs in memory, in their order: being read, waiting for their batch, or being written.
+        held: their pixels.
+        batches: those that wait for others of their size, by padded size.
+    """
+
+    def __init__(
+        self,
+        model: Inpainter,
+        photographs: Sequence[tuple[Checked, str]],
+        cfg: DictConfig,
+        tell: Callable[[str], None],
+        together: int,
+        at_once: int,
+    ) -> None:
+        self.model, self.cfg, self.tell = model, cfg, tell
+        self.together, self.at_once = together, at_once
+        self.to_come = deque(photographs)
+        self.row: deque[_Slot] = deque()
+        self.unread: deque[_Slot] = deque()
+        self.held = 0
+        self.batches: dict[tuple[int, int], list[tuple[_Slot, Contents]]] = defaultdict(list)
+        self.readers, self.writers = (ThreadPoolExecutor(THREADS) for _ in range(2))
+
+    def complete(self) -> None:
+        """Complete all of them."""
+        try:
+            self._complete_as_read()
+            self._complete_batches()
+            self._tell_completed()
+        except Exception:
+            self._tell_completed()  # those before it
+            raise
+        finally:
+            for threads in (self.readers, self.writers):
+                threads.shutdown(cancel_futures=True)
+
+    def _complete_as_read(self) -> None:
+        """Take the photographs as they are read; complete those of a batch when it is full, or memory is."""
+        while self.to_come or self.unread:
+            self._read_ahead()
+            if not self.unread:
+                self._complete_batches()
+                # not one by one, or batches would be of one
+                while self.row and not (self._next_fits() and self.held <= self.at_once // 2):
+                    self._tell_first()
+                continue
+            slot = self.unread.popleft()
+            assert slot.reading is not None
+            try:
+                contents = slot.reading.result()
+            except Exception:
+                self._complete_batches()  # of photographs before it
+                raise
+            slot.reading = None
+            self._take(slot, contents)
+            while self.row and (writing := self.row[0].writing) is not None and writing.done():
+                self._tell_first()
+
+    def _next_fits(self) -> bool:
+        """Whether there is memory for the next photograph."""
+        return not self.row or self.held + self.to_come[0][0].pixels <= self.at_once
+
+    def _read_ahead(self) -> None:
+        """Have files read, as long as there is memory, but not farther ahead than helps."""
+        while self.to_come and self._next_fits() and len(self.unread) < 2 * THREADS:
+            checked, made = self.to_come.popleft()
+            slot = _Slot(checked, made, self.readers.submit(self._read, checked))
+            self.row.append(slot)
+            self.unread.append(slot)
+            self.held += checked.pixels
+
+    def _read(self, checked: Checked) -> Contents:
+        contents = read_photograph(checked.photograph, self.cfg)
+        return contents.pinned() if self.model.device.type == "cuda" else contents
+
+    def _take(self, slot: _Slot, contents: Contents) -> None:
+        """Complete a photograph, or let it wait for others of its size."""
+        if not contents.mask.any():
+            self._write(slot, contents, None, None)
+            return
+        height, width = size = self.model.padded_size(*contents.mask.shape[-2:])
+        batch = self.batches[size]
+        batch.append((slot, contents))
+        if (len(batch) + 1) * height * width > self.together:
+            del self.batches[size]
+            self._complete(batch)
+
+    def _complete_batches(self) -> None:
+        while self.batches:
+            _, batch = self.batches.popitem()
+            self._complete(batch)
+
+    def _complete(self, batch: list[tuple[_Slot, Contents]]) -> None:
+        try:
+            raw, ready = raw_outputs(self.model, [contents for _, contents in batch], self.cfg)
+        except torch.OutOfMemoryError:  # another program may have taken the GPU's memory
+            if len(batch) == 1:
+                raise
+        else:
+            for (slot, contents), one in zip(batch, raw, strict=True):
+                self._write(slot, contents, one, ready)
+            return
+        for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+            self._complete(half)
+
+    def _write(self, slot: _Slot, contents: Contents, raw: Images | None, ready: torch.cuda.Event | None) -> None:
+        photograph = slot.checked.photograph
+        slot.writing = self.writers.submit(write_completed, photograph, contents, raw, ready, self.cfg, slot.made)
+
+    def _tell_first(self) -> None:
+        """Wait for the first photograph of the row, and tell its line."""
+        slot = self.row[0]
+        assert slot.writing is not None
+        line = slot.writing.result()
+        self.row.popleft()
+        self.held -= slot.checked.pixels
+        self.tell(line)
+
+    def _tell_completed(self) -> None:
+        """Tell the photographs up to the first that is not completed or cannot be written."""
+        while self.row and self.row[0].writing is not None:
+            self._tell_first()
