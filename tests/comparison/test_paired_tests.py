@@ -56,7 +56,7 @@ def test_ranks_that_point_the_other_way_than_the_mean_give_no_lead():
     assert signed_rank(np.array([-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, 100.0])) == 1.0
 
 
-@pytest.mark.parametrize("images", [*range(1, 16), 49, 50, 51, 60])
+@pytest.mark.parametrize("images", [1, 2, 3, 5, 8, 13, 14, 49, 50, 51, 60])
 def test_ties_zeros_and_few_images_give_a_p_value_without_a_warning(images):
     alike = np.ones(images)
     assert signed_rank(np.zeros(images)) == 1.0

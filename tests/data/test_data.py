@@ -3,7 +3,6 @@
 import hashlib
 import multiprocessing
 import struct
-import subprocess
 import sys
 import unicodedata
 import warnings
@@ -49,6 +48,7 @@ from inpaintlab.data.order import Part, Positions
 from inpaintlab.masks import Mask, MaskFolder, Rectangle, WithHoleRatio
 from inpaintlab.randomness import sample_generator
 from stand_ins.building import build_model, fit
+from stand_ins.commands import run
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -391,12 +391,12 @@ def test_edge_maps_are_found_under_the_same_path(tmp_path: Path) -> None:
     assert Folder(str(tmp_path / "root")).edges("train", "b.png") is None
 
 
-@pytest.mark.slow
-def test_toy_pictures_are_the_same_in_another_process() -> None:
+def test_toy_pictures_are_the_same_in_another_process(tmp_path: Path) -> None:
     toy = Toy(count=2, size=24)
     assert toy.names("val") == ["val_0000", "val_0001"]
-    code = "from inpaintlab.data import Toy; print(Toy(2, 24).sha256('val', 'val_0001'))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    script = tmp_path / "script.py"
+    script.write_text("from inpaintlab.data import Toy; print(Toy(2, 24).sha256('val', 'val_0001'))")
+    answer = run(sys.executable, str(script), cwd=tmp_path, home=tmp_path / "home")
     assert answer.stdout.strip() == toy.sha256("val", "val_0001")
 
 

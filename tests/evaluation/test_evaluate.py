@@ -597,7 +597,7 @@ def test_an_evaluation_that_breaks_off_at_its_very_end_is_finished(ten: Path, mo
     assert Result.load(ten / "results/mean_colour").per_image.height == 10
 
 
-@pytest.mark.parametrize("method", ["checkpoint=runs/glcic", "checkpoint=runs/edgeconnect", "model=telea"])
+@pytest.mark.parametrize("method", ["checkpoint=runs/edgeconnect", "model=telea"])
 def test_how_the_work_is_divided_changes_no_bit(ten: Path, method: str) -> None:
     edges = "+metrics.edge_f1_tol1={_target_:inpaintlab.metrics.EdgeF1,tolerance:1}"
     command = ["manifest=ten.json", method, edges]

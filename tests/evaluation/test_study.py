@@ -338,9 +338,12 @@ def test_a_choice_of_a_group_is_no_way_out_of_the_configuration(
 ) -> None:
     (here / "evil.yaml").write_text("_target_: pathlib.Path.touch\nself: harm\n")
     out = "../" * 30 + f"{here / 'evil'}".lstrip("/")
-    for choice in (out, str(here / "evil"), "../evil", ".", "optimizer/adam"):
-        write(here, methods={"a": {"model": "telea", key: [choice] if as_list else choice}})
-        assert f"study.yaml, method 'a': {key} is '{choice}'; it can be " in refused(compare(here))
+    choices = {"a": out, "b": str(here / "evil"), "c": "../evil", "d": ".", "e": "optimizer/adam"}
+    methods = {label: {"model": "telea", key: [choice] if as_list else choice} for label, choice in choices.items()}
+    write(here, methods=methods)
+    sentence = refused(compare(here))
+    for label, choice in choices.items():
+        assert f"method '{label}': {key} is '{choice}'; it can be " in sentence
     assert started == []
     assert not (here / "results").exists()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inpaintlab import __version__, cli
-from stand_ins.commands import SCRIPT, run_anew, run_here, tiny
+from stand_ins.commands import SCRIPT, run, run_anew, run_here, tiny
 
 HYDRA_VERBS = [verb for verb in cli.VERBS if verb != "weights"]  # it takes names and files, no settings
 
@@ -78,7 +78,7 @@ def test_the_console_script_tells_its_version(tmp_path: Path) -> None:
 )
 def test_the_package_runs_as_the_command(tmp_path: Path, arguments: list[str], code: int, told: str) -> None:
     ran = [
-        run_anew(*command, *arguments, cwd=tmp_path, home=tmp_path / "home")
+        run(*command, *arguments, cwd=tmp_path, home=tmp_path / "home")
         for command in ((SCRIPT,), (sys.executable, "-m", "inpaintlab"))
     ]
     assert (ran[0].returncode, ran[0].stdout, ran[0].stderr) == (ran[1].returncode, ran[1].stdout, ran[1].stderr)

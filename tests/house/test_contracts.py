@@ -238,17 +238,25 @@ GROUPS = (
     "callbacks",
     "metrics",
 )
-FILES = [(group, choice) for group in (*GROUPS, "experiment") for choice in choices(group)]
+ALONE = {group: choices(group) for group in (*GROUPS, "experiment") if group.startswith(("model/", "experiment"))}
+TOGETHER = {group: choices(group) for group in GROUPS if group not in ALONE}
+ROUNDS = [{group: choice} for group, found in ALONE.items() for choice in found]
+ROUNDS += [
+    {group: found[min(number, len(found) - 1)] for group, found in TOGETHER.items()}
+    for number in range(max(map(len, TOGETHER.values())))
+]
+"""Every choice of every group; of those that do not hang on another choice, one of each at a time."""
 
 
-@pytest.mark.parametrize(("group", "choice"), FILES, ids=lambda value: value.replace("/", "."))
-def test_every_file_composes(composed: Composer, group: str, choice: str) -> None:
-    cfg = composed(*override_for(group, choice))
-    selected = cfg
-    for key in group.split("/"):
-        selected = selected.get(key) if selected is not None else None
-    if group != "experiment" and choice not in ("none", "csv"):
-        assert selected
+@pytest.mark.parametrize("chosen", ROUNDS, ids=lambda chosen: "-".join(chosen.values()))
+def test_every_file_composes(composed: Composer, chosen: dict[str, str]) -> None:
+    cfg = composed(*(override for group, choice in chosen.items() for override in override_for(group, choice)))
+    for group, choice in chosen.items():
+        selected = cfg
+        for key in group.split("/"):
+            selected = selected.get(key) if selected is not None else None
+        if group != "experiment" and choice not in ("none", "csv"):
+            assert selected
 
 
 @pytest.mark.parametrize("choice", [c for c in choices("mask") if c != "folder"])

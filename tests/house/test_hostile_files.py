@@ -30,7 +30,7 @@ from inpaintlab.importers.checkpoint import read_published
 from inpaintlab.importers.layout import Found
 from inpaintlab.inpainting import Inpainter
 from stand_ins import published_files as files
-from stand_ins.commands import run_anew
+from stand_ins.commands import run
 from stand_ins.mutation import mutations
 from stand_ins.pickle_writer import Raw, Storage, Stored, Writer, archive, stream, zip_file
 from stand_ins.torch7_writer import Object, dumps
@@ -428,9 +428,11 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float,
             (folder / file).write_bytes(data)
         cases[name] = {"layout": case.layout, "files": names}
     (folder / "cases.json").write_text(json.dumps(cases))
-    code = f"from test_hostile_files import judge_crafted, Path; judge_crafted(Path({str(folder)!r}))"
-    done = run_anew(
-        *(sys.executable, "-X", "faulthandler", "-c", code),
+    script = folder / "script.py"
+    code = "import faulthandler; from test_hostile_files import judge_crafted, Path; faulthandler.enable(); "
+    script.write_text(f"{code}judge_crafted(Path({str(folder)!r}))")
+    done = run(
+        *(sys.executable, str(script)),
         cwd=folder,
         home=folder / "home",
         PYTHONPATH=os.pathsep.join([str(HERE), str(HERE.parent)]),

@@ -77,6 +77,59 @@ def test_a_forked_process_takes_signals_and_tells_what_ended_it(tmp_path: Path) 
     process.kill()  # as with subprocess, too late is no error
 
 
+CHILDREN = """
+import json, os, signal, subprocess, sys
+def child(*command, **options):
+    return subprocess.Popen([sys.executable, *command], **options)
+piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+with child("-m", "telling", "a", env={**os.environ, "LEVEL": sys.argv[1]}, cwd="inner", **piped) as process:
+    print(json.dumps(process.communicate("said")[0]))
+    print(process.returncode)
+sleeping = child("inner/sleeping.py")
+assert os.waitpid(sleeping.pid, os.WNOHANG) == (0, 0)
+sleeping.kill()
+print(sleeping.wait())
+if sys.argv[1] == "0":
+    print(json.dumps(subprocess.run([sys.executable, sys.argv[0], "1"], capture_output=True, text=True).stdout))
+"""
+TOLD_BY_A_CHILD = """
+import json, os, signal, sys
+os.environ.pop("LC_CTYPE", None)  # which Python sets for its children, where there is no locale
+told = {"argv": sys.argv, "folder": os.getcwd(), "variables": dict(os.environ), "path": sys.path}
+told |= {"said": sys.stdin.read(), "group": os.getpgrp(), "ignored": str(signal.getsignal(signal.SIGUSR1))}
+told["open"] = len(os.listdir("/proc/self/fd"))
+print(json.dumps(told))
+sys.exit(3)
+"""
+
+
+def test_the_children_of_a_forked_process_are_like_those_of_one_that_was_started(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "children.py").write_text(CHILDREN)
+    (tmp_path / "inner/telling.py").write_text(TOLD_BY_A_CHILD)
+    (tmp_path / "inner/sleeping.py").write_text("import time; time.sleep(600)")
+    script = (sys.executable, str(tmp_path / "children.py"), "0")
+    done = [begin(*script, cwd=tmp_path, home=tmp_path / "home") for begin in (run, run_anew)]
+    for each in done:
+        assert (each.returncode, each.stderr) == (0, "")
+    assert done[0].stdout.splitlines()[1:3] == ["3", "-9"]
+    assert done[0].stdout == done[1].stdout
+
+
+@pytest.mark.parametrize(("variables", "warm"), [({}, True), ({"OMP_NUM_THREADS": "3"}, False)])
+def test_a_child_is_forked_unless_it_needs_a_python_of_its_own(
+    tmp_path: Path, variables: dict[str, str], warm: bool
+) -> None:
+    (tmp_path / "child.py").write_text("import os, sys; print('torch' in sys.modules, os.getppid())")
+    script = "import os, subprocess, sys\nprint(os.getpid(), flush=True)\n"
+    script += f"subprocess.run([sys.executable, 'child.py'], env=os.environ | {variables!r})"
+    (tmp_path / "parent.py").write_text(script)
+    done = run(sys.executable, str(tmp_path / "parent.py"), cwd=tmp_path, home=tmp_path / "home")
+    parent, told, its_parent = done.stdout.split()
+    assert (told, its_parent) == (str(warm), parent)
+
+
 def test_what_needs_a_python_of_its_own_is_refused(tmp_path: Path) -> None:
     for command in ((sys.executable, "-c", "1"), (sys.executable, "-X", "dev", SCRIPT), ("ls",)):
         with pytest.raises(ValueError, match="run_anew"):

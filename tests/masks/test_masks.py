@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from inpaintlab.masks import Block, Center, Half, Mask, Mixture, RandomRegion, R
 from inpaintlab.masks.regions import catmull_rom
 from inpaintlab.randomness import sample_generator
 from inpaintlab.testsets import Manifest, ManifestDataset
+from stand_ins.commands import run
 
 CONF = Path(__file__).parents[2] / "conf" / "mask"
 FILES = sorted(CONF.glob("*.yaml"))
@@ -492,12 +492,13 @@ def test_a_key_gives_the_same_draws_for_ever():
     assert first_draws("evaluation", 7, "photo é.png") == [235, 135, 774, 886]
 
 
-def test_another_process_draws_the_same():
-    code = (
+def test_another_process_draws_the_same(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
         "import torch; from inpaintlab.randomness import sample_generator as s;"
         "print(torch.randint(0, 1000, (4,), generator=s('evaluation', 7, 'a')).tolist())"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = run(sys.executable, str(script), cwd=tmp_path, home=tmp_path / "home").stdout
     assert said.strip() == str(first_draws("evaluation", 7, "a"))
 
 

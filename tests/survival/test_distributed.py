@@ -25,7 +25,7 @@ from inpaintlab.survival import ending_together, require_launcher, require_proce
 from inpaintlab.training import training_trainer
 from inpaintlab.training.validation import Validation
 from stand_ins.building import Builder, compose_train, state_of, toy_data
-from stand_ins.commands import PHASES, SCRIPT, checkpoint, environment, run, run_anew, run_here, tiny
+from stand_ins.commands import PHASES, SCRIPT, checkpoint, environment, run, run_here, tiny
 
 COUNT = 16  # pictures
 
@@ -216,7 +216,8 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path, rank: int, how: str, 
 @pytest.mark.parametrize("work", ["time.sleep(600)", "time.sleep(6); raise RuntimeError('gloo: closed by peer')"])
 def test_the_first_process_says_what_happened_however_late_it_notices(tmp_path: Path, work: str) -> None:
     """Lightning's own watch would kill it five seconds after another one has failed."""
-    script = f"""
+    script = tmp_path / "script.py"
+    code = f"""
 import subprocess, time
 from pathlib import Path
 from lightning.fabric.strategies.launchers.subprocess_script import _launch_process_observer
@@ -229,7 +230,8 @@ with ending_together(2, Path("last.ckpt"), launcher, seconds=8):
     _launch_process_observer(launcher.procs)
     {work}
 """
-    done = run_anew(sys.executable, "-c", script, cwd=tmp_path, home=tmp_path / "home")
+    script.write_text(code)
+    done = run(sys.executable, str(script), cwd=tmp_path, home=tmp_path / "home")
     assert done.returncode == 1
     assert "Another process of this run has ended" in done.stderr
     assert "No state was saved yet" in done.stderr

@@ -325,7 +325,7 @@ def test_what_is_said_to_a_terminal_that_is_gone_keeps_nothing_from_being_saved(
 
 
 WORKERS = """
-import subprocess, sys, time
+import os, subprocess, sys, time
 import torch
 from torch.utils.data import DataLoader
 from inpaintlab.machine.signals import receiving_requests, outlive_requests
@@ -338,6 +338,7 @@ class Samples(torch.utils.data.Dataset):
         return index
 
 if __name__ == "__main__":
+    os.setsid()  # a group of its own, for the signal
     with receiving_requests() as request:
         request.begin()
         loader = DataLoader(
@@ -353,15 +354,13 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR2"])
-def test_workers_outlive_a_signal_that_reaches_all_processes_and_end_with_their_parent(name: str) -> None:
+def test_workers_outlive_a_signal_that_reaches_all_processes_and_end_with_their_parent(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "script.py").write_text(WORKERS)
+    command = (sys.executable, str(tmp_path / "script.py"), name.removeprefix("SIG"))
     begin = time.monotonic()
-    ended = subprocess.run(
-        [sys.executable, "-c", WORKERS, name.removeprefix("SIG")],
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-        timeout=60,
-    )
+    ended = run(*command, cwd=tmp_path, home=tmp_path / "home")
     assert ended.stderr == ""
     assert ended.returncode == 0
     assert ended.stdout.split() == ["130" if name == "SIGINT" else "75", "True"]

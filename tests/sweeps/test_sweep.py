@@ -18,7 +18,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
 from inpaintlab.arguments import settings_of
 from inpaintlab.config import CONF
@@ -902,6 +901,8 @@ def exported(folder: Path, *settings: str) -> dict[str, object]:
 
 def agents_command(configuration: dict[str, object], chosen: dict[str, object]) -> list[str]:
     """The command line that W&B's agent makes of a sweep's configuration, by its own code."""
+    from wandb.sdk.launch.sweeps import utils as wandb_sweeps  # takes seconds, which whoever only collects would pay
+
     arguments = wandb_sweeps.create_sweep_command_args({"args": {key: {"value": v} for key, v in chosen.items()}})
     command: list[str] = []
     for part in wandb_sweeps.create_sweep_command(configuration["command"]):

@@ -17,7 +17,7 @@ from inpaintlab.tracking import CsvTracker, TensorboardTracker, Tracker, WandbTr
 from inpaintlab.tracking.tracker import Metrics
 from stand_ins import wandb_reader
 from stand_ins.building import Composer
-from stand_ins.commands import run_anew, run_here, tiny
+from stand_ins.commands import run, run_here, tiny
 
 
 def quiet() -> Console:
@@ -282,7 +282,7 @@ def test_wandb_itself_takes_the_checkpoints(tmp_path: Path) -> None:
     )
     checkpoints(tmp_path)
     command = (sys.executable, str(script), str(tmp_path))
-    done = run_anew(*command, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
+    done = run(*command, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
     assert "it failed" not in done.stdout
     (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
@@ -391,7 +391,8 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group_unless_another_is_chos
 def test_a_training_that_was_asked_to_end_is_a_preempted_run(tmp_path: Path) -> None:
     """And a file of W&B's own tells of it, and of the metrics whose best value its summary holds."""
     settings = [*tiny("glcic"), "logger=wandb", "name=a", "every.validation=1"]
-    script = (
+    script = tmp_path / "script.py"
+    script.write_text(
         "import signal, sys\n"
         "from inpaintlab import train\n"
         "from inpaintlab.inpainting.learner import Learner\n"
@@ -404,7 +405,8 @@ def test_a_training_that_was_asked_to_end_is_a_preempted_run(tmp_path: Path) -> 
         "sys.argv[0] = 'inpaintlab train'\n"
         "train.main()\n"
     )
-    done = run_anew(sys.executable, "-c", script, *settings, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
+    command = (sys.executable, str(script), *settings)
+    done = run(*command, cwd=tmp_path, home=tmp_path / "home", WANDB_MODE="offline")
     assert done.returncode == 75, done.stderr
     assert "asked to end: saved after 3 batches" in done.stdout
     (file,) = tmp_path.glob("runs/a/wandb/offline-run-*/run-*.wandb")

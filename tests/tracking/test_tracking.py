@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stand_ins import wandb_reader
-from stand_ins.commands import PHASES, SCRIPT, run, run_anew, run_here, start, tiny
+from stand_ins.commands import PHASES, SCRIPT, run, run_here, start, tiny
 
 
 def command_line(*settings: str) -> list[str]:
@@ -30,8 +29,8 @@ def starts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path], 
     longer = "model.schedule.phases.joint.batches=4"
     files: list[Path] = []
     printed = []
-    for begin, settings, mode in ((run_anew, [], ""), (run, [longer], "offline")):
-        done = begin(*command_line(*settings), cwd=folder, home=folder / "home", WANDB_MODE=mode)
+    for settings, mode in (([], ""), ([longer], "offline")):
+        done = run(*command_line(*settings), cwd=folder, home=folder / "home", WANDB_MODE=mode)
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout)
         files += [file for file in folder.rglob("run-*.wandb") if file not in files]
@@ -128,6 +127,8 @@ def test_a_resumed_run_continues_its_curves(starts: tuple[Path, list[Path], list
 
 @pytest.mark.slow
 def test_tensorboard_holds_the_same_points(starts: tuple[Path, list[Path], list[str]]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # takes a second
+
     folder, files, _ = starts
     events = EventAccumulator(str(folder / "runs/a/tensorboard"), {"scalars": 0, "images": 0, "tensors": 0})
     events.Reload()
