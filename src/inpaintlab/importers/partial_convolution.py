@@ -111,9 +111,7 @@ def _without_ones(theirs: dict[str, Tensor], ending: str, weight: str) -> dict[s
     return {key: tensor for key, tensor in theirs.items() if key not in ones}
 
 
-def _names(
-    levels: int, stem: Callable[[str, int], str], weight: str, bias: str, *, first_bias: bool
-) -> dict[str, str]:
+def _names(levels: int, stem: Callable[[str, int], str], weight: str, bias: str, *, first_bias: bool) -> dict[str, str]:
     """Our name of each tensor to theirs, from their names of a layer and of its parts; our decoder begins below."""
     names: dict[str, str] = {}
     for level in range(1, levels + 1):

@@ -123,7 +123,7 @@ class VGG(nn.Module, ABC):
             )
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged or unsafe file; to the user all mean the same
+        except Exception as error:  # torch raises many kinds for a damaged or unsafe file; to users all mean the same
             raise ValueError(
                 f"{path} cannot be read as {self.NAME} weights; is it torchvision's {torchvisions}?"
             ) from error

@@ -19,9 +19,11 @@ from inpaintlab.losses import REDUCTIONS, VARIATIONS, VGG16, hole_l1, perceptual
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes, Size, height_width
 
-Features = Float[Tensor, "batch _ height width"]
-Masked = tuple[Features, Planes]
-"""Features, and the mask of the valid ones among them: 1 = valid, as in the paper; everywhere else here 1 = hole."""
+Features = Float[Tensor, "batch _ _ _"]
+Valid = Float[Tensor, "batch 1 _ _"]
+"""The paper's mask: 1 = valid. Everywhere else here 1 = hole."""
+Masked = tuple[Features, Valid]
+"""Features, and which of them are valid."""
 
 EPS = 1e-8
 """Added to the number of valid entries; NVIDIA's. It matters for windows without any, whose output is 0 anyway."""
@@ -79,7 +81,7 @@ class PartialConv2d(nn.Module):
         return output if self.bias is None else output + self.bias.view(-1, 1, 1) * valid, valid
 
     @torch.no_grad()
-    def validity(self, valid: Float[Tensor, "batch sources height width"]) -> tuple[Planes, Planes]:
+    def validity(self, valid: Features) -> tuple[Valid, Valid]:
         """The mask of the output, and the factor that makes up for what is not valid, 0 where nothing is.
 
         In float32 under mixed precision too, where such a count would be rounded.
@@ -132,14 +134,13 @@ class PartialUNet(nn.Module):
 
         def decoding(level: int) -> PartialLayer:
             sources = [counts[level], counts[level - 1]]
-            if level == 1:
-                return PartialLayer(PartialConv2d(sources, 3, 3, padding=1, bias=True), None, normed=False)
-            return PartialLayer(PartialConv2d(sources, counts[level - 1], 3, padding=1), nn.LeakyReLU(0.2, inplace=True))
+            convolution = PartialConv2d(sources, counts[level - 1], 3, padding=1, bias=level == 1)
+            return PartialLayer(convolution, nn.LeakyReLU(0.2, inplace=True) if level > 1 else None, normed=level > 1)
 
         self.encoder = nn.ModuleList(encoding(level) for level in range(1, levels + 1))
         self.decoder = nn.ModuleList(decoding(level) for level in range(levels, 0, -1))
 
-    def forward(self, planes: Features, valid: Planes) -> Features:
+    def forward(self, planes: Features, valid: Valid) -> Features:
         """The output, as large as the input.
 
         Args:
@@ -151,7 +152,7 @@ class PartialUNet(nn.Module):
             features, valid_features = layer((doubled(features), doubled(valid_features)), skip)
         return features[..., : planes.shape[-2], : planes.shape[-1]]
 
-    def encode(self, planes: Features, valid: Planes) -> list[Masked]:
+    def encode(self, planes: Features, valid: Valid) -> list[Masked]:
         """The padded input, and the output of each layer of the encoder, all with their masks."""
         multiple = 2 ** len(self.encoder)
         beyond = (0, -planes.shape[-1] % multiple, 0, -planes.shape[-2] % multiple)
@@ -172,8 +173,8 @@ PIXELS: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {
 class PartialConvolution(Learner):
     """The U-Net of partial convolutions, trained in the paper's two phases.
 
-    ``train`` normalises by the batch; ``finetune`` does so in the decoder alone, while the encoder's batch norm stays as
-    it is: a batch's statistics are of valid pixels and of holes together.
+    ``train`` normalises by the batch; ``finetune`` does so in the decoder alone, while the encoder's batch norm stays
+    as it is: a batch's statistics are of valid pixels and of holes together.
 
     Args:
         schedule: of the phases train and finetune.
@@ -289,7 +290,7 @@ class PartialConvolution(Learner):
     def learn_train(self, batch: dict[str, Any]) -> Losses:
         """A step in which batch norm normalises by the batch."""
         losses = self.losses(batch["image"], batch["mask"])
-        self.descend(weigh(losses, self.weights["network"]), self.optimizers())
+        self.descend(weigh(losses, self.weights["network"]), self.optimizers())  # type: ignore[arg-type]
         return losses
 
     def learn_finetune(self, batch: dict[str, Any]) -> Losses:
@@ -352,4 +353,3 @@ class PartialConvolution(Learner):
 def doubled(plane: Features) -> Features:
     """Each pixel as a square of four."""
     return F.interpolate(plane, scale_factor=2.0)
-
