@@ -2,8 +2,8 @@
 
 Recorded on the CPU in float64 with torch 2.13 from weights that follow from a seed (``seeded_weights.py``), which go
 through the importers here, as the published ones would. One training step without any update, in both phases. Arrays
-hold every n-th pixel; n follows from their size. A second seed, mmagic's network and steps at 256 pixels take minutes, so
-they wait for ``make test-slow``, or for further recordings.
+hold every n-th pixel; n follows from their size. A second seed, mmagic's network and steps at 256 pixels take minutes,
+so they wait for ``make test-slow``, or for further recordings.
 """
 
 import copy
