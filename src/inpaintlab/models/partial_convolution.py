@@ -155,7 +155,8 @@ class PartialUNet(nn.Module):
     def encode(self, planes: Features, valid: Valid) -> list[Masked]:
         """The padded input, and the output of each layer of the encoder, all with their masks."""
         multiple = 2 ** len(self.encoder)
-        beyond = (0, -planes.shape[-1] % multiple, 0, -planes.shape[-2] % multiple)
+        height, width = (-(-side // multiple) * multiple for side in planes.shape[-2:])
+        beyond = (0, width - planes.shape[-1], 0, height - planes.shape[-2])
         found = [(F.pad(planes, beyond), F.pad(valid, beyond))]
         for layer in self.encoder:
             found.append(layer(found[-1]))
@@ -281,6 +282,10 @@ class PartialConvolution(Learner):
         at_full_size = [F.interpolate(valid, masks[0].shape[-2:]) for valid in masks]
         return {"updated masks": torch.stack(at_full_size).mean(dim=0)[..., :height, :width]}
 
+    def networks(self) -> list[nn.Module]:
+        """The U-Net."""
+        return [self.network]
+
     def generators(self) -> list[nn.Module]:
         """The U-Net."""
         return [self.network]
@@ -352,4 +357,4 @@ class PartialConvolution(Learner):
 
 def doubled(plane: Features) -> Features:
     """Each pixel as a square of four."""
-    return F.interpolate(plane, scale_factor=2.0)
+    return F.interpolate(plane, (2 * plane.shape[-2], 2 * plane.shape[-1]))  # a scale is no number that compiles
