@@ -200,7 +200,7 @@ class PartialConvolution(Learner):
         steps: how batches become steps.
 
     Raises:
-        ValueError: a setting that is none of its choices.
+        ValueError: a setting that is none of its choices, or too few or too many levels.
     """
 
     LAYERS = ("pool1", "pool2", "pool3")
@@ -226,7 +226,7 @@ class PartialConvolution(Learner):
         steps: Steps = BATCH_BY_BATCH,
     ) -> None:
         super().__init__(schedule, learning_rate, steps)
-        if not isinstance(levels, int) or not LEAST_LEVELS <= levels <= MOST_LEVELS:
+        if not LEAST_LEVELS <= levels <= MOST_LEVELS:
             raise ValueError(f"model.levels is {levels}; give a whole number from {LEAST_LEVELS} to {MOST_LEVELS}.")
         self.weights = {
             network: {name: weight for name, weight in losses.items() if weight is not None}
