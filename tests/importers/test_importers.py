@@ -33,8 +33,8 @@ WRITERS: dict[str, Callable[..., list[Path]]] = {
     "glcic-otenim": files.otenim,
     "glcic-mmagic": files.mmagic,
     "glcic-official": files.official,
-    "partial-convolution-naoto0804": files.naoto0804,
-    "partial-convolution-mmagic": files.mmagic_pconv,
+    "pconv-naoto0804": files.naoto0804,
+    "pconv-mmagic": files.mmagic_pconv,
 }
 BINS = "bins={fixed:{_target_:inpaintlab.masks.Block,fraction:0.25}}"
 ALIVE = 8  # channels with which no network of random weights is dead; narrower ones are quicker to read and train
@@ -477,8 +477,8 @@ FINE_TUNED = {
     "glcic-otenim": ("glcic_otenim", "model.patch_size=32"),
     "glcic-mmagic": ("glcic_mmagic", "data.size=64"),
     "glcic-official": ("glcic",),
-    "partial-convolution-naoto0804": ("partial_convolution_naoto0804", "model.vgg=random"),
-    "partial-convolution-mmagic": ("partial_convolution_mmagic", "model.vgg=random"),
+    "pconv-naoto0804": ("partial_convolution_naoto0804", "model.vgg=random"),
+    "pconv-mmagic": ("partial_convolution_mmagic", "model.vgg=random"),
 }
 
 

@@ -75,7 +75,7 @@ def paints(state: State, image: Tensor, valid: Tensor, named: Callable[[str, int
 def test_naoto0804s_network_paints_as_before(tmp_path: Path, scene: dict[str, Tensor]) -> None:
     paths = files.naoto0804(tmp_path, n=8)
     state = {key: value.double() for key, value in files.naoto0804_state(n=8).items()}
-    model, record, weights = read_published(paths, "partial-convolution-naoto0804")
+    model, record, weights = read_published(paths, "pconv-naoto0804")
     image, mask = scene["image"], scene["mask"]
     theirs = paints(state, ((image - MEAN) / DEVIATION).double(), 1 - mask.double(), lambda n, i: f"{n}_{i}", True)
     raw = model.raw_output(image, mask)
@@ -91,7 +91,7 @@ def test_naoto0804s_network_paints_as_before(tmp_path: Path, scene: dict[str, Te
 def test_mmagics_network_paints_as_before_in_rgb(tmp_path: Path, scene: dict[str, Tensor]) -> None:
     paths = files.mmagic_pconv(tmp_path, n=8)
     state = {key: value.double() for key, value in files.mmagic_pconv_state(n=8).items()}
-    model, record, _ = read_published(paths, "partial-convolution-mmagic")
+    model, record, _ = read_published(paths, "pconv-mmagic")
     image, mask = scene["image"], scene["mask"]
     bgr = (2 * image - 1).flip(1).double()
     theirs = paints(state, bgr, 1 - mask.double(), lambda n, i: f"generator.{n}oder.{n}{i}", False)
@@ -103,7 +103,7 @@ def test_mmagics_network_paints_as_before_in_rgb(tmp_path: Path, scene: dict[str
 
 def test_fewer_levels_are_found(tmp_path: Path) -> None:
     path = files.save(tmp_path / "a.pth", {"model": files.naoto0804_state(levels=5)})
-    _, record, weights = read_published([path], "partial-convolution-naoto0804")
+    _, record, weights = read_published([path], "pconv-naoto0804")
     assert (record["model"]["levels"], record["model"]["width"]) == (5, 2 / 64)
     assert record["iterations"] is None
     assert "network.decoder.4.partial.bias" in weights
@@ -160,7 +160,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, case: str) -> None:
     change(state)
     path = files.save(tmp_path / "a.pth", {part: state})
     with pytest.raises(ValueError, match=re.escape(str(path))) as error:
-        read_published([path], f"partial-convolution-{publisher}")
+        read_published([path], f"pconv-{publisher}")
     assert sentence in str(error.value)
 
 
@@ -168,8 +168,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, case: str) -> None:
 def test_other_files_and_several_are_refused(tmp_path: Path, layout: str, part: str) -> None:
     path = files.save(tmp_path / "a.pth", {"generator": {}})
     with pytest.raises(ValueError, match=f"has no entry '{part}'"):
-        read_published([path], f"partial-convolution-{layout}")
+        read_published([path], f"pconv-{layout}")
     with pytest.raises(ValueError, match="are one file; got 2"):
-        read_published([path, path], f"partial-convolution-{layout}")
+        read_published([path, path], f"pconv-{layout}")
     with pytest.raises(ValueError, match=f"{part} is no state dict"):
-        read_published([files.save(path, {part: [1, 2]})], f"partial-convolution-{layout}")
+        read_published([files.save(path, {part: [1, 2]})], f"pconv-{layout}")

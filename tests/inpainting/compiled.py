@@ -49,7 +49,7 @@ class Watched(Callback):
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.gradients.append(torch.cat([p.grad.flatten() for p in parameters]).clone())
+        self.gradients.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).clone())
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.losses.append({name: loss.item() for name, loss in outputs.items()})
@@ -96,7 +96,8 @@ def test_each_network_becomes_one_graph(built: Builder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "graphs"), [("glcic", 4), ("partial_convolution", 4), pytest.param("edgeconnect", 11, marks=pytest.mark.endurance)]
+    ("name", "graphs"),
+    [("glcic", 4), ("partial_convolution", 4), pytest.param("edgeconnect", 11, marks=pytest.mark.endurance)],
 )
 def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
     built: Builder, name: str, graphs: int

@@ -182,7 +182,7 @@ def imported(seed: int, tmp_path_factory: pytest.TempPathFactory) -> Importer:
         if (publisher, levels) not in known:
             layout, part = {"naoto0804": ("naoto0804_7", "model"), "mmagic": ("mmagic", "state_dict")}[publisher]
             torch.save({part: state_dict(f"partial_conv_{layout}", seed, levels)}, folder / "network.pth")
-            model, record, _ = read_published([folder / "network.pth"], f"partial-convolution-{publisher}")
+            model, record, _ = read_published([folder / "network.pth"], f"pconv-{publisher}")
             assert isinstance(model, PartialConvolution)
             assert record["model"]["levels"] == levels
             model.vgg_weights = str(folder / "vgg16.pth")

@@ -24,8 +24,8 @@ LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]]
     "glcic-otenim": glcic_otenim,
     "glcic-mmagic": glcic_mmagic,
     "glcic-official": glcic_official,
-    "partial-convolution-naoto0804": partial_convolution_naoto0804,
-    "partial-convolution-mmagic": partial_convolution_mmagic,
+    "pconv-naoto0804": partial_convolution_naoto0804,
+    "pconv-mmagic": partial_convolution_mmagic,
 }
 
 

@@ -152,18 +152,18 @@ _EDGECONNECT = (
 # The repository's page links the first file, which its release v0.0.0 holds; the file's name is written from memory.
 _PARTIAL_CONVOLUTION = (
     Published(
-        "partial-convolution-naoto0804-places2",
+        "pconv-naoto0804-places2",
         "partial convolutions by naoto0804: Places2",
-        "partial-convolution-naoto0804",
+        "pconv-naoto0804",
         "MIT (its code)",
         "https://github.com/naoto0804/pytorch-inpainting-with-partial-conv",
         (File("1000000.pth"),),
     ),
     *(
         _openmmlab(
-            f"partial-convolution-mmagic-{dataset}",
+            f"pconv-mmagic-{dataset}",
             f"partial convolutions by mmagic: {title}",
-            "partial-convolution-mmagic",
+            "pconv-mmagic",
             f"pconv/pconv_256x256_stage2_4x2_{file}.pth",
         )
         for dataset, title, file in (
