@@ -12,17 +12,21 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from benchmarks.plain import edgeconnect, glcic
+from benchmarks.plain import edgeconnect, glcic, partial_convolution
 from benchmarks.settings import Settings, settings_of
 from inpaintlab.config import CONF
 from inpaintlab.inpainting import Compiling, Learner, build, chosen_compilation, chosen_precision, device_type
 from inpaintlab.recipes import plain as plain_values
 from inpaintlab.training import chosen_steps, training_trainer
 
-PHASES = {"edgeconnect": edgeconnect.STAGES, "glcic": glcic.PHASES}
+PHASES = {
+    "edgeconnect": edgeconnect.STAGES,
+    "glcic": glcic.PHASES,
+    "partial_convolution": partial_convolution.PHASES,
+}
 MEAN_PIXEL = [0.5, 0.5, 0.5]  # GLCIC's, given so that it is not measured on the training set
 
-Plain = edgeconnect.EdgeConnect | glcic.GLCIC
+Plain = edgeconnect.EdgeConnect | glcic.GLCIC | partial_convolution.PartialConvolution
 Batch = dict[str, Any]
 
 
@@ -57,10 +61,11 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
         ValueError: the model does not train in this precision, or there is nothing to compile it with.
     """
     lengths = {phase: batches if phase == case.phase else 0 for phase in PHASES[case.model]}
-    own = {"edgeconnect": "model.vgg=random", "glcic": f"model.mean_pixel={MEAN_PIXEL}"}[case.model]
+    own = [f"model.mean_pixel={MEAN_PIXEL}"] if case.model == "glcic" else ["model.vgg=random"]
+    own += [f"model.levels={partial_convolution.LEVELS}"] if case.model == "partial_convolution" else []
     overrides = [
         f"model={case.model}",
-        own,
+        *own,
         f"model.width={settings.width}",
         *(f"model.schedule.phases.{phase}.batches={length}" for phase, length in lengths.items()),
         "data=folder",
@@ -129,6 +134,8 @@ def build_plain(case: Case, width: float, **rates: float) -> Plain:
     """The plain reference of a case, on the CPU."""
     if case.model == "edgeconnect":
         return edgeconnect.EdgeConnect(width, **rates)
+    if case.model == "partial_convolution":
+        return partial_convolution.PartialConvolution(width)
     return glcic.GLCIC(case.size, MEAN_PIXEL, width)
 
 
@@ -140,9 +147,12 @@ def copy_weights(ours: Learner, plain: Plain) -> None:
             assert given.keys() == taking.keys(), f"{name}: {sorted(given)} and {sorted(taking)}"
             for key, value in taking.items():
                 value.data.copy_(given[key].data)
-    if isinstance(plain, edgeconnect.EdgeConnect):
+    if not isinstance(plain, glcic.GLCIC):
         for vgg in getattr(ours, "vgg", ()):
-            for copy in (plain.perceptual_vgg, plain.style_vgg):  # these have more layers than ours
+            copies = (
+                (plain.perceptual_vgg, plain.style_vgg) if isinstance(plain, edgeconnect.EdgeConnect) else (plain.vgg,)
+            )
+            for copy in copies:  # EdgeConnect's have more layers than ours
                 for source, target in zip(layers(vgg), layers(copy), strict=False):
                     target.load_state_dict(source.state_dict())
 

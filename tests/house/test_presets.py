@@ -209,6 +209,54 @@ def test_a_schedule_of_one_phase_runs_that_phase_alone(composed: Composer, name:
     assert {key: settings.batches for key, settings in phases.items() if settings.batches} == {phase: 2_000_000}
 
 
+# ----------------------------------------------------------------------------------------------- partial convolutions
+
+
+def test_partial_convolutions_have_the_papers_numbers(composed: Composer) -> None:
+    assert plain(preset(composed, "partial_convolution", 512)) == {
+        "_target_": "inpaintlab.models.PartialConvolution",
+        "_convert_": "all",
+        "schedule": {
+            "_target_": "inpaintlab.inpainting.Schedule",
+            "phases": {
+                "train": {"batches": 500_000, **AS_IT_IS},
+                "finetune": {"batches": 500_000, **AS_IT_IS, "learning_rate": 5e-5},
+            },
+        },
+        "weights": {"network": {"valid": 1.0, "hole": 6.0, "perceptual": 0.05, "style": 120.0, "total_variation": 0.1}},
+        "image_size": 512,
+        "levels": 8,
+        "width": 1.0,
+        "first_bias": False,
+        "pixels": "normalised",
+        "reduction": "all",
+        "variation": "near",
+        "frozen_norm": "all",
+        "learning_rate": 2e-4,
+        "betas": [0.9, 0.999],
+        "vgg": "imagenet",
+        "vgg_planes": "rgb",
+    }
+
+
+def test_naoto0804_and_mmagic_change_what_their_code_does_differently(composed: Composer) -> None:
+    parent = preset(composed, "partial_convolution")
+    assert delta(preset(composed, "partial_convolution_naoto0804"), parent) == {
+        "levels": 7,
+        "variation": "everywhere",
+        "frozen_norm": "statistics",
+    }
+    assert delta(preset(composed, "partial_convolution_mmagic"), parent) == {
+        "schedule.phases.train.batches": 800_000,
+        "levels": 7,
+        "first_bias": True,
+        "pixels": "signed",
+        "reduction": "hole",
+        "variation": "from",
+        "vgg_planes": "bgr",
+    }
+
+
 # --------------------------------------------------------------------------------------------------------- parameters
 
 D_WITHOUT_BIAS = 45_063_681 - (64 + 128 + 256 + 512 + 512 + 512) - (64 + 128 + 256 + 512 + 512)

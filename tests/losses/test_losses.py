@@ -290,7 +290,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.save(torchvision_state(3), tmp_path / "vgg19-published.pth")
     digest = hashlib.sha256((tmp_path / "vgg19-published.pth").read_bytes()).hexdigest()
     file = File("vgg19-published.pth", (tmp_path / "vgg19-published.pth").as_uri(), sha256=digest[:8])
-    monkeypatch.setattr("inpaintlab.losses.vgg.VGG19_WEIGHTS", Published("vgg19", "", None, "", "", (file,)))
+    monkeypatch.setattr("inpaintlab.losses.vgg.VGG19.PUBLISHED", Published("vgg19", "", None, "", "", (file,)))
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path / "vgg19-published.pth"

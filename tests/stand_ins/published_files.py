@@ -187,6 +187,57 @@ def official(folder: Path, n: int = 2, eps: float = 1e-5) -> list[Path]:
     return [path]
 
 
+# --- partial convolutions --------------------------------------------------------------------------------------------
+
+
+def partial_layers(n: int, levels: int = 7) -> list[tuple[str, int, int, int, int]]:
+    """Of the U-Net: 'enc' or 'dec', level, channels in and out, and the kernel."""
+    counts = [3, *(narrow(min(64 * 2**level, 512), n) for level in range(levels))]
+    encoder = [("enc", i, counts[i - 1], counts[i], {1: 7, 2: 5, 3: 5}.get(i, 3)) for i in range(1, levels + 1)]
+    return encoder + [("dec", i, counts[i] + counts[i - 1], counts[i - 1], 3) for i in range(levels, 0, -1)]
+
+
+def naoto0804_state(n: int = 2, levels: int = 7, seed: int = 5) -> dict[str, Tensor]:
+    """The 'model' of naoto0804's file: weights of sums, and the ones that count valid entries."""
+    weights, state = Weights(seed), OrderedDict()
+    for network, level, incoming, outgoing, kernel in partial_layers(n, levels):
+        stem = f"{network}_{level}"
+        last = (network, level) == ("dec", 1)
+        layer = weights.layer(outgoing, incoming, kernel, kernel, bias=last)
+        layer["weight"] *= layer["weight"][0].numel()
+        state |= prefixed(f"{stem}.conv.input_conv", layer)
+        state[f"{stem}.conv.mask_conv.weight"] = torch.ones_like(layer["weight"])
+        if level > 1:
+            state |= prefixed(f"{stem}.bn", weights.norm(outgoing))
+    return state
+
+
+def naoto0804(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
+    """naoto0804's one file, with what Adam kept."""
+    state = naoto0804_state(n)
+    optimizer = {"state": {0: {"step": 3, "exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 5e-5, "params": [0]}]}
+    return [save(folder / "1000000.pth", {"n_iter": 1_000_000, "model": state, "optimizer": optimizer}, zipped)]
+
+
+def mmagic_pconv_state(n: int = 2, seed: int = 6) -> dict[str, Tensor]:
+    """The 'state_dict' of mmagic's file; its first layer has a bias."""
+    weights, state = Weights(seed), OrderedDict()
+    for network, level, incoming, outgoing, kernel in partial_layers(n):
+        stem = f"generator.{network}oder.{network}{level}"
+        layer = weights.layer(outgoing, incoming, kernel, kernel, bias=level == 1)
+        state |= prefixed(f"{stem}.conv", layer)
+        state[f"{stem}.conv.weight_mask_updater"] = torch.ones_like(layer["weight"])
+        if level > 1:
+            state |= prefixed(f"{stem}.bn", weights.norm(outgoing))
+    return state | {"loss_percep.vgg.vgg_layers.0.weight": torch.ones(2, 3, 3, 3)}
+
+
+def mmagic_pconv(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
+    """mmagic's one file."""
+    content = {"meta": {"mmedit_version": "0.5.0"}, "state_dict": mmagic_pconv_state(n)}
+    return [save(folder / "pconv_256x256_stage2_4x2_places.pth", content, zipped)]
+
+
 # --- EdgeConnect -----------------------------------------------------------------------------------------------------
 
 

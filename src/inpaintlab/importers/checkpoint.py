@@ -13,6 +13,8 @@ from inpaintlab.importers.glcic_mmagic import read as glcic_mmagic
 from inpaintlab.importers.glcic_official import read as glcic_official
 from inpaintlab.importers.glcic_otenim import read as glcic_otenim
 from inpaintlab.importers.layout import Found
+from inpaintlab.importers.partial_convolution import read_mmagic as partial_convolution_mmagic
+from inpaintlab.importers.partial_convolution import read_naoto0804 as partial_convolution_naoto0804
 from inpaintlab.inpainting import CHECKPOINT_FORMAT, Inpainter, build, save_checkpoint
 from inpaintlab.machine import file_sha256
 from inpaintlab.recipes import plain
@@ -22,6 +24,8 @@ LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]]
     "glcic-otenim": glcic_otenim,
     "glcic-mmagic": glcic_mmagic,
     "glcic-official": glcic_official,
+    "pconv-naoto0804": partial_convolution_naoto0804,
+    "pconv-mmagic": partial_convolution_mmagic,
 }
 
 

@@ -52,24 +52,30 @@ PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
 
 
-def perceptual_loss(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
-    """Sum over five layers of the mean absolute difference of VGG-19 features (EdgeConnect, perceptual loss).
+def perceptual_loss(
+    output: Mapping[str, Tensor], image: Mapping[str, Tensor], layers: Sequence[str] = PERCEPTUAL_LAYERS
+) -> Scalar:
+    """Sum over layers of the mean absolute difference of a VGG's features (EdgeConnect, perceptual loss).
 
     Args:
         output: feature maps of the generator's output, by layer.
         image: those of the original, which are constants.
+        layers: that are compared; EdgeConnect's five of VGG-19.
     """
-    return torch.stack([mean_absolute_difference(output[name], image[name]) for name in PERCEPTUAL_LAYERS]).sum()
+    return torch.stack([mean_absolute_difference(output[name], image[name]) for name in layers]).sum()
 
 
-def style_loss(output: Mapping[str, Tensor], image: Mapping[str, Tensor]) -> Scalar:
-    """Sum over four layers of the mean absolute difference of Gram matrices (EdgeConnect, style loss).
+def style_loss(
+    output: Mapping[str, Tensor], image: Mapping[str, Tensor], layers: Sequence[str] = STYLE_LAYERS
+) -> Scalar:
+    """Sum over layers of the mean absolute difference of Gram matrices (EdgeConnect, style loss).
 
     Args:
-        output: VGG-19's feature maps of the generator's output, by layer.
+        output: a VGG's feature maps of the generator's output, by layer.
         image: those of the original, which are constants.
+        layers: that are compared; EdgeConnect's four of VGG-19.
     """
-    grams = [(gram(output[name]), gram(image[name])) for name in STYLE_LAYERS]
+    grams = [(gram(output[name]), gram(image[name])) for name in layers]
     return torch.stack([mean_absolute_difference(*pair) for pair in grams]).sum()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import torch.nn.functional as F
+from torch import Tensor
 
 from inpaintlab.shapes import Images, Planes, Scalar
 
@@ -64,3 +65,54 @@ def l1_per_hole(output: Images, image: Images, mask: Planes) -> Scalar:
         mask: 1 = hole.
     """
     return F.l1_loss(output, image) / mask.mean()
+
+
+def variation_everywhere(image: Images, mask: Planes) -> Scalar:
+    """The mean absolute difference of neighbours in a row, plus that in a column.
+
+    Args:
+        image: any images, such as completed ones.
+        mask: not used.
+    """
+    across, down = _neighbours(image)
+    return across.abs().mean() + down.abs().mean()
+
+
+def variation_near_hole(image: Images, mask: Planes) -> Scalar:
+    """The same, of neighbours that both lie in the hole or touch it, still averaged over all pairs (Liu et al. 2018).
+
+    Args:
+        image: any images, such as completed ones.
+        mask: 1 = hole.
+    """
+    region = F.max_pool2d(mask, 3, stride=1, padding=1)
+    across, down = _neighbours(image)
+    return (across.abs() * region[..., 1:] * region[..., :-1]).mean() + (
+        down.abs() * region[..., 1:, :] * region[..., :-1, :]
+    ).mean()
+
+
+def variation_from_hole(image: Images, mask: Planes) -> Scalar:
+    """The same, of neighbours whose left or upper one lies in the hole, averaged over these pairs (mmagic).
+
+    Args:
+        image: any images, such as completed ones.
+        mask: 1 = hole, of which some pixels lie neither in the last row nor in the last column.
+    """
+    across, down = _neighbours(image)
+    left, above = mask[..., :-1], mask[..., :-1, :]
+    count = image.shape[1]  # colours
+    return (across.abs() * left).sum() / (count * left.sum()) + (down.abs() * above).sum() / (count * above.sum())
+
+
+VARIATIONS: Mapping[str, Callable[[Images, Planes], Scalar]] = {
+    "everywhere": variation_everywhere,
+    "near": variation_near_hole,
+    "from": variation_from_hole,
+}
+"""Total variation losses by the region that they look at."""
+
+
+def _neighbours(image: Images) -> tuple[Tensor, Tensor]:
+    """Of each pixel, its right and its lower neighbour minus itself."""
+    return image[..., 1:] - image[..., :-1], image[..., 1:, :] - image[..., :-1, :]

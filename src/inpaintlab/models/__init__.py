@@ -3,6 +3,7 @@
 from inpaintlab.models.diffusion import Biharmonic, MeanColour, OpenCVInpainting
 from inpaintlab.models.edgeconnect import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models.partial_convolution import PartialConvolution
 
 __all__ = [
     "GLCIC",
@@ -10,4 +11,5 @@ __all__ = [
     "EdgeConnect",
     "MeanColour",
     "OpenCVInpainting",
+    "PartialConvolution",
 ]

@@ -46,23 +46,24 @@ class Published:
     files: tuple[File, ...]
 
 
-# Address, name and number of parameters (143,667,240, so 575 MB in float32) are from torchvision's models/vgg.py. The
-# name ends in the first 8 hex digits of the file's SHA-256.
-VGG19 = Published(
-    "vgg19",
-    "VGG-19 on ImageNet, for model.vgg=imagenet",
-    None,
-    "BSD-3-Clause",
-    "https://github.com/pytorch/vision",
-    (
-        File(
-            "vgg19-dcbb9e9d.pth",
-            "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
-            megabytes=575,
-            sha256="dcbb9e9d",
-        ),
-    ),
-)
+def _torchvision(depth: int, name: str, megabytes: int) -> Published:
+    """A VGG on ImageNet. Addresses, names and numbers of parameters are from torchvision's models/vgg.py.
+
+    A name ends in the first 8 hex digits of the file's SHA-256.
+    """
+    url, digest = f"https://download.pytorch.org/models/{name}", name.removesuffix(".pth").rpartition("-")[2]
+    return Published(
+        f"vgg{depth}",
+        f"VGG-{depth} on ImageNet, for model.vgg=imagenet",
+        None,
+        "BSD-3-Clause",
+        "https://github.com/pytorch/vision",
+        (File(name, url, megabytes=megabytes, sha256=digest),),
+    )
+
+
+VGG16 = _torchvision(16, "vgg16-397923af.pth", 553)  # 138,357,544 parameters in float32
+VGG19 = _torchvision(19, "vgg19-dcbb9e9d.pth", 575)  # 143,667,240
 
 
 def _official(name: str, purpose: str, file: File) -> Published:
@@ -87,25 +88,34 @@ _GLCIC_OFFICIAL = (
 )
 
 
-def _mmagic(name: str, purpose: str, file: str) -> Published:
-    """A GLCIC trained by OpenMMLab, whose publishing script ends a name in the first 8 hex digits of the SHA-256."""
-    # The folder of the address is written from memory and was never tried; the hash catches a wrong file.
-    url = f"https://download.openmmlab.com/mmediting/inpainting/global_local/{file}"
-    digest = file.removesuffix(".pth").rpartition("-")[2]
+def _openmmlab(name: str, purpose: str, layout: str, file: str) -> Published:
+    """A network of mmagic's, whose publishing script ends a file's name in the first 8 hex digits of its SHA-256.
+
+    Args:
+        name: as in ``Published``.
+        purpose: as in ``Published``.
+        layout: as in ``Published``.
+        file: its folder and name at OpenMMLab.
+    """
+    # The folders of the addresses are written from memory and were never tried; the hash catches a wrong file.
+    url, here = f"https://download.openmmlab.com/mmediting/inpainting/{file}", file.rpartition("/")[2]
+    digest = here.removesuffix(".pth").rpartition("-")[2]
     source = "https://github.com/open-mmlab/mmagic"
-    return Published(name, purpose, "glcic-mmagic", "Apache-2.0", source, (File(file, url, sha256=digest),))
+    return Published(name, purpose, layout, "Apache-2.0", source, (File(here, url, sha256=digest),))
 
 
 _GLCIC_MMAGIC = (
-    _mmagic(
+    _openmmlab(
         "glcic-mmagic-places2",
         "GLCIC by mmagic: Places2",
-        "gl_256x256_8x12_places_20200619-52a040a8.pth",
+        "glcic-mmagic",
+        "global_local/gl_256x256_8x12_places_20200619-52a040a8.pth",
     ),
-    _mmagic(
+    _openmmlab(
         "glcic-mmagic-celeba",
         "GLCIC by mmagic: CelebA",
-        "gl_256x256_8x12_celeba_20200619-5af0493f.pth",
+        "glcic-mmagic",
+        "global_local/gl_256x256_8x12_celeba_20200619-5af0493f.pth",
     ),
 )
 
@@ -139,5 +149,37 @@ _EDGECONNECT = (
     _edgeconnect("edgeconnect-psv", "Paris StreetView"),
 )
 
-CATALOGUE: tuple[Published, ...] = (VGG19, *_GLCIC_OFFICIAL, *_GLCIC_MMAGIC, _GLCIC_OTENIM, *_EDGECONNECT)
+# The repository's page links the first file, which its release v0.0.0 holds; the file's name is written from memory.
+_PARTIAL_CONVOLUTION = (
+    Published(
+        "pconv-naoto0804-places2",
+        "partial convolutions by naoto0804: Places2",
+        "pconv-naoto0804",
+        "MIT (its code)",
+        "https://github.com/naoto0804/pytorch-inpainting-with-partial-conv",
+        (File("1000000.pth"),),
+    ),
+    *(
+        _openmmlab(
+            f"pconv-mmagic-{dataset}",
+            f"partial convolutions by mmagic: {title}",
+            "pconv-mmagic",
+            f"pconv/pconv_256x256_stage2_4x2_{file}.pth",
+        )
+        for dataset, title, file in (
+            ("places2", "Places2", "places_20200619-1ffed0e8"),
+            ("celeba", "CelebA", "celeba_20200619-860f8b95"),
+        )
+    ),
+)
+
+CATALOGUE: tuple[Published, ...] = (
+    VGG16,
+    VGG19,
+    *_GLCIC_OFFICIAL,
+    *_GLCIC_MMAGIC,
+    _GLCIC_OTENIM,
+    *_EDGECONNECT,
+    *_PARTIAL_CONVOLUTION,
+)
 """All weights that the commands know by name."""
