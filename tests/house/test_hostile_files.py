@@ -401,7 +401,7 @@ def crafted() -> dict[str, Crafted]:
 
 
 def judge_crafted(folder: Path) -> None:
-    """Read each crafted file and print what came of it: its name, seconds of CPU, peak memory in MB, sentence or error."""
+    """Read each crafted file; print what came of it: name, CPU seconds, peak memory in MB, sentence or error."""
     files.otenim(folder / "sound")
     by_layout("glcic-otenim")([folder / "sound" / name for name in ("model_cn", "model_cd", "config.json")])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
