@@ -401,12 +401,12 @@ def crafted() -> dict[str, Crafted]:
 
 
 def judge_crafted(folder: Path) -> None:
-    """Read each crafted file and print what came of it: its name, seconds, peak memory in MB, sentence or error."""
+    """Read each crafted file; print what came of it: name, CPU seconds, peak memory in MB, sentence or error."""
     files.otenim(folder / "sound")
     by_layout("glcic-otenim")([folder / "sound" / name for name in ("model_cn", "model_cd", "config.json")])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name, case in json.loads((folder / "cases.json").read_text()).items():
-        started = time.monotonic()
+        started = time.process_time()
         paths = [folder / file for file in case["files"]]
         mean = [0.5, 0.5, 0.5] if case["layout"] == "glcic-otenim" else None
         try:
@@ -414,7 +414,7 @@ def judge_crafted(folder: Path) -> None:
         except Exception as error:
             told = f"raised {error!r}"
         memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        print(json.dumps([name, time.monotonic() - started, memory, told]), flush=True)
+        print(json.dumps([name, time.process_time() - started, memory, told]), flush=True)
 
 
 @pytest.fixture(scope="module")
