@@ -23,14 +23,13 @@ class ReflectionPad2d(nn.ReflectionPad2d):
 class ChannelsLastReflectionPad2d(nn.ReflectionPad2d):
     """Torch's reflection padding in the memory format of the input, for a GPU.
 
-    There torch 2.11 pads channels_last images by copying them into the other format, and gives that one back. Seen as
-    volumes of rows, columns and channels, they are padded by the same kernel where they lie.
+    There torch 2.11 pads channels_last images by copying them into the other format, and gives that one back; so does
+    what its compiler makes of it, for the backward pass. Seen as volumes of rows, columns and channels, they are padded
+    by the same kernel where they lie.
     """
 
     def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch features rows columns"]:
         """The input with its border mirrored outwards."""
-        if torch.compiler.is_compiling():  # a compiler keeps the format by itself
-            return super().forward(x)
         left, right, top, bottom = self.padding
         volumes = x.permute(0, 2, 3, 1).unsqueeze(1)
         return F.pad(volumes, (0, 0, left, right, top, bottom), mode="reflect").squeeze(1).permute(0, 3, 1, 2)
