@@ -23,7 +23,6 @@ from torch._dynamo.utils import counters
 from inpaintlab.evaluation import Result
 from inpaintlab.evaluation.cost import measure_cost
 from inpaintlab.inpainting import CompileTimer, Compiling, Inpainter, compile_generators, computing
-from inpaintlab.inpainting import fit as fit_networks
 from inpaintlab.losses import VGG19
 from inpaintlab.models.edgeconnect import PatchDiscriminator
 from stand_ins.building import Builder, fit, state_of
@@ -124,33 +123,6 @@ def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
     assert (len(plain.gradients) > len(plain.losses)) is bool(model.adversaries)  # a second step for a discriminator
     for one, other in zip(compiled.gradients, plain.gradients, strict=True):
         assert distance(one, other) < 1e-2
-
-
-@pytest.mark.parametrize(("name", "part"), [("edgeconnect", "inpaint_generator"), ("glcic", "completion")])
-def test_a_graph_for_a_gpu_has_its_feature_maps_in_channels_last(built: Builder, name: str, part: str) -> None:
-    """All that is computed between the first and the last layer, forward and back, once Inductor has taken it apart."""
-    from torch._dynamo.backends.common import aot_autograd
-    from torch._functorch.aot_autograd import make_boxed_func
-    from torch._inductor.decomposition import select_decomp_table
-
-    graphs: list[torch.fx.GraphModule] = []
-
-    def kept(graph: torch.fx.GraphModule, inputs: Any) -> Any:
-        graphs.append(graph)
-        return make_boxed_func(graph.forward)
-
-    network = built(name, "model.width=0.25").get_submodule(part)
-    fit_networks([network], "cuda", "32-true")
-    network.compile(backend=aot_autograd(fw_compiler=kept, bw_compiler=kept, decompositions=select_decomp_table()))
-    network(*inputs(part)).sum().backward()
-    assert len(graphs) == 2
-    values = [node.meta["val"] for graph in graphs for node in graph.graph.nodes if "convolution" in str(node.target)]
-    maps = [x for of in values for x in (of if isinstance(of, tuple | list) else [of]) if isinstance(x, Tensor)]
-    maps = [x for x in maps if x.dim() == 4 and x.shape[0] == 2 and x.shape[1] >= 8]
-    saved = [node.meta["val"] for node in next(iter(reversed(graphs[0].graph.nodes))).all_input_nodes]
-    maps += [x for x in saved if isinstance(x, Tensor) and x.dim() == 4 and x.shape[0] == 2 and x.shape[1] >= 8]
-    assert len(maps) > 60
-    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in maps)
 
 
 def test_a_run_goes_on_compiled_or_not_from_the_others_checkpoint(

@@ -186,6 +186,14 @@ def test_without_batch_norm_feature_maps_lie_in_channels_last_in_mixed_precision
     assert all(p.grad.stride() == p.stride() for p in generator.parameters() if p.grad.dim() == 4)
 
 
+aten = torch.ops.aten
+LOSING = {
+    *(aten.reflection_pad2d.default, aten.reflection_pad2d_backward.default),
+    *(aten.native_group_norm.default, aten.native_group_norm_backward.default),
+}
+"""What gives another memory format than channels_last on CUDA, though not on a CPU (torch 2.11)."""
+
+
 class Layouts(TorchDispatchMode):
     """The operators that copy feature maps, or give them in another memory format than they get them in."""
 
@@ -198,7 +206,7 @@ class Layouts(TorchDispatchMode):
         places = {x.untyped_storage().data_ptr() for x in tree_leaves(args) if isinstance(x, Tensor)}
         maps = [x for x in tree_leaves(result) if self._is_map(x)]
         made = [x for x in maps if x.untyped_storage().data_ptr() not in places]  # no views, nothing in place
-        copies = func in (torch.ops.aten.clone.default, torch.ops.aten.contiguous.default)
+        copies = func in (aten.clone.default, aten.contiguous.default) or func in LOSING
         if made and (copies or not all(x.is_contiguous(memory_format=torch.channels_last) for x in made)):
             self.seen.append(str(func))
         return result
