@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -206,17 +206,18 @@ class Compiling(Callback):
         self.console = console
         self.backend = backend
         self.timer = CompileTimer(limit)
+        self.timing = ExitStack()
         self.phase = ""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compile the networks; their averaged copies exist already and are not compiled."""
         from torch._functorch import config
 
-        # the backward pass before the forward pass runs: see _Guarded
-        config.force_non_lazy_backward_lowering = True
+        if hasattr(config, "force_non_lazy_backward_lowering"):  # torch 2.6 lacks it
+            config.force_non_lazy_backward_lowering = True  # before the forward pass runs: see _Guarded
         model = learner_of(pl_module)
         model.learns_compiled = True
-        self.timer.__enter__()
+        self.timing.enter_context(self.timer)
         names = {id(network): name for name, network in model.named_modules()}
         for network in (*model.networks(), *model.constants()):
             network.compile(dynamic=False, fullgraph=True, backend=self.backend)
@@ -238,11 +239,11 @@ class Compiling(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Stop measuring."""
-        self.timer.__exit__()
+        self.timing.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Stop measuring: after an exception Lightning does not call `teardown`."""
-        self.timer.__exit__()
+        """Stop measuring, if it has begun: after an exception Lightning does not call `teardown`."""
+        self.timing.close()
 
     def _tell(self, sentence: str) -> None:
         self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
