@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from inpaintlab.layers import SpectralNorm, fuse_spectral_norm
+from inpaintlab.layers import SpectralNorm, fuse_spectral_norm, iterate_together
 
 
 def ours_on(layer: Any) -> Any:
@@ -36,6 +37,75 @@ def test_spectral_norm_is_torchs_and_stays_in_float32(monkeypatch: pytest.Monkey
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert ours.train().weight.dtype == torch.float32
     assert enabled == [False, False]  # u, and v, whose length is the singular value
+
+
+def stack() -> Any:
+    """Layers of several shapes."""
+    torch.manual_seed(3)
+    return nn.Sequential(*map(ours_on, (nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.ConvTranspose2d(8, 4, 4, 2))))
+
+
+def test_power_iterations_that_run_together_are_those_of_each_layer() -> None:
+    """Called twice before the gradient, as a discriminator is on real and on generated images."""
+    alone, together, images = stack(), stack(), torch.randn(2, 2, 3, 8, 8)
+    iterate_together(together)
+    for network in (alone, together):
+        sum(network(image).square().mean() for image in images).backward()
+    for one, other in zip(together.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-6, rtol=1e-5)
+    for one, other in zip(together.buffers(), alone.buffers(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+    assert all(module.ready is None for module in together.modules() if isinstance(module, SpectralNorm))
+
+
+def test_running_together_takes_fewer_operators() -> None:
+    alone, together, image = stack(), stack(), torch.randn(1, 3, 8, 8)
+    iterate_together(together)
+    counts = []
+    for network in (alone, together):
+        with Operators() as operators:
+            network(image)
+        counts.append(operators.count)
+    assert counts[1] < counts[0]
+
+
+class Operators(TorchDispatchMode):
+    """Counts operators that are no views."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_what_was_divided_for_another_call_is_not_taken_for_a_changed_weight_or_without_its_gradient(
+    gradient: bool,
+) -> None:
+    network = stack()
+    iterate_together(network)
+    with torch.set_grad_enabled(gradient):
+        assert network[1].weight.requires_grad is gradient  # which divides the others' too
+    if gradient:
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(3)
+    network(torch.randn(1, 3, 8, 8)).sum().backward()
+    assert all(layer.parametrizations.weight.original.grad is not None for layer in network)
+    for layer in network:  # not three times as large
+        matrix = layer.eval().weight.transpose(0, layer.parametrizations.weight[0].dim).flatten(1)
+        assert 0.5 < torch.linalg.matrix_norm(matrix, 2) < 2
+
+
+def test_a_copy_of_a_network_iterates_by_itself() -> None:
+    network = stack()
+    iterate_together(network)
+    copied = copy.deepcopy(network)
+    before = [buffer.clone() for buffer in network.buffers()]
+    copied(torch.randn(1, 3, 8, 8))
+    assert all(torch.equal(one, other) for one, other in zip(network.buffers(), before, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(copied.buffers(), before, strict=True))
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -29,6 +29,7 @@ from inpaintlab.layers import (
     UnbiasedConv2d,
     UnbiasedConvTranspose2d,
     at_least_float32,
+    iterate_together,
 )
 
 ROUNDED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -106,6 +107,7 @@ def _fit_to_gpu(network: nn.Module, *, mixed: bool, normed: bool) -> None:
             for first, second in pairwise(module.children()):
                 if _is_instance_norm(second) and type(first) in _UNBIASED:
                     first.__class__ = _UNBIASED[type(first)]
+    iterate_together(network)
     _to_channels_last(network)
 
 

@@ -14,7 +14,7 @@ from inpaintlab.layers.convolutions import (
 from inpaintlab.layers.instance_norm import ChannelsLastInstanceNorm, InstanceNorm
 from inpaintlab.layers.padding import ChannelsLastReflectionPad2d, ReflectionPad2d
 from inpaintlab.layers.rounding import at_least_float32
-from inpaintlab.layers.spectral_norm import SpectralNorm, fuse_spectral_norm
+from inpaintlab.layers.spectral_norm import SpectralNorm, fuse_spectral_norm, iterate_together
 
 __all__ = [
     "ChannelsLastInstanceNorm",
@@ -33,4 +33,5 @@ __all__ = [
     "at_least_float32",
     "channels",
     "fuse_spectral_norm",
+    "iterate_together",
 ]
