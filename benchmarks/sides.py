@@ -107,7 +107,7 @@ def fit(
         trainer.fit(model, datamodule=Given(batches, size))
 
 
-def compiling(limit: float) -> Compiling:
+def compiling(limit: int | float) -> Compiling:
     """What compiles a model's networks for training. That a compiler fails is told, since then it is not measured."""
     return Compiling(Console(stderr=True), limit)
 

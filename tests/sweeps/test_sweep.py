@@ -301,6 +301,7 @@ def test_ctrl_c_ends_what_runs_and_starts_nothing_more(tmp_path: Path, monkeypat
 
     def job(training: Training, ending: threading.Event, variables: dict[str, str]) -> None:
         assert waits.wait(30)
+        time.sleep(0.3)  # until it does: a signal on the way there would be seen only after this job has ended
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         ended.append((training.folder.name, ending.wait(30)))
 

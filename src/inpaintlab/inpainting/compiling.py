@@ -140,7 +140,7 @@ class CompileTimer(AbstractContextManager["CompileTimer"]):
         clock: seconds since any moment.
     """
 
-    def __init__(self, limit: float | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, limit: int | float | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         self.limit = limit
         self.clock = clock
         self.seconds = 0.0
@@ -202,7 +202,7 @@ class Compiling(Callback):
         backend: of ``torch.compile``.
     """
 
-    def __init__(self, console: Console, limit: float, backend: str = "inductor") -> None:
+    def __init__(self, console: Console, limit: int | float, backend: str = "inductor") -> None:
         self.console = console
         self.backend = backend
         self.timer = CompileTimer(limit)
