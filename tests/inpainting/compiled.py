@@ -118,7 +118,8 @@ def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
     assert before.keys() == after.keys()
     assert len(plain.losses) == len(compiled.losses) == 2 * len(model.PHASES)
     for one, other in zip(compiled.losses, plain.losses, strict=True):
-        assert one == pytest.approx(other, rel=1e-3)
+        # the style loss, 3e-4 here, is a small difference of large sums
+        assert one == pytest.approx(other, rel=1e-3, abs=1e-5)
     assert len(plain.gradients) == len(compiled.gradients) >= len(plain.losses)
     assert (len(plain.gradients) > len(plain.losses)) is bool(model.adversaries)  # a second step for a discriminator
     for one, other in zip(compiled.gradients, plain.gradients, strict=True):

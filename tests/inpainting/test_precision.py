@@ -254,3 +254,17 @@ def test_a_run_in_float16_resumes_as_the_unbroken_one(tmp_path: Path) -> None:
     assert {v.dtype for v in one["state_dict"].values() if isinstance(v, Tensor) and v.is_floating_point()} == {
         torch.float32
     }
+
+
+def test_batches_of_bytes_come_in_the_precision_of_the_training(built: Builder) -> None:
+    seen: list[torch.dtype] = []
+
+    class Seeing(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            seen.extend(batch[name].dtype for name in ("image", "mask"))
+
+    lengths = {"completion": 1, "discriminator": 0, "joint": 0}
+    model = built("glcic", *(f"model.schedule.phases.{name}.batches={count}" for name, count in lengths.items()))
+    trainer = trainer_of("trainer=cpu", "trainer.precision=64-true", callbacks=[Seeing()])
+    trainer.fit(model, datamodule=toy_data())
+    assert set(seen) == {torch.float64}

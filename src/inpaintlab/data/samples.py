@@ -196,8 +196,15 @@ class DataModule(LightningDataModule):
         return DataLoader(self.validation, batch_size=self.batch_size, shuffle=False, **self._loading())
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """A batch on its device as floats: images in [0, 1], masks exactly 0 or 1; see `batch_as_floats`."""
-        return batch_as_floats(batch)
+        """A batch on its device as floats: images in [0, 1], masks exactly 0 or 1; see `batch_as_floats`.
+
+        In the precision of the trainer: when Lightning converted the batch, it still held bytes.
+        """
+        floats = batch_as_floats(batch)
+        if self.trainer is None:
+            return floats
+        converted: dict[str, Any] = self.trainer.precision_plugin.convert_input(floats)
+        return converted
 
     def mean_pixel(self) -> Float[Tensor, "3"]:
         """The mean over the training pictures of each picture's mean colour: RGB in [0, 1], GLCIC's fill.
