@@ -125,14 +125,8 @@ def _batches(root: Path, case: Case) -> list[Batch]:
 
 def _train(case: Case, settings: Settings, variant: str | None, batches: list[Batch]) -> Seen:
     """Train on the batches; without a variant in float64."""
-    exact = variant is None
-    more = ["trainer.precision=64-true"] if exact else []
+    more = ["trainer.precision=64-true"] if variant is None else []
     model, build_trainer = build_ours(case, settings, variant or "float32", len(batches), *more)
-    if exact:
-        batches = [{name: value.double() for name, value in batch.items()} for batch in batches]
-        model.double().setup("fit")
-        for vgg in getattr(model, "vgg", ()):
-            vgg.double()
     watch = Watch()
     on_device = [photographs.to(settings.torch_device, batch) for batch in batches]
     fit(model, build_trainer, on_device, case.size, watch)

@@ -152,8 +152,14 @@ def trainer_of(*settings: str, callbacks: Sequence[Callback] = (), **given: Any)
     return training_trainer(cfg.trainer, cfg.every, callbacks, limit_val_batches=0, **given)
 
 
-def fit(model: Learner, *callbacks: Callback, data: DataModule | None = None, ckpt_path: Any = None) -> Trainer:
+def fit(
+    model: Learner,
+    *callbacks: Callback,
+    data: DataModule | None = None,
+    ckpt_path: Any = None,
+    settings: Sequence[str] = (),
+) -> Trainer:
     """Train to the end of the schedule on generated scenes, as the command does, without logs and files."""
-    trainer = trainer_of("trainer=cpu", callbacks=callbacks)
+    trainer = trainer_of("trainer=cpu", *settings, callbacks=callbacks)
     trainer.fit(model, datamodule=data or toy_data(), ckpt_path=ckpt_path, weights_only=True)
     return trainer

@@ -83,8 +83,8 @@ def require_compiler(device: str) -> None:
     except TorchDynamoException as error:
         needed = "Triton, which comes with torch for CUDA, and a C compiler" if device == "cuda" else "a C++ compiler"
         raise ValueError(
-            f"compile=true finds nothing to compile with on this machine ({_reason_of(error)}); install {needed}, or "
-            "go on with compile=false."
+            f"There is nothing to compile with on this machine ({_reason_of(error)}); install {needed}, or go on with "
+            "compile=false."
         ) from error
 
 

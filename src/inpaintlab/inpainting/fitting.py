@@ -35,6 +35,9 @@ from inpaintlab.layers import (
 ROUNDED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """The dtype of convolutions in each mixed precision."""
 
+CONSTANT = ROUNDED | {"64-true": torch.float64}
+"""The dtype of the weights of networks that never learn, which Lightning does not know; else float32."""
+
 FEW_OUTPUTS = 3
 """Up to so many output channels, ``FewOutputsConv2d`` is faster on a CPU."""
 
@@ -48,18 +51,25 @@ def fit(networks: Iterable[nn.Module], device: str, precision: str, constants: I
         precision: of Lightning's trainer, such as '32-true' or 'bf16-mixed'.
         constants: networks that take part in losses and never learn, such as VGG-19.
     """
-    mixed = precision in ROUNDED
+    mixed, on_gpu = precision in ROUNDED, device != "cpu"
     for network in networks:
         normed = any(isinstance(module, _BatchNorm) for module in network.modules())
-        if device == "cpu":
-            _fit_to_cpu(network, mixed=mixed, normed=normed)
+        better = _replacements(on_gpu=on_gpu, mixed=mixed, normed=normed)
+        for module in network.modules():
+            if (kind := _kind(module)) in better:
+                module.__class__ = better[kind]
+        if on_gpu:
+            _leave_biases_out(network)
+            iterate_together(network)
         else:
-            _fit_to_gpu(network, mixed=mixed, normed=normed)
+            _use_few_outputs(network)
         if mixed:
             _end_in_float32(network)
+        if on_gpu or (mixed and not normed):
+            _to_channels_last(network)
     for network in constants:
-        for parameter in network.parameters() if mixed else ():
-            parameter.data = parameter.data.to(ROUNDED[precision])  # once; autocast would round them in each step
+        for parameter in network.parameters() if precision in CONSTANT else ():
+            parameter.data = parameter.data.to(CONSTANT[precision])  # once; autocast would round them in each step
         _to_channels_last(network)
 
 
@@ -74,54 +84,36 @@ def laid_out(batch: dict[str, Any], device: str) -> dict[str, Any]:
     return batch | {name: x.contiguous(memory_format=torch.channels_last) for name, x in maps.items()}
 
 
-def _fit_to_cpu(network: nn.Module, *, mixed: bool, normed: bool) -> None:
-    for module in network.modules():
-        kind = type(module)
-        if _is_spectral_norm(module):
-            module.__class__ = SpectralNorm
-        elif _is_instance_norm(module):
-            module.__class__ = InstanceNorm
-        elif kind is nn.ReflectionPad2d and mixed:
-            module.__class__ = ReflectionPad2d
-        elif kind is nn.Conv2d and _has_few_outputs(module):
-            module.__class__ = FewOutputsConv2d
-        elif normed and mixed and kind in _NORMED_ON_CPU:
-            module.__class__ = _NORMED_ON_CPU[kind]
-    if mixed and not normed:
-        _to_channels_last(network)
+def _replacements(*, on_gpu: bool, mixed: bool, normed: bool) -> dict[type[nn.Module], type[nn.Module]]:
+    """What computes better than torch's modules; the classes give the reasons.
+
+    Args:
+        on_gpu: whose convolutions are made for channels_last in every precision, so nothing between them may leave it.
+        mixed: whether the precision is a mixed one.
+        normed: whether the network has batch norm.
+    """
+    better: dict[type[nn.Module], type[nn.Module]] = {
+        _SpectralNorm: SpectralNorm,
+        nn.InstanceNorm2d: ChannelsLastInstanceNorm if on_gpu else InstanceNorm,
+    }
+    if on_gpu or mixed:
+        better[nn.ReflectionPad2d] = ChannelsLastReflectionPad2d if on_gpu else ReflectionPad2d
+    if mixed and normed:
+        better[nn.Conv2d] = Float32Conv2d if on_gpu else RoundedGradientConv2d
+        better[nn.ConvTranspose2d] = Float32ConvTranspose2d if on_gpu else RoundedGradientConvTranspose2d
+        better[nn.Linear] = Float32Linear
+    return better
 
 
-def _fit_to_gpu(network: nn.Module, *, mixed: bool, normed: bool) -> None:
-    """A GPU's convolutions are made for channels_last in every precision, so nothing in between may leave it."""
-    for module in network.modules():
-        kind = type(module)
-        if _is_spectral_norm(module):
-            module.__class__ = SpectralNorm
-        elif _is_instance_norm(module):
-            module.__class__ = ChannelsLastInstanceNorm
-        elif kind is nn.ReflectionPad2d:
-            module.__class__ = ChannelsLastReflectionPad2d
-        elif normed and mixed and kind in _NORMED_ON_GPU:
-            module.__class__ = _NORMED_ON_GPU[kind]
-        elif kind is nn.Sequential:
-            for first, second in pairwise(module.children()):
-                if _is_instance_norm(second) and type(first) in _UNBIASED:
-                    first.__class__ = _UNBIASED[type(first)]
-    iterate_together(network)
-    _to_channels_last(network)
+def _kind(module: nn.Module) -> type[nn.Module] | None:
+    """The class of one of torch's modules; None where its settings are others than those that ours have."""
+    kind = type(module)
+    if kind is _SpectralNorm and module.n_power_iterations != 1:
+        return None
+    if kind is nn.InstanceNorm2d and (module.affine or module.track_running_stats):
+        return None
+    return kind
 
-
-_NORMED_ON_CPU: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv2d: RoundedGradientConv2d,
-    nn.ConvTranspose2d: RoundedGradientConvTranspose2d,
-    nn.Linear: Float32Linear,
-}
-_NORMED_ON_GPU: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv2d: Float32Conv2d,
-    nn.ConvTranspose2d: Float32ConvTranspose2d,
-    nn.Linear: Float32Linear,
-}
-"""Replacements under mixed precision in a network with batch norm; the classes give the reasons."""
 
 _UNBIASED: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: UnbiasedConv2d,
@@ -130,15 +122,18 @@ _UNBIASED: dict[type[nn.Module], type[nn.Module]] = {
 """Replacements in front of an instance norm."""
 
 
-def _is_spectral_norm(module: nn.Module) -> bool:
-    """Whether ``SpectralNorm`` computes the same as this module."""
-    return type(module) is _SpectralNorm and module.n_power_iterations == 1
+def _leave_biases_out(network: nn.Module) -> None:
+    """Leave the biases out that stand in front of an instance norm."""
+    for module in network.modules():
+        for first, second in pairwise(module.children()) if type(module) is nn.Sequential else ():
+            if type(second) is ChannelsLastInstanceNorm and type(first) in _UNBIASED:
+                first.__class__ = _UNBIASED[type(first)]
 
 
-def _is_instance_norm(module: nn.Module) -> bool:
-    """Whether this module is an instance norm of torch or of ours, without parameters and running statistics."""
-    ours = (nn.InstanceNorm2d, InstanceNorm, ChannelsLastInstanceNorm)
-    return isinstance(module, ours) and type(module) in ours and not module.affine and not module.track_running_stats
+def _use_few_outputs(network: nn.Module) -> None:
+    for module in network.modules():
+        if type(module) is nn.Conv2d and _has_few_outputs(module):
+            module.__class__ = FewOutputsConv2d
 
 
 def _has_few_outputs(layer: nn.Module) -> bool:
