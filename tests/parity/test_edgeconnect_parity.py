@@ -5,11 +5,10 @@ through the importer here, as the published ones would. One training step withou
 config.yml.example.
 """
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+import seeded_weights
 import torch
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_precision, binary_recall
@@ -20,9 +19,6 @@ from inpaintlab.importers.edgeconnect import DISCRIMINATOR, GENERATOR
 from inpaintlab.inpainting import weigh
 from inpaintlab.losses import perceptual_loss, style_loss
 from inpaintlab.models import EdgeConnect
-
-sys.path.insert(0, str(Path(__file__).parent))
-import seeded_weights
 
 RECORDINGS = seeded_weights.recordings("edgeconnect")
 NETWORKS = {
@@ -44,16 +40,6 @@ def ours(key: str) -> str:
     their, _, kind = key.rpartition(".")
     place = {their: our for our, their in (GENERATOR | DISCRIMINATOR).items()}[their]
     return f"{place}.parametrizations.weight.original" if kind == "weight_orig" else f"{place}.{kind}"
-
-
-@pytest.fixture(scope="module", params=RECORDINGS, ids=lambda seed: f"seed{seed}")
-def seed(request: pytest.FixtureRequest) -> int:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def recorded(seed: int) -> dict[str, Any]:
-    return seeded_weights.recorded(RECORDINGS[seed])
 
 
 @pytest.fixture(scope="module")

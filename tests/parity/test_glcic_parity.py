@@ -4,11 +4,11 @@ The seeded weights go through the importer, as the published ones would. Recorde
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import seeded_weights
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,20 +17,7 @@ from inpaintlab.importers.checkpoint import read_published
 from inpaintlab.inpainting import hide, weigh
 from inpaintlab.models import GLCIC
 
-sys.path.insert(0, str(Path(__file__).parent))
-import seeded_weights
-
 RECORDINGS = seeded_weights.recordings("glcic")
-
-
-@pytest.fixture(scope="module", params=RECORDINGS, ids=lambda seed: f"seed{seed}")
-def seed(request: pytest.FixtureRequest) -> int:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def recorded(seed: int) -> dict[str, Any]:
-    return seeded_weights.recorded(RECORDINGS[seed])
 
 
 @pytest.fixture(scope="module")

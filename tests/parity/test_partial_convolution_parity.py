@@ -9,7 +9,6 @@ so they wait for ``make test-slow``, or for further recordings.
 import copy
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, final
 
 import numpy as np
 import pytest
+import seeded_weights
 import torch
 from torch import Tensor, nn
 
@@ -25,9 +25,6 @@ from inpaintlab.inpainting import weigh
 from inpaintlab.losses import VGG16, perceptual_loss, style_loss
 from inpaintlab.models import PartialConvolution
 from inpaintlab.models.partial_convolution import PartialConv2d
-
-sys.path.insert(0, str(Path(__file__).parent))
-import seeded_weights
 
 RECORDINGS = seeded_weights.recordings("partial_conv")
 OF_MMAGIC = seeded_weights.recordings("partial_conv_mmagic")
@@ -59,17 +56,7 @@ def within(request: pytest.FixtureRequest) -> Tolerance:
 
 takes_long = [] if "INPAINTLAB_PARITY" in os.environ else [pytest.mark.endurance]
 long = pytest.mark.parametrize((), [pytest.param(marks=takes_long)], ids=["long"])
-seeds = [pytest.param(seed, marks=takes_long if seed > 1 else []) for seed in RECORDINGS]
-
-
-@pytest.fixture(scope="module", params=seeds, ids=lambda seed: f"seed{seed}")
-def seed(request: pytest.FixtureRequest) -> int:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def recorded(seed: int) -> dict[str, Any]:
-    return seeded_weights.recorded(RECORDINGS[seed])
+SEEDS = [pytest.param(seed, marks=takes_long if seed > 1 else []) for seed in RECORDINGS]
 
 
 @pytest.fixture(scope="module")
