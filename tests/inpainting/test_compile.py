@@ -3,9 +3,11 @@
 There beartype is off: torch's compiler cannot trace through the checks of signatures that the other tests have on.
 """
 
+import contextlib
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import torch
 from PIL import Image
 
 from inpaintlab.inpainting import Compilation, CompileTimer, chosen_compilation, compiling
-from inpaintlab.inpainting.compiling import PAYS_FROM
+from inpaintlab.inpainting.compiling import PAYS_FROM, CompilerTimeout
 from stand_ins.commands import environment, run_here, tiny
 
 LAWS = Path(__file__).with_name("compiled.py")
@@ -23,6 +25,7 @@ LAWS = Path(__file__).with_name("compiled.py")
 @pytest.mark.parametrize("which", ["not endurance", pytest.param("endurance", marks=pytest.mark.endurance)])
 def test_compiled_networks_obey_their_laws(tmp_path: Path, which: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-m", which, str(LAWS)]
+    command += ["--show-capture=no"]  # thousands of lines of torch's compiler
     # of what torch's compiler imports, in torch 2.13
     command += ["-W", "ignore::DeprecationWarning", "-W", "ignore:The .grad attribute:UserWarning"]
     ended = subprocess.run(
@@ -75,6 +78,20 @@ def test_the_stopwatch_counts_what_the_compiler_takes_and_nothing_else() -> None
     with callback_handler.install_callbacks(CallbackTrigger.DYNAMO, "0/1"):
         pass
     assert watch.taken() == 0
+
+
+def test_a_compiler_that_catches_all_its_errors_is_stopped_too() -> None:
+    from torch._dynamo.callback import CallbackTrigger, callback_handler
+
+    def compiling_for_ever() -> None:
+        with callback_handler.install_callbacks(CallbackTrigger.DYNAMO, "0/0"):
+            for _ in range(1000):
+                with contextlib.suppress(Exception):
+                    time.sleep(0.01)
+
+    with CompileTimer(0.1), pytest.raises(CompilerTimeout, match=r"more than 0\.1 s \(compile_limit\)"):
+        compiling_for_ever()
+    time.sleep(0.2)  # nothing is stopped afterwards
 
 
 @pytest.mark.parametrize(

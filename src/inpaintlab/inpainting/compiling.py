@@ -126,8 +126,12 @@ def uncompiled(model: Inpainter) -> AbstractContextManager[Any]:
     return torch.compiler.set_stance("force_eager") if model.completes_compiled else nullcontext()
 
 
-class CompilerTimeoutError(Exception):
-    """The compiler was stopped, because it took longer than it may."""
+class CompilerTimeout(BaseException):
+    """The compiler was stopped, because it took longer than it may.
+
+    Like ``KeyboardInterrupt`` no ``Exception``: torch's compiler takes those for its own at many places, and tells
+    another reason, or goes on.
+    """
 
 
 @final
@@ -135,7 +139,7 @@ class CompileTimer(AbstractContextManager["CompileTimer"]):
     """The seconds that torch's compiler takes inside ``with CompileTimer() as timer:``.
 
     Args:
-        limit: seconds after which ``CompilerTimeoutError`` is raised in a compiler that still works; None: never. It is
+        limit: seconds after which ``CompilerTimeout`` is raised in a compiler that still works; None: never. It is
             raised by a signal, and so in the main thread of a process alone.
         clock: seconds since any moment.
     """
@@ -182,7 +186,7 @@ class CompileTimer(AbstractContextManager["CompileTimer"]):
         return self.limit is not None and threading.current_thread() is threading.main_thread()
 
     def _stop(self, *_: object) -> None:
-        raise CompilerTimeoutError(f"the compiler took more than {self.limit:g} s (compile_limit)")
+        raise CompilerTimeout(f"the compiler took more than {self.limit:g} s (compile_limit)")
 
 
 @final
@@ -269,8 +273,8 @@ class _Guarded:
 
         try:
             return self.compiled(*args, **kwargs)
-        except (TorchDynamoException, FailOnRecompileLimitHit, CompilerTimeoutError) as error:
+        except (TorchDynamoException, FailOnRecompileLimitHit, CompilerTimeout) as error:
             self.network._compiled_call_impl = None
-            reason = error if isinstance(error, CompilerTimeoutError) else _reason_of(error)
+            reason = error if isinstance(error, CompilerTimeout) else _reason_of(error)
             self.tell(f"{self.name} goes on uncompiled: {reason}.")
             return self.network(*args, **kwargs)
