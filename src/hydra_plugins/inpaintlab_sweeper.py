@@ -54,8 +54,8 @@ class JobSweeper(Sweeper):
         Raises:
             SystemExit: with exit code 1 unless every job is done or given up.
         """
+        from inpaintlab.commandline import MISTAKES, of_composing
         from inpaintlab.config import CONF, hydra_has_composed
-        from inpaintlab.mistakes import MISTAKES, of_composing
 
         hydra_has_composed()
         verb = self.settings.hydra.job.name

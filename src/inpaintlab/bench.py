@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from inpaintlab.arguments import read
+from inpaintlab.commandline import read
 from inpaintlab.config import command
 from inpaintlab.data import PreparationTime, TrainingSet, chosen_workers, measure_preparation, require_chosen
 from inpaintlab.machine import cores

@@ -42,9 +42,10 @@ def main() -> None:
     """
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if at := next((at for at, word in enumerate(sys.argv) if word in ("-sc", "--shell-completion")), 0):
-        from inpaintlab.shell import main as complete  # Hydra: not for the list of verbs
+        from inpaintlab.commandline import answer_shell  # Hydra: not for the list of verbs
+        from inpaintlab.config import CONF
 
-        complete(sys.argv[at + 1 :], list(VERBS))
+        answer_shell(CONF, sys.argv[at + 1 :], list(VERBS))
     elif verb in ("-h", "--help", "help"):
         print(HELP, end="")
     elif verb in ("-V", "--version"):

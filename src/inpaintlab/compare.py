@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from inpaintlab.arguments import read
+from inpaintlab.commandline import read
 from inpaintlab.comparison import (
     SEEDS_NOTE,
     Table,

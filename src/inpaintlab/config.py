@@ -12,11 +12,18 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from inpaintlab.arguments import COMMANDS, flags_first, read
-from inpaintlab.help import print_help
-from inpaintlab.mistakes import MISTAKES, of_command, of_composing
-from inpaintlab.multirun import own_choices, require_sweep
-from inpaintlab.quoting import quoted
+from inpaintlab.commandline import (
+    COMMANDS,
+    MISTAKES,
+    flags_first,
+    of_command,
+    of_composing,
+    own_choices,
+    print_help,
+    quoted,
+    read,
+    require_sweep,
+)
 from inpaintlab.trust import trusted_by, trusting
 
 _PACKAGED = Path(__file__).parent / "conf"
@@ -42,7 +49,7 @@ _asked: list[str | None] = []
 
 
 def command(words: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Make ``main(cfg)`` the Hydra command that is called by these ``words`` (see `arguments.COMMANDS`).
+    """Make ``main(cfg)`` the Hydra command that is called by these ``words`` (see `commandline.COMMANDS`).
 
     Its settings are checked before it starts (see `settings.require_values`). A user's mistake (``ValueError``,
     ``OSError``, what Hydra cannot compose) is printed as one sentence with exit code 1; ``HYDRA_FULL_ERROR=1`` shows

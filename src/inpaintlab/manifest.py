@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from inpaintlab.arguments import read
+from inpaintlab.commandline import read
 from inpaintlab.config import command
 from inpaintlab.data import require_chosen
 from inpaintlab.machine import alone, write_texts

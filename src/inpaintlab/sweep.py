@@ -15,9 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 
-from inpaintlab.arguments import read, settings_of
+from inpaintlab.commandline import quoted, read, settings_of
 from inpaintlab.config import CONF, command
-from inpaintlab.quoting import quoted
 from inpaintlab.sweeps import SweepFolder, best_job, by_seed, overview, summary
 
 _FOLDER = ("--config-dir", "-cd")

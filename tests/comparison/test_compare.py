@@ -23,7 +23,7 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from inpaintlab.arguments import folders_as_override
+from inpaintlab.commandline.arguments import folders_as_override
 from inpaintlab.compare import compare, main
 from inpaintlab.comparison import Table, load_papers, table_csv, table_latex, table_markdown, tabulate, terminal_tables
 from inpaintlab.comparison.latex import escaped

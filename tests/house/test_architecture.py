@@ -15,12 +15,13 @@ STOREYS = (
     ("data", "testsets"),
     ("runs", "settings", "survival", "training", "sweeps"),
     ("completion", "evaluation", "comparison", "report"),
+    ("commandline",),
 )
 WINGS = [wing for storey in STOREYS for wing in storey]
 """Each imports only what stands before it."""
 ANYONE = {"shapes", "randomness", "recipes", "trust"}
 """Words that every wing may use."""
-ROOF = {"cli", "config", "arguments", "comments", "help", "mistakes", "multirun", "quoting", "shell", "__main__"}
+ROOF = {"cli", "config", "__main__"}
 MOST_FILES, MOST_LINES = 12, 350
 MOST_OF_A_PAPER = 500
 """Lines of a file in models/: a paper with its networks, its losses and its phases is one subject."""

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from inpaintlab.arguments import COMMANDS
+from inpaintlab.commandline.arguments import COMMANDS
 from inpaintlab.config import CONF
 from inpaintlab.recipes import plain
 from inpaintlab.settings import SCHEMAS, dotted, require_values

@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from inpaintlab.arguments import settings_of
+from inpaintlab.commandline.arguments import settings_of
 from inpaintlab.config import CONF
 from inpaintlab.runs import Progress, give_up, is_locked, locked, reason_of, state_of
 from inpaintlab.sweeps import Job, OnThisMachine, SweepFolder, Training, best_job, planned_batches, run_job, sweep_name

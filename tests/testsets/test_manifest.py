@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaintlab.arguments import words_of
+from inpaintlab.commandline.arguments import words_of
 from inpaintlab.masks import MaskFolder
 from inpaintlab.randomness import sample_generator
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_names

@@ -16,8 +16,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from inpaintlab.arguments import COMMANDS, FLAGS_WITH_VALUE, expanded, literal
-from inpaintlab.comments import comments
+from inpaintlab.commandline.arguments import COMMANDS, FLAGS_WITH_VALUE, expanded, literal
+from inpaintlab.commandline.comments import comments
 
 KINDS = ("path", "paths", "text")
 """What the comment of such a setting begins with: ``path: a photograph``. "paths" is a list of them."""

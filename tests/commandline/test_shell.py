@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from inpaintlab import cli, shell
+from inpaintlab import cli
 from inpaintlab.cli import VERBS
-from inpaintlab.shell import completions
+from inpaintlab.commandline.shell import answer_shell, completions
+from inpaintlab.config import CONF
 from stand_ins.commands import SCRIPT
 
 BREAKS = " \t\n\"'><=;|&(:"
@@ -17,7 +18,7 @@ BREAKS = " \t\n\"'><=;|&(:"
 
 
 def offered(line: str, breaks: str = "") -> list[str]:
-    return completions(f"inpaintlab {line}", list(VERBS), breaks)
+    return completions(CONF, f"inpaintlab {line}", list(VERBS), breaks)
 
 
 @pytest.mark.parametrize(
@@ -130,5 +131,5 @@ def test_another_request_is_told_what_there_is(
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_each_shell_is_told_how_to_ask(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    shell.main([f"install={name}"], list(VERBS))
+    answer_shell(CONF, [f"install={name}"], list(VERBS))
     assert "-sc query=" in capsys.readouterr().out

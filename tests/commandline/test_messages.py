@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import inpaintlab
-from inpaintlab.comments import comments
+from inpaintlab.commandline.comments import comments
 from inpaintlab.config import CONF
 
 PACKAGE = Path(inpaintlab.__file__).parent

@@ -15,8 +15,8 @@ from omegaconf import MissingMandatoryValue
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from inpaintlab.arguments import COMMANDS, settings_of
-from inpaintlab.comments import comments
+from inpaintlab.commandline.arguments import COMMANDS, settings_of
+from inpaintlab.commandline.comments import comments
 from inpaintlab.machine import FULL_DISK
 from inpaintlab.recipes import nearest, plain
 

@@ -10,11 +10,12 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
-from inpaintlab import cli, help
-from inpaintlab.arguments import COMMANDS, words_of
-from inpaintlab.comments import comments, head
+from inpaintlab import cli
+from inpaintlab.commandline import help
+from inpaintlab.commandline.arguments import COMMANDS, words_of
+from inpaintlab.commandline.comments import comments, head
+from inpaintlab.commandline.quoting import without_kind
 from inpaintlab.config import CONF
-from inpaintlab.quoting import without_kind
 from stand_ins.commands import run_anew, run_here
 
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path != CONF / "hydra/verb.yaml")

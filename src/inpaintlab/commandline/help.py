@@ -24,10 +24,10 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from inpaintlab.arguments import COMMANDS, settings_of, words_of
-from inpaintlab.comments import LOADER, comments, head
-from inpaintlab.multirun import GROUPS
-from inpaintlab.quoting import without_kind
+from inpaintlab.commandline.arguments import COMMANDS, settings_of, words_of
+from inpaintlab.commandline.comments import LOADER, comments, head
+from inpaintlab.commandline.multirun import GROUPS
+from inpaintlab.commandline.quoting import without_kind
 
 FIXED = "fixed: "
 """How the comment of a key begins that follows from other settings, or that no run can do without."""

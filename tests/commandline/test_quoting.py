@@ -9,10 +9,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from inpaintlab.arguments import COMMANDS
-from inpaintlab.comments import comments
+from inpaintlab.commandline.arguments import COMMANDS
+from inpaintlab.commandline.comments import comments
+from inpaintlab.commandline.quoting import KINDS, kind_of, quoted, without_kind
 from inpaintlab.config import CONF
-from inpaintlab.quoting import KINDS, kind_of, quoted, without_kind
 
 ORDINARY = ["IMG (1).png", "lr=0.1.png", "照片.png", "été.png", "a&b.png", "a#b.png", "It's.png", "a,b.png", "[x].png"]
 AWKWARD = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inpaintlab.mistakes import of_command
+from inpaintlab.commandline.mistakes import of_command
 from stand_ins.commands import run_here
 
 FULL = "HYDRA_FULL_ERROR"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from inpaintlab.arguments import COMMANDS, flags_first, read, settings_of, words_of
 from inpaintlab.cli import VERBS
+from inpaintlab.commandline.arguments import COMMANDS, flags_first, read, settings_of, words_of
 from inpaintlab.config import CONF
 
 AWKWARD = ["plain.json", "it's [one] {two}.json", "a b/c,d.json", 'say "hi".json', "ends with \\", "100%:(x).json"]

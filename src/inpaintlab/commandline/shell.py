@@ -14,10 +14,9 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from inpaintlab.arguments import COMMANDS, FLAGS_WITH_VALUE, words_of
-from inpaintlab.config import CONF
-from inpaintlab.help import FIXED, Settings, composed, group_names, usable
-from inpaintlab.quoting import kind_of, quoted
+from inpaintlab.commandline.arguments import COMMANDS, FLAGS_WITH_VALUE, words_of
+from inpaintlab.commandline.help import FIXED, Settings, composed, group_names, usable
+from inpaintlab.commandline.quoting import kind_of, quoted
 
 _BASH = """\
 _inpaintlab() {
@@ -52,10 +51,11 @@ _FLAGS = {
 _WEIGHTS = ("list", "fetch", "import")  # the words of the one verb that takes no settings
 
 
-def main(arguments: Sequence[str], verbs: Sequence[str]) -> None:
+def answer_shell(conf: Path, arguments: Sequence[str], verbs: Sequence[str]) -> None:
     """Answer ``-sc install=SHELL``, ``uninstall=SHELL`` or ``query=SHELL``.
 
     Args:
+        conf: the folder of all YAML.
         arguments: after the flag ``-sc``.
         verbs: of the command.
 
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str], verbs: Sequence[str]) -> None:
         end = int(point) if (point := os.environ.get("COMP_POINT", "")).isdigit() else len(line)
         line = os.fsencode(line)[:end].decode(errors="replace")  # bash counts bytes
         breaks = os.environ.get("COMP_BREAKS", "") if shell == "bash" else ""
-        for word in completions(line, verbs, breaks):
+        for word in completions(conf, line, verbs, breaks):
             print(word.rstrip() if shell == "fish" else word)
     elif task in ("install", "uninstall") and shell in _INSTALL:
         print((_INSTALL if task == "install" else _UNINSTALL)[shell], end="")
@@ -81,10 +81,11 @@ def main(arguments: Sequence[str], verbs: Sequence[str]) -> None:
         raise SystemExit(2)
 
 
-def completions(line: str, verbs: Sequence[str], breaks: str = "") -> list[str]:
+def completions(conf: Path, line: str, verbs: Sequence[str], breaks: str = "") -> list[str]:
     """What the last word of an unfinished command line can become; none where the shell is to offer files.
 
     Args:
+        conf: the folder of all YAML.
         line: up to the cursor.
         verbs: of the command.
         breaks: characters at which the shell divides words; what stands before the last of them in the word is left
@@ -95,7 +96,7 @@ def completions(line: str, verbs: Sequence[str], breaks: str = "") -> list[str]:
     """
     words, last = _divided(line)
     try:
-        found = sorted({word for word in _candidates(words[1:], last, verbs) if word.startswith(last)})
+        found = sorted({word for word in _candidates(conf, words[1:], last, verbs) if word.startswith(last)})
     except (HydraException, OmegaConfBaseException, OSError, ValueError):  # of what stands before: no time for a word
         return []
     if not breaks:
@@ -115,7 +116,7 @@ def _divided(line: str) -> tuple[list[str], str]:
     return line.split(), ""
 
 
-def _candidates(words: Sequence[str], last: str, verbs: Sequence[str]) -> Iterator[str]:
+def _candidates(conf: Path, words: Sequence[str], last: str, verbs: Sequence[str]) -> Iterator[str]:
     if not words:
         yield from (f"{word} " for word in (*verbs, *(["--help", "--version", "-sc"] if last.startswith("-") else [])))
         return
@@ -143,15 +144,15 @@ def _candidates(words: Sequence[str], last: str, verbs: Sequence[str]) -> Iterat
     flags = ("", *rest)
     given = [word for flag, word in zip(flags, rest, strict=False) if flag in FLAGS_WITH_VALUE or not _is_file(word)]
     try:
-        settings = composed(CONF, config, quoted(CONF, command, given))
+        settings = composed(conf, config, quoted(conf, command, given))
     except (HydraException, OmegaConfBaseException, SystemExit):  # one of the others is wrong
-        settings = composed(CONF, config, [])
+        settings = composed(conf, config, [])
     sign = last[:1] if last.startswith(("+", "~")) else ""
     key, equals, value = last.removeprefix(sign).partition("=")
     if not equals:
         keys = _keys(command, settings, key)
         yield from (f"~{word.rstrip('=.')} " if sign == "~" else f"{sign}{word}" for word in keys)
-    elif not kind_of(CONF, config, key):
+    elif not kind_of(conf, config, key):
         before = value.rpartition(",")[0]
         before = f"{before}," if before else ""  # of a sweep: model=glcic,edgeconnect
         yield from (f"{sign}{key}={before}{choice} " for choice in _values(command, settings, key))
