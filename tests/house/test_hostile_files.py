@@ -25,10 +25,10 @@ import pytest
 import torch
 
 from inpaintlab.importers import checkpoint as importers
-from inpaintlab.importers import pickles, torch7
 from inpaintlab.importers.checkpoint import read_published
 from inpaintlab.importers.layout import Found
 from inpaintlab.inpainting import Inpainter
+from inpaintlab.readers import read_torch, read_torch7, tensors
 from stand_ins import published_files as files
 from stand_ins.commands import run
 from stand_ins.mutation import mutations
@@ -47,7 +47,7 @@ Read = Callable[[list[Path]], Any]
 
 def all_tensors(paths: list[Path]) -> dict[str, torch.Tensor]:
     """What the reader of pickles finds."""
-    return pickles.tensors(pickles.read(paths[0]), paths[0], "it")
+    return tensors(read_torch(paths[0]), paths[0], "it")
 
 
 SMALL = {"state.1": torch.ones(3, 2), "state.2": torch.tensor(7), "half": torch.ones(4).half()[1:3]}
@@ -70,7 +70,7 @@ def by_layout(layout: str) -> Read:
 
 # the readers, narrow files for them, and which of the files are damaged
 READERS: dict[str, tuple[Read, Callable[[Path], list[Path]], list[int]]] = {
-    "torch7": (lambda paths: torch7.read(paths[0]), write_torch7, [0]),
+    "torch7": (lambda paths: read_torch7(paths[0]), write_torch7, [0]),
     "pickles-zip": (all_tensors, lambda folder: write_small(folder, True), [0]),
     "pickles-stream": (all_tensors, lambda folder: write_small(folder, False), [0]),
     "edgeconnect-zip": (by_layout("edgeconnect"), lambda f: files.edgeconnect(f, 1, True), [0, 1, 2, 3]),

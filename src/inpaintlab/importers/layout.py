@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inpaintlab.readers import printable
+
 LISTED = 12  # names that an error lists of each kind
 EPS = 1e-5  # of our batch norm
 
@@ -129,11 +131,6 @@ def _like(tensor: Tensor, expected: Tensor) -> Tensor:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(printable(name) for name in sorted(names)[:LISTED]) + more
-
-
-def printable(text: str) -> str:
-    """A foreign file's text for an error: on one line, shortened, and without control characters."""
-    return repr(text[:120])[1:-1]
 
 
 def zero_counter() -> Tensor:
