@@ -1,5 +1,6 @@
 """Layers that compute the same as torch's, faster or more exactly on a device."""
 
+from inpaintlab.layers.attention import ContextualAttention, at_corners
 from inpaintlab.layers.convolutions import (
     FewOutputsConv2d,
     Float32Conv2d,
@@ -19,6 +20,7 @@ from inpaintlab.layers.spectral_norm import SpectralNorm, fuse_spectral_norm, it
 __all__ = [
     "ChannelsLastInstanceNorm",
     "ChannelsLastReflectionPad2d",
+    "ContextualAttention",
     "FewOutputsConv2d",
     "Float32Conv2d",
     "Float32ConvTranspose2d",
@@ -30,6 +32,7 @@ __all__ = [
     "SpectralNorm",
     "UnbiasedConv2d",
     "UnbiasedConvTranspose2d",
+    "at_corners",
     "at_least_float32",
     "channels",
     "fuse_spectral_norm",
