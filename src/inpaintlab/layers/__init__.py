@@ -13,7 +13,7 @@ from inpaintlab.layers.convolutions import (
     channels,
 )
 from inpaintlab.layers.instance_norm import ChannelsLastInstanceNorm, InstanceNorm
-from inpaintlab.layers.padding import ChannelsLastReflectionPad2d, ReflectionPad2d
+from inpaintlab.layers.padding import ChannelsLastReflectionPad2d, ReflectionPad2d, SamePad2d
 from inpaintlab.layers.rounding import at_least_float32
 from inpaintlab.layers.spectral_norm import SpectralNorm, fuse_spectral_norm, iterate_together
 
@@ -29,6 +29,7 @@ __all__ = [
     "ReflectionPad2d",
     "RoundedGradientConv2d",
     "RoundedGradientConvTranspose2d",
+    "SamePad2d",
     "SpectralNorm",
     "UnbiasedConv2d",
     "UnbiasedConvTranspose2d",

@@ -26,16 +26,16 @@ TILE = 2**23
 class ContextualAttention(nn.Module):
     """Makes each patch of its features anew, as a mixture of source patches that are like it.
 
-    Patches of 3 x 3 at half the resolution are compared; they stand for patches of 4 x 4 at the whole one, which overlap
-    by half. A score is the product of a query patch and a source patch of length 1. Scores are *fused*: added along
-    diagonals, first in the order of rows, then in the order of columns, so that neighbours come from neighbours. A
-    softmax over the sources gives the weights. Those of sources that touch the hole are dropped, so weights of one query
-    add up to less than 1.
+    Patches of 3 x 3 at half the resolution are compared; they stand for patches of 4 x 4 at the whole one, which
+    overlap by half. A score is the product of a query patch and a source patch of length 1. Scores are *fused*: added
+    along diagonals, first in the order of rows, then in the order of columns, so that neighbours come from neighbours.
+    A softmax over the sources gives the weights. Those of sources that touch the hole are dropped, so the weights of a
+    query may add up to less than 1.
 
     Queries are taken in tiles of whole rows, with a row of neighbours on either side. With h and w, an eighth of an
-    image's sides, no tensor here has more elements for an image than the largest of ``tile`` scores, scores of three
-    rows, 3 (w + 2) (h + 2) (w + 2), and patches, 16 h w channels. Up to 400 x 400 pixels there is one tile. While
-    gradients are recorded, the weights of several tiles are not kept, but computed again in the backward pass.
+    image's sides, no tensor here has more elements for an image than the largest of ``tile`` scores, the scores of
+    three rows, 3 (w + 2) (h + 2) (w + 2), and all patches, 16 h w channels. Up to 400 x 400 pixels there is one tile.
+    While gradients are recorded, the weights of several tiles are not kept, but computed again in the backward pass.
 
     Args:
         halving: 'corners' takes pixels as TensorFlow with align_corners, 'even' every second one.
@@ -80,10 +80,12 @@ class ContextualAttention(nn.Module):
         made = []
         for tile in tiles:
             if len(tiles) > 1 and torch.is_grad_enabled():
-                settings = {"use_reentrant": False, "preserve_rng_state": False}
-                made.append(checkpoint(self._mixture, values, *compared, *tile, **settings))
+                mixed = checkpoint(
+                    self._mixture, values, *compared, *tile, use_reentrant=False, preserve_rng_state=False
+                )
             else:
-                made.append(self._mixture(values, *compared, *tile))
+                mixed = self._mixture(values, *compared, *tile)
+            made.append(mixed)
         columns = torch.cat(made, dim=2) if len(made) > 1 else made[0]
         folded = F.fold(columns, (height, width), 4, padding=1, stride=2)
         output = folded / (4 if self.overlap == "four" else _overlaps(height, folded) * _overlaps(width, folded).mT)
