@@ -28,11 +28,12 @@ from inpaintlab.importers import checkpoint as importers
 from inpaintlab.importers.checkpoint import read_published
 from inpaintlab.importers.layout import Found
 from inpaintlab.inpainting import Inpainter
-from inpaintlab.readers import read_torch, read_torch7, tensors
+from inpaintlab.readers import read_tensorflow1, read_torch, read_torch7, tensors
 from stand_ins import published_files as files
 from stand_ins.commands import run
 from stand_ins.mutation import mutations
 from stand_ins.pickle_writer import Raw, Storage, Stored, Writer, archive, stream, zip_file
+from stand_ins.tensorflow1_writer import write
 from stand_ins.torch7_writer import Object, dumps
 
 CASES = int(os.environ.get("INPAINTLAB_FUZZ_CASES", "300"))
@@ -64,6 +65,10 @@ def write_torch7(folder: Path) -> list[Path]:
     return [folder / "small.t7"]
 
 
+def write_tensorflow1(folder: Path) -> list[Path]:
+    return write(folder, {"net/kernel": np.ones((2, 3), np.float32), "net/bias": np.ones(3, np.float32)})
+
+
 def by_layout(layout: str) -> Read:
     return lambda paths: read_published(paths, layout)
 
@@ -80,6 +85,10 @@ READERS: dict[str, tuple[Read, Callable[[Path], list[Path]], list[int]]] = {
     "mmagic-zip": (by_layout("glcic-mmagic"), lambda f: files.mmagic(f, 1, True), [0]),
     "mmagic-stream": (by_layout("glcic-mmagic"), lambda f: files.mmagic(f, 1, False), [0]),
     "official": (by_layout("glcic-official"), lambda f: files.official(f, 1), [0]),
+    "tensorflow1": (read_tensorflow1, write_tensorflow1, [0, 1]),
+    "ca-official": (by_layout("ca-official"), lambda f: write(f, files.ca_official_state(1)), [0, 0, 1]),
+    "ca-daa233": (by_layout("ca-daa233"), lambda f: files.ca_daa233(f, 1), [0, 1]),
+    "ca-mmagic": (by_layout("ca-mmagic"), lambda f: files.ca_mmagic(f, 1), [0]),
 }
 
 

@@ -1,6 +1,6 @@
 """What a reader finds in published files, and the strict match of its names and shapes with ours."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,7 @@ class Found:
         absent: networks of the model that were not published.
         buffers: tensors of the model outside its networks.
         iterations: of the published training, if the files say so.
+        files: that were read, if these are not the given ones.
     """
 
     preset: str
@@ -104,24 +105,26 @@ class Found:
     absent: list[str]
     buffers: dict[str, Tensor] = field(default_factory=dict)
     iterations: int | None = None
+    files: Sequence[Path] = ()
 
 
-def width_of(theirs: Mapping[str, Tensor], key: str, path: Path) -> float:
-    """The width multiplier, from the network's first convolution, which has 64 output channels at width 1.
+def width_of(theirs: Mapping[str, Tensor], key: str, path: Path, full: int = 64) -> float:
+    """The width multiplier, from the network's first convolution.
 
     Args:
         theirs: the file's tensors.
         key: the name of that convolution's weight.
         path: the file, for the error.
+        full: its output channels at width 1.
 
     Raises:
         ValueError: the tensor is missing, no convolution, or wider than what was published.
     """
     weight = theirs.get(key)
-    if weight is None or weight.ndim != 4 or not 1 <= weight.shape[0] <= 64:
+    if weight is None or weight.ndim != 4 or not 1 <= weight.shape[0] <= full:
         found = "is missing" if weight is None else f"has shape {tuple(weight.shape)}"
-        raise ValueError(f"{path}: {key} {found}; it should be a convolution with 64 output channels.")
-    return weight.shape[0] / 64
+        raise ValueError(f"{path}: {key} {found}; it should be a convolution with {full} output channels.")
+    return weight.shape[0] / full
 
 
 def _like(tensor: Tensor, expected: Tensor) -> Tensor:

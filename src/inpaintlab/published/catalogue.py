@@ -215,6 +215,56 @@ _PARTIAL_CONVOLUTION = (
     ),
 )
 
+# The branch's page links folders on Google Drive, whose checkpoint.txt TensorFlow wants as checkpoint; that the other
+# names begin with snap-0 is inferred. The file of Places2 holds no critics (issue 11).
+_CONTEXTUAL_ATTENTION = (
+    *(
+        Published(
+            f"ca-official-{dataset}",
+            f"Contextual Attention by authors: {title}",
+            "ca-official",
+            "CC BY-NC 4.0",
+            "https://github.com/JiahuiYu/generative_inpainting/tree/v1.0.0",
+            (File("checkpoint.txt"), File("snap-0.index"), File("snap-0.data-00000-of-00001")),
+        )
+        for dataset, title in (
+            ("places2", "Places2"),
+            ("celeba", "CelebA"),
+            ("celebahq", "CelebA-HQ"),
+            ("imagenet", "ImageNet"),
+        )
+    ),
+    # The repository's page links both; the number in the names follows from its iterations.
+    Published(
+        "ca-daa233-imagenet",
+        "Contextual Attention by daa233: ImageNet",
+        "ca-daa233",
+        "MIT (its code)",
+        "https://github.com/daa233/generative-inpainting-pytorch",
+        (File("gen_00430000.pt"), File("dis_00430000.pt")),
+    ),
+    Published(
+        "ca-daa233-converted",
+        "the authors' weights, as daa233 converts them",
+        "ca-daa233",
+        "CC BY-NC 4.0 (the authors' weights)",
+        "https://github.com/daa233/generative-inpainting-pytorch",
+        (File("torch_model.p"),),
+    ),
+    *(
+        _openmmlab(
+            f"ca-mmagic-{dataset}",
+            f"Contextual Attention by mmagic: {title}",
+            "ca-mmagic",
+            f"deepfillv1/deepfillv1_256x256_{file}.pth",
+        )
+        for dataset, title, file in (
+            ("places2", "Places2", "8x2_places_20200619-c00a0e21"),
+            ("celeba", "CelebA", "4x4_celeba_20200619-dd51a855"),
+        )
+    ),
+)
+
 CATALOGUE: tuple[Published, ...] = (
     VGG16,
     VGG19,
@@ -224,5 +274,6 @@ CATALOGUE: tuple[Published, ...] = (
     _GLCIC_OTENIM,
     *_EDGECONNECT,
     *_PARTIAL_CONVOLUTION,
+    *_CONTEXTUAL_ATTENTION,
 )
 """All weights that the commands know by name."""

@@ -78,7 +78,7 @@ def read(paths: Sequence[Path], wanted: Callable[[str], bool] = lambda name: Tru
     """
     index = _index_of(paths)
     variables, shards = _variables(index)
-    names = [index.with_name(f"{index.stem}.data-{number:05d}-of-{shards:05d}") for number in range(shards)]
+    names = _shards(index, shards)
     sizes = [_size(path) for path in names]
     ends = [0] * shards
     for name, variable in sorted(variables.items(), key=lambda item: (item[1].shard, item[1].offset)):
@@ -89,6 +89,16 @@ def read(paths: Sequence[Path], wanted: Callable[[str], bool] = lambda name: Tru
             raise _wrong(index, f"{printable(name)} lies on the bytes of another variable")
         ends[shard] = max(end, ends[shard])
     return {name: _array(name, variable, names) for name, variable in variables.items() if wanted(name)}
+
+
+def files(paths: Sequence[Path]) -> list[Path]:
+    """The index of a checkpoint and its shards; arguments and errors as in ``read``."""
+    index = _index_of(paths)
+    return [index, *_shards(index, _variables(index)[1])]
+
+
+def _shards(index: Path, count: int) -> list[Path]:
+    return [index.with_name(f"{index.stem}.data-{number:05d}-of-{count:05d}") for number in range(count)]
 
 
 def _wrong(path: Path, what: str) -> ValueError:
