@@ -6,6 +6,7 @@ import numpy as np
 
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, with its bits reversed
 _PIECE = 1024  # bytes that are checked one after the other, a multiple of 4
+_FEW = 32  # pieces, up to which numpy is not faster than Python
 
 
 def crc32c(content: bytes) -> int:
@@ -21,7 +22,7 @@ def _register(content: bytes) -> int:
     from 0. So the registers of all pieces are computed together, and put together one after the other.
     """
     state = 0xFFFFFFFF
-    pieces = len(content) // _PIECE
+    pieces = len(content) // _PIECE if len(content) >= _FEW * _PIECE else 0
     if pieces:
         words = np.frombuffer(content, "<u4", pieces * _PIECE // 4).reshape(pieces, -1)
         zeros = [table.tolist() for table in _over_zeros()]
