@@ -66,14 +66,16 @@ def look_up(name: str) -> Published:
 
 
 def files_to_import(given: str) -> list[Path]:
-    """The file ``given``, or the files on this machine of the entry that is called so.
+    """The file ``given``, or the files on this machine of the entry that is called so, or else the folder ``given``.
 
     Raises:
-        ValueError: neither a file nor an entry, or an entry without a file on this machine.
+        ValueError: neither a file or folder nor an entry, or an entry without a file on this machine.
     """
     if Path(given).is_file():
         return [Path(given)]
     names = [entry.name for entry in CATALOGUE]
+    if given not in names and Path(given).is_dir():  # of a checkpoint of TensorFlow's
+        return [Path(given)]
     if given not in names:
         raise ValueError(f"'{given}' is neither a file nor the name of published weights.{nearest(given, names)}")
     entry = look_up(given)
@@ -123,7 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=_fetch)
 
     verb = verbs.add_parser("import", help="make published weights a checkpoint of this package")
-    verb.add_argument("files", nargs="+", metavar="FILE", help="published files, or a name from the list")
+    verb.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="published files, the folder of a checkpoint of TensorFlow's, or a name from the list",
+    )
     layouts = dict.fromkeys(entry.layout for entry in CATALOGUE if entry.layout)
     verb.add_argument(
         "--as", dest="layout", type=_layout, required=True, metavar="LAYOUT", help=f"whose files: {', '.join(layouts)}"

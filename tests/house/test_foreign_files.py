@@ -65,7 +65,7 @@ ALLOWED = {
     ("yaml.safe_load", "inpaintlab/comparison/papers.py"): "tables of the package",
     ("json.loads", "inpaintlab/machine/json_files.py"): "parse_json",
     ("json.loads", "inpaintlab/evaluation/plan.py"): "what json.dumps has just made",
-    ("torch.load", "inpaintlab/importers/pickles.py"): "weights_only",
+    ("torch.load", "inpaintlab/readers/pickles.py"): "weights_only",
     ("torch.load", "inpaintlab/inpainting/checkpoints.py"): "weights_only",
     ("torch.load", "inpaintlab/losses/vgg.py"): "weights_only",
     ("torch.load", "inpaintlab/published/weight_files.py"): "weights_only",

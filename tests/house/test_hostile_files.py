@@ -25,14 +25,15 @@ import pytest
 import torch
 
 from inpaintlab.importers import checkpoint as importers
-from inpaintlab.importers import pickles, torch7
 from inpaintlab.importers.checkpoint import read_published
 from inpaintlab.importers.layout import Found
 from inpaintlab.inpainting import Inpainter
+from inpaintlab.readers import read_tensorflow1, read_torch, read_torch7, tensors
 from stand_ins import published_files as files
 from stand_ins.commands import run
 from stand_ins.mutation import mutations
 from stand_ins.pickle_writer import Raw, Storage, Stored, Writer, archive, stream, zip_file
+from stand_ins.tensorflow1_writer import write
 from stand_ins.torch7_writer import Object, dumps
 
 CASES = int(os.environ.get("INPAINTLAB_FUZZ_CASES", "300"))
@@ -47,7 +48,7 @@ Read = Callable[[list[Path]], Any]
 
 def all_tensors(paths: list[Path]) -> dict[str, torch.Tensor]:
     """What the reader of pickles finds."""
-    return pickles.tensors(pickles.read(paths[0]), paths[0], "it")
+    return tensors(read_torch(paths[0]), paths[0], "it")
 
 
 SMALL = {"state.1": torch.ones(3, 2), "state.2": torch.tensor(7), "half": torch.ones(4).half()[1:3]}
@@ -64,13 +65,17 @@ def write_torch7(folder: Path) -> list[Path]:
     return [folder / "small.t7"]
 
 
+def write_tensorflow1(folder: Path) -> list[Path]:
+    return write(folder, {"net/kernel": np.ones((2, 3), np.float32), "net/bias": np.ones(3, np.float32)})
+
+
 def by_layout(layout: str) -> Read:
     return lambda paths: read_published(paths, layout)
 
 
 # the readers, narrow files for them, and which of the files are damaged
 READERS: dict[str, tuple[Read, Callable[[Path], list[Path]], list[int]]] = {
-    "torch7": (lambda paths: torch7.read(paths[0]), write_torch7, [0]),
+    "torch7": (lambda paths: read_torch7(paths[0]), write_torch7, [0]),
     "pickles-zip": (all_tensors, lambda folder: write_small(folder, True), [0]),
     "pickles-stream": (all_tensors, lambda folder: write_small(folder, False), [0]),
     "edgeconnect-zip": (by_layout("edgeconnect"), lambda f: files.edgeconnect(f, 1, True), [0, 1, 2, 3]),
@@ -80,6 +85,10 @@ READERS: dict[str, tuple[Read, Callable[[Path], list[Path]], list[int]]] = {
     "mmagic-zip": (by_layout("glcic-mmagic"), lambda f: files.mmagic(f, 1, True), [0]),
     "mmagic-stream": (by_layout("glcic-mmagic"), lambda f: files.mmagic(f, 1, False), [0]),
     "official": (by_layout("glcic-official"), lambda f: files.official(f, 1), [0]),
+    "tensorflow1": (read_tensorflow1, write_tensorflow1, [0, 1]),
+    "ca-official": (by_layout("ca-official"), lambda f: write(f, files.ca_official_state(1)), [0, 0, 1]),
+    "ca-daa233": (by_layout("ca-daa233"), lambda f: files.ca_daa233(f, 1), [0, 1]),
+    "ca-mmagic": (by_layout("ca-mmagic"), lambda f: files.ca_mmagic(f, 1), [0]),
 }
 
 

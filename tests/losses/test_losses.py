@@ -264,7 +264,7 @@ def test_random_weights_are_the_same_each_time_and_leave_the_global_generator_al
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"model\.vgg is '.*nowhere\.pth', which is neither 'imagenet', 'random' nor"):
+    with pytest.raises(ValueError, match=r"vgg is '.*nowhere\.pth', which is neither 'imagenet', 'hed', 'random' nor"):
         VGG19(str(tmp_path / "nowhere.pth"))
 
 
@@ -330,7 +330,13 @@ def test_without_a_network_the_user_is_told_what_to_do(tmp_path: Path, monkeypat
     with pytest.raises(ValueError, match="no route to host") as caught:
         VGG19("imagenet")
     told = str(caught.value)
-    for way_out in ("model.vgg=PATH", "model.vgg=random", "download.pytorch.org", f"into {tmp_path}/weights/vgg19 as"):
+    for way_out in (
+        "model.vgg=PATH",
+        "model.vgg=hed",
+        "model.vgg=random",
+        "download.pytorch.org",
+        f"into {tmp_path}/weights/vgg19 as",
+    ):
         assert way_out in told
 
 

@@ -5,14 +5,17 @@
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
+import h5py
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
+from stand_ins.tensorflow1_writer import write as write_tensorflow1
 from stand_ins.torch7_writer import Object, dumps
 
 MEAN = [0.25, 0.5, 0.625]
@@ -363,3 +366,190 @@ def edgeconnect_contents(n: int = 2) -> dict[str, dict[str, Any]]:
 def edgeconnect(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
     """EdgeConnect's four files."""
     return [save(folder / FILES[name], content, zipped) for name, content in edgeconnect_contents(n).items()]
+
+
+# --- HED -------------------------------------------------------------------------------------------------------------
+
+
+def hed(path: Path, widths: Sequence[int], seed: int = 8) -> dict[str, np.ndarray]:
+    """HED's file, with five blocks of these widths; returns its arrays by their names in it."""
+    generator = np.random.default_rng(seed)
+    shapes: dict[str, tuple[int, ...]] = {}
+    incoming = 3
+    for block, (count, width) in enumerate(zip((2, 2, 3, 3, 3), widths, strict=True), start=1):
+        for layer in range(count):
+            shapes[f"block{block}/layers/conv2d{f'_{layer}' if layer else ''}"] = (3, 3, incoming, width)
+            incoming = width
+        shapes[f"dsn{block}"] = (1, 1, width, 1)
+    shapes["fuse"] = (1, 1, 5, 1)
+    arrays: dict[str, np.ndarray] = {}
+    for place, shape in shapes.items():
+        kernel = generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[:3])))
+        arrays |= {f"{place}/vars/0": kernel, f"{place}/vars/1": generator.standard_normal(shape[3:], np.float32)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    return arrays
+
+
+# --- Contextual Attention --------------------------------------------------------------------------------------------
+
+# Of each convolution the authors' name, channels in and out, and mmagic's name behind its stage; all kernels are 3 but
+# those of the first layers, of 5.
+_COARSE = [
+    ("conv1", 5, 32, "encoder.enc1"),
+    ("conv2_downsample", 32, 64, "encoder.enc2"),
+    ("conv3", 64, 64, "encoder.enc3"),
+    ("conv4_downsample", 64, 128, "encoder.enc4"),
+    ("conv5", 128, 128, "encoder.enc5"),
+    ("conv6", 128, 128, "encoder.enc6"),
+    ("conv7_atrous", 128, 128, "dilation_neck.dilation_convs.0"),
+    ("conv8_atrous", 128, 128, "dilation_neck.dilation_convs.1"),
+    ("conv9_atrous", 128, 128, "dilation_neck.dilation_convs.2"),
+    ("conv10_atrous", 128, 128, "dilation_neck.dilation_convs.3"),
+    ("conv11", 128, 128, "decoder.dec1"),
+    ("conv12", 128, 128, "decoder.dec2"),
+    ("conv13_upsample", 128, 64, "decoder.dec3"),
+    ("conv14", 64, 64, "decoder.dec4"),
+    ("conv15_upsample", 64, 32, "decoder.dec5"),
+    ("conv16", 32, 16, "decoder.dec6"),
+    ("conv17", 16, 3, "decoder.dec7"),
+]
+_REFINEMENT = [
+    ("xconv1", 5, 32, "encoder_conv.enc1"),
+    ("xconv2_downsample", 32, 32, "encoder_conv.enc2"),
+    ("xconv3", 32, 64, "encoder_conv.enc3"),
+    ("xconv4_downsample", 64, 64, "encoder_conv.enc4"),
+    ("xconv5", 64, 128, "encoder_conv.enc5"),
+    ("xconv6", 128, 128, "encoder_conv.enc6"),
+    ("xconv7_atrous", 128, 128, "dilation_neck.dilation_convs.0"),
+    ("xconv8_atrous", 128, 128, "dilation_neck.dilation_convs.1"),
+    ("xconv9_atrous", 128, 128, "dilation_neck.dilation_convs.2"),
+    ("xconv10_atrous", 128, 128, "dilation_neck.dilation_convs.3"),
+    ("pmconv1", 5, 32, "encoder_attention.enc1"),
+    ("pmconv2_downsample", 32, 32, "encoder_attention.enc2"),
+    ("pmconv3", 32, 64, "encoder_attention.enc3"),
+    ("pmconv4_downsample", 64, 128, "encoder_attention.enc4"),
+    ("pmconv5", 128, 128, "encoder_attention.enc5"),
+    ("pmconv6", 128, 128, "encoder_attention.enc6"),
+    ("pmconv9", 128, 128, "contextual_attention_neck.conv1"),
+    ("pmconv10", 128, 128, "contextual_attention_neck.conv2"),
+    ("allconv11", 256, 128, "decoder.dec1"),
+    ("allconv12", 128, 128, "decoder.dec2"),
+    ("allconv13_upsample", 128, 64, "decoder.dec3"),
+    ("allconv14", 64, 64, "decoder.dec4"),
+    ("allconv15_upsample", 64, 32, "decoder.dec5"),
+    ("allconv16", 32, 16, "decoder.dec6"),
+    ("allconv17", 16, 3, "decoder.dec7"),
+]
+
+
+def _narrow32(channels: int, n: int) -> int:
+    """A channel count where 32 become ``n``; those of planes, 5 and 3, stay."""
+    return channels if channels in (3, 5) else max(1, channels * n // 32)
+
+
+def ca_convolutions(n: int = 2, seed: int = 9) -> dict[str, dict[str, Tensor]]:
+    """The generator's convolutions by the authors' names."""
+    weights = Weights(seed)
+    return {
+        name: weights.layer(_narrow32(o, n), _narrow32(i, n), *2 * (5 if name.endswith("conv1") else 3,))
+        for name, i, o, _ in (*_COARSE, *_REFINEMENT)
+    }
+
+
+def ca_critics(n: int = 2, image: int = 64, patch: int = 32, widest: int = 512, seed: int = 10) -> dict[str, Tensor]:
+    """Both critics under daa233's names, whose dense layers take channels, rows and columns."""
+    state = OrderedDict()
+    for branch, side, last in (("localD", patch, widest), ("globalD", image, 256)):
+        weights = Weights(seed + side)
+        counts = [3, *(_narrow32(count, n) for count in (64, 128, 256, last))]
+        for number in range(1, 5):
+            layer = weights.layer(counts[number], counts[number - 1], 5, 5)
+            state |= prefixed(f"{branch}.dis_conv_module.conv{number}.conv", layer)
+        state |= prefixed(f"{branch}.linear", weights.layer(1, counts[4] * (side // 16) ** 2))
+    return state
+
+
+def ca_official_state(n: int = 2, critics: bool = True, **sizes: int) -> dict[str, np.ndarray]:
+    """The variables of the authors' snapshot, with what Adam kept."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, layer in ca_convolutions(n).items():
+        stem = f"inpaint_net/{name}" + (f"/{name}_conv" if name.endswith("_upsample") else "")
+        arrays[f"{stem}/kernel"] = layer["weight"].permute(2, 3, 1, 0).numpy()
+        arrays[f"{stem}/bias"] = layer["bias"].numpy()
+    if critics:
+        for key, tensor in ca_critics(n, **sizes).items():
+            branch, _, rest = key.partition("D.")
+            kind = "kernel" if key.endswith("weight") else "bias"
+            if rest.startswith("linear"):
+                if kind == "kernel":
+                    channels = _narrow32(512 if branch == "local" else 256, n)
+                    side = int((tensor.shape[1] // channels) ** 0.5)
+                    tensor = tensor.view(channels, side, side).permute(1, 2, 0).reshape(-1, 1)
+                arrays[f"discriminator/dout_{branch}_fc/{kind}"] = tensor.numpy()
+            else:
+                number = rest.split(".")[1]
+                tensor = tensor.permute(2, 3, 1, 0) if kind == "kernel" else tensor
+                arrays[f"discriminator/discriminator_{branch}/{number}/{kind}"] = tensor.numpy()
+    slots = {f"{name}/{slot}": np.ones_like(array) for name, array in arrays.items() for slot in ("Adam", "Adam_1")}
+    numbers = {"lr": 1e-4, "beta1_power": 0.25, "beta2_power": 0.81}
+    arrays |= slots | {name: np.array(number, np.float32) for name, number in numbers.items()}
+    return arrays | {"global_step": np.array(1_000_000, np.int32)}
+
+
+def ca_official(folder: Path, n: int = 2, critics: bool = True) -> list[Path]:
+    """The authors' folder, whose file 'checkpoint' the download calls checkpoint.txt."""
+    write_tensorflow1(folder, ca_official_state(n, critics))
+    (folder / "checkpoint").rename(folder / "checkpoint.txt")
+    return [folder]
+
+
+def ca_daa233_state(n: int = 2, prefix: str = "") -> dict[str, Tensor]:
+    """The content of gen_*.pt; with the prefix 'netG.' that of torch_model.p."""
+    state = OrderedDict()
+    coarse = {name for name, *_ in _COARSE}
+    for name, layer in ca_convolutions(n).items():
+        stage = "coarse_generator" if name in coarse else "fine_generator"
+        own = name.replace("_upsample", "").replace("xconv", "conv")
+        state |= prefixed(f"{prefix}{stage}.{own}.conv", layer)
+    return state
+
+
+def ca_daa233_critics(n: int = 2) -> dict[str, dict[str, Tensor]]:
+    """The content of dis_*.pt."""
+    contents: dict[str, dict[str, Tensor]] = {"localD": {}, "globalD": {}}
+    for key, tensor in ca_critics(n, widest=256).items():
+        branch, _, rest = key.partition(".")
+        contents[branch][rest] = tensor
+    return contents
+
+
+def ca_daa233(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
+    """daa233's two files."""
+    return [
+        save(folder / "gen_00430000.pt", ca_daa233_state(n), zipped),
+        save(folder / "dis_00430000.pt", ca_daa233_critics(n), zipped),
+    ]
+
+
+def ca_mmagic_state(n: int = 2) -> dict[str, Tensor]:
+    """The 'state_dict' of mmagic's file."""
+    state, convolutions = OrderedDict(), ca_convolutions(n)
+    for stage, rows in (("stage1", _COARSE), ("stage2", _REFINEMENT)):
+        for name, _, _, theirs in rows:
+            state |= prefixed(f"generator.{stage}.{theirs}.conv", convolutions[name])
+    fuse = "generator.stage2.contextual_attention_neck.contextual_attention.fuse_kernel"
+    state[fuse] = torch.eye(3).view(1, 1, 3, 3)
+    for key, tensor in ca_critics(n).items():
+        branch, _, rest = key.partition("D.")
+        rest = rest.replace("dis_conv_module.", "").replace("linear", "fc.linear")
+        state[f"disc.{branch}_disc.{rest}"] = tensor
+    return state
+
+
+def ca_mmagic(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
+    """mmagic's one file."""
+    content = {"meta": {"mmedit_version": "0.5.0"}, "state_dict": ca_mmagic_state(n)}
+    return [save(folder / "deepfillv1_256x256_8x2_places.pth", content, zipped)]

@@ -170,6 +170,15 @@ def test_a_name_stands_for_those_of_its_files_that_are_here(
     ]
 
 
+def test_a_folder_that_is_no_name_of_the_list_is_imported_as_it_is(
+    tmp_path: Path, folder: Path, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_bytes", lambda path: b"")  # of the stand-in, which looks for damage
+    (tmp_path / "snapshot").mkdir()
+    assert asked_for(tmp_path, "import", "snapshot", "--as", "layout-a", "--out", "c.ckpt")[0] == 0
+    assert [asked[0] for asked in imported] == [[Path("snapshot")]]
+
+
 def test_a_local_file_with_a_wrong_hash_is_not_imported(
     tmp_path: Path, folder: Path, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,9 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from inpaintlab.config import CONF
+from inpaintlab.importers.contextual_attention import read_daa233 as contextual_attention_daa233
+from inpaintlab.importers.contextual_attention import read_mmagic as contextual_attention_mmagic
+from inpaintlab.importers.contextual_attention import read_official as contextual_attention_official
 from inpaintlab.importers.edgeconnect import read as edgeconnect
 from inpaintlab.importers.glcic_mmagic import read as glcic_mmagic
 from inpaintlab.importers.glcic_official import read as glcic_official
@@ -26,6 +29,9 @@ LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]]
     "glcic-official": glcic_official,
     "pconv-naoto0804": partial_convolution_naoto0804,
     "pconv-mmagic": partial_convolution_mmagic,
+    "ca-official": contextual_attention_official,
+    "ca-daa233": contextual_attention_daa233,
+    "ca-mmagic": contextual_attention_mmagic,
 }
 
 
@@ -64,7 +70,7 @@ def read_published(
     """Read the published files and load them into our model.
 
     Args:
-        files: the published files, in any order.
+        files: the published files, in any order, or the folder of a checkpoint of TensorFlow's.
         layout: one of ``LAYOUTS``.
         mean_pixel: RGB in [0, 1], if the files do not hold it.
 
@@ -79,6 +85,7 @@ def read_published(
     if not files:
         raise ValueError(f"Give the files to import as {layout}.")
     found = LAYOUTS[layout](files, mean_pixel)
+    files = found.files or files
     model = _build(found)
     weights = dict(found.buffers)
     for network in found.networks:

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaintlab.importers.layout import Found, Network, width_of
-from inpaintlab.importers.pickles import read as unpickled
-from inpaintlab.importers.pickles import table, tensors
+from inpaintlab.readers import read_torch, table, tensors
 
 # Their convolutions by ours: encoder, residual blocks and decoder are one sequence here.
 GENERATOR = {
@@ -80,7 +79,7 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
 
 def _state(path: Path) -> tuple[str, dict[str, Tensor], int | None]:
     """'generator' or 'discriminator', its state dict, and the file's iteration, if it is plausible."""
-    content = table(unpickled(path)) or {}
+    content = table(read_torch(path)) or {}
     kinds = [kind for kind in ("generator", "discriminator") if kind in content]
     if len(kinds) != 1:
         raise ValueError(f"{path} is not one of EdgeConnect's files: each has an entry 'generator' or 'discriminator'.")

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from inpaintlab.importers.glcic import branch_names, branch_settings, completion_names, side_of
 from inpaintlab.importers.layout import Found, Network, width_of
-from inpaintlab.importers.pickles import read as unpickled
-from inpaintlab.importers.pickles import table, tensors
+from inpaintlab.readers import read_torch, table, tensors
 
 
 def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Found:
@@ -28,7 +27,7 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
     if mean_pixel is not None:
         raise ValueError("mmagic's network fills the hole with mid-gray; leave the mean pixel out.")
     path = paths[0]
-    content = table(unpickled(path))
+    content = table(read_torch(path))
     if content is None or "state_dict" not in content:
         raise ValueError(f"{path} is not a checkpoint of mmagic: it has no entry 'state_dict'.")
     theirs = tensors(content["state_dict"], path, "state_dict")

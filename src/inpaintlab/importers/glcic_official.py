@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaintlab.importers import torch7
 from inpaintlab.importers.glcic import COUNTER, LAYERS, NORM, TRANSPOSED, completion_names, mean_of
-from inpaintlab.importers.layout import EPS, Found, Network, printable, width_of, zero_counter
+from inpaintlab.importers.layout import EPS, Found, Network, width_of, zero_counter
+from inpaintlab.readers import Torch7Object, printable, read_torch7
 
 MODULES = 3 * LAYERS - 1
 """Convolution, batch norm and ReLU sixteen times, then a convolution and a sigmoid."""
@@ -37,9 +37,9 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
     if len(paths) != 1:
         raise ValueError(f"The authors' model is one .t7 file; got {len(paths)}.")
     path = paths[0]
-    root = torch7.read(path)
+    root = read_torch7(path)
     model = root.get("model") if isinstance(root, dict) else None
-    modules = model.fields.get("modules") if isinstance(model, torch7.Torch7Object) else None
+    modules = model.fields.get("modules") if isinstance(model, Torch7Object) else None
     if not isinstance(modules, dict):
         raise ValueError(f"{path} holds no completion network: it should be a table with 'model', an nn.Sequential.")
     if len(modules) != MODULES:
@@ -99,7 +99,7 @@ def _norm(module: Any, place: int, path: Path) -> dict[str, Tensor]:
 
 def _expect(module: Any, kinds: Sequence[str], place: int, path: Path) -> dict[Any, Any]:
     """The fields of a module if it is of one of these kinds, from nn or cudnn."""
-    kind = module.kind if isinstance(module, torch7.Torch7Object) else "nothing"
+    kind = module.kind if isinstance(module, Torch7Object) else "nothing"
     library, _, name = kind.rpartition(".")
     if library not in ("nn", "cudnn") or name not in kinds:
         raise ValueError(

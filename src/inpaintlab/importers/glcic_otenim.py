@@ -17,9 +17,8 @@ from inpaintlab.importers.glcic import (
     side_of,
 )
 from inpaintlab.importers.layout import Found, Network, width_of
-from inpaintlab.importers.pickles import read as unpickled
-from inpaintlab.importers.pickles import tensors
 from inpaintlab.machine import read_json
+from inpaintlab.readers import read_torch, tensors
 
 LARGEST_CONFIG = 1_000_000  # bytes
 
@@ -35,7 +34,7 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
         ValueError: files of another kind, no completion network, or no mean pixel.
     """
     configs = [path for path in paths if path.suffix == ".json"]
-    states = [(path, tensors(unpickled(path), path, "it")) for path in paths if path not in configs]
+    states = [(path, tensors(read_torch(path), path, "it")) for path in paths if path not in configs]
     completions = [(path, state) for path, state in states if "conv1.weight" in state]
     discriminators = [(path, state) for path, state in states if "model_ld.conv1.weight" in state]
     if (

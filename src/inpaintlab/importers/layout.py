@@ -1,12 +1,14 @@
 """What a reader finds in published files, and the strict match of its names and shapes with ours."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from inpaintlab.readers import printable
 
 LISTED = 12  # names that an error lists of each kind
 EPS = 1e-5  # of our batch norm
@@ -93,6 +95,7 @@ class Found:
         absent: networks of the model that were not published.
         buffers: tensors of the model outside its networks.
         iterations: of the published training, if the files say so.
+        files: that were read, if these are not the given ones.
     """
 
     preset: str
@@ -102,24 +105,26 @@ class Found:
     absent: list[str]
     buffers: dict[str, Tensor] = field(default_factory=dict)
     iterations: int | None = None
+    files: Sequence[Path] = ()
 
 
-def width_of(theirs: Mapping[str, Tensor], key: str, path: Path) -> float:
-    """The width multiplier, from the network's first convolution, which has 64 output channels at width 1.
+def width_of(theirs: Mapping[str, Tensor], key: str, path: Path, full: int = 64) -> float:
+    """The width multiplier, from the network's first convolution.
 
     Args:
         theirs: the file's tensors.
         key: the name of that convolution's weight.
         path: the file, for the error.
+        full: its output channels at width 1.
 
     Raises:
         ValueError: the tensor is missing, no convolution, or wider than what was published.
     """
     weight = theirs.get(key)
-    if weight is None or weight.ndim != 4 or not 1 <= weight.shape[0] <= 64:
+    if weight is None or weight.ndim != 4 or not 1 <= weight.shape[0] <= full:
         found = "is missing" if weight is None else f"has shape {tuple(weight.shape)}"
-        raise ValueError(f"{path}: {key} {found}; it should be a convolution with 64 output channels.")
-    return weight.shape[0] / 64
+        raise ValueError(f"{path}: {key} {found}; it should be a convolution with {full} output channels.")
+    return weight.shape[0] / full
 
 
 def _like(tensor: Tensor, expected: Tensor) -> Tensor:
@@ -129,11 +134,6 @@ def _like(tensor: Tensor, expected: Tensor) -> Tensor:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(printable(name) for name in sorted(names)[:LISTED]) + more
-
-
-def printable(text: str) -> str:
-    """A foreign file's text for an error: on one line, shortened, and without control characters."""
-    return repr(text[:120])[1:-1]
 
 
 def zero_counter() -> Tensor:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from inpaintlab.importers.layout import Found, Network, width_of
-from inpaintlab.importers.pickles import read as unpickled
-from inpaintlab.importers.pickles import table, tensors
+from inpaintlab.readers import read_torch, table, tensors
 
 SIZE = 256  # pixels; both were trained on squares of it
 MOST_LEVELS = 10
@@ -80,7 +79,7 @@ def _content(
         raise ValueError(f"Partial convolutions are one file; got {len(paths)}.")
     if mean_pixel is not None:
         raise ValueError("Partial convolutions get no colour in the hole; leave the mean pixel out.")
-    content = table(unpickled(paths[0]))
+    content = table(read_torch(paths[0]))
     if content is None or part not in content:
         raise ValueError(f"{paths[0]} is not {kind}: it has no entry '{part}'.")
     return paths[0], content

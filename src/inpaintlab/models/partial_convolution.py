@@ -15,7 +15,7 @@ from torch.optim import Adam, Optimizer
 
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
 from inpaintlab.layers import channels
-from inpaintlab.losses import REDUCTIONS, VARIATIONS, VGG16, hole_l1, perceptual_loss, style_loss
+from inpaintlab.losses import REDUCTIONS, VARIATIONS, VGG, VGG16, hole_l1, perceptual_loss, style_loss
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes, Size, height_width
 
@@ -195,8 +195,9 @@ class PartialConvolution(Learner):
             and bias too.
         learning_rate: Adam's.
         betas: Adam's.
-        vgg: weights of VGG-16: 'imagenet', a file, or 'random' (as narrow as ``width``). Needed for training only.
-        vgg_planes: the order in which VGG-16 sees the colours: 'rgb', as it was trained, or 'bgr'.
+        vgg: weights of VGG-16: 'imagenet', 'hed', a file, or 'random' (as narrow as ``width``). Needed for training
+            only.
+        vgg_planes: the order in which VGG-16 gets the colours: 'rgb', which is right, or 'bgr'.
         steps: how batches become steps.
 
     Raises:
@@ -239,7 +240,7 @@ class PartialConvolution(Learner):
         self.betas = (float(betas[0]), float(betas[1]))
         self.width = width
         self.vgg_weights = vgg
-        self.vgg: tuple[VGG16, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
+        self.vgg: tuple[VGG, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
         self.choices = {
             "levels": levels,
             "first_bias": require_flag("model.first_bias", first_bias),
@@ -247,6 +248,7 @@ class PartialConvolution(Learner):
             "reduction": reduction,
             "variation": variation,
             "frozen_norm": frozen_norm,
+            "vgg": VGG.kind(vgg, self.weights["network"]),
             "vgg_planes": vgg_planes,
         }
         self.network = PartialUNet(levels, width, first_bias=first_bias)
@@ -351,8 +353,8 @@ class PartialConvolution(Learner):
 
     def setup(self, stage: str) -> None:
         """Load VGG-16, before anything long starts, if a loss uses it."""
-        if stage == "fit" and self.weights["network"].keys() & {"perceptual", "style"} and not self.vgg:
-            self.vgg = (VGG16(self.vgg_weights, self.width, normalised=True),)
+        if stage == "fit" and self.choices["vgg"] != "none" and not self.vgg:
+            self.vgg = (VGG16.chosen(self.vgg_weights, self.width, normalised=True),)
 
 
 def doubled(plane: Features) -> Features:

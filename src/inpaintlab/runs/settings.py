@@ -117,7 +117,8 @@ def is_place(key: str, value: Any) -> bool:
         return False
     if key in ("train", "val", "test"):  # below the root they say which part of the data is meant
         return Path(value).expanduser().is_absolute()
-    return key in ("root", "edges", "init") or (key in ("vgg", "weights") and value not in ("imagenet", "random"))
+    named = ("imagenet", "hed", "random")  # weights that are no file of the user's
+    return key in ("root", "edges", "init") or (key in ("vgg", "weights") and value not in named)
 
 
 def weight_files(cfg: dict[str, Any]) -> dict[str, Path]:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from inpaintlab.importers.torch7 import DEEPEST, MOST_VALUES, Torch7Object, read
+from inpaintlab.readers.torch7 import DEEPEST, MOST_VALUES, Torch7Object, read
 from stand_ins.mutation import mutations
 from stand_ins.torch7_writer import Object, dumps
 
@@ -447,7 +447,7 @@ def test_depth_counts_what_stands_inside_not_what_stands_before(parse: Parse) ->
 def test_values_are_read_to_their_limit_and_refused_beyond(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_VALUES == 100_000
     # as many take seconds where each call's types are checked; the table, and a key and a value each
-    monkeypatch.setattr("inpaintlab.importers.torch7.MOST_VALUES", 2001)
+    monkeypatch.setattr("inpaintlab.readers.torch7.MOST_VALUES", 2001)
     assert len(parse(dumps([None] * 1000))) == 1000
     # one more: the object that holds the table
     with pytest.raises(ValueError, match="more than the 2001 values"):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inpaintlab.importers.layout import printable
+from inpaintlab.readers.words import printable
 
 MOST_MEMBERS = 100_000
 """How many members a zip file may have; a published network has a few hundred."""
