@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inpaintlab.shapes import AnyPlanes
@@ -161,7 +161,7 @@ class MadeFor:
         return region == Region(0, 0, self.side, self.side)
 
 
-def extents(mask: AnyPlanes) -> list[Extent]:
+def extents(mask: AnyPlanes | Bool[Tensor, "_ 1 _ _"]) -> list[Extent]:
     """The extent of each image's hole; waits once for the device.
 
     Args:
