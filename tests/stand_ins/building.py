@@ -43,7 +43,7 @@ def build_model(name: str, *overrides: str, steps: Steps = BATCH_BY_BATCH) -> An
     """A model as ``model=<name>`` gives it for 32 pixels, a sixteenth as wide, with random VGG weights."""
     cfg = compose_train(f"model={name}", "data=toy", "data.size=32", *overrides)
     given = {override.split("=")[0] for override in overrides}
-    small = {"width": 0.0625, "patch_size": 16, "levels": 3, "vgg": "random"}
+    small = {"width": 0.0625, "patch_size": 16, "levels": 3, "bottleneck": 8, "vgg": "random"}
     with open_dict(cfg):
         for key, value in small.items():
             if key in cfg.model and f"model.{key}" not in given:

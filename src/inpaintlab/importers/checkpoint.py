@@ -8,6 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from inpaintlab.config import CONF
+from inpaintlab.importers.context_encoder import read_boyuanjiang as context_encoder_boyuanjiang
+from inpaintlab.importers.context_encoder import read_official as context_encoder_official
 from inpaintlab.importers.contextual_attention import read_daa233 as contextual_attention_daa233
 from inpaintlab.importers.contextual_attention import read_mmagic as contextual_attention_mmagic
 from inpaintlab.importers.contextual_attention import read_official as contextual_attention_official
@@ -32,6 +34,8 @@ LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]]
     "ca-official": contextual_attention_official,
     "ca-daa233": contextual_attention_daa233,
     "ca-mmagic": contextual_attention_mmagic,
+    "ce-official": context_encoder_official,
+    "ce-boyuanjiang": context_encoder_boyuanjiang,
 }
 
 

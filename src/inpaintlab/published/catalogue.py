@@ -265,6 +265,30 @@ _CONTEXTUAL_ATTENTION = (
     ),
 )
 
+# inpaintCenterModels.tar.gz (504 MB, MD5 632b1cfcc9bc59212c77ca138235d125) holds the authors' two files. Their server
+# has been gone since 2022 (issues 110, 127 and 153 of the repository). No hash of a single file is known.
+_CONTEXT_ENCODER = (
+    *(
+        Published(
+            f"ce-official-{dataset}",
+            f"Context Encoder by its authors: {title}, hole in the centre",
+            "ce-official",
+            "UC Berkeley's, for research; their server is gone since 2022",
+            "https://github.com/pathak22/context-encoder",
+            (File(f"{dataset}_inpaintCenter.t7"),),
+        )
+        for dataset, title in (("paris", "Paris StreetView"), ("imagenet", "ImageNet"))
+    ),
+    Published(
+        "ce-boyuanjiang-psv",
+        "Context Encoder by BoyuanJiang: Paris StreetView, hole in the centre",
+        "ce-boyuanjiang",
+        "MIT (its code)",
+        "https://github.com/BoyuanJiang/context_encoder_pytorch",
+        (File("netG_streetview.pth"),),
+    ),
+)
+
 CATALOGUE: tuple[Published, ...] = (
     VGG16,
     VGG19,
@@ -275,5 +299,6 @@ CATALOGUE: tuple[Published, ...] = (
     *_EDGECONNECT,
     *_PARTIAL_CONVOLUTION,
     *_CONTEXTUAL_ATTENTION,
+    *_CONTEXT_ENCODER,
 )
 """All weights that the commands know by name."""
