@@ -108,13 +108,22 @@ class Learner(Inpainter):
         """
         return self.PHASES[phase.name](self, batch)
 
-    def generators(self) -> list[nn.Module]:
-        """The networks that complete images."""
-        return [self.get_submodule(name) for name in self.adversaries.values()]
+    def named_networks(self) -> dict[str, nn.Module]:
+        """All parts of the method that have parameters, and so all that learns, in the order of their making."""
+        parts = {name: part for name, part in self.named_children() if name != "averages"}
+        return {name: part for name, part in parts.items() if next(part.parameters(), None) is not None}
+
+    def named_generators(self) -> dict[str, nn.Module]:
+        """The networks but for the discriminators: those that complete images."""
+        return {name: network for name, network in self.named_networks().items() if name not in self.adversaries}
 
     def networks(self) -> list[nn.Module]:
         """Discriminators and generators."""
-        return [self.get_submodule(name) for pair in self.adversaries.items() for name in pair]
+        return list(self.named_networks().values())
+
+    def generators(self) -> list[nn.Module]:
+        """The networks that complete images."""
+        return list(self.named_generators().values())
 
     def constants(self) -> list[nn.Module]:
         """The networks that losses use and that never learn, such as VGG-19; they are in no checkpoint."""
