@@ -29,8 +29,9 @@ from inpaintlab.losses import VGG19
 from inpaintlab.training.averaging import Averaging
 from stand_ins.building import Builder, toy_data
 from stand_ins.building import fit as train
+from stand_ins.models import PHASES
 
-MODELS = ["edgeconnect", "glcic"]
+MODELS = sorted(PHASES)
 OURS = (
     *(FewOutputsConv2d, RoundedGradientConv2d, RoundedGradientConvTranspose2d, Float32Linear),
     *(InstanceNorm, ReflectionPad2d, SpectralNorm, ChannelsLastInstanceNorm, ChannelsLastReflectionPad2d),
@@ -45,11 +46,6 @@ def kinds(model: Any) -> set[type[nn.Module]]:
     return {type(module) for network in model.networks() for module in network.modules()} & set(OURS)
 
 
-def networks(model: Any) -> dict[str, nn.Module]:
-    """Discriminators and generators by name."""
-    return {name: model.get_submodule(name) for pair in model.adversaries.items() for name in pair}
-
-
 def inputs(name: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     rgb, plane = torch.rand(2, 3, 32, 32, generator=generator), torch.rand(2, 1, 32, 32, generator=generator)
@@ -60,6 +56,7 @@ def inputs(name: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
         "inpaint_discriminator": (rgb,),
         "completion": (rgb, plane, torch.full((3,), 0.5)),
         "discriminator": (rgb, rgb[..., :16, :16]),
+        "network": (rgb, plane.round()),
     }[name]
     return tuple(tensor.to(dtype) for tensor in given)
 
@@ -100,7 +97,7 @@ def test_a_fitted_network_is_the_same_function_with_the_same_gradients(
     plain, fitted = built(name).double().train(training), built(name).double().train(training)
     """What fits a GPU is seen on the CPU; a bias in front of an instance norm has the gradient zero, and there none."""
     fit(fitted.networks(), device, "64-true")
-    for part, network in networks(plain).items():
+    for part, network in plain.named_networks().items():
         sides = [(network, inputs(part, torch.float64)), (fitted.get_submodule(part), inputs(part, torch.float64))]
         outputs = [last(side(*(tensor.requires_grad_() for tensor in given))) for side, given in sides]
         torch.testing.assert_close(outputs[1], outputs[0], atol=1e-10, rtol=0)
@@ -168,7 +165,9 @@ def test_in_mixed_precision_networks_end_in_float32(built: Builder, name: str, t
     model = built(name).train(training)
     fit(model.networks(), device, "bf16-mixed")
     with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(training):
-        assert {last(network(*inputs(part))).dtype for part, network in networks(model).items()} == {torch.float32}
+        assert {last(network(*inputs(part))).dtype for part, network in model.named_networks().items()} == {
+            torch.float32
+        }
 
 
 def test_without_batch_norm_feature_maps_lie_in_channels_last_in_mixed_precision(built: Builder) -> None:

@@ -129,7 +129,7 @@ def test_batch_norm_is_shared_on_gpus(built: Builder) -> None:
 def test_two_processes_give_the_scores_of_one_and_log_them_once(built: Builder, tmp_path: Path, name: str) -> None:
     models = []
     for _ in range(2):  # networks that stay as they were born, so that all differences are of the scoring
-        model = built(name, *lengths(name, joint=4), "model.learning_rate=1e-12")
+        model = built(name, *lengths(name, **{PHASES[name][0]: 4}), "model.learning_rate=1e-12")
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.0
