@@ -7,8 +7,9 @@ import torch
 from lightning import Callback
 from torch import Tensor, nn
 
+from inpaintlab.losses import crop, hole_windows
 from inpaintlab.models import GLCIC
-from inpaintlab.models.glcic import CompletionNetwork, ContextDiscriminator, crop, hole_windows
+from inpaintlab.models.glcic import CompletionNetwork, ContextDiscriminator
 from stand_ins.building import Builder, Watch, fit, state_of, toy_data
 
 SHORT = [f"model.schedule.phases.{name}.batches=2" for name in GLCIC.PHASES]

@@ -1,8 +1,9 @@
-"""Pictures without learning: opening and finding their files, Canny's edges, Poisson blending."""
+"""Pictures without learning: opening and finding their files, Canny's edges, Poisson blending, offsets as colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
+from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "blend",
     "canny",
     "find_pictures",
+    "offset_colours",
     "on_disk",
     "opened",
     "picture_bytes",

@@ -18,6 +18,7 @@ from inpaintlab.inpainting.fitting import fit, laid_out
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.schedule import Phase, Schedule
 from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps
+from inpaintlab.shapes import height_width
 
 Losses = dict[str, Tensor]
 
@@ -45,6 +46,9 @@ class Learner(Inpainter):
 
     weights: Mapping[str, Mapping[str, float]] = {}
     """The weight of each loss, by the network or phase that it trains."""
+
+    image_size: int | list[int] | None = None
+    """The only size of training pictures, where a discriminator is built for one."""
 
     choices: Mapping[str, Any] = {}
     """What the method chose where the paper, its code and other implementations differ, by setting."""
@@ -169,7 +173,15 @@ class Learner(Inpainter):
         fit([*self.networks(), *averages], device, precision, self.constants())
 
     def on_fit_start(self) -> None:
-        """Move the constants, which Lightning does not know, to the networks' device."""
+        """Check the training size, and move the constants, which Lightning does not know, to the networks' device."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.image_size not in (None, data.size):
+            raise ValueError(
+                f"The discriminator is built for {self.image_size} pixels (model.image_size), the data come at "
+                f"{data.size} (data.size); set both to the same number."
+            )
+        if min(height_width(data.size)) < self.smallest:
+            raise ValueError(f"data.size is {data.size}; with these settings the model needs {self.smallest} pixels.")
         for network in self.constants():
             network.to(self.device)
 

@@ -1,5 +1,6 @@
 """Layers that compute the same as torch's, faster or more exactly on a device."""
 
+from inpaintlab.layers.attention import ContextualAttention, at_corners
 from inpaintlab.layers.convolutions import (
     FewOutputsConv2d,
     Float32Conv2d,
@@ -12,13 +13,14 @@ from inpaintlab.layers.convolutions import (
     channels,
 )
 from inpaintlab.layers.instance_norm import ChannelsLastInstanceNorm, InstanceNorm
-from inpaintlab.layers.padding import ChannelsLastReflectionPad2d, ReflectionPad2d
+from inpaintlab.layers.padding import ChannelsLastReflectionPad2d, ReflectionPad2d, SamePad2d
 from inpaintlab.layers.rounding import at_least_float32
 from inpaintlab.layers.spectral_norm import SpectralNorm, fuse_spectral_norm, iterate_together
 
 __all__ = [
     "ChannelsLastInstanceNorm",
     "ChannelsLastReflectionPad2d",
+    "ContextualAttention",
     "FewOutputsConv2d",
     "Float32Conv2d",
     "Float32ConvTranspose2d",
@@ -27,9 +29,11 @@ __all__ = [
     "ReflectionPad2d",
     "RoundedGradientConv2d",
     "RoundedGradientConvTranspose2d",
+    "SamePad2d",
     "SpectralNorm",
     "UnbiasedConv2d",
     "UnbiasedConvTranspose2d",
+    "at_corners",
     "at_least_float32",
     "channels",
     "fuse_spectral_norm",

@@ -1,4 +1,6 @@
-"""Reflection padding that keeps the dtype of its input under mixed precision, or its memory format on a GPU."""
+"""Reflection padding that keeps the dtype of its input under mixed precision, or its memory format on a GPU; and
+TensorFlow's padding.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -33,3 +35,20 @@ class ChannelsLastReflectionPad2d(nn.ReflectionPad2d):
         left, right, top, bottom = self.padding
         volumes = x.permute(0, 2, 3, 1).unsqueeze(1)
         return F.pad(volumes, (0, 0, left, right, top, bottom), mode="reflect").squeeze(1).permute(0, 3, 1, 2)
+
+
+class SamePad2d(nn.Module):
+    """TensorFlow's padding with zeros: the convolution's output has the input's side over the stride, rounded up."""
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.stride = stride
+
+    def forward(self, x: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch features rows columns"]:
+        """The padded input; an odd number of rows or columns has one more at the bottom or right."""
+        around = []
+        for side in (x.shape[-1], x.shape[-2]):
+            total = max((-(-side // self.stride) - 1) * self.stride + self.kernel - side, 0)
+            around += [total // 2, total - total // 2]
+        return F.pad(x, around)

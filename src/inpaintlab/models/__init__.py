@@ -1,5 +1,6 @@
 """The methods, one file for each paper."""
 
+from inpaintlab.models.contextual_attention import ContextualAttention
 from inpaintlab.models.diffusion import Biharmonic, MeanColour, OpenCVInpainting
 from inpaintlab.models.edgeconnect import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
@@ -8,6 +9,7 @@ from inpaintlab.models.partial_convolution import PartialConvolution
 __all__ = [
     "GLCIC",
     "Biharmonic",
+    "ContextualAttention",
     "EdgeConnect",
     "MeanColour",
     "OpenCVInpainting",

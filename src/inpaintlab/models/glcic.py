@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
 from inpaintlab.layers import channels
-from inpaintlab.losses import REDUCTIONS, NonSaturating, hole_l1, hole_mse
+from inpaintlab.losses import REDUCTIONS, NonSaturating, crop, hole_l1, hole_mse, hole_windows, require_window
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes, Scalar, Size, height_width, plain_size
 
@@ -282,13 +282,8 @@ class GLCIC(Learner):
     ) -> None:
         super().__init__(schedule, learning_rate, steps)
         self.image_size = plain_size(image_size)
-        if not 1 <= patch_size <= min(height_width(image_size)):
-            raise ValueError(
-                f"model.patch_size is {patch_size} and model.image_size {self.image_size}; the local window must fit "
-                "into the image (the paper: half the image's side)."
-            )
         self.weights = weights
-        self.patch_size = patch_size
+        self.patch_size = require_window(patch_size, image_size)
         self.optimizer = optimizer
         self.judged = require_one_of("model.judged", judged, ("completed", "raw"))
         self.real_patch = require_one_of("model.real_patch", real_patch, ("random", "same"))
@@ -401,37 +396,11 @@ class GLCIC(Learner):
         self.measures_mean = False
 
     def on_fit_start(self) -> None:
-        """Check the training size, and measure the mean pixel if a new run needs it."""
+        """Measure the mean pixel if a new run needs it, after the training size is checked."""
         super().on_fit_start()
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        if data.size != self.image_size:
-            raise ValueError(
-                f"The discriminator is built for {self.image_size} pixels (model.image_size), the data come at "
-                f"{data.size} (data.size); set both to the same number."
-            )
         if self.measures_mean and self.schedule.iteration == 0:
             self.mean_pixel.copy_(data.mean_pixel())
-
-
-def hole_windows(mask: Planes, patch: int) -> Int[Tensor, "batch 2"]:
-    """Top and left of the ``patch`` x ``patch`` window centred on each image's hole, moved into the image."""
-    corners = []
-    for along, size in ((3, mask.shape[2]), (2, mask.shape[3])):
-        profile = mask.amax(dim=(1, along))
-        first = profile.argmax(dim=1)
-        last = size - 1 - profile.flip(1).argmax(dim=1)
-        corners.append(((first + last + 1 - patch) // 2).clamp(0, size - patch))
-    return torch.stack(corners, dim=1)
-
-
-def crop(image: Images, corners: Int[Tensor, "batch 2"], patch: int) -> Float[Tensor, "batch 3 {patch} {patch}"]:
-    """Each image's own window, cut without a loop and without waiting for the device."""
-    side = torch.arange(patch, device=image.device)
-    rows = (corners[:, 0, None] + side)[:, None, :, None]
-    columns = (corners[:, 1, None] + side)[:, None, None, :]
-    sample = torch.arange(len(image), device=image.device)[:, None, None, None]
-    colour = torch.arange(3, device=image.device)[None, :, None, None]
-    return image[sample, colour, rows, columns]
 
 
 def _normalised(convolution: nn.Module, width: int, norm_first: bool) -> nn.Sequential:

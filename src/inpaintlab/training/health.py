@@ -64,7 +64,8 @@ class Health(Callback):
         model = learner_of(pl_module)
         for discriminator in model.adversaries if trainer.is_global_zero else ():
             name = f"health/{discriminator}"
-            if f"{name}_gradient_ratio" in model.logged:  # against a fixed generator it wins by design
+            # against a fixed generator it wins by design, and a Wasserstein critic, which notes no accuracy, should win
+            if {f"{name}_gradient_ratio", f"{name}_accuracy_real"} <= model.logged.keys():
                 accuracy = (model.logged[f"{name}_accuracy_real"] + model.logged[f"{name}_accuracy_fake"]) / 2
                 self._judge(trainer, model, discriminator, accuracy)
 
