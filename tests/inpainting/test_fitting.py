@@ -57,12 +57,14 @@ def inputs(name: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
         "completion": (rgb, plane, torch.full((3,), 0.5)),
         "discriminator": (rgb, rgb[..., :16, :16]),
         "network": (rgb, plane.round()),
+        "generator": (rgb, plane.round()),
+        "critics": (rgb, rgb[..., :16, :16]),
     }[name]
     return tuple(tensor.to(dtype) for tensor in given)
 
 
 def last(output: Any) -> Tensor:
-    return output[-1] if isinstance(output, list) else output
+    return output[-1] if isinstance(output, list | tuple) else output
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -30,5 +30,5 @@ PHASES = {name: _phases(name) for name in LEARNING if "_target_" in settings_of(
 """Of each paper's model: other presets change another's, and are composed and built elsewhere."""
 
 
-SMALL = {"width": 0.0625, "patch_size": 16, "levels": 3, "vgg": "random"}
-"""Settings of models for pictures of 32 pixels, of those models that have them."""
+SMALL = {"width": 0.0625, "patch_size": 16, "levels": 3, "vgg": "random", "critic_steps": 1}
+"""Settings of models for pictures of 32 pixels and few batches, of those models that have them."""

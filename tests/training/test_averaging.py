@@ -21,6 +21,7 @@ GENERATORS = {
     "glcic": ["completion"],
     "edgeconnect": ["edge_generator", "inpaint_generator"],
     "partial_convolution": ["network"],
+    "contextual_attention": ["generator"],
 }
 DECAY = 0.25  # which the first batch, with (1 + 1) / (10 + 1), has not reached, and the second one has
 
@@ -29,8 +30,9 @@ def short(name: str, batches: int) -> list[str]:
     return [f"model.schedule.phases.{phase}.batches={batches}" for phase in PHASES[name]]
 
 
-def averaging(built: Builder, name: str, batches: int = 2, decay: float | None = DECAY) -> Any:
-    return built(name, *short(name, batches), steps=Steps(average=decay))
+def averaging(built: Builder, name: str, decay: float | None = DECAY) -> Any:
+    """At least two batches in each phase and six in all."""
+    return built(name, *short(name, max(2, 6 // len(PHASES[name]))), steps=Steps(average=decay))
 
 
 class History(Callback):
@@ -220,7 +222,7 @@ def test_processes_hold_the_same_average(built: Builder, tmp_path: Path, monkeyp
         monkeypatch.delenv(name, raising=False)
     settings = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
     trainer = trainer_of(*settings, callbacks=[Averaging(), Left(tmp_path)])
-    trainer.fit(averaging(built, "edgeconnect", 1), datamodule=toy_data(), weights_only=True)
+    trainer.fit(averaging(built, "edgeconnect"), datamodule=toy_data(), weights_only=True)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert [key for key in first if key.startswith("averages.")]
     assert all(torch.equal(second[key], value) for key, value in first.items())

@@ -128,7 +128,8 @@ def test_what_is_logged_is_what_was(built: Builder, name: str) -> None:
     (logged,) = kept.logged
     for network, norm in norms.before:
         assert math.isclose(logged[f"grad/{network}"], norm, rel_tol=1e-5)
-    assert verdicts.keys() == model.adversaries.keys()
+    wasserstein = name == "contextual_attention"  # a number without bounds has no accuracy
+    assert verdicts.keys() == (set() if wasserstein else model.adversaries.keys())
     for network, (real, fake) in verdicts.items():
         right = [sum(float(x) > 0 for x in real.flatten()), sum(float(x) < 0 for x in fake.flatten())]
         sure = sum(1 / (1 + math.exp(-abs(float(x)))) > 0.99 for x in torch.cat([real, fake]).flatten())

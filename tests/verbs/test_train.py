@@ -87,6 +87,7 @@ def test_the_plan_tells_each_loss_with_its_weight(trained: tuple[str, Path, str]
         "glcic": [["joint", "adversarial", "0.0004"], ["completion", "reconstruction", "1"]],
         "edgeconnect": [["edge", "feature_matching", "10"], ["inpaint", "style", "250"], ["inpaint", "l1", "1"]],
         "partial_convolution": [["network", "hole", "6"], ["network", "style", "120"]],
+        "contextual_attention": [["generator", "ae", "1.2"], ["critics", "penalty", "10"]],
     }
     for row in expected[model]:
         assert row in rows
@@ -110,7 +111,7 @@ def test_the_checkpoint_counts_batches_not_optimizer_steps(trained: tuple[str, P
     assert saved["inpaintlab"]["images_seen"] == 2 * batches
     assert saved["state_dict"]["schedule._extra_state"] == {"iteration": batches, "plateaus": {}}
     # several optimizers step in a batch of adversaries: this is why we do not count steps
-    assert saved["global_step"] > batches or model == "partial_convolution"
+    assert saved["global_step"] > batches or model in ("partial_convolution", "contextual_attention")
 
 
 def test_the_checkpoint_holds_no_vgg(trained: tuple[str, Path, str]) -> None:
@@ -129,8 +130,8 @@ def test_the_log_has_a_row_for_each_batch(trained: tuple[str, Path, str]) -> Non
 
 def test_panels_are_pictures_of_the_same_images(trained: tuple[str, Path, str]) -> None:
     model, run, _ = trained
-    # input, (edges or updated masks,) raw output, completed, original
-    columns = {"glcic": 4, "edgeconnect": 5, "partial_convolution": 5}[model]
+    # input, (what the method draws on its way,) raw output, completed, original
+    columns = {"glcic": 4, "edgeconnect": 5, "partial_convolution": 5, "contextual_attention": 6}[model]
     panels = sorted((run / "panels").iterdir())
     assert [panel.name for panel in panels] == [f"{n:07d}.png" for n in range(2, 2 * len(PHASES[model]) + 1, 2)]
     inputs = set()
