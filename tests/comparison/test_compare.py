@@ -791,11 +791,9 @@ def test_rivals_stand_beside_their_published_columns_and_a_gap_of_the_paper_stay
     for folder, label in zip(gray, labels, strict=True):
         rewrite(folder, label=label)
     table = tabulate([Result.load(folder) for folder in gray], published=load_papers(["edgeconnect_table1"]))
-    rows = [line for line in table_markdown(table, intervals=False).splitlines() if line.startswith("| ")]
-    first = next(number for number, row in enumerate(rows) if row.startswith("| Method"))
-    names = [
-        row.split(" | ")[0].removeprefix("| ").removesuffix(" (published, other protocol)") for row in rows[first:]
-    ]
+    section = table_markdown(table, intervals=False).partition("## psnr")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    names = [row.split(" | ")[0].removeprefix("| ").removesuffix(" (published, other protocol)") for row in rows]
     assert sorted(names[1:3]) == labels
     assert names[3:8] == ["CA", "GLCIC", "PConv", "EdgeConnect", "Canny †"]
     gap = "| PConv (published, other protocol) | 28.02 | 24.90 | – | – |"  # noqa: RUF001

@@ -277,18 +277,14 @@ class Learner(Inpainter):
         """
         last = self._steps_now
         if self.schedule.rule(self.learning_rate) is not None:
-            self.descents.append((self._owned_by(self.generators(), optimizers), loss.detach()))
+            moved = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+            completes = any(id(p) in moved for network in self.generators() for p in network.parameters())
+            self.descents.append((completes, loss.detach()))
         with nullcontext() if last else self._unsynchronised():
             self.manual_backward(loss / self.steps.accumulate)
         for optimizer in optimizers if last else ():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-
-    @staticmethod
-    def _owned_by(networks: list[nn.Module], optimizers: tuple[LightningOptimizer, ...]) -> bool:
-        """Whether the optimizers move one of the networks."""
-        moved = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-        return any(id(p) in moved for network in networks for p in network.parameters())
 
     def _unsynchronised(self) -> AbstractContextManager[None]:
         """Do not average gradients over processes yet; the backward pass of the last batch does that for the sum."""
@@ -329,11 +325,7 @@ class Learner(Inpainter):
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let only the sampler decide where a run ends.
-
-        Lightning stores that the last batch was the last one; a finished run with a longer schedule would stop before
-        its first new batch.
-        """
+        """Let a finished run go on with a longer schedule: Lightning stores that the last batch was the last one."""
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
