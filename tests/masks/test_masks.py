@@ -515,3 +515,27 @@ def test_the_strokes_of_a_key_never_change():
 def test_the_regions_of_a_key_never_change():
     mask = regions()(64, 64, sample_generator("regions", 0))
     assert int(mask.sum()) == 860
+
+
+def test_a_shrunk_block_lies_in_the_middle_of_the_block_and_its_sides_lose_up_to_twice_the_most() -> None:
+    mask, generator = Block(0.5, shrink=0.0625), sample_generator(0)
+    drawn = [corners(mask(64, 128, generator)) for _ in range(300)]
+    assert {rows for _, _, rows, _ in drawn} == {32, 30, 28, 26, 24}
+    assert {columns for _, _, _, columns in drawn} == set(range(64, 47, -2))
+    blocks = [(top - (32 - rows) // 2, left - (64 - columns) // 2) for top, left, rows, columns in drawn]
+    assert min(top for top, _ in blocks) >= 0
+    assert max(top for top, _ in blocks) <= 32
+    assert {0, 32} <= {top for top, _ in blocks}
+
+
+def test_a_margin_keeps_a_block_from_the_border() -> None:
+    mask, generator = Block(0.5, margin=0.125), sample_generator(0)
+    assert {corners(mask(32, 32, generator))[0] for _ in range(100)} == set(range(4, 13))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"), [({"shrink": 0.25}, "shrink must be at least 0"), ({"margin": 0.3}, "margin must be")]
+)
+def test_a_block_that_would_vanish_or_lie_outside_is_refused(settings: dict[str, float], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Block(0.5, **settings)

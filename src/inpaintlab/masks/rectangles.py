@@ -1,4 +1,4 @@
-"""Upright rectangles: GLCIC's holes, EdgeConnect's blocks and halves, Context Encoder's centre."""
+"""Upright rectangles: GLCIC's holes, the blocks of EdgeConnect and Contextual Attention, Context Encoder's centre."""
 
 from collections.abc import Sequence
 from typing import final
@@ -38,22 +38,50 @@ class Rectangle(Mask):
 
 @final
 class Block(Mask):
-    """One block of fixed size at a uniformly random place: EdgeConnect's regular mask (``MASK: 1`` of its release).
+    """One block at a uniformly random place: EdgeConnect's regular mask (``MASK: 1`` of its release).
+
+    With ``shrink`` it then loses rows and columns, as in Contextual Attention (Yu et al. 2018): as many at the top as
+    at the bottom, and as many at the left as at the right, two uniform whole numbers, 0 and the largest included.
 
     Args:
         fraction: the block's side over the image's side, in both directions; 0.5 covers 25 % of the image.
+        shrink: the most rows that it loses on one side over the image's side, likewise columns.
+        margin: the least distance of the block to the image's border, before it shrinks, over the image's side.
 
     Raises:
-        ValueError: the fraction does not lie strictly between 0 and 1.
+        ValueError: the fraction does not lie strictly between 0 and 1, nothing would be left of the block, or the
+            margins leave no place.
     """
 
-    def __init__(self, fraction: Number = 0.5) -> None:
+    def __init__(self, fraction: Number = 0.5, shrink: Number = 0, margin: Number = 0) -> None:
         self.fraction = checked_share("Block", "fraction", fraction)
+        if not 0 <= 2 * shrink < fraction:
+            raise ValueError(
+                f"Block: shrink must be at least 0 and less than half of fraction={fraction}, but is {shrink}."
+            )
+        if not 0 <= 2 * margin <= 1 - fraction:
+            raise ValueError(
+                f"Block: margin must be at least 0 and leave room for fraction={fraction} between two of it, but is "
+                f"{margin}."
+            )
+        self.shrink = float(shrink)
+        self.margin = float(margin)
 
     def draw(self, height: int, width: int, generator: torch.Generator) -> Hole:
-        """The block at a random place."""
+        """The block at a random place, shrunk."""
         rows, columns = pixels(self.fraction, height), pixels(self.fraction, width)
-        return _rectangle_anywhere(height, width, rows, columns, generator)
+        top, left = (
+            integer(least, max(least, side - block - least), generator)
+            for side, block, least in (
+                (height, rows, int(self.margin * height)),
+                (width, columns, int(self.margin * width)),
+            )
+        )
+        if not self.shrink:
+            return _rectangle(height, width, top, left, rows, columns)
+        fewer_rows, fewer_columns = (integer(0, round(self.shrink * side), generator) for side in (height, width))
+        rows, columns = max(1, rows - 2 * fewer_rows), max(1, columns - 2 * fewer_columns)
+        return _rectangle(height, width, top + fewer_rows, left + fewer_columns, rows, columns)
 
 
 @final

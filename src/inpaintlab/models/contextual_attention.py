@@ -182,7 +182,7 @@ class Refinement(nn.Module):
         copied = self.matched(self.attention(matching, matching, self.small(mask)))
         return self.joint(torch.cat([self.hallucination(planes), copied], dim=1))
 
-    def small(self, mask: Planes) -> Planes:
+    def small(self, mask: Planes) -> Features:
         """The mask at a quarter of the resolution, that of the attention."""
         if self.halving == "even":
             return mask[..., ::4, ::4]
@@ -280,7 +280,7 @@ class Critics(nn.Module):
         self.local_critic = Critic(patch_size, flavour.widest, width, flavour, planes)
         self.global_critic = Critic(image_size, 256, width, flavour, planes)
 
-    def forward(self, image: Images, window: Images) -> Float[Tensor, "batch 2"]:
+    def forward(self, image: Images, window: Float[Tensor, "batch 3 _ _"]) -> Verdicts:
         """Both verdicts, the local one first, on the image and its window, both RGB in [0, 1]."""
         return torch.cat([self.local_critic(window), self.global_critic(image)], dim=1)
 
