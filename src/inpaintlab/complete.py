@@ -97,6 +97,7 @@ def main(cfg: DictConfig) -> None:
     device = device_type("auto" if model.generators() else "cpu")
     cfg.trainer.precision = completing_precision(cfg.trainer.precision, device)
     _require_networks(model, identity["label"], cfg)
+    _require_fitting(model, identity["label"], checked, cfg)
     all_hole = next((one.photograph for one in checked if one.all_hole), None)
     if all_hole and not model.generators():
         raise ValueError(
@@ -124,6 +125,19 @@ def _require_networks(model: Inpainter, label: str, cfg: DictConfig) -> None:
     if not model.generators() and (cfg.compile or cfg.trainer.precision != WHOLE):
         setting = "compile=true" if cfg.compile else f"precision={cfg.trainer.precision}"
         raise ValueError(f"{label} has no network, so {setting} would be ignored; leave it out.")
+
+
+def _require_fitting(model: Inpainter, label: str, checked: list[Checked], cfg: DictConfig) -> None:
+    """Raise a ValueError if photographs are not of the one size and hole that a model takes, and none is resized."""
+    if (made_for := model.made_for) is None or cfg.fit == "resize":
+        return
+    faults = [(one.photograph.image, fault) for one in checked if (fault := made_for.misfit(one.extent))]
+    if faults:
+        more = f", and {len(faults) - 1} more are others, too" if len(faults) > 1 else ""
+        raise ValueError(
+            f"{label} completes images of {made_for}; {faults[0][0]} {faults[0][1]}{more}: give fit=resize, which "
+            "resizes the hole with what surrounds it."
+        )
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ WRITERS: dict[str, Callable[..., list[Path]]] = {
     "glcic-official": files.official,
     "pconv-naoto0804": files.naoto0804,
     "pconv-mmagic": files.mmagic_pconv,
+    "ce-official": files.centre,
+    "ce-boyuanjiang": files.boyuanjiang,
 }
 BINS = "bins={fixed:{_target_:inpaintlab.masks.Block,fraction:0.25}}"
 ALIVE = 8  # channels with which no network of random weights is dead; narrower ones are quicker to read and train
@@ -412,7 +414,7 @@ def test_the_synthetic_files_have_as_many_tensors_as_the_published_ones() -> Non
     ]
 
 
-@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "glcic-official"])  # that is Lua's
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if not layout.endswith("-official")])  # Lua's
 def test_both_file_formats_of_torch_are_read(tmp_path: Path, published: dict[str, list[Path]], layout: str) -> None:
     older = WRITERS[layout](tmp_path, zipped=False)
     assert older[0].read_bytes()[:2] == b"\x80\x02"
@@ -462,6 +464,7 @@ def test_an_imported_checkpoint_is_evaluated_like_one_of_ours(imported: Path, la
         "trainer=cpu",
         "workers=0",
         f"label={layout}",
+        "fit=resize",
         cwd=imported,
     )
     succeeded(done)
@@ -472,6 +475,8 @@ def test_an_imported_checkpoint_is_evaluated_like_one_of_ours(imported: Path, la
     assert result.config["width"] == 2 / 64
 
 
+FOR_THE_CENTRE = ("data.size=128", "mask=center", "model.bottleneck=5")
+
 FINE_TUNED = {
     "edgeconnect": ("edgeconnect", "model.vgg=random"),
     "glcic-otenim": ("glcic_otenim", "model.patch_size=32"),
@@ -479,6 +484,8 @@ FINE_TUNED = {
     "glcic-official": ("glcic",),
     "pconv-naoto0804": ("partial_convolution_naoto0804", "model.vgg=random"),
     "pconv-mmagic": ("partial_convolution_mmagic", "model.vgg=random"),
+    "ce-official": ("context_encoder", *FOR_THE_CENTRE, "model.bias=true"),
+    "ce-boyuanjiang": ("context_encoder_boyuanjiang", *FOR_THE_CENTRE),
 }
 
 

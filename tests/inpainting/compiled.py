@@ -100,7 +100,12 @@ def test_each_network_becomes_one_graph(built: Builder) -> None:
 
 @pytest.mark.parametrize(
     ("name", "graphs"),
-    [("glcic", 4), ("partial_convolution", 4), pytest.param("edgeconnect", 11, marks=pytest.mark.endurance)],
+    [
+        ("glcic", 4),
+        ("partial_convolution", 4),
+        ("context_encoder", 3),
+        pytest.param("edgeconnect", 11, marks=pytest.mark.endurance),
+    ],
 )
 def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
     built: Builder, name: str, graphs: int

@@ -20,6 +20,7 @@ NETWORKS = {
     "edgeconnect": ["edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator"],
     "partial_convolution": ["network"],
     "contextual_attention": ["generator", "critics"],
+    "context_encoder_random": ["generator", "discriminator"],
 }
 # Errors are divided by a batch's share of hole, so batches of equal holes are what a large batch can be equal to.
 EQUAL_HOLES = Rectangle(height=(0.5, 0.5), width=(0.5, 0.5))

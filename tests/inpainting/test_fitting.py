@@ -46,7 +46,7 @@ def kinds(model: Any) -> set[type[nn.Module]]:
     return {type(module) for network in model.networks() for module in network.modules()} & set(OURS)
 
 
-def inputs(name: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+def inputs(name: str, dtype: torch.dtype = torch.float32, model: str = "") -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     rgb, plane = torch.rand(2, 3, 32, 32, generator=generator), torch.rand(2, 1, 32, 32, generator=generator)
     given = {
@@ -59,8 +59,9 @@ def inputs(name: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
         "network": (rgb, plane.round()),
         "generator": (rgb, plane.round()),
         "critics": (rgb, rgb[..., :16, :16]),
-    }[name]
-    return tuple(tensor.to(dtype) for tensor in given)
+    }
+    given |= {"discriminator": (rgb,)} if model.startswith("context_encoder") else {}
+    return tuple(tensor.to(dtype) for tensor in given[name])
 
 
 def last(output: Any) -> Tensor:
@@ -100,8 +101,8 @@ def test_a_fitted_network_is_the_same_function_with_the_same_gradients(
     """What fits a GPU is seen on the CPU; a bias in front of an instance norm has the gradient zero, and there none."""
     fit(fitted.networks(), device, "64-true")
     for part, network in plain.named_networks().items():
-        sides = [(network, inputs(part, torch.float64)), (fitted.get_submodule(part), inputs(part, torch.float64))]
-        outputs = [last(side(*(tensor.requires_grad_() for tensor in given))) for side, given in sides]
+        sides = [(side, inputs(part, torch.float64, name)) for side in (network, fitted.get_submodule(part))]
+        outputs = [last(side(*(tensor.requires_grad_() for tensor in given[name]))) for side, given in sides]
         torch.testing.assert_close(outputs[1], outputs[0], atol=1e-10, rtol=0)
         upstream = torch.rand(outputs[0].shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         gradients = [
@@ -167,7 +168,7 @@ def test_in_mixed_precision_networks_end_in_float32(built: Builder, name: str, t
     model = built(name).train(training)
     fit(model.networks(), device, "bf16-mixed")
     with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(training):
-        assert {last(network(*inputs(part))).dtype for part, network in model.named_networks().items()} == {
+        assert {last(network(*inputs(part, model=name))).dtype for part, network in model.named_networks().items()} == {
             torch.float32
         }
 

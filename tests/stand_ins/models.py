@@ -16,19 +16,31 @@ LEARNING = tuple(name for name in MODELS if name not in CLASSICAL)
 
 
 def settings_of(model: str) -> dict[str, Any]:
-    """What a file of conf/model says itself."""
-    return yaml.safe_load((CONF / f"model/{model}.yaml").read_text("utf-8"))
+    """What a file of conf/model says, and those before it in its defaults; the schedule by its name."""
+    own = yaml.safe_load((CONF / f"model/{model}.yaml").read_text("utf-8"))
+    found: dict[str, Any] = {}
+    for choice in own.pop("defaults", []):
+        if isinstance(choice, str):
+            found |= settings_of(choice) if choice != "_self_" else {}
+        else:
+            found |= {group.removeprefix("override "): chosen for group, chosen in choice.items()}
+    return found | own
 
 
 def _phases(model: str) -> tuple[str, ...]:
-    """The phases of the schedule that a file of conf/model chooses."""
-    (schedule,) = (choice["schedule"] for choice in settings_of(model)["defaults"] if "schedule" in choice)
-    return tuple(settings_of(f"schedule/{schedule}")["phases"])
+    schedule = yaml.safe_load((CONF / f"model/schedule/{settings_of(model)['schedule']}.yaml").read_text("utf-8"))
+    return tuple(schedule["phases"])
 
 
-PHASES = {name: _phases(name) for name in LEARNING if "_target_" in settings_of(name)}
-"""Of each paper's model: other presets change another's, and are composed and built elsewhere."""
+def _trained() -> list[str]:
+    """A preset of each paper: the one that defines the class, or where this fills the centre alone, that of any hole."""
+    papers = [name for name in LEARNING if "_target_" in (CONF / f"model/{name}.yaml").read_text("utf-8")]
+    return [{"context_encoder": "context_encoder_random"}.get(name, name) for name in papers]
 
 
-SMALL = {"width": 0.0625, "patch_size": 16, "levels": 3, "vgg": "random", "critic_steps": 1}
+PHASES = {name: _phases(name) for name in _trained()}
+"""The phases of the models that tests train."""
+
+
+SMALL = {"width": 0.0625, "patch_size": 16, "levels": 3, "bottleneck": 8, "vgg": "random", "critic_steps": 1}
 """Settings of models for pictures of 32 pixels and few batches, of those models that have them."""

@@ -5,6 +5,7 @@
 
 import json
 from collections import OrderedDict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
 
@@ -236,6 +237,83 @@ def mmagic_pconv(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
     """mmagic's one file."""
     content = {"meta": {"mmedit_version": "0.5.0"}, "state_dict": mmagic_pconv_state(n)}
     return [save(folder / "pconv_256x256_stage2_4x2_places.pth", content, zipped)]
+
+
+# --- Context Encoder -------------------------------------------------------------------------------------------------
+
+CENTRE = [3, 64, 64, 128, 256, 512, -1, 512, 256, 128, 64, 3]
+"""Channels between the layers of the network for the centre; -1 are the bottleneck's features."""
+
+
+def centre_layers(n: int, features: int, bias: bool = False, seed: int = 8) -> list[dict[str, dict[str, Tensor]]]:
+    """Of each layer of the generator its 'convolution', and its 'norm' where it has one."""
+    weights, layers = Weights(seed), []
+    counts = [features if count < 0 else narrow(count, n) for count in CENTRE]
+    for index, (incoming, outgoing) in enumerate(pairwise(counts)):
+        upwards = index >= 6
+        shape = (incoming, outgoing, 4, 4) if upwards else (outgoing, incoming, 4, 4)
+        layers.append({"convolution": weights.layer(*shape, bias=bias, transposed=upwards)})
+        if index not in (0, 10):
+            layers[-1]["norm"] = weights.norm(outgoing)
+    return layers
+
+
+def boyuanjiang_state(n: int = 2, features: int = 5, seed: int = 8) -> dict[str, Tensor]:
+    """The 'state_dict' of BoyuanJiang's file."""
+    state, place = OrderedDict(), 0
+    for layer in centre_layers(n, features, seed=seed):
+        state |= prefixed(f"main.{place}", layer["convolution"])
+        if "norm" in layer:
+            state |= prefixed(f"main.{place + 1}", layer["norm"])
+        place += 3 if "norm" in layer else 2
+    return state
+
+
+def boyuanjiang(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
+    """BoyuanJiang's one file."""
+    return [save(folder / "netG_streetview.pth", {"epoch": 200, "state_dict": boyuanjiang_state(n)}, zipped)]
+
+
+def centre_content(n: int = 2, features: int = 5, std: bool = False, bias: bool = True, seed: int = 8) -> Object:
+    """The authors' network: the encoder is a module of its own.
+
+    Args:
+        n: channels of the first convolution.
+        features: of the bottleneck.
+        std: the old form of batch norm, with 1 / sqrt(variance + eps).
+        bias: whether biases are other than 0, as after a step of Adam.
+        seed: of the weights.
+    """
+    encoder: list[Object] = []
+    decoder: list[Object] = []
+    for index, layer in enumerate(centre_layers(n, features, bias=True, seed=seed)):
+        stride = 1 if index in (5, 6) else 2
+        fields: dict[str, Any] = {name: t.numpy().copy() for name, t in layer["convolution"].items()}
+        fields["bias"] *= bias
+        fields |= {f"{key}{axis}": v for key, v in (("k", 4), ("d", stride), ("pad", stride // 2)) for axis in "WH"}
+        kind = "SpatialFullConvolution" if index >= 6 else "SpatialConvolution"
+        fields |= {"adjW": 0, "adjH": 0} if index >= 6 else {}
+        modules = [Object(f"nn.{kind}", fields)]
+        if "norm" in layer:
+            norm = {name: t.numpy().copy() for name, t in layer["norm"].items() if name != "num_batches_tracked"}
+            if std:
+                norm["running_std"] = 1 / np.sqrt(norm.pop("running_var") + np.float32(1e-5))
+            modules.append(Object("nn.SpatialBatchNormalization", norm | {"eps": 1e-5, "momentum": 0.1}))
+        if index < 6:
+            modules.append(Object("nn.LeakyReLU", {"negval": 0.2, "inplace": True}))
+        else:
+            modules.append(Object("nn.Tanh", {}) if index == 10 else Object("nn.ReLU", {"inplace": True}))
+        (encoder if index < 6 else decoder).extend(modules)
+    inner = Object("nn.Sequential", {"modules": encoder[:15]})
+    return Object("nn.Sequential", {"modules": [inner, *encoder[15:], *decoder]})
+
+
+def centre(folder: Path, n: int = 2) -> list[Path]:
+    """The authors' one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "paris_inpaintCenter.t7"
+    path.write_bytes(dumps(centre_content(n)))
+    return [path]
 
 
 # --- EdgeConnect -----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ GENERATORS = {
     "edgeconnect": ["edge_generator", "inpaint_generator"],
     "partial_convolution": ["network"],
     "contextual_attention": ["generator"],
+    "context_encoder_random": ["generator"],
 }
 DECAY = 0.25  # which the first batch, with (1 + 1) / (10 + 1), has not reached, and the second one has
 

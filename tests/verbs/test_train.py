@@ -88,6 +88,7 @@ def test_the_plan_tells_each_loss_with_its_weight(trained: tuple[str, Path, str]
         "edgeconnect": [["edge", "feature_matching", "10"], ["inpaint", "style", "250"], ["inpaint", "l1", "1"]],
         "partial_convolution": [["network", "hole", "6"], ["network", "style", "120"]],
         "contextual_attention": [["generator", "ae", "1.2"], ["critics", "penalty", "10"]],
+        "context_encoder_random": [["generator", "reconstruction", "0.999"], ["discriminator", "fake", "1"]],
     }
     for row in expected[model]:
         assert row in rows
@@ -131,7 +132,7 @@ def test_the_log_has_a_row_for_each_batch(trained: tuple[str, Path, str]) -> Non
 def test_panels_are_pictures_of_the_same_images(trained: tuple[str, Path, str]) -> None:
     model, run, _ = trained
     # input, (what the method draws on its way,) raw output, completed, original
-    columns = {"glcic": 4, "edgeconnect": 5, "partial_convolution": 5, "contextual_attention": 6}[model]
+    columns = {"edgeconnect": 5, "partial_convolution": 5, "contextual_attention": 6}.get(model, 4)
     panels = sorted((run / "panels").iterdir())
     assert [panel.name for panel in panels] == [f"{n:07d}.png" for n in range(2, 2 * len(PHASES[model]) + 1, 2)]
     inputs = set()

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from inpaintlab.completion.photographs import Photograph, read_photograph
 from inpaintlab.imaging import opened
+from inpaintlab.inpainting import Extent, extents
 from inpaintlab.machine import cores, file_sha256
 
 AT_ONCE = 2**25
@@ -33,6 +34,7 @@ class Checked:
     Args:
         photograph: its files.
         pixels: how many it has.
+        extent: its size, and where its hole lies.
         all_hole: whether none of them is known.
         remarks: sentences on a mask that may be none.
         digests: hashes of the files' bytes: photograph, mask, and drawing if there is one.
@@ -40,6 +42,7 @@ class Checked:
 
     photograph: Photograph
     pixels: int
+    extent: Extent
     all_hole: bool
     remarks: tuple[str, ...]
     digests: tuple[str, ...]
@@ -66,8 +69,9 @@ def check_photographs(photographs: Sequence[Photograph], cfg: DictConfig) -> lis
         with room.taken(pixels):
             contents = read_photograph(photograph, cfg)
             all_hole = bool(contents.mask.numpy().all())
+            (extent,) = extents(contents.mask)
         files = [photograph.image, photograph.mask, *([photograph.edges] if photograph.edges else [])]
-        return Checked(photograph, pixels, all_hole, contents.remarks, tuple(map(file_sha256, files)))
+        return Checked(photograph, pixels, extent, all_hole, contents.remarks, tuple(map(file_sha256, files)))
 
     with ThreadPoolExecutor(THREADS) as threads:
         return list(threads.map(check, photographs))

@@ -179,7 +179,10 @@ class _Folder:
 
     def _write(self, slot: _Slot, contents: Contents, raw: Images | None, ready: torch.cuda.Event | None) -> None:
         photograph = slot.checked.photograph
-        slot.writing = self.writers.submit(write_completed, photograph, contents, raw, ready, self.cfg, slot.made)
+        made_for = self.model.made_for
+        resized = f"{made_for.side} pixels" if made_for and made_for.misfit(slot.checked.extent) else ""
+        given = contents, raw, ready, self.cfg, slot.made, resized
+        slot.writing = self.writers.submit(write_completed, photograph, *given)
 
     def _tell_first(self) -> None:
         """Wait for the first photograph of the row, and tell its line."""

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from inpaintlab.evaluation.results import ALL, Result
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.imaging import NAME as BLENDING
-from inpaintlab.inpainting import WHOLE, Inpainter, build_method, completing_precision
+from inpaintlab.inpainting import WHOLE, Inpainter, build_method, completing_precision, extents
 from inpaintlab.machine import code_sha256, versions
 from inpaintlab.metrics import (
     LPIPS,
@@ -30,7 +30,8 @@ from inpaintlab.metrics import (
     require_fitting,
 )
 from inpaintlab.runs import NAME_RULE, is_name
-from inpaintlab.testsets import Manifest, picture_names
+from inpaintlab.shapes import height_width, in_pixels
+from inpaintlab.testsets import Manifest, ManifestDataset, picture_names
 from inpaintlab.trust import modules_of
 
 LABEL_RULE = f"a label is {NAME_RULE}"
@@ -109,6 +110,9 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
     """
     manifest = Manifest.load(Path(cfg.manifest))
     model, identity, precision, compiled = _method(cfg, named, overrides)
+    if resized := _resized(model, identity["label"], cfg, manifest):
+        of = f"resize ({resized} of {len(manifest.items)} images)"
+        identity["switches"] = {**identity["switches"], "fit": of}
     metrics, set_metrics = _metrics(cfg, manifest)
     meanings = {name: metric.meaning for name, metric in (metrics | set_metrics).items()}
     parts = {type(part) for part in (model, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
@@ -177,6 +181,29 @@ def _kernels(cfg: DictConfig, model: Inpainter) -> tuple[str, bool]:
     """
     precision = completing_precision(cfg.trainer.get("precision", WHOLE), cfg.trainer.accelerator)
     return (precision, bool(cfg.compile)) if model.generators() else (WHOLE, False)
+
+
+def _resized(model: Inpainter, label: str, cfg: DictConfig, manifest: Manifest) -> int:
+    """How many images are resized to what the model takes, where that is one size and hole.
+
+    Raises:
+        ValueError: some would be, and ``fit`` is not 'resize'.
+    """
+    if (made_for := model.made_for) is None:
+        return 0
+    if made_for.misfits(size := height_width(manifest.size)):
+        misfits, first = len(manifest.items), f"all are {in_pixels(size)} pixels"
+    else:
+        pairs = ManifestDataset(manifest, cfg.root, cfg.mask_root)
+        found = ((item.name, made_for.misfit(extents(pairs.mask(item)[None])[0])) for item in manifest.items)
+        faults = [(name, fault) for name, fault in found if fault]
+        misfits, first = len(faults), f"'{faults[0][0]}' {faults[0][1]}" if faults else ""
+    if misfits and cfg.fit != "resize":
+        raise ValueError(
+            f"{label} completes images of {made_for}; {misfits} of {len(manifest.items)} images of {cfg.manifest} are "
+            f"others ({first}): give another manifest, or fit=resize, which resizes them and says so in the result."
+        )
+    return misfits
 
 
 def _require_room(folder: Path, pictures: Iterable[str]) -> None:

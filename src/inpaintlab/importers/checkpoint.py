@@ -8,6 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from inpaintlab.config import CONF
+from inpaintlab.importers.context_encoder import read_boyuanjiang as context_encoder_boyuanjiang
+from inpaintlab.importers.context_encoder import read_official as context_encoder_official
 from inpaintlab.importers.edgeconnect import read as edgeconnect
 from inpaintlab.importers.glcic_mmagic import read as glcic_mmagic
 from inpaintlab.importers.glcic_official import read as glcic_official
@@ -26,6 +28,8 @@ LAYOUTS: Mapping[str, Callable[[Sequence[Path], Sequence[float] | None], Found]]
     "glcic-official": glcic_official,
     "pconv-naoto0804": partial_convolution_naoto0804,
     "pconv-mmagic": partial_convolution_mmagic,
+    "ce-official": context_encoder_official,
+    "ce-boyuanjiang": context_encoder_boyuanjiang,
 }
 
 

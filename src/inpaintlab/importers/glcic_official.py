@@ -1,17 +1,14 @@
 """GLCIC as its authors publish it (satoshiiizuka/siggraph2017_inpainting): the completion network, for Torch7."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from inpaintlab.importers import torch7
-from inpaintlab.importers.glcic import COUNTER, LAYERS, NORM, TRANSPOSED, completion_names, mean_of
-from inpaintlab.importers.layout import EPS, Found, Network, printable, width_of, zero_counter
+from inpaintlab.importers.glcic import COUNTER, LAYERS, TRANSPOSED, completion_names, mean_of
+from inpaintlab.importers.layout import Found, Network, Torch7Layers, width_of, zero_counter
 
 MODULES = 3 * LAYERS - 1
 """Convolution, batch norm and ReLU sixteen times, then a convolution and a sigmoid."""
@@ -48,14 +45,15 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
     mean = [mean.get(place) for place in range(1, len(mean) + 1)] if isinstance(mean, dict) else mean
     mean = mean_of(mean if mean_pixel is None else mean_pixel, f"'mean' in {path}")
 
+    layers = Torch7Layers(modules, path, "the paper's completion network", LARGEST_TENSOR)
     theirs: dict[str, Tensor] = {}
     for number in range(1, LAYERS + 1):
         place = 3 * (number - 1) + 1  # tables of Lua count from 1
-        theirs |= _convolution(modules.get(place), number, place, path)
+        theirs |= _convolution(layers, number, place)
         if number < LAYERS:
-            theirs |= _norm(modules.get(place + 1), place + 1, path)
-            _expect(modules.get(place + 2), ("ReLU",), place + 2, path)
-    _expect(modules.get(MODULES), ("Sigmoid",), MODULES, path)
+            theirs |= {f"{place + 1}.{part}": tensor for part, tensor in layers.norm(place + 1).items()}
+            layers.fields(place + 2, "ReLU")
+    layers.fields(MODULES, "Sigmoid")
 
     places = [str(3 * (number - 1) + 1) for number in range(1, LAYERS + 1)]
     norms = [str(3 * (number - 1) + 2) for number in range(1, LAYERS)]
@@ -67,60 +65,12 @@ def read(paths: Sequence[Path], mean_pixel: Sequence[float] | None = None) -> Fo
     return Found("glcic", 256, settings, [network], ["discriminator"], {"mean_pixel": torch.tensor(mean)})
 
 
-def _convolution(module: Any, number: int, place: int, path: Path) -> dict[str, Tensor]:
+def _convolution(layers: Torch7Layers, number: int, place: int) -> dict[str, Tensor]:
     """Weight and bias of a layer, whose stride, dilation and padding, if given, must be the paper's."""
     kinds = ("SpatialFullConvolution",) if number in TRANSPOSED else _CONVOLUTIONS
-    fields = _expect(module, kinds, place, path)
     dilation = _DILATIONS.get(number, 1)
     padding = 2 if number == 1 else dilation
     steps = {"d": _STRIDES.get(number, 1), "dilation": dilation, "pad": padding, "adj": 0}
-    for setting, value in ((f"{step}{axis}", value) for step, value in steps.items() for axis in "WH"):
-        found = fields.get(setting, value)
-        if not isinstance(found, int | float) or found != value:
-            raise ValueError(f"{path}: module {place} has {setting} = {_in_an_error(found)}; the paper's has {value}.")
-    weight = _tensor(fields, "weight", place, path)
-    kernel = 5 if number == 1 else 3
-    if weight.ndim == 2 and weight.shape[1] % kernel**2 == 0:  # the matrix form: a row an output channel
-        weight = weight.reshape(len(weight), -1, kernel, kernel)
-    return {f"{place}.weight": weight, f"{place}.bias": _tensor(fields, "bias", place, path)}
-
-
-def _norm(module: Any, place: int, path: Path) -> dict[str, Tensor]:
-    """Batch norm. An epsilon other than ours is added to the variance, which is exact in evaluation mode."""
-    fields = _expect(module, ("SpatialBatchNormalization",), place, path)
-    norm = {f"{place}.{part}": _tensor(fields, part, place, path) for part in NORM}
-    eps = fields.get("eps", EPS)
-    if not isinstance(eps, float) or not 0 <= eps <= 1:
-        raise ValueError(f"{path}: module {place} has eps = {_in_an_error(eps)}; a small positive number was expected.")
-    if not math.isclose(eps, EPS, rel_tol=1e-6):
-        norm[f"{place}.running_var"] = norm[f"{place}.running_var"] + (eps - EPS)
-    return norm
-
-
-def _expect(module: Any, kinds: Sequence[str], place: int, path: Path) -> dict[Any, Any]:
-    """The fields of a module if it is of one of these kinds, from nn or cudnn."""
-    kind = module.kind if isinstance(module, torch7.Torch7Object) else "nothing"
-    library, _, name = kind.rpartition(".")
-    if library not in ("nn", "cudnn") or name not in kinds:
-        raise ValueError(
-            f"{path}: module {place} is '{printable(kind)}', not nn.{kinds[0]}; it is not the paper's completion "
-            "network."
-        )
-    return module.fields
-
-
-def _in_an_error(value: Any) -> str:
-    """A field for an error; tables and tensors, which may be very large, only by their type."""
-    if isinstance(value, str):
-        return f"'{printable(value)}'"
-    return str(value) if isinstance(value, float | bool) else f"a {type(value).__name__}"
-
-
-def _tensor(fields: dict[Any, Any], part: str, place: int, path: Path) -> Tensor:
-    array = fields.get(part)
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path}: module {place} has no tensor '{part}'.")
-    if array.size > LARGEST_TENSOR:
-        raise ValueError(f"{path}: '{part}' of module {place} has {array.size} numbers, more than the paper's network.")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused with its name
-        return torch.from_numpy(np.array(array, dtype=np.float32))
+    settings = {f"{step}{axis}": value for step, value in steps.items() for axis in "WH"}
+    weight = layers.convolution(place, kinds, 5 if number == 1 else 3, settings)
+    return {f"{place}.weight": weight, f"{place}.bias": layers.tensor(place, kinds, "bias")}

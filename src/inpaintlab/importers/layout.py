@@ -1,12 +1,16 @@
 """What a reader finds in published files, and the strict match of its names and shapes with ours."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from inpaintlab.importers import torch7
 
 LISTED = 12  # names that an error lists of each kind
 EPS = 1e-5  # of our batch norm
@@ -139,3 +143,118 @@ def printable(text: str) -> str:
 def zero_counter() -> Tensor:
     """Batch norm's count of batches, which has no effect with a fixed momentum."""
     return torch.tensor(0)
+
+
+@final
+@dataclass(frozen=True)
+class Torch7Layers:
+    """The layers of a network in a Torch7 file, held against what they should be as they are taken.
+
+    Args:
+        modules: by their place, as errors name it.
+        path: the file.
+        network: whose they should be, such as "the paper's completion network".
+        largest: how many numbers a tensor may have; a larger one is not copied from the file.
+    """
+
+    modules: Mapping[Any, Any]
+    path: Path
+    network: str
+    largest: int
+
+    def fields(self, place: int, *kinds: str) -> dict[Any, Any]:
+        """The fields of a module of one of these kinds, from nn or cudnn.
+
+        Raises:
+            ValueError: it is of another kind.
+        """
+        module = self.modules.get(place)
+        kind = module.kind if isinstance(module, torch7.Torch7Object) else "nothing"
+        library, _, name = kind.rpartition(".")
+        if not isinstance(module, torch7.Torch7Object) or library not in ("nn", "cudnn") or name not in kinds:
+            raise ValueError(
+                f"{self.path}: module {place} is '{printable(kind)}', not nn.{kinds[0]}; it is not {self.network}."
+            )
+        return module.fields
+
+    def convolution(self, place: int, kinds: Sequence[str], kernel: int, settings: Mapping[str, int | float]) -> Tensor:
+        """The weight of a convolution.
+
+        Args:
+            place: of the module.
+            kinds: what it may be.
+            kernel: side of its window.
+            settings: what its fields must be, where it has them.
+
+        Raises:
+            ValueError: it is another layer.
+        """
+        self.require(place, kinds, settings)
+        weight = self.tensor(place, kinds, "weight")
+        if weight.ndim == 2 and weight.shape[1] % kernel**2 == 0:  # the matrix form: a row an output channel
+            weight = weight.reshape(len(weight), -1, kernel, kernel)
+        return weight
+
+    def require(self, place: int, kinds: Sequence[str], settings: Mapping[str, int | float]) -> None:
+        """Check the settings of a layer, as far as it has them.
+
+        Raises:
+            ValueError: one is another.
+        """
+        fields = self.fields(place, *kinds)
+        for setting, value in settings.items():
+            found = fields.get(setting, value)
+            if not isinstance(found, int | float) or found != value:
+                raise ValueError(
+                    f"{self.path}: module {place} has {setting} = {_in_an_error(found)}; {self.network} has {value}."
+                )
+
+    def norm(self, place: int) -> dict[str, Tensor]:
+        """Batch norm: weight, bias, running_mean and running_var.
+
+        Old files hold running_std instead, 1 / sqrt(variance + eps). An epsilon other than ours is added to the
+        variance, which is exact in evaluation mode.
+
+        Raises:
+            ValueError: it is another layer.
+        """
+        kinds = ("SpatialBatchNormalization",)
+        fields = self.fields(place, *kinds)
+        eps = fields.get("eps", EPS)
+        if not isinstance(eps, float) or not 0 <= eps <= 1:
+            raise ValueError(
+                f"{self.path}: module {place} has eps = {_in_an_error(eps)}; a small positive number was expected."
+            )
+        norm = {part: self.tensor(place, kinds, part) for part in ("weight", "bias", "running_mean")}
+        if "running_var" not in fields and "running_std" in fields:
+            inverse = self.tensor(place, kinds, "running_std")
+            if not (inverse > 0).all():
+                raise ValueError(f"{self.path}: 'running_std' of module {place} is not positive; fetch it again.")
+            return norm | {"running_var": (inverse.double().pow(-2) - EPS).float()}
+        norm["running_var"] = self.tensor(place, kinds, "running_var")
+        if not math.isclose(eps, EPS, rel_tol=1e-6):
+            norm["running_var"] = norm["running_var"] + (eps - EPS)
+        return norm
+
+    def tensor(self, place: int, kinds: Sequence[str], part: str) -> Tensor:
+        """A tensor of a module, in float32.
+
+        Raises:
+            ValueError: there is none, or it is larger than any of this network.
+        """
+        array = self.fields(place, *kinds).get(part)
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{self.path}: module {place} has no tensor '{part}'.")
+        if array.size > self.largest:
+            raise ValueError(
+                f"{self.path}: '{part}' of module {place} has {array.size} numbers, more than {self.network}."
+            )
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused with its name
+            return torch.from_numpy(np.array(array, dtype=np.float32))
+
+
+def _in_an_error(value: Any) -> str:
+    """A field for an error; tables and tensors, which may be very large, only by their type."""
+    if isinstance(value, str):
+        return f"'{printable(value)}'"
+    return str(value) if isinstance(value, float | bool) else f"a {type(value).__name__}"

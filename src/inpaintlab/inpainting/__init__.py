@@ -24,6 +24,7 @@ from inpaintlab.inpainting.compiling import (
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
 from inpaintlab.inpainting.learner import Learner, Losses, learner_of
+from inpaintlab.inpainting.made_for import Extent, MadeFor, extents
 from inpaintlab.inpainting.method import build_method
 from inpaintlab.inpainting.precision import (
     WHOLE,
@@ -45,10 +46,12 @@ __all__ = [
     "Compilation",
     "CompileTimer",
     "Compiling",
+    "Extent",
     "Imported",
     "Inpainter",
     "Learner",
     "Losses",
+    "MadeFor",
     "Schedule",
     "Steps",
     "build",
@@ -61,6 +64,7 @@ __all__ = [
     "computing",
     "device_type",
     "evaluating",
+    "extents",
     "fit",
     "frozen",
     "hide",

@@ -1,7 +1,7 @@
 """Inpainter: what every method shares, from a hole to finished pixels. Methods that learn are ``Learner``s."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting.fitting import fit
+from inpaintlab.inpainting.made_for import MadeFor
 from inpaintlab.shapes import AnyImages, AnyPlanes, Images, Planes
 
 
@@ -27,6 +28,12 @@ class Inpainter(LightningModule, ABC):
     smallest: int = 1
     """The least height and width that ``forward`` accepts, in pixels."""
 
+    made_for: MadeFor | None = None
+    """The size and hole that ``forward`` accepts, where that is a single one; ``complete`` resizes all others to it.
+
+    The verbs refuse the others unless the user asks for that (``fit=resize``).
+    """
+
     oracle = False
     """Whether the method gets ground truth inside the hole; tables mark it and never call it best."""
 
@@ -36,6 +43,15 @@ class Inpainter(LightningModule, ABC):
         """Whether the generators of a model that learns no more are compiled."""
         self.recipe: dict[str, Any] = {}
         """The resolved configuration that built this model (``checkpoints.build``); the checkpoint carries it."""
+
+    @classmethod
+    def takes(cls, settings: Mapping[str, Any]) -> MadeFor | None:
+        """What ``made_for`` is in a model of these settings; None for any size and hole.
+
+        Raises:
+            ValueError: there is no such model.
+        """
+        return None
 
     # --- what a method defines -------------------------------------------------------------------------------------
 
@@ -119,12 +135,13 @@ class Inpainter(LightningModule, ABC):
             inputs = [self._inputs(*one) for one in several]
             raw = self(*(_together(planes) for planes in zip(*inputs, strict=True)))
         parts = raw.split([len(image) for image, _, _ in several])
-        sizes = [image.shape[-2:] for image, _, _ in several]
-        cropped = (part[..., :height, :width] for part, (height, width) in zip(parts, sizes, strict=True))
-        return [part.clamp(0, 1).float() for part in cropped]
+        outputs = (self._at_own_size(part, image, mask) for part, (image, mask, _) in zip(parts, several, strict=True))
+        return [output.clamp(0, 1).float() for output in outputs]
 
     def padded_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the image that ``forward`` sees of one of this size, in pixels."""
+        if self.made_for is not None:
+            return self.made_for.side, self.made_for.side
         return _padded(height, self.stride, self.smallest), _padded(width, self.stride, self.smallest)
 
     @contextmanager
@@ -136,22 +153,33 @@ class Inpainter(LightningModule, ABC):
     @torch.no_grad()
     def seen_inside(self, image: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
         """``inner_pictures`` of these images, at their own size."""
-        height, width = image.shape[-2:]
         with self.completing():
             pictures = self.inner_pictures(*self._inputs(image, mask, None))
-        return {name: picture[..., :height, :width] for name, picture in pictures.items()}
+        return {
+            name: self._at_own_size(picture, torch.zeros_like(mask).expand(-1, picture.shape[1], -1, -1), mask)
+            for name, picture in pictures.items()
+        }
 
     def _inputs(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The arguments of ``forward``: the hole hidden, everything padded to the stride."""
+        """The arguments of ``forward``: the hole hidden, everything padded to the stride, or resized."""
         if self.oracle:
             if edges is not None:
                 raise ValueError(f"{type(self).__name__} is set to see the true edges; it takes no others beside them.")
             edges = self.true_edges(image)
+        if (made_for := self.made_for) is not None:
+            visible, hole = made_for.resized(hide(image, mask), mask), made_for.resized(mask, mask, hole=True)
+            return hide(visible, hole), hole, None if edges is None else made_for.resized(edges, mask)
 
         def padded(plane: Tensor) -> Tensor:
             return pad_to_multiple(plane, self.stride, self.smallest)
 
         return padded(hide(image, mask)), padded(mask), None if edges is None else padded(edges)
+
+    def _at_own_size(self, output: Tensor, image: Tensor, mask: Planes) -> Tensor:
+        """Undo what ``_inputs`` did to the size; the visible part of ``image`` surrounds what is put back."""
+        if self.made_for is not None:
+            return self.made_for.put_back(output, hide(image, mask), mask)
+        return output[..., : mask.shape[-2], : mask.shape[-1]]
 
     @staticmethod
     def paste(image: Images, mask: Planes, raw: Images) -> Images:

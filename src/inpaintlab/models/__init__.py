@@ -1,5 +1,6 @@
 """The methods, one file for each paper."""
 
+from inpaintlab.models.context_encoder import ContextEncoder
 from inpaintlab.models.contextual_attention import ContextualAttention
 from inpaintlab.models.diffusion import Biharmonic, MeanColour, OpenCVInpainting
 from inpaintlab.models.edgeconnect import EdgeConnect
@@ -9,6 +10,7 @@ from inpaintlab.models.partial_convolution import PartialConvolution
 __all__ = [
     "GLCIC",
     "Biharmonic",
+    "ContextEncoder",
     "ContextualAttention",
     "EdgeConnect",
     "MeanColour",

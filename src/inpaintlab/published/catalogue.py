@@ -173,6 +173,30 @@ _PARTIAL_CONVOLUTION = (
     ),
 )
 
+# The archive (504 MB, MD5 632b1cfcc9bc59212c77ca138235d125) holds both files; the authors' server has been gone since 2022
+# (issues 110, 127, 153 of the repository), so whoever has it extracts the one that is wanted. No hash of a file is known.
+_CONTEXT_ENCODER = (
+    *(
+        Published(
+            f"ce-official-{dataset}",
+            f"Context Encoder by its authors: {title}, hole in the centre (their server is gone since 2022)",
+            "ce-official",
+            "UC Berkeley's, for research",
+            "https://github.com/pathak22/context-encoder",
+            (File(f"{dataset}_inpaintCenter.t7"),),
+        )
+        for dataset, title in (("paris", "Paris StreetView"), ("imagenet", "ImageNet"))
+    ),
+    Published(
+        "ce-boyuanjiang-psv",
+        "Context Encoder by BoyuanJiang: Paris StreetView, hole in the centre",
+        "ce-boyuanjiang",
+        "MIT (its code)",
+        "https://github.com/BoyuanJiang/context_encoder_pytorch",
+        (File("netG_streetview.pth"),),
+    ),
+)
+
 CATALOGUE: tuple[Published, ...] = (
     VGG16,
     VGG19,
@@ -181,5 +205,6 @@ CATALOGUE: tuple[Published, ...] = (
     _GLCIC_OTENIM,
     *_EDGECONNECT,
     *_PARTIAL_CONVOLUTION,
+    *_CONTEXT_ENCODER,
 )
 """All weights that the commands know by name."""

@@ -14,7 +14,7 @@ from inpaintlab.recipes import nearest, plain
 from inpaintlab.runs import advice
 from inpaintlab.settings.kinds import Recipe
 from inpaintlab.settings.recipe import require_recipe
-from inpaintlab.settings.rules import require_rules, require_size
+from inpaintlab.settings.rules import require_holes, require_rules, require_size
 from inpaintlab.settings.schema import SCHEMAS
 
 _RESUMES = "the same command resumes by itself, and init=PATH starts from another run's weights"
@@ -51,10 +51,14 @@ def require_values(words: str, cfg: DictConfig) -> None:
         first = next(_made_of(missing[1], cfg), None) if missing else None
         raise ValueError(unresolved(key, broken[key], first)) from broken[key]
     require_rules(words, settings)
+    learner = None
     for key, recipe, expected in _recipes(SCHEMAS[words], settings):
         made = require_recipe(recipe, key, expected)
         if (words, key) == ("train", "model"):
             require_size(made, settings["data"]["size"])
+            learner = made
+    if learner is not None:
+        require_holes(learner, settings)  # once all recipes are checked, because it draws some
 
 
 def _resolved(cfg: DictConfig) -> tuple[dict[str, Any], dict[str, OmegaConfBaseException]]:

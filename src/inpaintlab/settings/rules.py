@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from inpaintlab.recipes import nearest
-from inpaintlab.runs import require_taken
+from inpaintlab.runs import mask_recipe, require_taken
 from inpaintlab.shapes import Size, height_width, in_pixels, plain_size
 
 if TYPE_CHECKING:
@@ -99,6 +99,42 @@ def require_size(model: "type[Inpainter]", size: Size) -> None:
         raise ValueError(
             f"data.size is {in_pixels(size)}; {model.__name__} needs sides of at least {model.smallest} pixels."
         )
+
+
+def require_holes(model: "type[Inpainter]", settings: dict[str, Any]) -> None:
+    """Check the training pictures and some of their holes against the one size and hole that a model takes.
+
+    Args:
+        model: its class.
+        settings: those of ``inpaintlab train``, resolved.
+
+    Raises:
+        ValueError: it takes others.
+    """
+    if (takes := getattr(model, "takes", None)) is None or (made_for := takes(settings["model"])) is None:
+        return
+    import torch
+    from hydra.utils import instantiate
+
+    from inpaintlab.inpainting import extents
+
+    height, width = height_width(settings["data"]["size"])
+    mask = instantiate(mask_recipe(settings), _convert_="all")
+    fault = f"data.size is {height} x {width} pixels" if made_for.misfits((height, width)) else None
+    for seed in range(_HOLES if fault is None else 0):
+        hole = mask(height, width, torch.Generator().manual_seed(seed))
+        if misfit := made_for.misfit(extents(hole[None])[0]):
+            fault = f"a picture with this mask {misfit}"
+            break
+    if fault:
+        raise ValueError(
+            f"{model.__name__} is made for images of {made_for}, but {fault}; give others, as its file in conf/model "
+            "says."
+        )
+
+
+_HOLES = 16
+"""How many holes are drawn to see whether they are what a model takes."""
 
 
 def require_batch(model: "Learner", settings: dict[str, Any]) -> None:

@@ -139,6 +139,7 @@ class Evaluate:
     workers: k.NotNegative
     data: OnlySize
     raw: k.Flag
+    fit: Literal["refuse", "resize"]
     overwrite: k.Flag
     cache: k.Path
     resamples: k.NotNegative
@@ -160,6 +161,7 @@ class Complete:
     hole_colour: Literal["white", "black"]
     threshold: k.Grey
     blend: k.Flag
+    fit: Literal["refuse", "resize"]
     overwrite: k.Flag
     compile: k.Flag
     checkpoint: k.PathOrNull

@@ -254,13 +254,13 @@ class ManifestDataset(Dataset):
         picture = self.source.read(self.manifest.split, item.image)
         self.crop.require_memory(picture, item.image)
         image = image_tensor(self.crop.evaluate(picture)(picture))
-        return {"image": image, "mask": self._mask(item), "name": item.name, "position": index}
+        return {"image": image, "mask": self.mask(item), "name": item.name, "position": index}
 
     def faults(self) -> Iterator[str]:
         """A sentence for each image and mask file that is missing or changed, and for each hole that differs."""
         reported = set()
         images = {item.image: item for item in self.manifest.items}.values()
-        for check, items in ((self._check_image, images), (self._mask, self.manifest.items)):
+        for check, items in ((self._check_image, images), (self.mask, self.manifest.items)):
             for item in items:
                 try:
                     check(item)
@@ -282,7 +282,12 @@ class ManifestDataset(Dataset):
                 "make a new manifest."
             )
 
-    def _mask(self, item: Item) -> MaskTensor:
+    def mask(self, item: Item) -> MaskTensor:
+        """The hole of an item, checked: (1, height, width).
+
+        Raises:
+            ValueError: the mask file or the hole differs from the frozen one.
+        """
         holes, manifest = self.holes[item.bin], self.manifest
         if item.mask_file is None:
             mask = holes.draw(hole_generator(manifest.seed, item.bin, item.image))
