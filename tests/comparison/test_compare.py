@@ -801,7 +801,7 @@ def test_rivals_stand_beside_their_published_columns_and_a_gap_of_the_paper_stay
     assert "CA is contextual_attention here, PConv partial_convolution, Canny edgeconnect" in table_markdown(table)
     latex = [line for line in table_latex(table, intervals=False).splitlines() if "& fixed &" in line]
     assert latex[0].split(" & ")[-3] == "--"
-    written = pl.read_csv(io.StringIO(table_csv(table))).filter(method="PConv")
+    written = pl.read_csv(io.StringIO(table_csv(table))).filter(label="PConv")
     assert written["bin"].to_list() == ["10-20", "20-30"]
 
 

@@ -102,7 +102,7 @@ def test_a_fitted_network_is_the_same_function_with_the_same_gradients(
     fit(fitted.networks(), device, "64-true")
     for part, network in plain.named_networks().items():
         sides = [(side, inputs(part, torch.float64, name)) for side in (network, fitted.get_submodule(part))]
-        outputs = [last(side(*(tensor.requires_grad_() for tensor in given[name]))) for side, given in sides]
+        outputs = [last(side(*(tensor.requires_grad_() for tensor in given))) for side, given in sides]
         torch.testing.assert_close(outputs[1], outputs[0], atol=1e-10, rtol=0)
         upstream = torch.rand(outputs[0].shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         gradients = [

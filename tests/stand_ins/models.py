@@ -33,7 +33,7 @@ def _phases(model: str) -> tuple[str, ...]:
 
 
 def _trained() -> list[str]:
-    """A preset of each paper: the one that defines the class, or where this fills the centre alone, that of any hole."""
+    """One preset a paper: that which defines the class, or where this fills the centre alone, that of any hole."""
     papers = [name for name in LEARNING if "_target_" in (CONF / f"model/{name}.yaml").read_text("utf-8")]
     return [{"context_encoder": "context_encoder_random"}.get(name, name) for name in papers]
 
