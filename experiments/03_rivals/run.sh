@@ -4,6 +4,7 @@
 # rivals/report, holes of every size, and rivals/centre_report, the centre hole, which is Context Encoder's track.
 #
 #   IMAGES=3200   pictures that each method learns from, over all its phases
+#   TESTED=null   photographs of the test sets, the first so many; null: all
 #   WIDTH=        of all networks; empty: narrow ones for two CPU cores, each as wide as its minutes allow. GPU: 1
 #   TRAIN=        more settings of every training, such as "trainer=cpu logger=csv"
 #   VGG=          weights of VGG for perceptual and style losses: hed, imagenet or a file; empty: none, and no such losses
@@ -19,8 +20,8 @@ if (($#)); then photographs=("$@"); fi
 photographs+=("data.size=128")
 
 centre='bins={centre: {_target_: inpaintlab.masks.Center, fraction: 0.5}}'
-inpaintlab manifest "${photographs[@]}" out=rivals/test.json
-inpaintlab manifest "${photographs[@]}" "$centre" out=rivals/centre.json
+inpaintlab manifest "${photographs[@]}" images="${TESTED:-null}" out=rivals/test.json
+inpaintlab manifest "${photographs[@]}" images="${TESTED:-null}" "$centre" out=rivals/centre.json
 
 # share PHASE PERCENT [PHASE PERCENT ...]: lengths of phases, in percent of all batches
 shares() {
@@ -59,8 +60,13 @@ rival partial_convolution 0.25 "${mixture[@]}" "${partial_convolution[@]}" model
 
 # The released l1 sees a window alone, beyond which strokes reach, so mmagic's is taken, of the whole hole. With its
 # five steps of the critics for one of the generator, this would see a sixth of the pictures: here both step each batch.
-rival contextual_attention 0.25 "${mixture[@]}" model.reconstruction=mmagic model.critic_steps=1 \
+rival contextual_attention 0.125 "${mixture[@]}" model.reconstruction=mmagic model.critic_steps=1 \
   model.generator_batch=shared model.learning_rate=4e-4 $(shares train 100)
+
+# Made for the hole in the centre, which it learns from alone.
+context_encoder=(model.bottleneck=500)
+if [[ "${WIDTH:-}" == 1 ]]; then context_encoder=(); fi
+rival context_encoder 0.25 mask=center "${context_encoder[@]}" $(shares train 100)
 
 inpaintlab compare study="$here/study.yaml"
 inpaintlab compare study="$here/centre.yaml"
