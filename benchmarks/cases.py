@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import ceilings, checks, folders, growth, steps, work
 from benchmarks.settings import Settings, compiled
-from benchmarks.sides import PHASES, Case
+from benchmarks.sides import FOR_ONE_SIZE, PHASES, Case
 
 Rows = Iterator[dict[str, Any]]
 
@@ -66,10 +66,11 @@ def _in_order(settings: Settings) -> list[Task]:
     """Everything, shape by shape; checks and the completion of a folder only where they are named."""
     every = [(model, phase) for model, phases in PHASES.items() for phase in phases]
     found = [
-        _step(Case(model, phase, size, batch), variant)
+        _step(case, variant)
         for size, batch in settings.training_shapes
         for model, phase in every
         for variant in settings.variants
+        if (case := Case(model, phase, size, batch)).possible
     ]
     found += [*_families(settings), *_growth(settings)]
     named = [*_checks(settings, compiling=False), *_folders(settings), *_checks(settings, compiling=True)]
@@ -129,7 +130,7 @@ def _folders(settings: Settings) -> list[Task]:
             sure=True,
             names=tuple(f"completion/folder/{model}/{variant}" for variant in variants),
         )
-        for model in (PHASES if variants else ())
+        for model in ([model for model in PHASES if model not in FOR_ONE_SIZE] if variants else ())
     ]
 
 

@@ -38,6 +38,10 @@ Plain = (
 Batch = dict[str, Any]
 
 
+FOR_ONE_SIZE = {"context_encoder": (16, 32, 64, 128)}
+"""Sides of the pictures that a model takes where it is not made for all; their batches hold two at least."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A phase of a model on pictures of ``size`` pixels."""
@@ -51,6 +55,11 @@ class Case:
     def name(self) -> str:
         """Its name on the command line."""
         return f"{self.model}/{self.phase}/{self.size}x{self.batch}"
+
+    @property
+    def possible(self) -> bool:
+        """Whether the model learns from such batches."""
+        return self.model not in FOR_ONE_SIZE or (self.size in FOR_ONE_SIZE[self.model] and self.batch > 1)
 
 
 def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more: str) -> tuple[Learner, Any]:

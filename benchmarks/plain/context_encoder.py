@@ -88,7 +88,7 @@ class ContextEncoder(nn.Module):
             context[:, plane, inside, inside] = 2 * value / 255 - 1
             context[:, plane][batch["mask"][:, 0] > 0.5] = 2 * value / 255 - 1
         target = truth[..., quarter : 3 * quarter, quarter : 3 * quarter]
-        ones = torch.ones(len(truth), 1, 1, 1, device=truth.device)
+        ones = truth.new_ones(len(truth), 1, 1, 1)
 
         prediction = self.generator(context)
         real = F.binary_cross_entropy(self.discriminator(target), ones)

@@ -313,6 +313,48 @@ def test_the_ports_of_contextual_attention_change_what_their_code_does_different
     }
 
 
+# ----------------------------------------------------------------------------------------------------- Context Encoder
+
+
+def test_context_encoder_has_the_codes_numbers(composed: Composer) -> None:
+    assert plain(preset(composed, "context_encoder", 128)) == {
+        "_target_": "inpaintlab.models.ContextEncoder",
+        "_convert_": "all",
+        "schedule": {
+            "_target_": "inpaintlab.inpainting.Schedule",
+            "phases": {"train": {"batches": 500 * -(-14_900 // 64), **AS_IT_IS}},
+        },
+        "weights": {
+            "generator": {"reconstruction": 0.999, "adversarial": 0.001},
+            "discriminator": {"real": 1.0, "fake": 1.0},
+        },
+        "image_size": 128,
+        "region": "centre",
+        "overlap": 4,
+        "seen_weight": 10.0,
+        "bottleneck": 4000,
+        "width": 1.0,
+        "bias": False,
+        "learning_rate": 2e-4,
+        "generator_ratio": 10.0,
+        "betas": [0.5, 0.999],
+    }
+
+
+def test_random_regions_and_boyuanjiang_change_what_their_code_does_differently(composed: Composer) -> None:
+    parent = preset(composed, "context_encoder")
+    assert delta(preset(composed, "context_encoder_random"), parent) == {
+        "region": "random",
+        "overlap": 0,
+        "seen_weight": 1.0,
+    }
+    assert delta(preset(composed, "context_encoder_boyuanjiang"), parent) == {
+        "schedule.phases.train.batches": 200 * -(-14_900 // 64),
+        "weights.generator.reconstruction": pytest.approx(0.999**2),
+        "generator_ratio": 1.0,
+    }
+
+
 # --------------------------------------------------------------------------------------------------------- parameters
 
 D_WITHOUT_BIAS = 45_063_681 - (64 + 128 + 256 + 512 + 512 + 512) - (64 + 128 + 256 + 512 + 512)

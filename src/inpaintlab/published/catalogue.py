@@ -173,8 +173,8 @@ _PARTIAL_CONVOLUTION = (
     ),
 )
 
-# The archive (504 MB, MD5 632b1cfcc9bc59212c77ca138235d125) holds both files; the authors' server has been gone since 2022
-# (issues 110, 127, 153 of the repository), so whoever has it extracts the one that is wanted. No hash of a file is known.
+# inpaintCenterModels.tar.gz (504 MB, MD5 632b1cfcc9bc59212c77ca138235d125) holds the authors' two files. Their server
+# has been gone since 2022 (issues 110, 127 and 153 of the repository). No hash of a single file is known.
 _CONTEXT_ENCODER = (
     *(
         Published(
