@@ -147,7 +147,8 @@ def test_the_generator_learns_in_its_turn(
     built: Builder, preset: str, accumulate: int, generator_steps: list[int]
 ) -> None:
     batches = 12 * accumulate if accumulate == 1 else 14
-    model = built(preset, f"model.schedule.phases.train.batches={batches}", steps=Steps(accumulate=accumulate))
+    cycle = [f"model.schedule.phases.train.batches={batches}", "model.critic_steps=5"]
+    model = built(preset, *cycle, steps=Steps(accumulate=accumulate))
     watch = Watch(["generator", "critics"])
     train(model, watch)
     shared = preset.endswith("daa233")
