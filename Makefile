@@ -27,7 +27,7 @@ FAST += house/test_messages.py house/test_recipes.py house/test_foreign_files.py
 test-fast: setup ## two minutes' worth of them, for the inner loop: the ground, the settings, the house
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow and not endurance" $(addprefix tests/,$(FAST))
 
-test-slow: setup ## what takes minutes: 56 kills of trainings, compiled networks, processes on two machines
+test-slow: setup ## what takes minutes: trainings killed again and again, compiled networks, processes on two machines
 	$(BIN)/python -m pytest -m endurance
 
 test-perceptual: $(PERCEPTUAL)/.ready ## test LPIPS, FID, KID, P-IDS, U-IDS, in an environment with the extra

@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from benchmarks.plain import context_encoder, edgeconnect, glcic, partial_convolution
+from benchmarks.plain import context_encoder, contextual_attention, edgeconnect, glcic, partial_convolution
 from benchmarks.settings import Settings, settings_of
 from inpaintlab.config import CONF
 from inpaintlab.inpainting import Compiling, Learner, build, chosen_compilation, chosen_precision, device_type
@@ -21,13 +21,20 @@ from inpaintlab.training import chosen_steps, training_trainer
 
 PHASES = {
     "context_encoder": context_encoder.PHASES,
+    "contextual_attention": contextual_attention.PHASES,
     "edgeconnect": edgeconnect.STAGES,
     "glcic": glcic.PHASES,
     "partial_convolution": partial_convolution.PHASES,
 }
 MEAN_PIXEL = [0.5, 0.5, 0.5]  # GLCIC's, given so that it is not measured on the training set
 
-Plain = context_encoder.ContextEncoder | edgeconnect.EdgeConnect | glcic.GLCIC | partial_convolution.PartialConvolution
+Plain = (
+    context_encoder.ContextEncoder
+    | contextual_attention.ContextualAttention
+    | edgeconnect.EdgeConnect
+    | glcic.GLCIC
+    | partial_convolution.PartialConvolution
+)
 Batch = dict[str, Any]
 
 
@@ -72,10 +79,11 @@ def build_ours(case: Case, settings: Settings, variant: str, batches: int, *more
     """
     lengths = {phase: batches if phase == case.phase else 0 for phase in PHASES[case.model]}
     own = {
-        "glcic": [f"model.mean_pixel={MEAN_PIXEL}"],
-        "edgeconnect": ["model.vgg=random"],
-        "partial_convolution": ["model.vgg=random", f"model.levels={partial_convolution.LEVELS}"],
         "context_encoder": [f"model.bottleneck={context_encoder.FEATURES}"],
+        "contextual_attention": [],
+        "edgeconnect": ["model.vgg=random"],
+        "glcic": [f"model.mean_pixel={MEAN_PIXEL}"],
+        "partial_convolution": ["model.vgg=random", f"model.levels={partial_convolution.LEVELS}"],
     }[case.model]
     overrides = [
         f"model={case.model}",
@@ -148,6 +156,8 @@ def build_plain(case: Case, width: float, **rates: float) -> Plain:
     """The plain reference of a case, on the CPU."""
     if case.model == "edgeconnect":
         return edgeconnect.EdgeConnect(width, **rates)
+    if case.model == "contextual_attention":
+        return contextual_attention.ContextualAttention(case.size, width)
     if case.model == "partial_convolution":
         return partial_convolution.PartialConvolution(width)
     if case.model == "context_encoder":
@@ -163,7 +173,8 @@ def copy_weights(ours: Learner, plain: Plain) -> None:
             assert given.keys() == taking.keys(), f"{name}: {sorted(given)} and {sorted(taking)}"
             for key, value in taking.items():
                 value.data.copy_(given[key].data)
-    if not isinstance(plain, glcic.GLCIC | context_encoder.ContextEncoder):
+    without_vgg = glcic.GLCIC | context_encoder.ContextEncoder | contextual_attention.ContextualAttention
+    if not isinstance(plain, without_vgg):
         for vgg in getattr(ours, "vgg", ()):
             copies = (
                 (plain.perceptual_vgg, plain.style_vgg) if isinstance(plain, edgeconnect.EdgeConnect) else (plain.vgg,)

@@ -786,6 +786,25 @@ def test_published_numbers_stand_only_beside_their_own_metric_and_are_never_mark
     assert {key[2] for key in table.statistics.estimates} == {"weak", "strong"}
 
 
+def test_rivals_stand_beside_their_published_columns_and_a_gap_of_the_paper_stays_one(gray):
+    labels = ["contextual_attention", "partial_convolution"]
+    for folder, label in zip(gray, labels, strict=True):
+        rewrite(folder, label=label)
+    table = tabulate([Result.load(folder) for folder in gray], published=load_papers(["edgeconnect_table1"]))
+    section = table_markdown(table, intervals=False).partition("## psnr")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    names = [row.split(" | ")[0].removeprefix("| ").removesuffix(" (published, other protocol)") for row in rows]
+    assert sorted(names[1:3]) == labels
+    assert names[3:8] == ["CA", "GLCIC", "PConv", "EdgeConnect", "Canny †"]
+    gap = "| PConv (published, other protocol) | 28.02 | 24.90 | – | – |"  # noqa: RUF001
+    assert gap in rows  # it has no fixed block
+    assert "CA is contextual_attention here, PConv partial_convolution, Canny edgeconnect" in table_markdown(table)
+    latex = [line for line in table_latex(table, intervals=False).splitlines() if "& fixed &" in line]
+    assert latex[0].split(" & ")[-3] == "--"
+    written = pl.read_csv(io.StringIO(table_csv(table))).filter(label="PConv")
+    assert written["bin"].to_list() == ["10-20", "20-30"]
+
+
 def test_every_format_calls_published_numbers_published(gray, tmp_path):
     compare(gray, tmp_path / "out", 0, published=["edgeconnect_table1"])
     rows = pl.read_csv(tmp_path / "out" / "table.csv").filter(pl.col("source").is_not_null())

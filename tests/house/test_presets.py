@@ -257,6 +257,62 @@ def test_naoto0804_and_mmagic_change_what_their_code_does_differently(composed: 
     }
 
 
+# ------------------------------------------------------------------------------------------------ contextual attention
+
+
+def test_contextual_attention_has_the_released_codes_numbers(composed: Composer) -> None:
+    assert plain(preset(composed, "contextual_attention", 256)) == {
+        "_target_": "inpaintlab.models.ContextualAttention",
+        "_convert_": "all",
+        "schedule": {
+            "_target_": "inpaintlab.inpainting.Schedule",
+            "phases": {"train": {"batches": 6_000_000, **AS_IT_IS}},
+        },
+        "weights": {
+            "generator": {"l1": 1.2, "ae": 1.2, "adversarial": 0.001},
+            "critics": {"wgan": 1.0, "penalty": 10.0, "drift": None},
+        },
+        "coarse_weight": 1.2,
+        "image_size": 256,
+        "patch_size": 128,
+        "width": 1.0,
+        "flavour": "released",
+        "planes": "bgr",
+        "reconstruction": "released",
+        "discount": 0.9,
+        "penalty": "hole",
+        "critic_steps": 5,
+        "generator_batch": "own",
+        "learning_rate": 1e-4,
+        "betas": [0.5, 0.9],
+    }
+
+
+def test_the_ports_of_contextual_attention_change_what_their_code_does_differently(composed: Composer) -> None:
+    parent = preset(composed, "contextual_attention")
+    assert delta(preset(composed, "contextual_attention_daa233"), parent) == {
+        "schedule.phases.train.batches": 500_000,
+        "flavour": "daa233",
+        "planes": "rgb",
+        "reconstruction": "daa233",
+        "penalty": "everywhere",
+        "generator_batch": "shared",
+    }
+    assert delta(preset(composed, "contextual_attention_mmagic"), parent) == {
+        "schedule.phases.train.batches": 5_000_003,
+        "weights.generator.l1": 1.0,
+        "weights.generator.ae": 1.0,
+        "weights.generator.adversarial": 1e-4,
+        "weights.critics.drift": 5e-4,
+        "coarse_weight": 1.0,
+        "flavour": "mmagic",
+        "reconstruction": "mmagic",
+        "penalty": "pixels",
+        "generator_batch": "shared",
+        "betas": [0.9, 0.999],
+    }
+
+
 # ----------------------------------------------------------------------------------------------------- Context Encoder
 
 
@@ -305,6 +361,9 @@ D_WITHOUT_BIAS = 45_063_681 - (64 + 128 + 256 + 512 + 512 + 512) - (64 + 128 + 2
 PAPERS_D2 = 16 * (4 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512 * 1) + (64 + 128 + 256 + 512 + 1)
 
 COUNTS = [
+    ("contextual_attention", 256, {"generator": 3_601_542, "critics": 4_339_329 + 2_733_441}),
+    ("contextual_attention_daa233", 256, {"generator": 3_601_542, "critics": 2_684_289 + 2_733_441}),
+    ("contextual_attention_mmagic", 256, {"generator": 3_601_542, "critics": 4_339_329 + 2_733_441}),
     ("glcic", 256, {"completion": 6_072_131, "discriminator": 45_063_681}),
     ("glcic_celeba", 160, {"completion": 6_072_131, "discriminator": 39_557_121}),
     ("glcic_otenim", 160, {"completion": 6_072_131, "discriminator": 39_557_121}),

@@ -185,7 +185,14 @@ def hole(height: int, width: int) -> tuple[Tensor, Tensor]:
 SIZES = [(36, 40), (32, 32), (29, 51), (64, 28)]
 
 
-@pytest.mark.parametrize(("name", "precision"), [("glcic", "32-true"), ("edgeconnect", "bf16-mixed")])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("glcic", "32-true"),
+        ("edgeconnect", "bf16-mixed"),
+        pytest.param("partial_convolution", "32-true", marks=pytest.mark.endurance),
+    ],
+)
 def test_compiled_generators_complete_like_uncompiled_ones_at_every_size(
     built: Builder, name: str, precision: str
 ) -> None:

@@ -18,9 +18,13 @@ from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
 NETWORKS = {
     "glcic": ["completion", "discriminator"],
     "edgeconnect": ["edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator"],
+    "partial_convolution": ["network"],
+    "contextual_attention": ["generator", "critics"],
+    "context_encoder_random": ["generator", "discriminator"],
 }
 # Errors are divided by a batch's share of hole, so batches of equal holes are what a large batch can be equal to.
 EQUAL_HOLES = Rectangle(height=(0.5, 0.5), width=(0.5, 0.5))
+UNEQUAL_HOLES = Rectangle(height=(0.1, 0.7), width=(0.1, 0.7))
 
 Gradients = dict[str, Tensor]
 
@@ -56,11 +60,13 @@ def lengths(name: str, **batches: int) -> list[str]:
     return [f"model.schedule.phases.{phase}.batches={batches.get(phase, 0)}" for phase in PHASES[name]]
 
 
-def steps_of(model: Inpainter, batch_size: int, precision: str = "32-true") -> list[Gradients]:
+def steps_of(
+    model: Inpainter, batch_size: int, precision: str = "32-true", mask: Rectangle = EQUAL_HOLES
+) -> list[Gradients]:
     """The gradients with which the optimizers step when ``model`` is trained to its end."""
     seen = Gathered()
     trainer = trainer_of("trainer=cpu", f"trainer.precision={precision}", callbacks=[seen])
-    trainer.fit(model, datamodule=toy_data(batch_size=batch_size, mask=EQUAL_HOLES), weights_only=True)
+    trainer.fit(model, datamodule=toy_data(batch_size=batch_size, mask=mask), weights_only=True)
     return seen.steps
 
 
@@ -124,6 +130,33 @@ def test_batch_norm_sees_each_batch_alone(built: Builder) -> None:
     assert distance(large[0], small[0]) > 1e-2
 
 
+PCONV = "partial_convolution"
+STANDING = ["model.learning_rate=1e-12", "model.schedule.phases.finetune.learning_rate=1e-12"]
+
+
+@pytest.mark.parametrize("phase", PHASES[PCONV])
+def test_partial_convolutions_step_by_the_mean_of_what_each_batch_says_alone(built: Builder, phase: str) -> None:
+    """Batch norm sees each batch alone; a network that stands still shows what a single one says."""
+    alone = steps_of(built(PCONV, *STANDING, *lengths(PCONV, **{phase: 3})), 2, "64-true", UNEQUAL_HOLES)
+    (mean,) = steps_of(
+        built(PCONV, *STANDING, *lengths(PCONV, **{phase: 3}), steps=Steps(accumulate=3)), 2, "64-true", UNEQUAL_HOLES
+    )
+    assert distance({name: sum(step[name] for step in alone) / 3 for name in mean}, mean) < 1e-6
+    assert distance(alone[0], mean) > 1e-2
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in eval mode")
+def test_with_frozen_batch_norm_partial_convolutions_step_like_one_large_batch_of_any_holes(built: Builder) -> None:
+    """Its errors are averages over all elements, so batches need no equal share of hole."""
+    steps = []
+    for batch_size, accumulate in ((6, 1), (2, 3)):
+        model = built(PCONV, *lengths(PCONV, finetune=accumulate), steps=Steps(accumulate=accumulate))
+        model.network.decoder.eval()  # the phase freezes the encoder's; Lightning leaves modes as they are
+        steps += steps_of(model, batch_size, "64-true", UNEQUAL_HOLES)
+    large, small = steps
+    assert distance(large, small) < 1e-6
+
+
 # ---------------------------------------------------------------------------------------------------------- processes
 
 
@@ -185,12 +218,13 @@ def test_a_run_that_stopped_between_two_groups_continues_as_the_unbroken_one(
             if last.is_file() and not (self.folder / "kept.ckpt").is_file():
                 last.rename(self.folder / "kept.ckpt")
 
-    batches = lengths(name, **dict.fromkeys(PHASES[name], 2))
+    count = 2 if len(PHASES[name]) > 1 else 4
+    batches = lengths(name, **dict.fromkeys(PHASES[name], count))
     unbroken, resumed = (built(name, *batches, steps=Steps(accumulate=2)) for _ in range(2))
     saving = Kept(tmp_path, 2, 100, "val/psnr_rgb", True)
     fit(unbroken, saving)
     fit(resumed, saving, ckpt_path=tmp_path / "kept.ckpt")
-    assert resumed.schedule.iteration == 2 * len(PHASES[name])
+    assert resumed.schedule.iteration == count * len(PHASES[name])
     now, before = state_of(resumed), state_of(unbroken)
     assert all(torch.equal(now[key], value) for key, value in before.items())
 
@@ -253,7 +287,7 @@ def test_gradients_of_glcic_keep_their_direction_in_bfloat16(built: Builder, pha
         assert 0.999 < float(torch.cosine_similarity(*flat, dim=0)) < 0.999999
 
 
-@pytest.mark.parametrize("model", ["glcic", "edgeconnect"])
+@pytest.mark.parametrize("model", PHASES)
 def test_a_run_in_bfloat16_has_finite_losses_and_float32_weights(tmp_path: Path, model: str) -> None:
     done = run_here("train", *tiny(model), "trainer.precision=bf16-mixed", "name=a", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

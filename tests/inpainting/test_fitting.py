@@ -29,8 +29,9 @@ from inpaintlab.losses import VGG19
 from inpaintlab.training.averaging import Averaging
 from stand_ins.building import Builder, toy_data
 from stand_ins.building import fit as train
+from stand_ins.models import PHASES
 
-MODELS = ["edgeconnect", "glcic"]
+MODELS = sorted(PHASES)
 OURS = (
     *(FewOutputsConv2d, RoundedGradientConv2d, RoundedGradientConvTranspose2d, Float32Linear),
     *(InstanceNorm, ReflectionPad2d, SpectralNorm, ChannelsLastInstanceNorm, ChannelsLastReflectionPad2d),
@@ -45,12 +46,7 @@ def kinds(model: Any) -> set[type[nn.Module]]:
     return {type(module) for network in model.networks() for module in network.modules()} & set(OURS)
 
 
-def networks(model: Any) -> dict[str, nn.Module]:
-    """Discriminators and generators by name."""
-    return {name: model.get_submodule(name) for pair in model.adversaries.items() for name in pair}
-
-
-def inputs(name: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+def inputs(name: str, dtype: torch.dtype = torch.float32, model: str = "") -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     rgb, plane = torch.rand(2, 3, 32, 32, generator=generator), torch.rand(2, 1, 32, 32, generator=generator)
     given = {
@@ -60,12 +56,16 @@ def inputs(name: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
         "inpaint_discriminator": (rgb,),
         "completion": (rgb, plane, torch.full((3,), 0.5)),
         "discriminator": (rgb, rgb[..., :16, :16]),
-    }[name]
-    return tuple(tensor.to(dtype) for tensor in given)
+        "network": (rgb, plane.round()),
+        "generator": (rgb, plane.round()),
+        "critics": (rgb, rgb[..., :16, :16]),
+    }
+    given |= {"discriminator": (rgb,)} if model.startswith("context_encoder") else {}
+    return tuple(tensor.to(dtype) for tensor in given[name])
 
 
 def last(output: Any) -> Tensor:
-    return output[-1] if isinstance(output, list) else output
+    return output[-1] if isinstance(output, list | tuple) else output
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -100,8 +100,8 @@ def test_a_fitted_network_is_the_same_function_with_the_same_gradients(
     plain, fitted = built(name).double().train(training), built(name).double().train(training)
     """What fits a GPU is seen on the CPU; a bias in front of an instance norm has the gradient zero, and there none."""
     fit(fitted.networks(), device, "64-true")
-    for part, network in networks(plain).items():
-        sides = [(network, inputs(part, torch.float64)), (fitted.get_submodule(part), inputs(part, torch.float64))]
+    for part, network in plain.named_networks().items():
+        sides = [(side, inputs(part, torch.float64, name)) for side in (network, fitted.get_submodule(part))]
         outputs = [last(side(*(tensor.requires_grad_() for tensor in given))) for side, given in sides]
         torch.testing.assert_close(outputs[1], outputs[0], atol=1e-10, rtol=0)
         upstream = torch.rand(outputs[0].shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -168,7 +168,9 @@ def test_in_mixed_precision_networks_end_in_float32(built: Builder, name: str, t
     model = built(name).train(training)
     fit(model.networks(), device, "bf16-mixed")
     with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(training):
-        assert {last(network(*inputs(part))).dtype for part, network in networks(model).items()} == {torch.float32}
+        assert {last(network(*inputs(part, model=name))).dtype for part, network in model.named_networks().items()} == {
+            torch.float32
+        }
 
 
 def test_without_batch_norm_feature_maps_lie_in_channels_last_in_mixed_precision(built: Builder) -> None:

@@ -162,7 +162,8 @@ class Gradients(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
         mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        self.steps.append({n: p.grad.clone() for n, p in pl_module.named_parameters() if id(p) in mine})
+        found = ((n, p.grad) for n, p in pl_module.named_parameters() if id(p) in mine)
+        self.steps.append({name: gradient.clone() for name, gradient in found if gradient is not None})
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.scales.append(float(trainer.precision_plugin.state_dict().get("scale", 1.0)))
@@ -200,11 +201,13 @@ def length(gradients: dict[str, Tensor]) -> float:
     [
         *(("edgeconnect", phase, 4 if phase == "joint" else 2) for phase in PHASES["edgeconnect"]),
         *(("glcic", phase, 2 if phase == "joint" else 1) for phase in PHASES["glcic"]),
+        *(("partial_convolution", phase, 1) for phase in PHASES["partial_convolution"]),
     ],
 )
 def test_unscaled_gradients_in_float16_are_those_of_float32(built: Builder, model: str, phase: str, steps: int) -> None:
     exact = fit(built(model, *lengths(model, **{phase: 1})), "32-true").steps
-    rounded = fit(built(model, *lengths(model, **{phase: 1})), "16-mixed", start=1024.0).steps
+    start = 16.0 if model == "partial_convolution" else 1024.0  # its style loss weighs 120: higher ones overflow
+    rounded = fit(built(model, *lengths(model, **{phase: 1})), "16-mixed", start=start).steps
     assert len(exact) == len(rounded) == steps
     for one, other in zip(exact, rounded, strict=True):
         assert 0.98 < cosine(one, other) < 0.9999999  # rounded indeed

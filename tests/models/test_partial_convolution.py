@@ -1,19 +1,16 @@
 """Laws of partial convolutions: the layer by hand, the U-Net's masks and sizes, both phases, and what is compiled."""
 
-from typing import Any
-
 import pytest
 import torch
 import torch.nn.functional as F
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from inpaintlab.inpainting import Steps, fit
+from inpaintlab.inpainting import fit
 from inpaintlab.models import PartialConvolution
 from inpaintlab.models.partial_convolution import PartialConv2d, PartialUNet
 from stand_ins.building import Builder, Composer, Watch
 from stand_ins.building import fit as train
-from stand_ins.commands import TINY, checkpoint, run_here, same_weights
 
 NAME = "partial_convolution"
 PRESETS = (NAME, "partial_convolution_naoto0804", "partial_convolution_mmagic")
@@ -223,34 +220,6 @@ def test_adam_keeps_its_state_from_phase_to_phase(built: Builder) -> None:
     trainer = train(model)
     (optimizer,) = trainer.optimizers
     assert {int(state["step"]) for state in optimizer.state.values()} == {4}
-
-
-def test_accumulated_batches_descend_the_mean_of_their_losses(built: Builder) -> None:
-    """Batch norm normalises each batch by itself, so it is frozen; the decoder's in evaluation mode too."""
-    models = [built(NAME, *lengths(train=n), steps=Steps(accumulate=n)) for n in (1, 2)]
-    for model in models:
-        model.setup("fit")
-        model.eval()
-    image, mask = scene()
-    whole, halves = models
-    totals = [sum(m.weights["network"][n] * loss for n, loss in m.losses(image, mask).items()) for m in models]
-    totals[0].backward()
-    for part in range(2):
-        losses = halves.losses(image[part : part + 1], mask[part : part + 1])
-        (sum(halves.weights["network"][n] * loss for n, loss in losses.items()) / 2).backward()
-    for one, other in zip(whole.network.parameters(), halves.network.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-4)
-
-
-def test_a_run_that_ended_within_a_phase_goes_on_like_an_unbroken_one(tmp_path: Any) -> None:
-    settings = [f"model={NAME}", *TINY, "model.levels=3", "model.vgg=random"]
-    for name, pairs in (("broken", [(1, 0), (2, 1)]), ("unbroken", [(2, 1)])):
-        for pair in pairs:
-            done = run_here("train", *settings, *lengths(*pair), f"name={name}", cwd=tmp_path)
-            assert done.returncode == 0, done.stderr
-    one, other = (checkpoint(tmp_path / "runs" / name) for name in ("broken", "unbroken"))
-    assert same_weights(one, other)
-    assert (tmp_path / "runs/broken/panels/0000003.png").is_file()
 
 
 # ------------------------------------------------------------------------------------------------ precision, compiling

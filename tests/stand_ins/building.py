@@ -17,6 +17,7 @@ from inpaintlab.data import DataModule, RandomCrop, Toy
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Steps, build
 from inpaintlab.masks import Rectangle
 from inpaintlab.training import training_trainer
+from stand_ins.models import SMALL
 
 Composer = Callable[..., DictConfig]
 
@@ -43,9 +44,8 @@ def build_model(name: str, *overrides: str, steps: Steps = BATCH_BY_BATCH) -> An
     """A model as ``model=<name>`` gives it for 32 pixels, a sixteenth as wide, with random VGG weights."""
     cfg = compose_train(f"model={name}", "data=toy", "data.size=32", *overrides)
     given = {override.split("=")[0] for override in overrides}
-    small = {"width": 0.0625, "patch_size": 16, "levels": 3, "bottleneck": 8, "vgg": "random"}
     with open_dict(cfg):
-        for key, value in small.items():
+        for key, value in SMALL.items():
             if key in cfg.model and f"model.{key}" not in given:
                 cfg.model[key] = value
     torch.manual_seed(0)

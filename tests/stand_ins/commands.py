@@ -14,20 +14,15 @@ from typing import Any
 import pytest
 import torch
 
+from stand_ins.models import PHASES, SMALL, settings_of
 from stand_ins.warm import Process, Server, outputs
 
 SCRIPT = str(Path(sys.executable).with_name("inpaintlab"))
-
-PHASES = {
-    "glcic": ("completion", "discriminator", "joint"),
-    "edgeconnect": ("edge", "inpaint", "edge_inpaint", "joint"),
-}
 
 TINY = (
     "data=toy",
     "data.size=32",
     "data.batch_size=2",
-    "model.width=0.0625",
     "trainer=cpu",
     "logger=none",
     "panel_images=2",
@@ -42,7 +37,8 @@ TINY = (
 def tiny(model: str, batches: int = 2) -> list[str]:
     """Settings of a training run that takes a second: ``batches`` batches of 32 px pictures in each phase."""
     lengths = [f"model.schedule.phases.{phase}.batches={batches}" for phase in PHASES[model]]
-    return [f"model={model}", *TINY, *lengths, *(["model.vgg=random"] if model == "edgeconnect" else [])]
+    small = [f"model.{key}={value}" for key, value in SMALL.items() if key in settings_of(model)]
+    return [f"model={model}", *TINY, *small, *lengths]
 
 
 def run_here(verb: str, *settings: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:

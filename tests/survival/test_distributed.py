@@ -28,6 +28,8 @@ from stand_ins.building import Builder, compose_train, state_of, toy_data
 from stand_ins.commands import PHASES, SCRIPT, checkpoint, environment, run, run_here, tiny
 
 COUNT = 16  # pictures
+# a convolution of one channel, as the narrowest network has, lies in memory in two ways at once
+ONE_CHANNEL = pytest.mark.filterwarnings("ignore:Grad strides do not match bucket view strides")
 
 
 def lengths(name: str, **batches: int) -> list[str]:
@@ -85,6 +87,7 @@ def train(folder: Path, model: Inpainter, processes: int, batch_size: int) -> li
 # --- weights and pictures --------------------------------------------------------------------------------------------
 
 
+@ONE_CHANNEL
 @pytest.mark.parametrize("name", PHASES)
 def test_both_processes_end_each_phase_with_the_same_weights_and_saw_other_pictures(
     built: Builder, tmp_path: Path, name: str
@@ -125,11 +128,12 @@ def test_batch_norm_is_shared_on_gpus(built: Builder) -> None:
 # --- scores ----------------------------------------------------------------------------------------------------------
 
 
+@ONE_CHANNEL
 @pytest.mark.parametrize("name", PHASES)
 def test_two_processes_give_the_scores_of_one_and_log_them_once(built: Builder, tmp_path: Path, name: str) -> None:
     models = []
     for _ in range(2):  # networks that stay as they were born, so that all differences are of the scoring
-        model = built(name, *lengths(name, joint=4), "model.learning_rate=1e-12")
+        model = built(name, *lengths(name, **{PHASES[name][0]: 4}), "model.learning_rate=1e-12")
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.0

@@ -12,7 +12,7 @@ import pytest
 from inpaintlab.runs import Progress
 from stand_ins.commands import PHASES, checkpoint, environment, same_weights, tiny
 
-KILLS = 14  # of each of the four runs
+KILLS = 14  # of each run
 BATCHES = 48
 PARALLEL = ["trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"]
 STEPS = ["accumulate=2", "average=0.9", "clip_gradients=0.5"]
@@ -20,7 +20,7 @@ STEPS = ["accumulate=2", "average=0.9", "clip_gradients=0.5"]
 
 @pytest.mark.endurance
 @pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("model", ["glcic", "edgeconnect"])
+@pytest.mark.parametrize("model", PHASES)
 def test_a_run_killed_again_and_again_ends_bit_for_bit_like_an_unbroken_one(
     tmp_path: Path, record_property: Any, capsys: pytest.CaptureFixture[str], model: str, processes: int
 ) -> None:

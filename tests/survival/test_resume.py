@@ -12,6 +12,13 @@ from stand_ins.kills import kill_in_phase
 BATCHES = 8  # in each phase: long enough to be hit
 
 
+def each_model(*default: str) -> pytest.MarkDecorator:
+    """Every model; those that are not named only where tests of minutes are asked for."""
+    return pytest.mark.parametrize(
+        "model", [name if name in default else pytest.param(name, marks=pytest.mark.endurance) for name in PHASES]
+    )
+
+
 def rows_of(run_dir: Path, version: int) -> list[dict[str, str]]:
     with (run_dir / f"log/version_{version}/metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -28,7 +35,7 @@ def values(rows: list[dict[str, str]]) -> dict[tuple[int, str], float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["glcic", pytest.param("edgeconnect", marks=pytest.mark.endurance)])
+@each_model("glcic", "partial_convolution")
 def test_a_run_killed_in_each_phase_ends_like_an_unbroken_one(tmp_path: Path, model: str) -> None:
     settings = [*tiny(model, BATCHES), "every.validation=4", "every.panel=16", "data.batch_size=3"]
     # a random sigma per sample, so that a resumed run has to draw what the unbroken one drew
@@ -75,7 +82,7 @@ def test_a_run_killed_in_each_phase_ends_like_an_unbroken_one(tmp_path: Path, mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [pytest.param("glcic", marks=pytest.mark.endurance), "edgeconnect"])
+@each_model("edgeconnect")
 def test_two_processes_share_a_run(tmp_path: Path, model: str) -> None:
     parallel = ["trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true"]
     done = run(SCRIPT, "train", *tiny(model), *parallel, "every.validation=4", cwd=tmp_path, home=tmp_path / "home")

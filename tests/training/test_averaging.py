@@ -1,14 +1,14 @@
 """The generators' moving average is what its formula says, completes the images, and disturbs nothing."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 
-from inpaintlab.inpainting import Inpainter, Steps, load_checkpoint, load_weights
+from inpaintlab.inpainting import Steps, load_checkpoint, load_weights
 from inpaintlab.inpainting import fit as fit_networks
 from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.survival import Checkpoints
@@ -17,15 +17,23 @@ from stand_ins.building import Builder, State, fit, state_of, toy_data, trainer_
 from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
 
 MODELS = sorted(PHASES)
-GENERATORS = {"glcic": ["completion"], "edgeconnect": ["edge_generator", "inpaint_generator"]}
+GENERATORS = {
+    "glcic": ["completion"],
+    "edgeconnect": ["edge_generator", "inpaint_generator"],
+    "partial_convolution": ["network"],
+    "contextual_attention": ["generator"],
+    "context_encoder_random": ["generator"],
+}
+DECAY = 0.25  # which the first batch, with (1 + 1) / (10 + 1), has not reached, and the second one has
 
 
 def short(name: str, batches: int) -> list[str]:
     return [f"model.schedule.phases.{phase}.batches={batches}" for phase in PHASES[name]]
 
 
-def averaging(built: Builder, name: str, batches: int = 1, decay: float | None = 0.5) -> Any:
-    return built(name, *short(name, batches), steps=Steps(average=decay))
+def averaging(built: Builder, name: str, decay: float | None = DECAY) -> Any:
+    """At least two batches in each phase and six in all."""
+    return built(name, *short(name, max(2, 6 // len(PHASES[name]))), steps=Steps(average=decay))
 
 
 class History(Callback):
@@ -48,58 +56,71 @@ def examples() -> tuple[Tensor, Tensor]:
     return image, mask
 
 
+class Kept(Checkpoints):
+    """Also keeps the state after the third batch, within a phase or between two."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *rest: Any) -> None:
+        super().on_train_batch_end(trainer, pl_module, *rest)
+        if pl_module.schedule.iteration == 3:
+            self.save_as(trainer, "kept.ckpt")
+
+
+class Run(NamedTuple):
+    name: str
+    model: Any
+    states: list[State]
+    folder: Path
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def run(request: pytest.FixtureRequest, built: Builder, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Each model after a run with averaging; its states after each batch, and the folder of its checkpoints."""
+    folder, model, history = tmp_path_factory.mktemp("run"), averaging(built, request.param), History()
+    fit(model, Averaging(), history, Kept(folder, 100, 100, "val/psnr_rgb", True))
+    return Run(request.param, model, history.states, folder)
+
+
 # -------------------------------------------------------------------------------------------------------- the formula
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("decay", [0.25, 0.9])
-def test_the_average_is_the_recursion_written_out(built: Builder, name: str, decay: float) -> None:
-    model, history = averaging(built, name, 2, decay), History()
-    parameters = {f"{g}.{key}" for g in GENERATORS[name] for key, _ in model.get_submodule(g).named_parameters()}
-    fit(model, Averaging(), history)
-    for key in parameters:
-        expected = history.states[0][key].double()
-        for batch, state in enumerate(history.states[1:], start=1):
-            share = min(decay, (1 + batch) / (10 + batch))
+def test_the_average_is_the_recursion_written_out(run: Run) -> None:
+    for key in (f"{g}.{key}" for g in GENERATORS[run.name] for key, _ in run.model.get_submodule(g).named_parameters()):
+        expected = run.states[0][key].double()
+        for batch, state in enumerate(run.states[1:], start=1):
+            share = min(DECAY, (1 + batch) / (10 + batch))
             expected = share * expected + (1 - share) * state[key].double()
             torch.testing.assert_close(state[f"averages.{key}"].double(), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_generators_alone_are_averaged_and_their_buffers_are_copied(built: Builder, name: str) -> None:
-    model, history = averaging(built, name), History()
-    fit(model, Averaging(), history)
-    state = history.states[-1]
-    assert {key.split(".")[1] for key in state if key.startswith("averages.")} == set(GENERATORS[name])
-    buffers = [f"{g}.{key}" for g in GENERATORS[name] for key, _ in model.get_submodule(g).named_buffers()]
-    assert buffers
-    for key in buffers:
+def test_generators_alone_are_averaged_and_their_buffers_are_copied(run: Run) -> None:
+    state = run.states[-1]
+    assert {key.split(".")[1] for key in state if key.startswith("averages.")} == set(GENERATORS[run.name])
+    parts = [(g, run.model.get_submodule(g)) for g in GENERATORS[run.name]]
+    for key in (
+        f"{g}.{key}" for g, part in parts for key in part.state_dict() if key not in dict(part.named_parameters())
+    ):
         assert torch.equal(state[f"averages.{key}"], state[key])
-    parameters = [f"{g}.{key}" for g in GENERATORS[name] for key, _ in model.get_submodule(g).named_parameters()]
+    parameters = [f"{g}.{key}" for g, part in parts for key, _ in part.named_parameters()]
     assert any(not torch.equal(state[f"averages.{key}"], state[key]) for key in parameters)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_averaging_changes_nothing_of_the_training(built: Builder, name: str) -> None:
-    averaged, alone = averaging(built, name, 2), averaging(built, name, 2, None)
-    fit(averaged, Averaging())
+def test_averaging_changes_nothing_of_the_training(run: Run, built: Builder) -> None:
+    alone = averaging(built, run.name, decay=None)
     fit(alone, Averaging())
-    now, before = state_of(averaged), state_of(alone)
+    before = state_of(alone)
     assert not [key for key in before if key.startswith("averages.")]
-    assert all(torch.equal(now[key], value) for key, value in before.items())
+    assert all(torch.equal(run.states[-1][key], value) for key, value in before.items())
 
 
 # ---------------------------------------------------------------------------------------------------- what completes
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_average_completes_the_images_and_steps_aside_again(built: Builder, name: str) -> None:
-    model, reference = averaging(built, name), averaging(built, name)
-    fit(model, Averaging())
+def test_the_average_completes_the_images_and_steps_aside_again(run: Run, built: Builder) -> None:
+    model, reference = run.model, averaging(built, run.name)
     before, networks, order = state_of(model), dict(model.named_children()), list(model.state_dict())
-    for generator in GENERATORS[name]:
+    for generator in GENERATORS[run.name]:
         reference.get_submodule(generator).load_state_dict(model.averages[generator].state_dict())
-    if name == "glcic":
+    if run.name == "glcic":
         reference.mean_pixel.copy_(model.mean_pixel)
     fit_networks(reference.networks(), "cpu", "32-true")  # as a training's are
     image, mask = examples()
@@ -110,8 +131,9 @@ def test_the_average_completes_the_images_and_steps_aside_again(built: Builder, 
     assert dict(model.named_children()) == networks
     assert list(model.state_dict()) == order
     assert all(torch.equal(value, before[key]) for key, value in state_of(model).items())
-    model.averages = None
-    assert not torch.equal(completed, model.complete(image, mask))
+    averages, model.averages = model.averages, None
+    learning, model.averages = model.complete(image, mask), averages
+    assert not torch.equal(completed, learning)
 
 
 def test_the_networks_come_back_after_an_exception(built: Builder) -> None:
@@ -133,7 +155,7 @@ def test_the_networks_come_back_after_an_exception(built: Builder) -> None:
 
 def test_the_edges_that_validation_scores_are_the_averages(built: Builder) -> None:
     model = averaging(built, "edgeconnect")
-    fit(model, Averaging())
+    Averaging().setup(trainer_of("trainer=cpu"), model, "fit")
     called: list[nn.Module] = []
     for network in (model.edge_generator, model.averages["edge_generator"]):
         network.register_forward_hook(lambda module, *_: called.append(module))
@@ -147,65 +169,38 @@ def test_the_edges_that_validation_scores_are_the_averages(built: Builder) -> No
 # -------------------------------------------------------------------------------------------------------- checkpoints
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def saved(
-    request: pytest.FixtureRequest, built: Builder, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Inpainter, Path]:
-    """A model after a run with averaging, and the folder of its checkpoint."""
-    folder, name = tmp_path_factory.mktemp("run"), request.param
-    model = averaging(built, name)
-    fit(model, Averaging(), Checkpoints(folder, 100, 100, "val/psnr_rgb", True))
-    return name, model, folder
-
-
-def test_a_checkpoint_holds_both_and_gives_the_average(saved: tuple[str, Inpainter, Path]) -> None:
-    name, model, folder = saved
-    ours, theirs = state_of(model), rebuild(folder)[0]
-    for key, value in checkpoint(folder)["state_dict"].items():
+def test_a_checkpoint_holds_both_and_gives_the_average(run: Run) -> None:
+    ours, theirs = state_of(run.model), rebuild(run.folder)[0]
+    saved = checkpoint(run.folder)
+    assert saved["inpaintlab"]["average"] == DECAY
+    for key, value in saved["state_dict"].items():
         assert not isinstance(value, Tensor) or torch.equal(value, ours[key])
-    for generator in GENERATORS[name]:
+    for generator in GENERATORS[run.name]:
         for key, value in theirs.get_submodule(generator).state_dict().items():
             assert torch.equal(value, ours[f"averages.{generator}.{key}"])
     assert theirs.averages is None
     fit_networks(theirs.networks(), "cpu", "32-true")  # as a training's are
-    assert torch.equal(theirs.complete(*examples()), model.complete(*examples()))
+    assert torch.equal(theirs.complete(*examples()), run.model.complete(*examples()))
 
 
-def test_the_result_says_what_completed(saved: tuple[str, Inpainter, Path], built: Builder) -> None:
-    name, model, folder = saved
-    told = rebuild(folder)[0].switches()
-    assert told == model.switches()
-    assert told["generators"] == "averaged over batches, decay 0.5"
-    assert "generators" not in built(name).switches()
+def test_the_result_says_what_completed(run: Run, built: Builder) -> None:
+    told = rebuild(run.folder)[0].switches()
+    assert told == run.model.switches()
+    assert told["generators"] == "averaged over batches, decay 0.25"
+    assert "generators" not in built(run.name).switches()
 
 
-def test_another_run_starts_from_the_weights_that_learned(saved: tuple[str, Inpainter, Path], built: Builder) -> None:
-    name, model, folder = saved
-    fresh = built(name, *short(name, 1))
-    load_weights(fresh, load_checkpoint(folder), "runs/first")
-    ours = state_of(model)
-    assert all(torch.equal(value, ours[key]) for key, value in state_of(fresh).items())
+def test_another_run_starts_from_the_weights_that_learned(run: Run, built: Builder) -> None:
+    fresh = built(run.name, *short(run.name, 1))
+    load_weights(fresh, load_checkpoint(run.folder), "runs/first")
+    assert all(torch.equal(value, run.states[-1][key]) for key, value in state_of(fresh).items())
 
 
 @pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable.*")
-@pytest.mark.parametrize("name", MODELS)
-def test_a_resumed_run_has_the_average_of_the_unbroken_one(built: Builder, tmp_path: Path, name: str) -> None:
-    unbroken, saving = averaging(built, name, 2), Checkpoints(tmp_path, 100, 100, "val/psnr_rgb", True)
-    fit(unbroken, Averaging())
-    fit(averaging(built, name, 1), Averaging(), saving)
-    first = torch.load(tmp_path / "last.ckpt", weights_only=True)
-    assert first["inpaintlab"]["average"] == 0.5
-
-    class Stopped(Checkpoints):
-        def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *rest: Any) -> None:
-            if pl_module.schedule.iteration == 3:
-                self.save_as(trainer, "kept.ckpt")
-
-    stopping = Stopped(tmp_path, 3, 100, "val/psnr_rgb", True)
-    fit(averaging(built, name, 2), Averaging(), stopping)
-    resumed = averaging(built, name, 2)
-    fit(resumed, Averaging(), stopping, ckpt_path=tmp_path / "kept.ckpt")
-    now, before = state_of(resumed), state_of(unbroken)
+def test_a_resumed_run_has_the_average_of_the_unbroken_one(run: Run, built: Builder, tmp_path: Path) -> None:
+    resumed, saving = averaging(built, run.name), Kept(tmp_path, 100, 100, "val/psnr_rgb", True)
+    fit(resumed, Averaging(), saving, ckpt_path=run.folder / "kept.ckpt")
+    now, before = state_of(resumed), run.states[-1]
     assert now.keys() == before.keys()
     assert all(torch.equal(now[key], value) for key, value in before.items())
 

@@ -20,6 +20,8 @@ from stand_ins.building import Builder, compose_train, fit, state_of
 from stand_ins.commands import PHASES, run_here, tiny
 
 MODELS = sorted(PHASES)
+LAST = {name: phases[-1] for name, phases in PHASES.items()}
+"""Of each model the phase in which most learns."""
 
 
 def short(name: str, **batches: int) -> list[str]:
@@ -49,19 +51,19 @@ class Norms(Callback):
 # ----------------------------------------------------------------------------------------------------------- clipping
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(("name", "accumulate"), [*((name, 1) for name in MODELS), ("glcic", 2)])
 def test_a_gradient_is_scaled_down_to_the_limit_and_a_smaller_one_left_alone(
     built: Builder, name: str, accumulate: int
 ) -> None:
-    free, norms = built(name, *short(name, joint=2), steps=Steps(accumulate=accumulate)), Norms()
-    fit(free, norms)
+    batches = short(name, **{LAST[name]: 2})
+    free, norms = built(name, *batches, steps=Steps(accumulate=accumulate)), Norms()
+    trainer = fit(free, norms)
     assert norms.after == norms.before
-    first = norms.before[: len(free.optimizers())]
+    first = norms.before[: max(2, len(trainer.optimizers))]
     limit = sorted(norm for _, norm in first)[len(first) // 2] * 0.99  # between them, so that one is above
 
     steps = Steps(accumulate=accumulate, gradient_limit=limit)
-    model, clipped = built(name, *short(name, joint=2), steps=steps), Norms()
+    model, clipped = built(name, *batches, steps=steps), Norms()
     fit(model, clipped)
     assert {norm > limit for _, norm in clipped.before} == {True, False}
     for (network, before), (same, after) in zip(clipped.before, clipped.after, strict=True):
@@ -112,7 +114,7 @@ def health(every: int = 1, **settings: Any) -> Health:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_logged_is_what_was(built: Builder, name: str) -> None:
-    model, norms, kept = built(name, *short(name, joint=1)), Norms(), Kept()
+    model, norms, kept = built(name, *short(name, **{LAST[name]: 1})), Norms(), Kept()
     verdicts: dict[str, tuple[Tensor, Tensor]] = {}
     note = model.note_verdicts
 
@@ -126,7 +128,8 @@ def test_what_is_logged_is_what_was(built: Builder, name: str) -> None:
     (logged,) = kept.logged
     for network, norm in norms.before:
         assert math.isclose(logged[f"grad/{network}"], norm, rel_tol=1e-5)
-    assert verdicts.keys() == model.adversaries.keys()
+    wasserstein = name == "contextual_attention"  # a number without bounds has no accuracy
+    assert verdicts.keys() == (set() if wasserstein else model.adversaries.keys())
     for network, (real, fake) in verdicts.items():
         right = [sum(float(x) > 0 for x in real.flatten()), sum(float(x) < 0 for x in fake.flatten())]
         sure = sum(1 / (1 + math.exp(-abs(float(x)))) > 0.99 for x in torch.cat([real, fake]).flatten())

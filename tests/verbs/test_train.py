@@ -41,7 +41,7 @@ def only_run(folder: Path) -> Path:
     return run
 
 
-@pytest.fixture(scope="module", params=["glcic", "edgeconnect"])
+@pytest.fixture(scope="module", params=sorted(PHASES))
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, str]:
     """Each model with two batches in each phase: its name, its run's folder, what the command printed."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -86,6 +86,9 @@ def test_the_plan_tells_each_loss_with_its_weight(trained: tuple[str, Path, str]
     expected = {
         "glcic": [["joint", "adversarial", "0.0004"], ["completion", "reconstruction", "1"]],
         "edgeconnect": [["edge", "feature_matching", "10"], ["inpaint", "style", "250"], ["inpaint", "l1", "1"]],
+        "partial_convolution": [["network", "hole", "6"], ["network", "style", "120"]],
+        "contextual_attention": [["generator", "ae", "1.2"], ["critics", "penalty", "10"]],
+        "context_encoder_random": [["generator", "reconstruction", "0.999"], ["discriminator", "fake", "1"]],
     }
     for row in expected[model]:
         assert row in rows
@@ -108,7 +111,8 @@ def test_the_checkpoint_counts_batches_not_optimizer_steps(trained: tuple[str, P
     assert saved["inpaintlab"]["iterations"] == batches
     assert saved["inpaintlab"]["images_seen"] == 2 * batches
     assert saved["state_dict"]["schedule._extra_state"] == {"iteration": batches, "plateaus": {}}
-    assert saved["global_step"] > batches  # several optimizers step in a batch: this is why we do not count steps
+    # several optimizers step in a batch of adversaries: this is why we do not count steps
+    assert saved["global_step"] > batches or model in ("partial_convolution", "contextual_attention")
 
 
 def test_the_checkpoint_holds_no_vgg(trained: tuple[str, Path, str]) -> None:
@@ -127,7 +131,8 @@ def test_the_log_has_a_row_for_each_batch(trained: tuple[str, Path, str]) -> Non
 
 def test_panels_are_pictures_of_the_same_images(trained: tuple[str, Path, str]) -> None:
     model, run, _ = trained
-    columns = {"glcic": 4, "edgeconnect": 5}[model]  # input, (edges,) raw output, completed, original
+    # input, (what the method draws on its way,) raw output, completed, original
+    columns = {"edgeconnect": 5, "partial_convolution": 5, "contextual_attention": 6}.get(model, 4)
     panels = sorted((run / "panels").iterdir())
     assert [panel.name for panel in panels] == [f"{n:07d}.png" for n in range(2, 2 * len(PHASES[model]) + 1, 2)]
     inputs = set()

@@ -112,13 +112,22 @@ class Learner(Inpainter):
         """
         return self.PHASES[phase.name](self, batch)
 
-    def generators(self) -> list[nn.Module]:
-        """The networks that complete images."""
-        return [self.get_submodule(name) for name in self.adversaries.values()]
+    def named_networks(self) -> dict[str, nn.Module]:
+        """All parts of the method that have parameters, and so all that learns, in the order of their making."""
+        parts = {name: part for name, part in self.named_children() if name != "averages"}
+        return {name: part for name, part in parts.items() if next(part.parameters(), None) is not None}
+
+    def named_generators(self) -> dict[str, nn.Module]:
+        """The networks but for the discriminators: those that complete images."""
+        return {name: network for name, network in self.named_networks().items() if name not in self.adversaries}
 
     def networks(self) -> list[nn.Module]:
         """Discriminators and generators."""
-        return [self.get_submodule(name) for pair in self.adversaries.items() for name in pair]
+        return list(self.named_networks().values())
+
+    def generators(self) -> list[nn.Module]:
+        """The networks that complete images."""
+        return list(self.named_generators().values())
 
     def constants(self) -> list[nn.Module]:
         """The networks that losses use and that never learn, such as VGG-19; they are in no checkpoint."""
@@ -268,18 +277,14 @@ class Learner(Inpainter):
         """
         last = self._steps_now
         if self.schedule.rule(self.learning_rate) is not None:
-            self.descents.append((self._owned_by(self.generators(), optimizers), loss.detach()))
+            moved = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+            completes = any(id(p) in moved for network in self.generators() for p in network.parameters())
+            self.descents.append((completes, loss.detach()))
         with nullcontext() if last else self._unsynchronised():
             self.manual_backward(loss / self.steps.accumulate)
         for optimizer in optimizers if last else ():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-
-    @staticmethod
-    def _owned_by(networks: list[nn.Module], optimizers: tuple[LightningOptimizer, ...]) -> bool:
-        """Whether the optimizers move one of the networks."""
-        moved = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-        return any(id(p) in moved for network in networks for p in network.parameters())
 
     def _unsynchronised(self) -> AbstractContextManager[None]:
         """Do not average gradients over processes yet; the backward pass of the last batch does that for the sum."""
@@ -320,11 +325,7 @@ class Learner(Inpainter):
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let only the sampler decide where a run ends.
-
-        Lightning stores that the last batch was the last one; a finished run with a longer schedule would stop before
-        its first new batch.
-        """
+        """Let a finished run go on with a longer schedule: Lightning stores that the last batch was the last one."""
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

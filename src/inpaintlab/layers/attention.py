@@ -18,8 +18,8 @@ Plane = Float[Tensor, "batch 1 _ _"]
 SCALE = 10
 """Of the scores before their softmax."""
 
-TILE = 2**23
-"""Scores that a tile may have for an image; 34 MB in float32."""
+TILE = 2**24
+"""Scores that a tile may have for an image; 67 MB in float32."""
 
 
 @final
@@ -34,7 +34,7 @@ class ContextualAttention(nn.Module):
 
     Queries are taken in tiles of whole rows, with a row of neighbours on either side. With h and w, an eighth of an
     image's sides, no tensor here has more elements for an image than the largest of ``tile`` scores, the scores of
-    three rows, 3 (w + 2) (h + 2) (w + 2), and all patches, 16 h w channels. Up to 400 x 400 pixels there is one tile.
+    three rows, 3 (w + 2) (h + 2) (w + 2), and all patches, 16 h w channels. Up to 496 x 496 pixels there is one tile.
     While gradients are recorded, the weights of several tiles are not kept, but computed again in the backward pass.
 
     Args:

@@ -282,7 +282,8 @@ class Critics(nn.Module):
 
     def forward(self, image: Images, window: Float[Tensor, "batch 3 _ _"]) -> Verdicts:
         """Both verdicts, the local one first, on the image and its window, both RGB in [0, 1]."""
-        return torch.cat([self.local_critic(window), self.global_critic(image)], dim=1)
+        with torch.autocast(image.device.type, enabled=False):  # rounded slopes would point elsewhere
+            return torch.cat([self.local_critic(window), self.global_critic(image)], dim=1)
 
 
 def to_signed(image: Images, planes: str) -> Images:
@@ -395,12 +396,16 @@ class ContextualAttention(Learner):
     # --- training --------------------------------------------------------------------------------------------------
 
     def learn_train(self, batch: dict[str, Any]) -> Losses:
-        """A step of the critics, of the generator, or of both, by the position in the cycle."""
+        """A step of the critics, of the generator, or of both, by the position in the cycle.
+
+        Under mixed precision, what the critics alone learn from is completed in float32 too.
+        """
         image, mask = batch["image"], batch["mask"]
         done = self.schedule.iteration // self.steps.accumulate
         generator = (done + 1) % (self.critic_steps if self.shares else self.critic_steps + 1) == 0
         critics = self.shares or not generator
-        with nullcontext() if generator else torch.no_grad():
+        exact = torch.autocast(image.device.type, enabled=torch.is_autocast_enabled(image.device.type) and generator)
+        with exact, nullcontext() if generator else torch.no_grad():
             coarse, refined = self.generator(hide(image, mask), mask)
         losses: Losses = {}
         if critics:
@@ -437,19 +442,19 @@ class ContextualAttention(Learner):
         if "adversarial" in weighted:
             completed = self.paste(image, mask, refined)
             verdicts = self.critics(completed, window(completed))
-            losses["adversarial"] = both(self.gan.generator, verdicts)
+            losses["adversarial"] = self.gan.generator(verdicts.sum(dim=1))
             if self.noting:
                 with torch.no_grad():
                     self.note_distance(self.critics.forward(image, window(image)), verdicts)
         return losses
 
     def critics_losses(self, image: Images, mask: Planes, completed: Images) -> Losses:
-        """Those that have a weight, from real images and completed ones, which get no gradient."""
+        """Those that have a weight, from real images and completed ones, which get no gradient; of both critics."""
         weighted = self.weights["critics"]
         window = self.window_of(mask)
         pairs = torch.cat([image, completed]), torch.cat([window(image), window(completed)])
         real, fake = self.critics(*pairs).chunk(2)
-        losses = {"wgan": both(self.gan.real, real) + both(self.gan.fake, fake)}
+        losses = {"wgan": self.gan.real(real.sum(dim=1)) + self.gan.fake(fake.sum(dim=1))}
         if "penalty" in weighted:
             losses["penalty"] = self.gradient_penalty(image, mask, completed)
         if "drift" in weighted:
@@ -461,8 +466,7 @@ class ContextualAttention(Learner):
     def gradient_penalty(self, image: Images, mask: Planes, completed: Images) -> Scalar:
         """The penalty of both critics' gradients, with respect to images in [-1, 1], between real and completed ones.
 
-        The critics are called uncompiled, since torch's compiler cannot differentiate a backward pass again, and in
-        float32, since gradients of rounded gradients are too rough.
+        The critics are called uncompiled, since torch's compiler cannot differentiate a backward pass again.
         """
         window = self.window_of(mask)
         with torch.autocast(image.device.type, enabled=False):
@@ -494,8 +498,3 @@ class ContextualAttention(Learner):
             Adam([{"params": network.parameters(), "lr_ratio": 1.0}], self.learning_rate, self.betas, fused=True)
             for network in (self.generator, self.critics)
         ]
-
-
-def both(loss: Callable[[Tensor], Scalar], verdicts: Verdicts) -> Scalar:
-    """The sum of a loss of both critics."""
-    return loss(verdicts[:, 0]) + loss(verdicts[:, 1])

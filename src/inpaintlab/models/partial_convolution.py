@@ -284,14 +284,6 @@ class PartialConvolution(Learner):
         at_full_size = [F.interpolate(valid, masks[0].shape[-2:]) for valid in masks]
         return {"updated masks": torch.stack(at_full_size).mean(dim=0)[..., :height, :width]}
 
-    def networks(self) -> list[nn.Module]:
-        """The U-Net."""
-        return [self.network]
-
-    def generators(self) -> list[nn.Module]:
-        """The U-Net."""
-        return [self.network]
-
     # --- training --------------------------------------------------------------------------------------------------
 
     def learn_train(self, batch: dict[str, Any]) -> Losses:

@@ -29,7 +29,7 @@ class Averaging(Callback):
         model = learner_of(pl_module)
         if model.steps.average is not None:
             model.averages = nn.ModuleDict(
-                {name: deepcopy(model.get_submodule(name)).requires_grad_(False) for name in model.adversaries.values()}
+                {name: deepcopy(network).requires_grad_(False) for name, network in model.named_generators().items()}
             )
 
     @torch.no_grad()
