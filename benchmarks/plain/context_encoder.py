@@ -6,6 +6,7 @@ large as the batch, D's parameters get gradients while G learns, and losses are 
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -32,11 +33,11 @@ def generator(size: int, width: float) -> nn.Sequential:
     """Encoder, bottleneck, decoder."""
     down, up = channels(size, width), channels(size // 2, width)[::-1]
     layers: list[nn.Module] = [nn.Conv2d(3, down[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
-    for incoming, outgoing in zip(down, down[1:], strict=False):
+    for incoming, outgoing in pairwise(down):
         layers += [nn.Conv2d(incoming, outgoing, 4, 2, 1, bias=False), nn.BatchNorm2d(outgoing), nn.LeakyReLU(0.2)]
     layers += [nn.Conv2d(down[-1], FEATURES, 4, bias=False), nn.BatchNorm2d(FEATURES), nn.LeakyReLU(0.2)]
     layers += [nn.ConvTranspose2d(FEATURES, up[0], 4, bias=False), nn.BatchNorm2d(up[0]), nn.ReLU()]
-    for incoming, outgoing in zip(up, up[1:], strict=False):
+    for incoming, outgoing in pairwise(up):
         layers += [nn.ConvTranspose2d(incoming, outgoing, 4, 2, 1, bias=False), nn.BatchNorm2d(outgoing), nn.ReLU()]
     return nn.Sequential(*layers, nn.ConvTranspose2d(up[-1], 3, 4, 2, 1, bias=False), nn.Tanh())
 
@@ -45,7 +46,7 @@ def discriminator(side: int, width: float) -> nn.Sequential:
     """Of predictions."""
     counts = channels(side, width)
     layers: list[nn.Module] = [nn.Conv2d(3, counts[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
-    for incoming, outgoing in zip(counts, counts[1:], strict=False):
+    for incoming, outgoing in pairwise(counts):
         layers += [nn.Conv2d(incoming, outgoing, 4, 2, 1, bias=False), nn.BatchNorm2d(outgoing), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(counts[-1], 1, 4, bias=False), nn.Sigmoid())
 
