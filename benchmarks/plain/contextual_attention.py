@@ -66,13 +66,13 @@ def halved(x: Tensor, by: int = 2) -> Tensor:
 def attention(f: Tensor, mask: Tensor) -> Tensor:
     """The contextual attention of features to themselves."""
     height, width = f.shape[2] // 2, f.shape[3] // 2
-    eye = torch.eye(3, device=f.device).view(1, 1, 3, 3)
+    eye = torch.eye(3, device=f.device).to(f).view(1, 1, 3, 3)
     outputs = []
     for x, m in zip(f.split(1), halved(mask).split(1), strict=True):
         raw = F.unfold(x, 4, padding=1, stride=2)[0].t().reshape(height * width, -1, 4, 4)
         small = halved(x)
         patches = F.unfold(small, 3, padding=1)[0].t().reshape(height * width, -1, 3, 3)
-        valid = (F.unfold(m, 3, padding=1).mean(dim=1) == 0).float().view(1, -1, 1, 1)
+        valid = (F.unfold(m, 3, padding=1).mean(dim=1) == 0).to(x).view(1, -1, 1, 1)
         norm = patches.square().sum(dim=(1, 2, 3), keepdim=True).clamp(min=1e-8).sqrt()
         scores = F.conv2d(small, patches / norm, padding=1)
         scores = scores.permute(0, 2, 3, 1).reshape(1, 1, height * width, height * width)
@@ -90,7 +90,7 @@ class Generator(nn.Module):
 
     def __init__(self, width: float) -> None:
         super().__init__()
-        c16, c32, c64, c128 = c = [max(1, round(count * width)) for count in (16, 32, 64, 128)]
+        _, c32, c64, c128 = c = [max(1, round(count * width)) for count in (16, 32, 64, 128)]
 
         def atrous() -> list[nn.Module]:
             return [Convolution(c128, c128, dilation=dilation) for dilation in (2, 4, 8, 16)]
@@ -176,6 +176,7 @@ class ContextualAttention(nn.Module):
             The losses by name.
         """
         image, mask = 2 * batch["image"].flip(1) - 1, batch["mask"]
+        torch.manual_seed((1_000_003 + self.done) * 4099)  # as ours with seed 1, so that both draw the same
         generating = self.done % (CRITIC_STEPS + 1) == CRITIC_STEPS
         self.done += 1
         coarse, refined = self.generator(image, mask)
@@ -188,10 +189,11 @@ class ContextualAttention(nn.Module):
             total = 1.2 * losses["l1"] + 1.2 * losses["ae"] + 0.001 * losses["adversarial"]
         else:
             masks, wgan, penalty = (mask, self.cut(mask, mask)), [], []
-            for critic, one, other, region in zip(critics, real, fake, masks, strict=True):
+            shares = torch.rand(2, len(image), 1, 1, 1, dtype=image.dtype, device=image.device)
+            for critic, one, other, region, share in zip(critics, real, fake, masks, shares, strict=True):
                 other = other.detach()
                 wgan.append((critic(other) - critic(one)).mean())
-                mixed = one + torch.rand(len(one), 1, 1, 1, device=one.device) * (other - one)
+                mixed = one + share * (other - one)
                 mixed.requires_grad_()
                 (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
                 penalty.append(((slope.square() * region).sum(dim=(1, 2, 3)).sqrt() - 1).square().mean())

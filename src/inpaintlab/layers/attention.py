@@ -18,6 +18,10 @@ Plane = Float[Tensor, "batch 1 _ _"]
 SCALE = 10
 """Of the scores before their softmax."""
 
+RANGE = 60
+"""How far below the largest score of a query its others count as. So no weight is a denormal number, with which a CPU's
+products take a hundred times as long; what that changes of a weight is less than 1e-26."""
+
 TILE = 2**24
 """Scores that a tile may have for an image; 67 MB in float32."""
 
@@ -183,12 +187,13 @@ class ContextualAttention(nn.Module):
                     lines[:, -1, -1] = 0
                 scores = lines[:, :-2, :, :-2] + lines[:, 1:-1, :, 1:-1] + lines[:, 2:, :, 2:]
                 scores = scores.flatten(3).flatten(1, 2)
-            if valid is None:
-                return scores.softmax(dim=2)
-            if self.invalid == "zero":
-                return (scores * valid).softmax(dim=2) * valid
-            lowest = torch.finfo(scores.dtype).min  # and not infinity, so that an image without a source gets zeros
-            return scores.masked_fill(valid == 0, lowest).softmax(dim=2) * valid
+            if valid is not None and self.invalid == "zero":
+                scores = scores * valid
+            elif valid is not None:  # not infinity, so that an image without a source gets zeros
+                scores = scores.masked_fill(valid == 0, torch.finfo(scores.dtype).min)
+            least = scores.detach().amax(dim=2, keepdim=True) - RANGE
+            weights = torch.maximum(scores, least).softmax(dim=2)
+            return weights if valid is None else weights * valid
 
     def _mixture(self, values: Columns, *compared: object) -> Columns:
         """The patches of a tile, as mixtures of ``values``; the rest as in ``weights``."""
