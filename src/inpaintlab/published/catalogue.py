@@ -179,9 +179,9 @@ _CONTEXT_ENCODER = (
     *(
         Published(
             f"ce-official-{dataset}",
-            f"Context Encoder by its authors: {title}, hole in the centre (their server is gone since 2022)",
+            f"Context Encoder by its authors: {title}, hole in the centre",
             "ce-official",
-            "UC Berkeley's, for research",
+            "UC Berkeley's, for research; their server is gone since 2022",
             "https://github.com/pathak22/context-encoder",
             (File(f"{dataset}_inpaintCenter.t7"),),
         )
