@@ -104,7 +104,7 @@ def test_each_network_becomes_one_graph(built: Builder) -> None:
     [
         ("glcic", 4),
         ("partial_convolution", 4),
-        ("context_encoder", 3),
+        ("context_encoder", 4),
         pytest.param("edgeconnect", 11, marks=pytest.mark.endurance),
     ],
 )

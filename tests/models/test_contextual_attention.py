@@ -169,7 +169,7 @@ def test_a_run_that_goes_on_is_where_it_was_in_the_cycle(tmp_path: Path) -> None
             settings = [f"model={NAME}", *TINY, f"model.schedule.phases.train.batches={batches}", f"name={folder}"]
             ended = run_here("train", *settings, "mask=shrunk_block", "panel_images=0", cwd=tmp_path)
             assert ended.returncode == 0, ended.stderr
-    same_weights(checkpoint(tmp_path / "runs/whole"), checkpoint(tmp_path / "runs/parts"))
+    assert same_weights(checkpoint(tmp_path / "runs/whole"), checkpoint(tmp_path / "runs/parts"))
 
 
 def test_a_training_on_pictures_too_small_for_reflection_is_refused(built: Builder) -> None:

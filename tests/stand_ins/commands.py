@@ -23,6 +23,7 @@ TINY = (
     "data=toy",
     "data.size=32",
     "data.batch_size=2",
+    f"model.width={SMALL['width']}",
     "trainer=cpu",
     "logger=none",
     "panel_images=2",
@@ -37,7 +38,7 @@ TINY = (
 def tiny(model: str, batches: int = 2) -> list[str]:
     """Settings of a training run that takes a second: ``batches`` batches of 32 px pictures in each phase."""
     lengths = [f"model.schedule.phases.{phase}.batches={batches}" for phase in PHASES[model]]
-    small = [f"model.{key}={value}" for key, value in SMALL.items() if key in settings_of(model)]
+    small = [f"model.{key}={value}" for key, value in SMALL.items() if key in settings_of(model) and key != "width"]
     return [f"model={model}", *TINY, *small, *lengths]
 
 
