@@ -1,5 +1,6 @@
 """Importing what others published: the same outputs as before, every tensor in its place, all or nothing."""
 
+import functools
 import json
 import os
 import re
@@ -37,6 +38,9 @@ WRITERS: dict[str, Callable[..., list[Path]]] = {
     "pconv-mmagic": files.mmagic_pconv,
     "ce-official": files.centre,
     "ce-boyuanjiang": files.boyuanjiang,
+    "ca-official": functools.partial(files.ca_official, n=1),
+    "ca-daa233": functools.partial(files.ca_daa233, n=1),
+    "ca-mmagic": functools.partial(files.ca_mmagic, n=1),
 }
 BINS = "bins={fixed:{_target_:inpaintlab.masks.Block,fraction:0.25}}"
 ALIVE = 8  # channels with which no network of random weights is dead; narrower ones are quicker to read and train
@@ -414,7 +418,7 @@ def test_the_synthetic_files_have_as_many_tensors_as_the_published_ones() -> Non
     ]
 
 
-@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if not layout.endswith("-official")])  # Lua's
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if not layout.endswith("-official")])  # not torch's
 def test_both_file_formats_of_torch_are_read(tmp_path: Path, published: dict[str, list[Path]], layout: str) -> None:
     older = WRITERS[layout](tmp_path, zipped=False)
     assert older[0].read_bytes()[:2] == b"\x80\x02"

@@ -271,17 +271,17 @@ _CONTEXT_ENCODER = (
     *(
         Published(
             f"ce-official-{dataset}",
-            f"Context Encoder by its authors: {title}, hole in the centre",
+            f"Context Encoder by authors (gone): {title}",
             "ce-official",
-            "UC Berkeley's, for research; their server is gone since 2022",
+            "UC Berkeley's, for research",
             "https://github.com/pathak22/context-encoder",
             (File(f"{dataset}_inpaintCenter.t7"),),
         )
-        for dataset, title in (("paris", "Paris StreetView"), ("imagenet", "ImageNet"))
+        for dataset, title in (("paris", "Paris"), ("imagenet", "ImageNet"))
     ),
     Published(
         "ce-boyuanjiang-psv",
-        "Context Encoder by BoyuanJiang: Paris StreetView, hole in the centre",
+        "Context Encoder by BoyuanJiang: Paris",
         "ce-boyuanjiang",
         "MIT (its code)",
         "https://github.com/BoyuanJiang/context_encoder_pytorch",

@@ -112,6 +112,8 @@ def _index_of(paths: Sequence[Path]) -> Path:
     """The index of a checkpoint, of which ``paths`` are the folder or files."""
     if len(paths) == 1 and paths[0].is_dir():
         return _chosen(paths[0])
+    if absent := [path for path in paths if not path.exists() and not path.is_symlink()]:
+        raise ValueError(f"There is no file {absent[0]}; give the folder of a checkpoint, or its files.")
     indices = [path for path in paths if path.suffix == ".index"]
     if len(indices) != 1:
         raise ValueError(
