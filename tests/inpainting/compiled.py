@@ -1,7 +1,7 @@
 """What ``test_compile.py`` runs in a process whose signatures are not checked.
 
 Compiled networks learn and complete like others. torch's compiler mostly runs with the backends eager and aot_eager,
-which trace alike and take seconds. What the default one, Inductor, generates is seen in tests that are marked endurance.
+which trace alike and take seconds. What the default one, Inductor, generates is seen where minutes are asked for.
 """
 
 import io
