@@ -63,9 +63,11 @@ rival partial_convolution 0.25 "${mixture[@]}" "${partial_convolution[@]}" model
 rival contextual_attention 0.125 "${mixture[@]}" model.reconstruction=mmagic model.critic_steps=1 \
   model.generator_batch=shared model.learning_rate=4e-4 $(shares train 100)
 
-# Made for the hole in the centre, which it learns from alone.
+# Made for the hole in the centre, which it learns from alone. In batches of 4 the batch norm of its bottleneck, of one pixel,
+# has four numbers a feature, and it learns nothing; in batches of 16 it begins to.
 context_encoder=(model.bottleneck=500)
 if [[ "${WIDTH:-}" == 1 ]]; then context_encoder=(); fi
+batch=16 batches=$((batches / 4))
 rival context_encoder 0.25 mask=center "${context_encoder[@]}" $(shares train 100)
 
 inpaintlab compare study="$here/study.yaml"
