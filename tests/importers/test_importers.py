@@ -481,6 +481,7 @@ def test_an_imported_checkpoint_is_evaluated_like_one_of_ours(imported: Path, la
 
 FOR_THE_CENTRE = ("data.size=128", "mask=center", "model.bottleneck=5")
 
+ALL_AT_ONCE = ("model.critic_steps=1", "model.generator_batch=shared")  # learn from one batch
 FINE_TUNED = {
     "edgeconnect": ("edgeconnect", "model.vgg=random"),
     "glcic-otenim": ("glcic_otenim", "model.patch_size=32"),
@@ -490,6 +491,9 @@ FINE_TUNED = {
     "pconv-mmagic": ("partial_convolution_mmagic", "model.vgg=random"),
     "ce-official": ("context_encoder", *FOR_THE_CENTRE, "model.bias=true"),
     "ce-boyuanjiang": ("context_encoder_boyuanjiang", *FOR_THE_CENTRE),
+    "ca-official": ("contextual_attention", "data.size=64", *ALL_AT_ONCE),
+    "ca-daa233": ("contextual_attention_daa233", "data.size=64", *ALL_AT_ONCE),
+    "ca-mmagic": ("contextual_attention_mmagic", "data.size=96", *ALL_AT_ONCE),
 }
 
 
@@ -799,12 +803,12 @@ REFUSED: dict[str, tuple[str, Callable[[Path], list[Path]], list[str]]] = {
     "another dilation": (
         "glcic-official",
         change_official(lambda _, modules: modules[18].fields.update(dilationH=3)),
-        ["module 19 has dilationH = 3.0; the paper's has 2"],
+        ["module 19 has dilationH = 3.0; the paper's completion network has 2"],
     ),
     "another padding": (
         "glcic-official",
         change_official(lambda _, modules: modules[36].fields.update(padW=0)),
-        ["module 37 has padW = 0.0; the paper's has 1"],
+        ["module 37 has padW = 0.0; the paper's completion network has 1"],
     ),
     "too large for float32": (
         "glcic-official",

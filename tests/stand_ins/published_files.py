@@ -620,7 +620,7 @@ def ca_mmagic_state(n: int = 2) -> dict[str, Tensor]:
             state |= prefixed(f"generator.{stage}.{theirs}.conv", convolutions[name])
     fuse = "generator.stage2.contextual_attention_neck.contextual_attention.fuse_kernel"
     state[fuse] = torch.eye(3).view(1, 1, 3, 3)
-    for key, tensor in ca_critics(n).items():
+    for key, tensor in ca_critics(n, image=96, patch=48).items():  # padded by reflection, 64 pixels are too few
         branch, _, rest = key.partition("D.")
         rest = rest.replace("dis_conv_module.", "").replace("linear", "fc.linear")
         state[f"disc.{branch}_disc.{rest}"] = tensor
