@@ -8,14 +8,35 @@ INPAINTLAB_PARITY names their folder.
 import json
 import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 HERE = Path(__file__).parent
+
+
+@final
+@dataclass(frozen=True)
+class Tolerance:
+    """How close to a recording: arrays in units of their maximum, losses and norms relative.
+
+    Args:
+        dtype: in which ours are computed.
+        arrays: of outputs and features.
+        losses: of losses.
+        norms: of gradients' norms.
+        floor: norms are compared in units of this at least.
+    """
+
+    dtype: torch.dtype
+    arrays: float
+    losses: float
+    norms: float
+    floor: float = 0.0
 
 
 def recordings(system: str) -> dict[int, Path]:

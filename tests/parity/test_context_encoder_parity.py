@@ -9,13 +9,13 @@ it and a second seed wait for ``make test-slow``, or for further recordings.
 import functools
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import pytest
 import seeded_weights
 import torch
+from seeded_weights import Tolerance
 from torch import Tensor, nn
 
 from inpaintlab.models import ContextEncoder
@@ -25,17 +25,6 @@ from stand_ins.building import Builder
 RECORDINGS = seeded_weights.recordings("context_encoder")
 takes_long = [] if "INPAINTLAB_PARITY" in os.environ else [pytest.mark.endurance]
 SEEDS = [pytest.param(seed, marks=takes_long if seed > 1 else []) for seed in RECORDINGS]
-
-
-@final
-@dataclass(frozen=True)
-class Tolerance:
-    """How close to the recording: arrays and means in units of their maximum, losses and norms relative."""
-
-    dtype: torch.dtype
-    arrays: float
-    losses: float
-    norms: float
 
 
 TOLERANCES = {

@@ -8,13 +8,13 @@ and daa233's step at 256 pixels wait for ``make test-slow``, or for further reco
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 import pytest
 import seeded_weights
 import torch
+from seeded_weights import Tolerance
 from torch import Tensor
 
 from inpaintlab.inpainting import hide
@@ -32,17 +32,6 @@ PRESETS = {
     "daa233": "contextual_attention_daa233",
     "mmagic": "contextual_attention_mmagic",
 }
-
-
-@final
-@dataclass(frozen=True)
-class Tolerance:
-    """How close to the recording: arrays in units of their maximum, losses and norms relative."""
-
-    dtype: torch.dtype
-    arrays: float
-    losses: float
-    norms: float
 
 
 TOLERANCES = {

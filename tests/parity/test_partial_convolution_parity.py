@@ -10,14 +10,14 @@ import copy
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import pytest
 import seeded_weights
 import torch
+from seeded_weights import Tolerance
 from torch import Tensor, nn
 
 from inpaintlab.importers.checkpoint import read_published
@@ -28,19 +28,6 @@ from inpaintlab.models.partial_convolution import PartialConv2d
 
 RECORDINGS = seeded_weights.recordings("partial_conv")
 OF_MMAGIC = seeded_weights.recordings("partial_conv_mmagic")
-
-
-@final
-@dataclass(frozen=True)
-class Tolerance:
-    """How close to the recording: arrays in units of their maximum, losses and norms relative."""
-
-    dtype: torch.dtype
-    arrays: float
-    losses: float
-    norms: float
-    floor: float
-    """Norms are compared in units of this at least."""
 
 
 TOLERANCES = {
