@@ -20,11 +20,11 @@ from inpaintlab.recipes import plain as plain_values
 from inpaintlab.training import chosen_steps, training_trainer
 
 PHASES = {
-    "context_encoder": context_encoder.PHASES,
-    "contextual_attention": contextual_attention.PHASES,
     "edgeconnect": edgeconnect.STAGES,
     "glcic": glcic.PHASES,
+    "contextual_attention": contextual_attention.PHASES,
     "partial_convolution": partial_convolution.PHASES,
+    "context_encoder": context_encoder.PHASES,
 }
 MEAN_PIXEL = [0.5, 0.5, 0.5]  # GLCIC's, given so that it is not measured on the training set
 

@@ -22,7 +22,7 @@ FULL = "HYDRA_FULL_ERROR"
         ("train model.weights={a:1}", "There is no setting 'model.weights.a'."),
         ("train +seed=3", "The setting 'seed' is there already: give it without the +, as seed=VALUE."),
         ("train +model=glcic", "model/schedule is chosen twice: give one choice, and without a +, as model=CHOICE."),
-        ("train model=gclic", "model is 'gclic'; it can be biharmonic, edgeconnect,"),
+        ("train model=gclic", "model is 'gclic'; it can be biharmonic, context_encoder, "),
         ("train precision=64-true", "precision is '64-true'; it can be 16-mixed, 32-true, auto, bf16-mixed."),
         ("train model/optimiser=adam", "There is no group 'model/optimiser'. Did you mean 'model/optimizer'?"),
         ("train metrics=null", "metrics=null chooses nothing; metrics can be all, default,"),
