@@ -40,7 +40,7 @@ WRITERS: dict[str, Callable[..., list[Path]]] = {
     "ce-boyuanjiang": files.boyuanjiang,
     "ca-official": functools.partial(files.ca_official, n=1),
     "ca-daa233": functools.partial(files.ca_daa233, n=1),
-    "ca-mmagic": functools.partial(files.ca_mmagic, n=1),
+    "ca-mmagic": functools.partial(files.ca_mmagic, n=1, image=96, patch=48),  # it learns from 72 pixels or more
 }
 BINS = "bins={fixed:{_target_:inpaintlab.masks.Block,fraction:0.25}}"
 ALIVE = 8  # channels with which no network of random weights is dead; narrower ones are quicker to read and train

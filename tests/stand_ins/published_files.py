@@ -612,7 +612,7 @@ def ca_daa233(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
     ]
 
 
-def ca_mmagic_state(n: int = 2) -> dict[str, Tensor]:
+def ca_mmagic_state(n: int = 2, **sizes: int) -> dict[str, Tensor]:
     """The 'state_dict' of mmagic's file."""
     state, convolutions = OrderedDict(), ca_convolutions(n)
     for stage, rows in (("stage1", _COARSE), ("stage2", _REFINEMENT)):
@@ -620,14 +620,14 @@ def ca_mmagic_state(n: int = 2) -> dict[str, Tensor]:
             state |= prefixed(f"generator.{stage}.{theirs}.conv", convolutions[name])
     fuse = "generator.stage2.contextual_attention_neck.contextual_attention.fuse_kernel"
     state[fuse] = torch.eye(3).view(1, 1, 3, 3)
-    for key, tensor in ca_critics(n, image=96, patch=48).items():  # padded by reflection, 64 pixels are too few
+    for key, tensor in ca_critics(n, **sizes).items():
         branch, _, rest = key.partition("D.")
         rest = rest.replace("dis_conv_module.", "").replace("linear", "fc.linear")
         state[f"disc.{branch}_disc.{rest}"] = tensor
     return state
 
 
-def ca_mmagic(folder: Path, n: int = 2, zipped: bool = True) -> list[Path]:
+def ca_mmagic(folder: Path, n: int = 2, zipped: bool = True, **sizes: int) -> list[Path]:
     """mmagic's one file."""
-    content = {"meta": {"mmedit_version": "0.5.0"}, "state_dict": ca_mmagic_state(n)}
+    content = {"meta": {"mmedit_version": "0.5.0"}, "state_dict": ca_mmagic_state(n, **sizes)}
     return [save(folder / "deepfillv1_256x256_8x2_places.pth", content, zipped)]
