@@ -348,3 +348,27 @@ def test_a_phase_that_a_model_does_not_know_is_refused(tmp_path: Path) -> None:
     told = refused(train(tmp_path, *tiny("glcic"), "+model.schedule.phases.warmup.batches=3"))
     assert "'warmup'" in told
     assert "completion, discriminator, joint" in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            ["model=glcic", "model.image_size=64", "data.size=32"],
+            "built for 64 pixels (model.image_size), the data come",
+        ),
+        (
+            ["model=contextual_attention_mmagic", "data.size=64"],
+            "data.size is 64; with these settings the model needs 72",
+        ),
+    ],
+)
+def test_a_size_that_the_built_model_cannot_learn_from_is_told_before_anything_is_written(
+    tmp_path: Path, settings: list[str], said: str
+) -> None:
+    small = ("data=toy", "model.width=0.0625", "model.patch_size=16", "trainer=cpu", "logger=none")
+    ended = run_here("train", *settings, *small, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())

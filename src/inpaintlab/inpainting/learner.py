@@ -18,7 +18,7 @@ from inpaintlab.inpainting.fitting import fit, laid_out
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.schedule import Phase, Schedule
 from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps
-from inpaintlab.shapes import height_width
+from inpaintlab.shapes import Size, height_width, plain_size
 
 Losses = dict[str, Tensor]
 
@@ -53,12 +53,7 @@ class Learner(Inpainter):
     choices: Mapping[str, Any] = {}
     """What the method chose where the paper, its code and other implementations differ, by setting."""
 
-    def __init__(
-        self,
-        schedule: Schedule,
-        learning_rate: float,
-        steps: Steps = BATCH_BY_BATCH,
-    ) -> None:
+    def __init__(self, schedule: Schedule, learning_rate: float, steps: Steps = BATCH_BY_BATCH) -> None:
         super().__init__()
         self.automatic_optimization = False
         schedule.require(tuple(self.PHASES))
@@ -172,16 +167,19 @@ class Learner(Inpainter):
         device, precision = self.trainer.strategy.root_device.type, str(self.trainer.precision)
         fit([*self.networks(), *averages], device, precision, self.constants())
 
-    def on_fit_start(self) -> None:
-        """Check the training size, and move the constants, which Lightning does not know, to the networks' device."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        if self.image_size not in (None, data.size):
+    def require_size(self, size: Size) -> None:
+        """Raise a ValueError if the model cannot learn from pictures of this side, or height and width."""
+        if self.image_size not in (None, plain_size(size)):
             raise ValueError(
                 f"The discriminator is built for {self.image_size} pixels (model.image_size), the data come at "
-                f"{data.size} (data.size); set both to the same number."
+                f"{size} (data.size); set both to the same number."
             )
-        if min(height_width(data.size)) < self.smallest:
-            raise ValueError(f"data.size is {data.size}; with these settings the model needs {self.smallest} pixels.")
+        if min(height_width(size)) < self.smallest:
+            raise ValueError(f"data.size is {size}; with these settings the model needs {self.smallest} pixels.")
+
+    def on_fit_start(self) -> None:
+        """Check the training size, and move the constants, which Lightning does not know, to the networks' device."""
+        self.require_size(self.trainer.datamodule.size)  # type: ignore[attr-defined]
         for network in self.constants():
             network.to(self.device)
 

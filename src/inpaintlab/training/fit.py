@@ -271,6 +271,7 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
     if not isinstance(model, Learner):
         raise ValueError(f"{type(model).__name__} does not learn; score it with: inpaintlab evaluate model=...")
     require_batch(model, settings)
+    model.require_size(settings["data"]["size"])
     precision = chosen_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     settings["trainer"]["precision"] = precision
     model.training_record = training_record(settings) | {"precision": precision}
