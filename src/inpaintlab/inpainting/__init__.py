@@ -22,7 +22,7 @@ from inpaintlab.inpainting.compiling import (
     uncompiled,
 )
 from inpaintlab.inpainting.fitting import fit
-from inpaintlab.inpainting.inpainter import Inpainter, evaluating, hide
+from inpaintlab.inpainting.inpainter import Classical, Inpainter, evaluating, hide, require_known_pixels
 from inpaintlab.inpainting.learner import Learner, Losses, learner_of
 from inpaintlab.inpainting.made_for import Extent, MadeFor, extents
 from inpaintlab.inpainting.method import build_method
@@ -43,6 +43,7 @@ __all__ = [
     "CHECKPOINT_FORMAT",
     "MOST_KEPT",
     "WHOLE",
+    "Classical",
     "Compilation",
     "CompileTimer",
     "Compiling",
@@ -73,6 +74,7 @@ __all__ = [
     "load_checkpoint",
     "load_weights",
     "require_compiler",
+    "require_known_pixels",
     "require_resumable",
     "save_checkpoint",
     "training_precision",

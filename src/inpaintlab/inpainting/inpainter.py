@@ -1,13 +1,14 @@
 """Inpainter: what every method shares, from a hole to finished pixels. Methods that learn are ``Learner``s."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from lightning import LightningModule
 from torch import Tensor, nn
 
@@ -207,6 +208,52 @@ class Inpainter(LightningModule, ABC):
         pairs = zip(image.split(at_once), mask.split(at_once), strict=True)
         raw, completed = zip(*(self.outputs(*pair) for pair in pairs), strict=True)
         return {"raw": torch.cat(raw), "completed": torch.cat(completed)}
+
+
+class Classical(Inpainter, ABC):
+    """A method without networks, which continues the known pixels of one image after another, on the processor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress: Callable[[float], None] = _untold
+        """Called from time to time with the share of the present image that is done, 0 to 1, by methods that take
+        seconds."""
+
+    @abstractmethod
+    def fill(
+        self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+    ) -> Float[np.ndarray, "height width 3"]:
+        """Continue the known pixels of one image into its hole.
+
+        Args:
+            image: float32 RGB in [0, 1], 0 in the hole.
+            hole: True in the hole, which leaves at least one pixel known.
+
+        Returns:
+            float32; what it has outside the hole does not matter.
+        """
+
+    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
+        """Each image with its hole filled; edges are not used.
+
+        Raises:
+            ValueError: a hole leaves no known pixel.
+        """
+        require_known_pixels(mask)
+        images = np.ascontiguousarray(visible.permute(0, 2, 3, 1).cpu().numpy())
+        holes = (mask[:, 0] > 0.5).cpu().numpy()
+        filled = np.stack([self.fill(image, hole) for image, hole in zip(images, holes, strict=True)])
+        return torch.from_numpy(filled).permute(0, 3, 1, 2).contiguous().to(visible.device)
+
+
+def require_known_pixels(mask: Planes) -> None:
+    """Raise a ValueError if a mask is all hole: a classical method has nothing to continue then."""
+    if bool((mask > 0.5).flatten(1).all(dim=1).any()):
+        raise ValueError("A mask covers its whole image; a classical method needs known pixels to continue from.")
+
+
+def _untold(share: float) -> None:
+    """Nobody watches."""
 
 
 @contextmanager

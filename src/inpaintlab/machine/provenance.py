@@ -28,7 +28,7 @@ _PACKAGES = (
     "numpy",
 )
 
-_OPTIONAL = ("torchvision", "torch-fidelity", "scikit-learn")  # pip install "inpaintlab[perceptual]"
+_OPTIONAL = ("torchvision", "torch-fidelity", "scikit-learn", "numba", "PyPatchMatch")  # the extras that give numbers
 
 
 def commit() -> str | None:

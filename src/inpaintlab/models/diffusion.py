@@ -1,17 +1,15 @@
 """Classical methods, which diffuse the known pixels into the hole, and the mean colour, the least of all baselines."""
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
-import torch
+from jaxtyping import Bool, Float
 from skimage.restoration import inpaint_biharmonic
 
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Classical, Inpainter, require_known_pixels
 from inpaintlab.shapes import Images, Planes
 
 
-class OpenCVInpainting(Inpainter):
+class OpenCVInpainting(Classical):
     """``cv2.inpaint``: 'telea' is fast marching (Telea 2004); 'navier_stokes' is OpenCV's method of that name.
 
     'navier_stokes' is fast marching too, with other weights, and not the partial differential equation of Bertalmio,
@@ -37,26 +35,22 @@ class OpenCVInpainting(Inpainter):
         self.flag = self.METHODS[method]
         self.radius = radius
 
-    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """The image with its hole filled by fast marching, rounded to 8 bits; edges are not used."""
-
-        def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-            pixels = np.round(image * 255).astype(np.uint8)
-            return cv2.inpaint(pixels, hole.astype(np.uint8), self.radius, self.flag).astype(np.float32) / 255
-
-        return _image_by_image(visible, mask, fill)
+    def fill(
+        self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+    ) -> Float[np.ndarray, "height width 3"]:
+        """The image with its hole filled by fast marching, rounded to 8 bits."""
+        pixels = np.round(image * 255).astype(np.uint8)
+        return cv2.inpaint(pixels, hole.astype(np.uint8), self.radius, self.flag).astype(np.float32) / 255
 
 
-class Biharmonic(Inpainter):
+class Biharmonic(Classical):
     """scikit-image's biharmonic inpainting: the bi-Laplacian vanishes in the hole (Damelin and Hoang 2018)."""
 
-    def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """The biharmonic continuation, clipped to the range of the known pixels; edges are not used."""
-
-        def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-            return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
-
-        return _image_by_image(visible, mask, fill)
+    def fill(
+        self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+    ) -> Float[np.ndarray, "height width 3"]:
+        """The biharmonic continuation, clipped to the range of the known pixels."""
+        return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
 
 
 class MeanColour(Inpainter):
@@ -64,25 +58,7 @@ class MeanColour(Inpainter):
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The mean colour of each image, over its whole area; edges are not used."""
-        _require_known_pixels(mask)
+        require_known_pixels(mask)
         known = 1 - mask
         mean = (visible * known).sum(dim=(2, 3), keepdim=True) / known.sum(dim=(2, 3), keepdim=True)
         return mean.expand_as(visible).contiguous()
-
-
-def _image_by_image(
-    visible: Images,
-    mask: Planes,
-    fill: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> Images:
-    """Run ``fill(image, hole)`` on (H, W, 3) float32 and (H, W) bool arrays on the host."""
-    _require_known_pixels(mask)
-    images = visible.permute(0, 2, 3, 1).cpu().numpy()
-    holes = (mask[:, 0] > 0.5).cpu().numpy()
-    filled = np.stack([fill(image, hole) for image, hole in zip(images, holes, strict=True)])
-    return torch.from_numpy(filled).permute(0, 3, 1, 2).contiguous().to(visible.device)
-
-
-def _require_known_pixels(mask: Planes) -> None:
-    if bool((mask > 0.5).flatten(1).all(dim=1).any()):
-        raise ValueError("A mask covers its whole image; a classical method needs known pixels to continue from.")

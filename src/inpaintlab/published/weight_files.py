@@ -14,15 +14,22 @@ from typing import TYPE_CHECKING, final
 if TYPE_CHECKING:
     from torch import Tensor
 
-_IMPORTED_AS = {"torchvision": "torchvision", "torch-fidelity": "torch_fidelity", "scikit-learn": "sklearn"}
+_IMPORTED_AS = {
+    "torchvision": "torchvision",
+    "torch-fidelity": "torch_fidelity",
+    "scikit-learn": "sklearn",
+    "numba": "numba",
+    "PyPatchMatch": "patchmatch",
+}
 
 
-def require_packages(wanted_by: str, packages: tuple[str, ...]) -> None:
+def require_packages(wanted_by: str, packages: tuple[str, ...], extra: str = "perceptual") -> None:
     """Check that optional packages are installed, without importing them.
 
     Args:
-        wanted_by: the metric or network that needs them, for the error.
+        wanted_by: the metric, network or method that needs them, for the error.
         packages: their names on PyPI.
+        extra: of ours, that brings them.
 
     Raises:
         ValueError: one is not.
@@ -30,7 +37,7 @@ def require_packages(wanted_by: str, packages: tuple[str, ...]) -> None:
     missing = [package for package in packages if find_spec(_IMPORTED_AS[package]) is None]
     if missing:
         raise ValueError(
-            f'{wanted_by} needs {" and ".join(missing)}, which the extra brings: pip install "inpaintlab[perceptual]".'
+            f'{wanted_by} needs {" and ".join(missing)}, which the extra brings: pip install "inpaintlab[{extra}]".'
         )
 
 
