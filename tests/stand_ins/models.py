@@ -9,7 +9,7 @@ from inpaintlab.config import CONF
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
-CLASSICAL = ("biharmonic", "mean_colour", "navier_stokes", "telea")
+CLASSICAL = ("biharmonic", "mean_colour", "navier_stokes", "patchmatch_library", "telea")
 
 
 LEARNING = tuple(name for name in MODELS if name not in CLASSICAL)

@@ -1,10 +1,11 @@
-"""Pictures without learning: opening and finding their files, Canny's edges, Poisson blending, offsets as colours."""
+"""Pictures without learning: finding and opening, Canny's edges, Poisson blending, PyPatchMatch, offset colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
+from inpaintlab.imaging.pypatchmatch import PyPatchMatch, reaches_everywhere
 
 __all__ = [
     "ENDINGS",
@@ -13,6 +14,7 @@ __all__ = [
     "NAME",
     "SEVERAL",
     "Pictures",
+    "PyPatchMatch",
     "blend",
     "canny",
     "find_pictures",
@@ -20,6 +22,7 @@ __all__ = [
     "on_disk",
     "opened",
     "picture_bytes",
+    "reaches_everywhere",
     "read_picture",
     "rgb_to_gray",
     "same_form",
