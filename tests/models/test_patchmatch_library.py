@@ -100,8 +100,8 @@ def test_smaller_patches_and_a_smooth_filling_are_told() -> None:
         METHOD.complete(torch.rand(1, 3, *mask.shape[2:]), mask)
         told[name] = METHOD.notes
     assert told["a border"] == []
-    assert [note.partition(",")[0] for note in told["a corner is known"]] == ["patches of 5 x 5 pixels"]
-    assert [note.partition(":")[0] for note in told["a strip is known"]] == ["smooth"]
+    assert [note.rpartition(": ")[2] for note in told["a corner is known"]] == ["searched with 5"]
+    assert [note.rpartition(": ")[2] for note in told["a strip is known"]] == ["filled by biharmonic interpolation"]
 
 
 def test_progress_rises_to_the_end() -> None:

@@ -45,10 +45,12 @@ class PatchMatchLibrary(Classical):
             return image
         radius = next((radius for radius in range(self.radius, 0, -1) if reaches_everywhere(hole, radius)), None)
         if radius is None:
-            self.notes.append("smooth: PyPatchMatch does not reach all of its hole")
+            self.notes.append("PyPatchMatch does not reach all of the hole: filled by biharmonic interpolation")
             return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
         if radius < self.radius:
-            side = 2 * radius + 1
-            self.notes.append(f"patches of {side} x {side} pixels, with which PyPatchMatch reaches all of the hole")
+            wide, narrow = 2 * self.radius + 1, 2 * radius + 1
+            self.notes.append(
+                f"PyPatchMatch does not reach all of the hole with patches of {wide} pixels: searched with {narrow}"
+            )
         pixels = np.round(image * 255).astype(np.uint8)
         return self.library.fill(pixels, hole, radius, self.seed, self.progress).astype(np.float32) / 255

@@ -1,3 +1,25 @@
 """Nearest-neighbour fields: patches of the known region that resemble those around and in a hole."""
 
-__all__ = []
+from inpaintlab.patches.field import Targets, at_random, improve, known_patches, measure, targets_of, touching, vote
+from inpaintlab.patches.kernels import generator
+from inpaintlab.patches.pyramid import carried, fitting_patch, from_nearest, geometric_sizes, inside, shrunk
+from inpaintlab.patches.translation import Painted
+
+__all__ = [
+    "Painted",
+    "Targets",
+    "at_random",
+    "carried",
+    "fitting_patch",
+    "from_nearest",
+    "generator",
+    "geometric_sizes",
+    "improve",
+    "inside",
+    "known_patches",
+    "measure",
+    "shrunk",
+    "targets_of",
+    "touching",
+    "vote",
+]
