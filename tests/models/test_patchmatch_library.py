@@ -4,16 +4,21 @@ import copy
 import os
 import signal
 import threading
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
+from skimage import data
 from torch import Tensor
 
 from inpaintlab.imaging import PyPatchMatch, reaches_everywhere
 from inpaintlab.models import PatchMatchLibrary
+from stand_ins.building import compose_train
 
 METHOD = PatchMatchLibrary(radius=3, seed=0)
 LIBRARY = PyPatchMatch()
@@ -177,3 +182,47 @@ def test_without_the_library_one_sentence_says_how_to_get_it(monkeypatch: pytest
     monkeypatch.setattr("inpaintlab.published.weight_files.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'needs PyPatchMatch, .*pip install "inpaintlab\[patches\]"'):
         PatchMatchLibrary(radius=3, seed=0)
+
+
+# ------------------------------------------------------------------------------------------------ beside our own search
+
+
+@dataclass
+class Filling:
+    """In a hole of 64 x 64 pixels: the mean error, and how much of the texture's roughness there is."""
+
+    error: float
+    roughness: float
+
+
+def filled(model: str, texture: str, top: int, left: int) -> Filling:
+    """How a method fills a hole in the middle 256 x 256 pixels of a texture of scikit-image."""
+    picture = getattr(data, texture)()[128:384, 128:384].astype(np.float32) / 255
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., top : top + 64, left : left + 64] = 1
+    method = instantiate(compose_train(f"model={model}").model)
+    completed = method.complete(torch.from_numpy(picture)[None, None].repeat(1, 3, 1, 1), mask)[0, 0].numpy()
+    hole = np.s_[top : top + 64, left : left + 64]
+    inner = np.s_[top + 1 : top + 63, left + 1 : left + 63]
+    rough, truth = (cv2.Laplacian(one, cv2.CV_32F)[inner].var() for one in (completed, picture))
+    return Filling(float(np.abs(completed - picture)[hole].mean()), float(rough / truth))
+
+
+def test_of_bricks_our_search_makes_fewer_errors_than_the_library_and_half_of_what_a_smooth_filling_makes() -> None:
+    ours, library, smooth = (filled(model, "brick", 60, 130) for model in ("patchmatch", "patchmatch_library", "telea"))
+    assert ours.error < 0.8 * library.error
+    assert library.error < 0.5 * smooth.error
+    assert 0.6 < ours.roughness < 1.4 > library.roughness > 0.6 > 0.2 > smooth.roughness
+
+
+@pytest.mark.parametrize("texture", ["grass", "gravel"])
+def test_textures_without_order_get_their_roughness_from_both_searches_and_none_from_a_smooth_filling(
+    texture: str,
+) -> None:
+    """By error the smooth filling is best, which predicts the mean: it cannot rank such textures."""
+    ours, library, smooth = (filled(model, texture, 140, 40) for model in ("patchmatch", "patchmatch_library", "telea"))
+    assert ours.error < 1.1 * library.error
+    assert smooth.error < ours.error
+    assert 0.5 < ours.roughness < 1.5
+    assert 0.5 < library.roughness < 1.5
+    assert smooth.roughness < 0.1
