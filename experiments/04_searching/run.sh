@@ -4,7 +4,7 @@
 # table and the pictures, and searching/by_source.md.
 #
 #   SOURCES="urban100 facades_cmp places_examples"   folders of PHOTOGRAPHS
-#   EACH=8        photographs of each source, the first in the order of their names
+#   EACH=6        photographs of each source, the first in the order of their names
 #   SIZE=256      side of the squares
 #   CORES=        processes that complete images at the same time; empty: as many as there are cores
 #   STUDY=        another study in the place of study.yaml, such as one with fewer methods
@@ -18,7 +18,7 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # each process is one core's
 mkdir -p searching
 
 for source in ${SOURCES:-urban100 facades_cmp places_examples}; do
-  (cd "$PHOTOGRAPHS" && find -L "$source" -type f | LC_ALL=C sort | head -n "${EACH:-8}")
+  (cd "$PHOTOGRAPHS" && find -L "$source" -type f | LC_ALL=C sort | head -n "${EACH:-6}")
 done > searching/test.txt
 
 # Two holes for each: a block of 25 % at a random place, for which each method has to invent what was there, and strokes.
