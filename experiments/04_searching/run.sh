@@ -18,7 +18,7 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # each process is one core's
 mkdir -p searching
 
 for source in ${SOURCES:-urban100 facades_cmp places_examples}; do
-  (cd "$PHOTOGRAPHS" && find -L "$source" -type f | LC_ALL=C sort | head -n "${EACH:-6}")
+  (cd "$PHOTOGRAPHS" && find -L "$source" -type f | LC_ALL=C sort | sed -n "1,${EACH:-6}p")
 done > searching/test.txt
 
 # Two holes for each: a block of 25 % at a random place, for which each method has to invent what was there, and strokes.
