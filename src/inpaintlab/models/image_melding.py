@@ -116,11 +116,9 @@ class ImageMelding(Classical):
         for name, value in (("levels", levels), ("rounds", rounds), ("least_rounds", least_rounds)):
             if value < 1:
                 raise ValueError(f"model.{name} is {value}; it is at least 1.")
-        if guesses < 1 or not speed >= 1 or fewer_rounds < 0 or seed < 0:
-            raise ValueError(
-                f"model.guesses={guesses}, model.speed={speed}, model.fewer_rounds={fewer_rounds} or model.seed={seed} is too "
-                "small: guesses and speed are at least 1, the others 0."
-            )
+        for name, value, least in (("guesses", guesses, 1), ("speed", speed, 1), ("fewer_rounds", fewer_rounds, 0)):
+            if not least <= value < np.inf:
+                raise ValueError(f"model.{name} is {value}; it is {least} or more.")
         if not 0 <= rotation <= 180:
             raise ValueError(f"model.rotation is {rotation} degrees; it is 0 to 180.")
         for name, bounds in (("scale", scale), ("stretch", stretch), ("gain", gain)):
@@ -128,14 +126,14 @@ class ImageMelding(Classical):
                 raise ValueError(
                     f"model.{name} is {list(bounds)}; it is the least and the most, from 0.25 to 1 and from 1 to 4."
                 )
-        for name, number in (("bias", bias), ("smoothness", smoothness), ("certainty", certainty)):
+        for name, number in (("bias", bias), ("smoothness", smoothness), ("certainty", certainty), ("seed", seed)):
             if not 0 <= number < np.inf:
                 raise ValueError(f"model.{name} is {number}; it is 0 or more.")
-        if not (0 < gradients < np.inf and 1 <= falloff < np.inf and 0 < far < np.inf):
-            raise ValueError(
-                f"model.gradients={gradients}, model.falloff={falloff} or model.far={far} is out of its range: above 0, "
-                "at least 1, above 0."
-            )
+        for name, number in (("gradients", gradients), ("far", far)):
+            if not 0 < number < np.inf:
+                raise ValueError(f"model.{name} is {number}; it is above 0.")
+        if not 1 <= falloff < np.inf:
+            raise ValueError(f"model.falloff is {falloff}; it is at least 1.")
         self.patch_size, self.levels, self.smallest_level = patch_size, levels, smallest
         self.rounds, self.fewer_rounds, self.least_rounds, self.speed = rounds, fewer_rounds, least_rounds, speed
         self.guesses, self.rotation, self.reflection = int(np.ceil(guesses / speed)), rotation, reflection
@@ -346,7 +344,7 @@ def resized(
 
 
 def to_lab(image: Float[np.ndarray, "height width 3"]) -> Lab:
-    """CIELab of sRGB in [0, 1] under D65; in float64, whose last bits, which the number of threads may change, are cut."""
+    """CIELab of sRGB in [0, 1] under D65; in float64, whose last bits, which threads may change, are cut."""
     planes = torch.from_numpy(image.astype(np.float64)).permute(2, 0, 1)
     return np.ascontiguousarray(rgb_to_lab(planes).permute(1, 2, 0).numpy(), np.float32)
 
