@@ -220,7 +220,6 @@ def test_a_finer_level_takes_the_matches_of_the_coarser_one() -> None:
     usable = np.ones((30, 40), bool)
     usable[10:20, 25:35] = False
     coarse = patches.targets_of(~usable)
-    search = patches.similarity(usable, 6, **UPRIGHT)
     matches = np.repeat(match_of(0, 0, 0, 1, 1), len(coarse.rows), axis=0)
     matches[:, Y], matches[:, X] = coarse.rows + 1, coarse.columns - 17
     fine_usable = usable.repeat(2, axis=0).repeat(2, axis=1)

@@ -7,6 +7,7 @@ from inpaintlab.models.edgeconnect import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
 from inpaintlab.models.image_melding import ImageMelding
 from inpaintlab.models.partial_convolution import PartialConvolution
+from inpaintlab.models.patchmatch import PatchMatch
 
 __all__ = [
     "GLCIC",
@@ -18,4 +19,5 @@ __all__ = [
     "MeanColour",
     "OpenCVInpainting",
     "PartialConvolution",
+    "PatchMatch",
 ]
