@@ -8,8 +8,22 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import map_coordinates
 
 from inpaintlab import patches
-from inpaintlab.patches import similarity as kinds
-from inpaintlab.patches.similarity import ANGLE, BIAS, DOWN, GAIN, NUMBERS, RIGHT, XX, XY, YX, YY, Similarity, X, Y
+from inpaintlab.patches.similarity import (
+    ANGLE,
+    BIAS,
+    DOWN,
+    GAIN,
+    NUMBERS,
+    RIGHT,
+    SLACK,
+    XX,
+    XY,
+    YX,
+    YY,
+    Similarity,
+    X,
+    Y,
+)
 from inpaintlab.patches.similarity_fields import inside_image
 
 UPRIGHT: dict[str, Any] = {
@@ -64,6 +78,7 @@ def searched(
     picture: Picture,
     usable: Bool[np.ndarray, "height width"],
     wanted: Bool[np.ndarray, "height width"],
+    scans: int = 5,
     **settings: Any,
 ) -> tuple[Similarity, Any, Float[np.ndarray, "targets numbers"], Float[np.ndarray, " targets"]]:
     search = patches.looking_at(patches.similarity(usable, 10, **(UPRIGHT | settings)), picture)
@@ -71,7 +86,7 @@ def searched(
     state = patches.generator(0)
     matches = patches.random_matches(search, targets, state)
     costs = patches.measure(search, targets, matches)
-    for scan in range(5):
+    for scan in range(scans):
         patches.improve(search, targets, matches, costs, state, backward=scan % 2 == 1)
     return search, targets, matches, costs
 
@@ -83,17 +98,17 @@ def middle(height: int = 80, width: int = 160) -> Bool[np.ndarray, "height width
 
 
 @pytest.mark.parametrize(
-    ("degrees", "down", "right"), [(30.0, 1.1, 1.1), (-41.0, 0.93, 0.93), (20.0, 1.15, 1.05), (15.0, 1.0, -1.0)]
+    ("degrees", "down", "right", "closely"),
+    [(30.0, 1.1, 1.1, 0.02), (-41.0, 0.93, 0.93, 0.02), (15.0, 1.0, -1.0, 0.02), (20.0, 1.15, 1.05, 0.04)],
 )
-def test_a_turned_scaled_or_mirrored_copy_is_found(degrees: float, down: float, right: float) -> None:
+def test_a_turned_scaled_or_mirrored_copy_is_found(degrees: float, down: float, right: float, closely: float) -> None:
     picture, left = beside_a_copy(degrees, down, right)
     settings = {"rotation": 45.0, "scale": (0.9, 1.2), "stretch": (0.9, 1.1), "reflection": right < 0, "guesses": 30}
-    _, targets, matches, _ = searched(picture, left, middle(), **settings)
-    # two negative scales are half a turn, which lies beyond the limit of the angle here
+    _, targets, matches, _ = searched(picture, left, middle(), scans=10, **settings)
     off_angle = abs(matches[:, ANGLE] - degrees)
     off_scale = np.maximum(abs(matches[:, DOWN] / down - 1), abs(matches[:, RIGHT] / right - 1))
     assert np.mean(off_angle < 1) > 0.8
-    assert np.mean(off_scale < 0.02) > 0.8
+    assert np.mean(off_scale < closely) > 0.8
     turned = matrix(degrees, down, right)
     y, x = np.array([40, 40])[:, None] + turned @ np.array([targets.rows - 40, targets.columns - 120])
     assert np.mean(np.hypot(matches[:, Y] - y, matches[:, X] - x) < 0.5) > 0.8
@@ -186,7 +201,7 @@ def test_gains_and_biases_follow_a_ramp_of_brightness() -> None:
 
 def test_gains_and_biases_stay_within_their_bounds() -> None:
     picture = waves(*np.mgrid[:30, :60].astype(np.float64))
-    picture[:, 30:] = 3 * picture[:, :30] + 50
+    picture[:, 30:] = 3 * picture[:, :30] + 200
     targets = patches.targets_of(inside_image((30, 60), 10) & (np.arange(60) >= 36))
     matches = np.repeat(match_of(0, 0, 0, 1, 1), len(targets.rows), axis=0)
     matches[:, Y], matches[:, X] = targets.rows, targets.columns - 30
@@ -205,7 +220,7 @@ def test_no_source_reaches_into_what_may_not_be_used() -> None:
     down, right = np.mgrid[-5:5, -5:5].reshape(2, 100)
     y = matches[:, [Y]] + matches[:, [YY]] * down + matches[:, [YX]] * right
     x = matches[:, [X]] + matches[:, [XY]] * down + matches[:, [XX]] * right
-    slack = 2 * kinds.SLACK
+    slack = 2 * SLACK
     for step_y in (-slack, slack):
         for step_x in (-slack, slack):
             rows, columns = (y + slack).astype(int), (x + slack).astype(int)

@@ -31,6 +31,9 @@ PER_DEGREE = 8
 SLACK = 1 / 256
 """Of a pixel, that a source may reach beyond the known region: what counting in parts of a pixel may add."""
 
+FINEST_TURN = 1 / 64
+"""Share of the ranges of angles and scales that the finest turn is drawn from: 0.7 of 45 degrees each way."""
+
 FAR = 0.5
 """Share of the whole range from which on a guess also draws whether the source is mirrored."""
 
@@ -44,7 +47,9 @@ class Similarity(NamedTuple):
         unknown: in how many pixels above and at the left of a corner between pixels a source may not lie.
         centres: rows and columns where an upright patch may lie.
         turns: cosine and sine of each angle from ``-limit`` to ``limit``.
-        shares: of the range that each guess is drawn from, falling.
+        shares: of the range of places that each guess is drawn from, falling.
+        turning: shares of the ranges of angles and scales; each guess takes one at random, as a place that is right
+            but for a pixel may need a large turn, and the reverse.
         limit: of angles, in degrees.
         scales: the least and the largest.
         stretches: how many times the horizontal scale may be the vertical one.
@@ -61,6 +66,7 @@ class Similarity(NamedTuple):
     centres: Int[np.ndarray, "centres 2"]
     turns: Float[np.ndarray, "angles 2"]
     shares: Float[np.ndarray, " guesses"]
+    turning: Float[np.ndarray, " guesses"]
     limit: float
     scales: tuple[float, float]
     stretches: tuple[float, float]
@@ -101,7 +107,7 @@ def similarity(
     unknown = np.zeros((usable.shape[0] + 1, usable.shape[1] + 1), np.int32)
     unknown[1:, 1:] = np.cumsum(np.cumsum(~usable, axis=0, dtype=np.int32), axis=1, dtype=np.int32)
     angles = np.deg2rad(np.arange(-round(rotation * PER_DEGREE), round(rotation * PER_DEGREE) + 1) / PER_DEGREE)
-    falling = max(usable.shape) ** -np.linspace(0, 1, guesses)
+    falling = (2 * max(usable.shape)) ** -np.linspace(0, 1, guesses)
     return Similarity(
         features=np.zeros(0, np.float32),
         stride=FEATURES * (usable.shape[1] + 2),
@@ -109,6 +115,7 @@ def similarity(
         centres=np.argwhere(known_patches(~usable, size)).astype(np.int32),
         turns=np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32),
         shares=falling.astype(np.float32),
+        turning=(FINEST_TURN ** np.linspace(0, 1, guesses)).astype(np.float32),
         limit=round(rotation * PER_DEGREE) / PER_DEGREE,
         scales=(float(scale[0]), float(scale[1])),
         stretches=(float(stretch[0]), float(stretch[1])),
@@ -189,12 +196,13 @@ def guess(search, match, share, state, candidate):
     y = _between(state, max(0.0, match[Y] - radius), min(height - 1.0, match[Y] + radius))
     x = _between(state, max(0.0, match[X] - radius), min(width - 1.0, match[X] + radius))
     candidate[Y], candidate[X] = (y, x) if turned else (np.rint(y), np.rint(x))
-    angle = _near(state, match[ANGLE], share, -search.limit, search.limit)
+    turn_share = np.float32(1) if share == 1 else search.turning[below(state, len(search.turning))]
+    angle = _near(state, match[ANGLE], turn_share, -search.limit, search.limit)
     candidate[ANGLE] = np.rint(angle * PER_DEGREE) / PER_DEGREE
-    down = _near(state, abs(match[DOWN]), share, search.scales[0], search.scales[1])
-    stretch = _near(state, abs(match[RIGHT] / match[DOWN]), share, search.stretches[0], search.stretches[1])
+    down = _near(state, abs(match[DOWN]), turn_share, search.scales[0], search.scales[1])
+    stretch = _near(state, abs(match[RIGHT] / match[DOWN]), turn_share, search.stretches[0], search.stretches[1])
     up, left = match[DOWN] < 0, match[RIGHT] < 0
-    if search.mirrors and share >= FAR:
+    if search.mirrors and turn_share >= FAR:
         up, left = below(state, 2) == 1, below(state, 2) == 1
     candidate[DOWN] = -down if up else down
     candidate[RIGHT] = -down * stretch if left else down * stretch
