@@ -93,16 +93,16 @@ class ImageMelding(Classical):
         speed: int | float,
         guesses: int,
         rotation: int | float,
-        scale: Sequence[float],
-        stretch: Sequence[float],
+        scale: Sequence[int | float],
+        stretch: Sequence[int | float],
         reflection: bool,
         adjust: bool,
-        gain: Sequence[float],
+        gain: Sequence[int | float],
         bias: int | float,
-        gradients: float,
-        smoothness: float,
+        gradients: int | float,
+        smoothness: int | float,
         certainty: int | float,
-        falloff: float,
+        falloff: int | float,
         far: int | float,
         coherence: bool,
         seed: int,
@@ -116,9 +116,9 @@ class ImageMelding(Classical):
         for name, value in (("levels", levels), ("rounds", rounds), ("least_rounds", least_rounds)):
             if value < 1:
                 raise ValueError(f"model.{name} is {value}; it is at least 1.")
-        for name, value, least in (("guesses", guesses, 1), ("speed", speed, 1), ("fewer_rounds", fewer_rounds, 0)):
-            if not least <= value < np.inf:
-                raise ValueError(f"model.{name} is {value}; it is {least} or more.")
+        for name, number, least in (("guesses", guesses, 1), ("speed", speed, 1), ("fewer_rounds", fewer_rounds, 0)):
+            if not least <= number < np.inf:
+                raise ValueError(f"model.{name} is {number}; it is {least} or more.")
         if not 0 <= rotation <= 180:
             raise ValueError(f"model.rotation is {rotation} degrees; it is 0 to 180.")
         for name, bounds in (("scale", scale), ("stretch", stretch), ("gain", gain)):
@@ -136,9 +136,9 @@ class ImageMelding(Classical):
             raise ValueError(f"model.falloff is {falloff}; it is at least 1.")
         self.patch_size, self.levels, self.smallest_level = patch_size, levels, smallest
         self.rounds, self.fewer_rounds, self.least_rounds, self.speed = rounds, fewer_rounds, least_rounds, speed
-        self.guesses, self.rotation, self.reflection = int(np.ceil(guesses / speed)), rotation, reflection
-        self.scale, self.stretch = (scale[0], scale[1]), (stretch[0], stretch[1])
-        self.adjust, self.gain, self.bias = adjust, (gain[0], gain[1]), bias
+        self.guesses, self.rotation, self.reflection = int(np.ceil(guesses / speed)), float(rotation), reflection
+        self.scale, self.stretch = (float(scale[0]), float(scale[1])), (float(stretch[0]), float(stretch[1]))
+        self.adjust, self.gain, self.bias = adjust, (float(gain[0]), float(gain[1])), float(bias)
         self.gradients, self.smoothness = gradients, smoothness
         self.certainty, self.falloff, self.far, self.coherence = certainty, falloff, far, coherence
         self.seed = seed
