@@ -13,17 +13,26 @@ from jaxtyping import Bool, Float, Int
 from numba.extending import overload
 
 from inpaintlab.patches.field import END, INVALID, VALID, cost, drawn, known_patches, sampled, shifted
-from inpaintlab.patches.kernels import below, is_a, kernel, uniform
-
-FEATURES = 5
-"""Numbers a pixel: L, a, b, and the weighted differences of L to the right and downwards."""
-
-Y, X, YY, YX, XY, XX, ANGLE, DOWN, RIGHT, GAIN, BIAS, NUMBERS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15
-"""What stands where in a match: the centre of its source; A, which turns ``(down, right)`` in the target to that in the
-source; the degrees and the two signed scales that A is made of; three gains and three biases, of L, a and b."""
-
-FINE = 65536
-"""Parts of a pixel in which places are counted: whole numbers, which every processor adds alike."""
+from inpaintlab.patches.kernels import below, is_a, uniform
+from inpaintlab.patches.similarity_costs import (
+    ANGLE,
+    BIAS,
+    DOWN,
+    FEATURES,
+    GAIN,
+    NUMBERS,
+    RIGHT,
+    XX,
+    XY,
+    YX,
+    YY,
+    X,
+    Y,
+    adjust,
+    parts,
+    read,
+    squares,
+)
 
 PER_DEGREE = 8
 """Angles are multiples of an eighth of a degree, whose sines stand in a table: libraries differ in their last bits."""
@@ -242,109 +251,7 @@ def _shifted(search, matches, k, down, right, candidate):
     return beside
 
 
-# --- how far a match is from its target -----------------------------------------------------------------------------
-
-
-@numba.njit(forceinline=True)
-@no_type_check
-def _parts(number):
-    return np.int32(np.rint(number * np.float32(FINE)))
-
-
-@numba.njit(forceinline=True)
-@no_type_check
-def _read(features, stride, y, x):
-    """The five numbers at a place between four pixels; in parts of a pixel, from the padding's corner."""
-    one = np.float32(1 / FINE)
-    above = np.uintp(np.uintp(y >> 16) * stride + np.uintp(FEATURES) * np.uintp(x >> 16))
-    under = above + stride
-    fy, fx = np.float32(np.int32(y & 65535)) * one, np.float32(np.int32(x & 65535)) * one
-    w11 = fy * fx
-    w10, w01 = fy - w11, fx - w11
-    w00 = np.float32(1) - fy - w01
-    a, b, c, d, e = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)
-    n = np.uintp(FEATURES)
-    f, g, h = above + n, under, under + n
-    return (
-        w00 * features[above + a] + w01 * features[f + a] + w10 * features[g + a] + w11 * features[h + a],
-        w00 * features[above + b] + w01 * features[f + b] + w10 * features[g + b] + w11 * features[h + b],
-        w00 * features[above + c] + w01 * features[f + c] + w10 * features[g + c] + w11 * features[h + c],
-        w00 * features[above + d] + w01 * features[f + d] + w10 * features[g + d] + w11 * features[h + d],
-        w00 * features[above + e] + w01 * features[f + e] + w10 * features[g + e] + w11 * features[h + e],
-    )
-
-
-@numba.njit(forceinline=True)
-@no_type_check
-def _squares(features, stride, place, y, x, match, size, best):
-    """The sum of squared differences, row by row until it is ``best`` or more.
-
-    Args:
-        features: see ``Similarity``.
-        stride: likewise.
-        place: of the target's first number.
-        y: of the source's first pixel, in parts.
-        x: likewise.
-        match: its matrix, gains and biases.
-        size: of a patch.
-        best: when to stop.
-    """
-    yy, yx, xy, xx = match[YY], match[YX], match[XY], match[XX]
-    down_y, right_y, down_x, right_x = _parts(yy), _parts(yx), _parts(xy), _parts(xx)
-    gain0, gain1, gain2 = match[GAIN], match[GAIN + 1], match[GAIN + 2]
-    bias0, bias1, bias2 = match[BIAS], match[BIAS + 1], match[BIAS + 2]
-    total = np.float32(0)
-    for _ in range(size):
-        s0, s1, s2, s3, s4 = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-        sy, sx, at = y, x, place
-        for _ in range(size):
-            lightness, a, b, gx, gy = _read(features, stride, sy, sx)
-            d = gain0 * lightness + bias0 - features[at]
-            s0 += d * d
-            d = gain1 * a + bias1 - features[at + np.uintp(1)]
-            s1 += d * d
-            d = gain2 * b + bias2 - features[at + np.uintp(2)]
-            s2 += d * d
-            d = gain0 * (xx * gx + yx * gy) - features[at + np.uintp(3)]
-            s3 += d * d
-            d = gain0 * (xy * gx + yy * gy) - features[at + np.uintp(4)]
-            s4 += d * d
-            at += np.uintp(FEATURES)
-            sy, sx = np.int32(sy + right_y), np.int32(sx + right_x)
-        total += s0 + s1 + s2 + s3 + s4
-        if total >= best:
-            break
-        place += stride
-        y, x = np.int32(y + down_y), np.int32(x + down_x)
-    return total
-
-
-@kernel
-@no_type_check
-def _adjust(search, place, y, x, match):
-    """Write the gains and biases that give the source its target's mean and deviation, within their bounds."""
-    features, stride, size = search.features, np.uintp(search.stride), search.size
-    down_y, right_y, down_x, right_x = _parts(match[YY]), _parts(match[YX]), _parts(match[XY]), _parts(match[XX])
-    sums = np.zeros((3, 4))
-    for i in range(size):
-        for j in range(size):
-            read = _read(features, stride, y + i * down_y + j * right_y, x + i * down_x + j * right_x)
-            for channel in range(3):
-                source = read[0] if channel == 0 else read[1] if channel == 1 else read[2]
-                target = features[place + np.uintp(i) * stride + np.uintp(FEATURES * j + channel)]
-                sums[channel, 0] += source
-                sums[channel, 1] += source * source
-                sums[channel, 2] += target
-                sums[channel, 3] += target * target
-    pixels = size * size
-    for channel in range(3):
-        source, target = sums[channel, 0] / pixels, sums[channel, 2] / pixels
-        of_source = np.sqrt(max(0.0, sums[channel, 1] / pixels - source * source))
-        of_target = np.sqrt(max(0.0, sums[channel, 3] / pixels - target * target))
-        gain = of_target / of_source if of_source > 0 else 1.0
-        gain = min(max(gain, search.gains[0]), search.gains[1])
-        match[GAIN + channel] = gain
-        match[BIAS + channel] = min(max(target - gain * source, search.biases[0]), search.biases[1])
+# --- how far a match is from its target, and what it puts there -------------------------------------------------------
 
 
 @overload(cost, jit_options={"forceinline": True})
@@ -353,16 +260,19 @@ def _cost(search, row, column, candidate, best):
     if not is_a(search, Similarity):
         return None
 
-    def squares(search, row, column, candidate, best):
+    def of_squares(search, row, column, candidate, best):
         stride, first = np.uintp(search.stride), -(search.size // 2)
         place = np.uintp(np.uintp(row + first + 1) * stride + np.uintp(FEATURES) * np.uintp(column + first + 1))
-        y = np.int32(_parts(candidate[Y] + 1) + first * (_parts(candidate[YY]) + _parts(candidate[YX])))
-        x = np.int32(_parts(candidate[X] + 1) + first * (_parts(candidate[XY]) + _parts(candidate[XX])))
+        y = np.int32(parts(candidate[Y] + 1) + first * (parts(candidate[YY]) + parts(candidate[YX])))
+        x = np.int32(parts(candidate[X] + 1) + first * (parts(candidate[XY]) + parts(candidate[XX])))
         if search.adjusts:
-            _adjust(search, place, y, x, candidate)
-        return _squares(search.features, stride, place, y, x, candidate, search.size, best)
+            adjust(search.features, stride, place, y, x, candidate, search.size, search.gains, search.biases)
+            return squares(search.features, stride, place, y, x, candidate, search.size, True, best)
+        if search.size == 10:
+            return squares(search.features, stride, place, y, x, candidate, 10, False, best)
+        return squares(search.features, stride, place, y, x, candidate, search.size, False, best)
 
-    return squares
+    return of_squares
 
 
 @overload(sampled, jit_options={"forceinline": True})
@@ -373,9 +283,9 @@ def _sampled(search, matches, k, down, right, pixel):
 
     def turned(search, matches, k, down, right, pixel):
         yy, yx, xy, xx = matches[k, YY], matches[k, YX], matches[k, XY], matches[k, XX]
-        y = np.int32(_parts(matches[k, Y] + 1) + down * _parts(yy) + right * _parts(yx))
-        x = np.int32(_parts(matches[k, X] + 1) + down * _parts(xy) + right * _parts(xx))
-        lightness, a, b, gx, gy = _read(search.features, np.uintp(search.stride), y, x)
+        y = np.int32(parts(matches[k, Y] + 1) + down * parts(yy) + right * parts(yx))
+        x = np.int32(parts(matches[k, X] + 1) + down * parts(xy) + right * parts(xx))
+        lightness, a, b, gx, gy = read(search.features, np.uintp(search.stride), y, x)
         pixel[0] = matches[k, GAIN] * lightness + matches[k, BIAS]
         pixel[1] = matches[k, GAIN + 1] * a + matches[k, BIAS + 1]
         pixel[2] = matches[k, GAIN + 2] * b + matches[k, BIAS + 2]

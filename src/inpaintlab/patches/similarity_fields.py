@@ -8,22 +8,8 @@ from scipy.ndimage import distance_transform_edt
 
 from inpaintlab.patches.field import Targets, known_patches
 from inpaintlab.patches.kernels import below, kernel
-from inpaintlab.patches.similarity import (
-    ANGLE,
-    DOWN,
-    NUMBERS,
-    RIGHT,
-    XX,
-    XY,
-    YX,
-    YY,
-    Similarity,
-    X,
-    Y,
-    guess,
-    lies_well,
-    turn,
-)
+from inpaintlab.patches.similarity import Similarity, guess, lies_well, turn
+from inpaintlab.patches.similarity_costs import ANGLE, DOWN, NUMBERS, RIGHT, XX, XY, YX, YY, X, Y
 
 
 @kernel
