@@ -1,10 +1,11 @@
-"""Pictures without learning: finding and opening, Canny's edges, Poisson blending, PyPatchMatch, offset colours."""
+"""Pictures without learning: opening and finding files, Canny, Poisson's equation, PyPatchMatch, offset colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
+from inpaintlab.imaging.poisson import ScreenedPoisson
 from inpaintlab.imaging.pypatchmatch import PyPatchMatch, reaches_everywhere
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "SEVERAL",
     "Pictures",
     "PyPatchMatch",
+    "ScreenedPoisson",
     "blend",
     "canny",
     "find_pictures",

@@ -5,6 +5,7 @@ from inpaintlab.models.contextual_attention import ContextualAttention
 from inpaintlab.models.diffusion import Biharmonic, MeanColour, OpenCVInpainting
 from inpaintlab.models.edgeconnect import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
+from inpaintlab.models.image_melding import ImageMelding
 from inpaintlab.models.partial_convolution import PartialConvolution
 from inpaintlab.models.patchmatch import PatchMatch
 from inpaintlab.models.patchmatch_library import PatchMatchLibrary
@@ -15,6 +16,7 @@ __all__ = [
     "ContextEncoder",
     "ContextualAttention",
     "EdgeConnect",
+    "ImageMelding",
     "MeanColour",
     "OpenCVInpainting",
     "PartialConvolution",
