@@ -1,4 +1,4 @@
-"""Pictures without learning: opening and finding their files, Canny's edges, Poisson's equation, offsets as colours."""
+"""Pictures without learning: opening and finding files, Canny, Poisson's equation, PyPatchMatch, offset colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
@@ -6,6 +6,7 @@ from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_fo
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
 from inpaintlab.imaging.poisson import ScreenedPoisson
+from inpaintlab.imaging.pypatchmatch import PyPatchMatch, reaches_everywhere
 
 __all__ = [
     "ENDINGS",
@@ -14,6 +15,7 @@ __all__ = [
     "NAME",
     "SEVERAL",
     "Pictures",
+    "PyPatchMatch",
     "ScreenedPoisson",
     "blend",
     "canny",
@@ -22,6 +24,7 @@ __all__ = [
     "on_disk",
     "opened",
     "picture_bytes",
+    "reaches_everywhere",
     "read_picture",
     "rgb_to_gray",
     "same_form",

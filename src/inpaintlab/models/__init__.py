@@ -8,6 +8,7 @@ from inpaintlab.models.glcic import GLCIC
 from inpaintlab.models.image_melding import ImageMelding
 from inpaintlab.models.partial_convolution import PartialConvolution
 from inpaintlab.models.patchmatch import PatchMatch
+from inpaintlab.models.patchmatch_library import PatchMatchLibrary
 
 __all__ = [
     "GLCIC",
@@ -20,4 +21,5 @@ __all__ = [
     "OpenCVInpainting",
     "PartialConvolution",
     "PatchMatch",
+    "PatchMatchLibrary",
 ]
