@@ -257,3 +257,11 @@ def test_matches_that_continue_each_other_are_coherent() -> None:
     assert shares[2, 2] == 0
     assert shares[1, 2] == shares[2, 1] == shares[2, 3] == 0.75
     assert shares[0, 0] == 1
+
+
+def test_a_photograph_may_be_wider_than_sixteen_bits_of_pixels() -> None:
+    picture = np.random.default_rng(3).normal(size=(10, 40_000, 5)).astype(np.float32)
+    picture[:, 39_000:39_010] = picture[:, 39_900:39_910]
+    search = patches.looking_at(patches.similarity(np.ones((10, 40_000), bool), 10, **UPRIGHT), picture)
+    targets = patches.targets_of((np.arange(40_000) == 39_005) & (np.arange(10)[:, None] == 5))
+    np.testing.assert_array_equal(patches.measure(search, targets, match_of(5, 39_905, 0, 1, 1)), 0)

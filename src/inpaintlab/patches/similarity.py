@@ -263,8 +263,8 @@ def _cost(search, row, column, candidate, best):
     def of_squares(search, row, column, candidate, best):
         stride, first = np.uintp(search.stride), -(search.size // 2)
         place = np.uintp(np.uintp(row + first + 1) * stride + np.uintp(FEATURES) * np.uintp(column + first + 1))
-        y = np.int32(parts(candidate[Y] + 1) + first * (parts(candidate[YY]) + parts(candidate[YX])))
-        x = np.int32(parts(candidate[X] + 1) + first * (parts(candidate[XY]) + parts(candidate[XX])))
+        y = np.int64(parts(candidate[Y] + 1) + first * (parts(candidate[YY]) + parts(candidate[YX])))
+        x = np.int64(parts(candidate[X] + 1) + first * (parts(candidate[XY]) + parts(candidate[XX])))
         if search.adjusts:
             adjust(search.features, stride, place, y, x, candidate, search.size, search.gains, search.biases)
             return squares(search.features, stride, place, y, x, candidate, search.size, True, best)
@@ -283,8 +283,8 @@ def _sampled(search, matches, k, down, right, pixel):
 
     def turned(search, matches, k, down, right, pixel):
         yy, yx, xy, xx = matches[k, YY], matches[k, YX], matches[k, XY], matches[k, XX]
-        y = np.int32(parts(matches[k, Y] + 1) + down * parts(yy) + right * parts(yx))
-        x = np.int32(parts(matches[k, X] + 1) + down * parts(xy) + right * parts(xx))
+        y = np.int64(parts(matches[k, Y] + 1) + down * parts(yy) + right * parts(yx))
+        x = np.int64(parts(matches[k, X] + 1) + down * parts(xy) + right * parts(xx))
         lightness, a, b, gx, gy = read(search.features, np.uintp(search.stride), y, x)
         pixel[0] = matches[k, GAIN] * lightness + matches[k, BIAS]
         pixel[1] = matches[k, GAIN + 1] * a + matches[k, BIAS + 1]

@@ -22,7 +22,7 @@ FINE = 65536
 @no_type_check
 def parts(number):
     """A length in parts of a pixel."""
-    return np.int32(np.rint(number * np.float32(FINE)))
+    return np.int64(np.rint(number * np.float32(FINE)))
 
 
 @numba.njit(forceinline=True)
@@ -88,12 +88,12 @@ def squares(features, stride, place, y, x, match, size, adjusts, best):
             d = xy * gx + yy * gy - features[at + np.uintp(4)]
             s4 += d * d
             at += np.uintp(FEATURES)
-            sy, sx = np.int32(sy + right_y), np.int32(sx + right_x)
+            sy, sx = np.int64(sy + right_y), np.int64(sx + right_x)
         total += s0 + s1 + s2 + s3 + s4
         if total >= best:
             break
         place += stride
-        y, x = np.int32(y + down_y), np.int32(x + down_x)
+        y, x = np.int64(y + down_y), np.int64(x + down_x)
     return total
 
 
