@@ -218,6 +218,8 @@ class Classical(Inpainter, ABC):
         self.progress: Callable[[float], None] = _untold
         """Called from time to time with the share of the present image that is done, 0 to 1, by methods that take
         seconds."""
+        self.notes: list[str] = []
+        """What the last ``forward`` has to tell of how it filled its images; ``fill`` adds to it."""
 
     @abstractmethod
     def fill(
@@ -240,6 +242,7 @@ class Classical(Inpainter, ABC):
             ValueError: a hole leaves no known pixel.
         """
         require_known_pixels(mask)
+        self.notes = []
         images = np.ascontiguousarray(visible.permute(0, 2, 3, 1).cpu().numpy())
         holes = (mask[:, 0] > 0.5).cpu().numpy()
         filled = np.stack([self.fill(image, hole) for image, hole in zip(images, holes, strict=True)])

@@ -77,8 +77,8 @@ def known_patches(hole: Bool[np.ndarray, "height width"], size: int) -> Bool[np.
 # --- what a kind of match defines -----------------------------------------------------------------------------------
 
 
-def shifted(search: Any, match: Any, down: int, right: int, candidate: Any) -> bool:
-    """Write into ``candidate`` what the match of a target suggests for the one ``down`` and ``right`` of it.
+def shifted(search: Any, matches: Any, k: int, down: int, right: int, candidate: Any) -> bool:
+    """Write into ``candidate`` what the match of target ``k`` suggests for the target ``down`` and ``right`` of it.
 
     Returns:
         Whether it can be a match.
@@ -86,14 +86,15 @@ def shifted(search: Any, match: Any, down: int, right: int, candidate: Any) -> b
     raise NotImplementedError
 
 
-def drawn(search: Any, row: int, column: int, match: Any, step: int, state: Any, candidate: Any) -> int:
+def drawn(search: Any, row: int, column: int, matches: Any, k: int, step: int, state: Any, candidate: Any) -> int:
     """Write into ``candidate`` the guess number ``step`` for a target, and tell ``END``, ``INVALID`` or ``VALID``.
 
     Args:
         search: the kind of match.
         row: of the target.
         column: likewise.
-        match: the best so far.
+        matches: the best so far, of all targets.
+        k: the target's number.
         step: 0, 1, 2 ... until ``END`` is told.
         state: of the random numbers.
         candidate: the guess.
@@ -101,16 +102,16 @@ def drawn(search: Any, row: int, column: int, match: Any, step: int, state: Any,
     raise NotImplementedError
 
 
-def cost(search: Any, row: int, column: int, match: Any, best: float) -> float:
+def cost(search: Any, row: int, column: int, candidate: Any, best: float) -> float:
     """How far a match is from its target; once that is ``best`` or more, any number of at least ``best``.
 
-    It may write into ``match`` what follows from the others of its numbers, such as gains.
+    It may write into ``candidate`` what follows from the others of its numbers, such as gains.
     """
     raise NotImplementedError
 
 
-def sampled(search: Any, match: Any, down: int, right: int, pixel: Any) -> None:
-    """Write into ``pixel`` what the match puts ``down`` and ``right`` of its target's centre."""
+def sampled(search: Any, matches: Any, k: int, down: int, right: int, pixel: Any) -> None:
+    """Write into ``pixel`` what the match of target ``k`` puts ``down`` and ``right`` of the target's centre."""
     raise NotImplementedError
 
 
@@ -119,9 +120,19 @@ def sampled(search: Any, match: Any, down: int, right: int, pixel: Any) -> None:
 
 @kernel
 @no_type_check
+def _copy_match(source, target):
+    for i in range(len(source)):
+        target[i] = source[i]
+
+
+@kernel
+@no_type_check
 def _measure(search, targets, matches, costs, first, last):
+    candidate = np.empty_like(matches[0])
     for k in range(first, last):
-        costs[k] = cost(search, targets.rows[k], targets.columns[k], matches[k], np.inf)
+        _copy_match(matches[k], candidate)
+        costs[k] = cost(search, targets.rows[k], targets.columns[k], candidate, np.inf)
+        _copy_match(candidate, matches[k])
 
 
 @kernel
@@ -139,22 +150,22 @@ def _improve(search, targets, matches, costs, steps, backward, exploring, state,
             y, x = row - down, column - right
             if 0 <= y < height and 0 <= x < width and targets.number[y, x] >= 0:
                 neighbour = targets.number[y, x]
-                if shifted(search, matches[neighbour], down, right, candidate):
+                if shifted(search, matches, neighbour, down, right, candidate):
                     found = cost(search, row, column, candidate, costs[k])
                     if found < costs[k]:
                         costs[k] = found
-                        matches[k] = candidate
+                        _copy_match(candidate, matches[k])
                         changes += 1
         step = 0
         while exploring:
-            guess = drawn(search, row, column, matches[k], step, state, candidate)
+            guess = drawn(search, row, column, matches, k, step, state, candidate)
             if guess == END:
                 break
             if guess == VALID:
                 found = cost(search, row, column, candidate, costs[k])
                 if found < costs[k]:
                     costs[k] = found
-                    matches[k] = candidate
+                    _copy_match(candidate, matches[k])
                     changes += 1
             step += 1
     return changes
@@ -164,25 +175,27 @@ def _improve(search, targets, matches, costs, steps, backward, exploring, state,
 @no_type_check
 def _vote(search, targets, matches, weights, rows, columns, size, out, first, last):
     height, width = targets.number.shape
-    before = size // 2
-    pixel = np.empty_like(out[0])
-    total = np.empty_like(out[0])
+    before, after = size // 2, size - 1 - size // 2
+    pixel, total = np.empty_like(out[0]), np.empty_like(out[0])
+    channels = np.uintp(len(pixel))
     for i in range(first, last):
+        row, column = rows[i], columns[i]
         total[:] = 0
-        weight = 0.0
-        for oy in range(size):
-            for ox in range(size):
-                down, right = oy - before, ox - before
-                y, x = rows[i] - down, columns[i] - right
-                if 0 <= y < height and 0 <= x < width:
-                    k = targets.number[y, x]
-                    if k >= 0 and weights[k] > 0:
-                        sampled(search, matches[k], down, right, pixel)
-                        for c in range(len(pixel)):
-                            total[c] += weights[k] * pixel[c]
-                        weight += weights[k]
+        weight = np.float32(0)
+        for y in range(np.uintp(max(0, row - after)), np.uintp(min(height, row + before + 1))):
+            for x in range(np.uintp(max(0, column - after)), np.uintp(min(width, column + before + 1))):
+                number = targets.number[y, x]
+                if number < 0:
+                    continue
+                k = np.uintp(number)
+                share = weights[k]
+                if share > 0:
+                    sampled(search, matches, k, row - np.intp(y), column - np.intp(x), pixel)
+                    for c in range(channels):
+                        total[c] += share * pixel[c]
+                    weight += share
         if weight > 0:
-            for c in range(len(pixel)):
+            for c in range(channels):
                 out[i, c] = total[c] / weight
 
 
@@ -202,7 +215,7 @@ def _copy(search, targets, matches, costs, rows, columns, size, out, first, last
                     if k >= 0 and costs[k] < best:
                         best, chosen, best_down, best_right = costs[k], k, down, right
         if chosen >= 0:
-            sampled(search, matches[chosen], best_down, best_right, out[i])
+            sampled(search, matches, chosen, best_down, best_right, out[i])
 
 
 def _in_parts(number: int, progress: Callable[[float], None], run: Callable[[int, int], Any], at_once: int) -> list:
