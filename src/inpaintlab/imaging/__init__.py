@@ -1,10 +1,11 @@
-"""Pictures without learning: opening and finding their files, Canny's edges, Poisson blending, offsets as colours."""
+"""Pictures without learning: opening and finding their files, Canny's edges, Poisson's equation, offsets as colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
+from inpaintlab.imaging.poisson import ScreenedPoisson
 
 __all__ = [
     "ENDINGS",
@@ -13,6 +14,7 @@ __all__ = [
     "NAME",
     "SEVERAL",
     "Pictures",
+    "ScreenedPoisson",
     "blend",
     "canny",
     "find_pictures",
