@@ -1,11 +1,14 @@
-"""Pictures without learning: opening and finding their files, Canny's edges, Poisson's equation, offsets as colours."""
+"""Pictures without learning: opening and finding files, edges, Poisson's equation, planes of a scene, offsets as colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
+from inpaintlab.imaging.planes import PlaneFinder, Planes
 from inpaintlab.imaging.poisson import ScreenedPoisson
+from inpaintlab.imaging.regularity import RegularityFinder
+from inpaintlab.imaging.vanishing_points import VanishingPointDetector
 
 __all__ = [
     "ENDINGS",
@@ -14,7 +17,11 @@ __all__ = [
     "NAME",
     "SEVERAL",
     "Pictures",
+    "PlaneFinder",
+    "Planes",
+    "RegularityFinder",
     "ScreenedPoisson",
+    "VanishingPointDetector",
     "blend",
     "canny",
     "find_pictures",
