@@ -9,12 +9,6 @@ from inpaintlab.config import CONF
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
-CLASSICAL = ("biharmonic", "mean_colour", "navier_stokes", "telea")
-
-
-LEARNING = tuple(name for name in MODELS if name not in CLASSICAL)
-
-
 def settings_of(model: str) -> dict[str, Any]:
     """What a file of conf/model says, and those before it in its defaults; the schedule by its name."""
     own = yaml.safe_load((CONF / f"model/{model}.yaml").read_text("utf-8"))
@@ -25,6 +19,12 @@ def settings_of(model: str) -> dict[str, Any]:
         else:
             found |= {group.removeprefix("override "): chosen for group, chosen in choice.items()}
     return found | own
+
+
+CLASSICAL = tuple(name for name in MODELS if "schedule" not in settings_of(name))
+
+
+LEARNING = tuple(name for name in MODELS if name not in CLASSICAL)
 
 
 def _phases(model: str) -> tuple[str, ...]:

@@ -89,9 +89,7 @@ class PlaneFinder:
         posterior = (posterior + self.floor) / (1 + self.floor * len(posterior))
         return Planes(np.stack(lines), np.stack(angles), posterior.astype(np.float32), points)
 
-    def _density(
-        self, point: VanishingPoint, shape: tuple[int, ...], cell: int
-    ) -> Float[np.ndarray, "rows columns"]:
+    def _density(self, point: VanishingPoint, shape: tuple[int, ...], cell: int) -> Float[np.ndarray, "rows columns"]:
         """How many of the lines that meet in a point are near each cell.
 
         The release blurs with a window of 100 pixels, which cuts a Gaussian of 50 off at one standard deviation, many

@@ -97,9 +97,7 @@ class RegularityFinder:
             found.append(self.repeating(rectified[matches.second[chosen]] - rectified[matches.first[chosen]]))
         return found
 
-    def matches(
-        self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
-    ) -> Matches:
+    def matches(self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]) -> Matches:
         """Pairs among each feature and its two nearest others."""
         grey = np.rint(image @ np.array([0.299, 0.587, 0.114]) * 255).clip(0, 255).astype(np.uint8)
         size = 2 * AROUND_HOLE + 1

@@ -109,15 +109,15 @@ class VanishingPointDetector:
             if not self._believed(rest, meeting, total):
                 break
             if all(abs(place @ other) < np.cos(np.radians(LEAST_APART)) for other in places):
-                there = np.array([place[0] * side + middle[0] * place[2], place[1] * side + middle[1] * place[2], place[2]])
+                there = np.array(
+                    [place[0] * side + middle[0] * place[2], place[1] * side + middle[1] * place[2], place[2]]
+                )
                 found.append(VanishingPoint(there / np.linalg.norm(there), rest[meeting] * side + np.tile(middle, 2)))
                 places.append(place)
             rest = rest[~meeting]
         return found
 
-    def segments(
-        self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
-    ) -> Segments:
+    def segments(self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]) -> Segments:
         """The straight segments of what is known of an image, the longest first; x1, y1, x2, y2 in pixels."""
         if min(hole.shape) < 3:
             return np.empty((0, 4))

@@ -6,6 +6,7 @@ from inpaintlab.models.diffusion import Biharmonic, MeanColour, OpenCVInpainting
 from inpaintlab.models.edgeconnect import EdgeConnect
 from inpaintlab.models.glcic import GLCIC
 from inpaintlab.models.partial_convolution import PartialConvolution
+from inpaintlab.models.patchmatch import PatchMatch
 from inpaintlab.models.planar_structure import PlanarStructure
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "MeanColour",
     "OpenCVInpainting",
     "PartialConvolution",
+    "PatchMatch",
     "PlanarStructure",
 ]

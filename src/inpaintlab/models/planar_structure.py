@@ -141,7 +141,9 @@ class PlanarStructure(Classical):
         if smallest < 8:
             raise ValueError(f"model.smallest is {smallest} pixels; the coarsest level has at least 8.")
         if not iterations or min(iterations) < 1:
-            raise ValueError(f"model.iterations is {list(iterations)}; it has a number for each level, each at least 1.")
+            raise ValueError(
+                f"model.iterations is {list(iterations)}; it has a number for each level, each at least 1."
+            )
         if len(scales) != 2 or not 0 < scales[0] < 1 < scales[1]:
             raise ValueError(f"model.scales is {list(scales)}; it is the least, below 1, and the greatest, above 1.")
         if len(nearness) != 2 or min(nearness) < 1 or max(nearness) > 16:
@@ -221,7 +223,10 @@ class PlanarStructure(Classical):
         if self.patch_sigma is None:
             weights, near = np.ones((size, size)), _nearness(level)
         else:
-            weights, near = np.exp(-(away[:, None] ** 2 + away**2) / (2 * self.patch_sigma**2)), np.ones((height, width))
+            weights, near = (
+                np.exp(-(away[:, None] ** 2 + away**2) / (2 * self.patch_sigma**2)),
+                np.ones((height, width)),
+            )
         return patches.Homography(
             colours=_harmonic(patches.from_nearest(level.known, level.hole), level.hole),
             valid=level.valid,

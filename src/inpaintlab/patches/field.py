@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, no_type_check
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
-from inpaintlab.patches.kernels import kernel
+from inpaintlab.patches.kernels import below, kernel
 
 END, INVALID, VALID = 0, 1, 2
 """What ``drawn`` tells: no more guesses for this target, one that cannot be a match, one that can."""
@@ -127,6 +127,13 @@ def _copy_match(source, target):
 
 @kernel
 @no_type_check
+def _draw(choices, chosen, state):
+    for i in range(len(chosen)):
+        chosen[i] = choices[below(state, len(choices))]
+
+
+@kernel
+@no_type_check
 def _measure(search, targets, matches, costs, first, last):
     candidate = np.empty_like(matches[0])
     for k in range(first, last):
@@ -216,6 +223,15 @@ def _copy(search, targets, matches, costs, rows, columns, size, out, first, last
                         best, chosen, best_down, best_right = costs[k], k, down, right
         if chosen >= 0:
             sampled(search, matches, chosen, best_down, best_right, out[i])
+
+
+def at_random(
+    valid: Bool[np.ndarray, "height width"], number: int, state: Shaped[np.ndarray, " 1"]
+) -> Int[np.ndarray, "number 2"]:
+    """The rows and columns of places that are valid, each drawn from all of them, int32."""
+    chosen = np.empty(number, np.int64)
+    _draw(np.flatnonzero(valid), chosen, state)
+    return np.stack(np.divmod(chosen, valid.shape[1]), axis=1).astype(np.int32)
 
 
 def _in_parts(number: int, progress: Callable[[float], None], run: Callable[[int, int], Any], at_once: int) -> list:

@@ -164,8 +164,9 @@ def _pixel(colours, match, down, right, out, place):
     x = (match[X] + match[XY] * down + match[XX] * right) * inverse
     y, x = min(max(y, 0.0), height - 1.0), min(max(x, 0.0), width - 1.0)
     top, left = np.uintp(y), np.uintp(x)
-    bottom, behind = np.uintp(min(top + np.uintp(1), np.uintp(height - 1))), np.uintp(
-        min(left + np.uintp(1), np.uintp(width - 1))
+    bottom, behind = (
+        np.uintp(min(top + np.uintp(1), np.uintp(height - 1))),
+        np.uintp(min(left + np.uintp(1), np.uintp(width - 1))),
     )
     fy, fx = np.float32(y - top), np.float32(x - left)
     one = np.float32(1)

@@ -8,23 +8,23 @@ from scipy.ndimage import distance_transform_edt
 from inpaintlab.patches.field import Targets, known_patches
 
 
-def geometric_sizes(height: int, width: int, smallest: int, ratio: float) -> list[tuple[int, int]]:
+def geometric_sizes(full: tuple[int, ...], smallest: int, ratio: float) -> list[tuple[int, int]]:
     """Heights and widths of the levels, the coarsest first; the last is the image's own.
 
     Args:
-        height: of the image, in pixels.
-        width: likewise.
+        full: height and width of the image, in pixels.
         smallest: the coarsest level's shorter side, unless the image's own is shorter.
         ratio: of a level to the next finer one, below 1.
     """
-    shorter = min(height, width)
+    height, width = full
+    shorter = min(full)
     fewer = int(np.floor(np.log(smallest / shorter) / np.log(ratio) + 1e-6)) if shorter > smallest else 0
     scales = [ratio**step for step in range(fewer, 0, -1)]
     return [(max(1, round(height * scale)), max(1, round(width * scale))) for scale in scales] + [(height, width)]
 
 
 def fitting_patch(hole: Bool[np.ndarray, "height width"], size: int) -> int | None:
-    """The largest odd patch of at most ``size`` pixels, and at least 3, that is known somewhere; None if there is none."""
+    """The largest odd patch of 3 to ``size`` pixels that is known somewhere; None if there is none."""
     return next((odd for odd in range(size - (size + 1) % 2, 2, -2) if known_patches(hole, odd).any()), None)
 
 

@@ -1,13 +1,26 @@
 """Matches that are upright patches elsewhere: row and column of the source."""
 
-from typing import NamedTuple, no_type_check
+from typing import NamedTuple, final, no_type_check
 
 import numba
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numba.extending import overload
 
-from inpaintlab.patches.field import END, INVALID, VALID, cost, drawn, sampled, shifted
+from inpaintlab.patches.field import (
+    END,
+    INVALID,
+    VALID,
+    Targets,
+    copy_best,
+    cost,
+    drawn,
+    known_patches,
+    sampled,
+    shifted,
+    targets_of,
+    vote,
+)
 from inpaintlab.patches.kernels import below, is_a
 
 
@@ -30,16 +43,60 @@ class Translation(NamedTuple):
     size: int
 
 
-def translation(
-    colours: Float[np.ndarray, "height width 3"], valid: Bool[np.ndarray, "height width"], size: int
-) -> Translation:
-    """The search in an image in [0, 1]; the size is odd."""
-    around = size // 2
-    image = np.pad(np.rint(colours * 255), ((around, around), (around, around), (0, 0)), mode="edge")
-    numbers = np.ascontiguousarray(image, np.uint8).ravel()
-    return Translation(
-        numbers, 3 * image.shape[1], np.ascontiguousarray(colours, np.float32), np.ascontiguousarray(valid), size
-    )
+@final
+class Painted:
+    """An image whose hole is painted again and again, and the search in it.
+
+    Args:
+        colours: RGB in [0, 1], with a first guess in the hole.
+        hole: True where it is painted.
+        size: of a patch in pixels, odd.
+    """
+
+    def __init__(
+        self, colours: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"], size: int
+    ) -> None:
+        around = size // 2
+        self.colours = np.array(colours, np.float32)
+        self.valid = known_patches(hole, size)
+        self.hole = targets_of(hole)
+        image = np.pad(_in_8_bits(self.colours), ((around, around), (around, around), (0, 0)), mode="edge")
+        self.search = Translation(image.ravel(), 3 * image.shape[1], self.colours, self.valid, size)
+        self._image = image.reshape(-1, 3)
+        own = np.pad(self.hole.number, around, mode="edge").ravel()
+        """The pixel of the hole that each pixel of the padded image repeats, or -1."""
+        self._repeating = np.flatnonzero(own >= 0)
+        self._repeated = own[self._repeating]
+
+    def vote(
+        self, targets: Targets, matches: Int[np.ndarray, "targets 2"], weights: Float[np.ndarray, " targets"]
+    ) -> float:
+        """Paint each pixel with the weighted mean of what the patches over it have there.
+
+        Returns:
+            By how much the hole's colours changed, on average.
+        """
+        before = self.colours[self.hole.rows, self.hole.columns]
+        after = before.copy()
+        vote(self.search, targets, matches, weights.astype(np.float32), self.hole, self.search.size, after)
+        self._paint(after)
+        return float(np.abs(after - before).mean())
+
+    def copy_best(
+        self, targets: Targets, matches: Int[np.ndarray, "targets 2"], costs: Float[np.ndarray, " targets"]
+    ) -> None:
+        """Paint each pixel with what the best patch over it has there."""
+        colours = self.colours[self.hole.rows, self.hole.columns]
+        copy_best(self.search, targets, matches, costs, self.hole, self.search.size, colours)
+        self._paint(colours)
+
+    def _paint(self, colours: Float[np.ndarray, "pixels 3"]) -> None:
+        self.colours[self.hole.rows, self.hole.columns] = colours
+        self._image[self._repeating] = _in_8_bits(colours)[self._repeated]
+
+
+def _in_8_bits(colours: np.ndarray) -> np.ndarray:
+    return np.rint(colours.clip(0, 1) * 255).astype(np.uint8)
 
 
 @numba.njit(forceinline=True)
