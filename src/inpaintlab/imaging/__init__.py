@@ -1,4 +1,4 @@
-"""Pictures without learning: opening and finding files, edges, Poisson's equation, planes of a scene, offsets as colours."""
+"""Pictures without learning: opening and finding files, edges, Poisson's equation, planes, offsets as colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray

@@ -16,7 +16,7 @@ AROUND_HOLE = 8
 ROUNDS = 30
 """Of a mean shift, which ends before if nothing moves any more."""
 
-Steps = Float[np.ndarray, "steps 2"]
+Steps = Float[np.ndarray, "_ 2"]
 
 
 class Matches(NamedTuple):
@@ -105,7 +105,7 @@ class RegularityFinder:
         none = np.empty(0, np.int64)
         if min(hole.shape) < size or not known.any():
             return Matches(np.empty((0, 2)), none, none)
-        detector = cv2.SIFT_create(contrastThreshold=self.contrast)
+        detector = cv2.SIFT.create(contrastThreshold=self.contrast)
         features, descriptors = detector.detectAndCompute(grey, known.astype(np.uint8))
         if len(features) < 3:
             return Matches(np.empty((0, 2)), none, none)

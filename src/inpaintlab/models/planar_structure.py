@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.ndimage import binary_dilation, correlate, distance_transform_edt, generate_binary_structure
+from scipy.ndimage import binary_dilation, distance_transform_edt, generate_binary_structure
 from skimage.restoration import inpaint_biharmonic
 
 from inpaintlab.imaging import PlaneFinder, Planes, RegularityFinder, ScreenedPoisson, VanishingPointDetector
@@ -28,13 +28,13 @@ MARGIN = np.ones((5, 5), bool)
 beside a hole are mixed with what was there (the authors' sc_extract_planar_structure.m)."""
 
 LEAST_STEP = 2 ** (1 / 9)
-"""Between the sides of two levels. As many levels as are asked for would be almost equal in a small image; this is their
-ratio for an image of 64 pixels and the authors' ten levels."""
+"""Between the sides of two levels. As many levels as are asked for would be almost equal in a small image; this is
+their ratio for an image of 64 pixels and the authors' ten levels."""
 
 WAYS = (([1, 0], False), ([0, 1], False), ([1, 0], True), ([0, 1], True))
-"""The four directions of propagation: from above, from the left, from below, from the right. A scan away from a neighbour
-visits that before its target, so one scan carries a match as far as the authors' wave of a direction does. The wave also
-tries what a neighbour had before it changed itself, which the scan does not."""
+"""The four directions of propagation: from above, from the left, from below, from the right. A scan visits a neighbour
+before its target, so one scan carries a match as far as the authors' wave of a direction does. The wave also tries what
+a neighbour had before it changed itself, which the scan does not."""
 
 AT_ONCE = 2048
 """Targets between two looks for a signal: up to a quarter of a second."""
@@ -78,8 +78,7 @@ class PlanarStructure(Classical):
         planes: finds the planes.
         regularity: finds the displacements at which they repeat themselves; None guesses by none.
         patch_size: side of a patch in pixels, odd, 3 to 15.
-        patch_sigma: of the Gaussian by which the pixels of a patch count, in pixels; None lets them count by
-            ``nearness`` instead.
+        patch_sigma: of the Gaussian by which the pixels of a patch count, in pixels.
         smallest: the coarsest level's shorter side in pixels.
         iterations: at each level, the coarsest first; the coarsest does all of them twice, at first without a change of
             the image. A small image has fewer levels, and takes the first numbers.
@@ -94,11 +93,9 @@ class PlanarStructure(Classical):
             of the image's longer side.
         regularity_bonus: by which the cost of a match guessed by regularity is reduced.
         regularity_draws: guesses by regularity for each patch and iteration.
-        random_draws: guesses at random, at most; they end where their radius is below a pixel.
-        enough: cost below which no guess is made.
         propagated_plane: by which a neighbour's match is judged: 'neighbour', or 'own', that of the present match.
-        nearness: by which a patch's vote, and without ``patch_sigma`` a pixel's difference, counts less with each pixel
-            from the known region, at the coarsest and at the finest level; geometric between them.
+        nearness: by which a patch's vote shrinks with each pixel from the known region, at the coarsest and at the
+            finest level; geometric between them.
         seed: of the guesses; the result depends on it, the image, the hole and these settings alone.
 
     Raises:
@@ -114,7 +111,7 @@ class PlanarStructure(Classical):
         planes: PlaneFinder,
         regularity: RegularityFinder | None,
         patch_size: int,
-        patch_sigma: float | None,
+        patch_sigma: float,
         smallest: int,
         iterations: Sequence[int],
         most_bias: float,
@@ -126,8 +123,6 @@ class PlanarStructure(Classical):
         proximity_slack: float,
         regularity_bonus: float,
         regularity_draws: int,
-        random_draws: int,
-        enough: float,
         propagated_plane: str,
         nearness: Sequence[float],
         seed: int,
@@ -136,22 +131,20 @@ class PlanarStructure(Classical):
         require_packages("model=planar_structure", ("numba",), "patches")
         if patch_size not in range(3, 16, 2):
             raise ValueError(f"model.patch_size is {patch_size} pixels; it is odd, 3 to 15.")
-        if patch_sigma is not None and not patch_sigma > 0:
+        if not patch_sigma > 0:
             raise ValueError(f"model.patch_sigma is {patch_sigma} pixels; it must be above 0.")
         if smallest < 8:
             raise ValueError(f"model.smallest is {smallest} pixels; the coarsest level has at least 8.")
         if not iterations or min(iterations) < 1:
-            raise ValueError(
-                f"model.iterations is {list(iterations)}; it has a number for each level, each at least 1."
-            )
+            raise ValueError(f"model.iterations is {list(iterations)}; it has a number a level, each at least 1.")
         if len(scales) != 2 or not 0 < scales[0] < 1 < scales[1]:
             raise ValueError(f"model.scales is {list(scales)}; it is the least, below 1, and the greatest, above 1.")
         if len(nearness) != 2 or min(nearness) < 1 or max(nearness) > 16:
             raise ValueError(f"model.nearness is {list(nearness)}; it is of two levels, each 1 to 16.")
         if propagated_plane not in self.PROPAGATED:
             raise ValueError(f"model.propagated_plane is '{propagated_plane}'; it is {' or '.join(self.PROPAGATED)}.")
-        if min(regularity_draws, random_draws, seed) < 0:
-            raise ValueError("model.regularity_draws, model.random_draws and model.seed are 0 or more.")
+        if min(regularity_draws, seed) < 0:
+            raise ValueError("model.regularity_draws and model.seed are 0 or more.")
         weights = (plane_weight, direction_weight, direction_limit, proximity_weight, proximity_slack, most_bias)
         if min(weights) < 0 or regularity_bonus < 0:
             raise ValueError("The weights and limits of model=planar_structure, most_bias and the bonus are 0 or more.")
@@ -163,8 +156,8 @@ class PlanarStructure(Classical):
         self.direction = (float(direction_weight), float(direction_limit))
         self.proximity = (float(proximity_weight), float(proximity_slack))
         self.regularity_bonus, self.regularity_draws = regularity_bonus, regularity_draws
-        self.random_draws, self.enough = random_draws, enough
-        self.propagated_plane, self.nearness, self.seed = propagated_plane, nearness, seed
+        self.propagated_plane, self.seed = propagated_plane, seed
+        self.nearness = (float(nearness[0]), float(nearness[1]))
 
     def fill(self, image: Image, hole: Hole) -> Image:
         """The image with its hole filled along its planes, blended into the known pixels around it."""
@@ -199,7 +192,7 @@ class PlanarStructure(Classical):
         octaves = max(0.0, np.log2(shorter / self.smallest_level))
         number = min(len(self.iterations), 1 + int(octaves / np.log2(LEAST_STEP)))
         shrinking = 2 ** np.linspace(-octaves, 0, number) if number > 1 else np.ones(1)
-        nearness = np.geomspace(*self.nearness, number) if number > 1 else self.nearness[1:]
+        nearness = np.geomspace(self.nearness[0], self.nearness[1], number)
         found = []
         for share, rounds, near in zip(shrinking, self.iterations, nearness, strict=False):
             known, hidden = patches.shrunk(image, hole, (round(hole.shape[0] * share), round(hole.shape[1] * share)))
@@ -220,21 +213,13 @@ class PlanarStructure(Classical):
         down, right = whole[0] / height, whole[1] / width
         posterior = planes.posterior_at(height, width)
         away = np.arange(size) - size // 2
-        if self.patch_sigma is None:
-            weights, near = np.ones((size, size)), _nearness(level)
-        else:
-            weights, near = (
-                np.exp(-(away[:, None] ** 2 + away**2) / (2 * self.patch_sigma**2)),
-                np.ones((height, width)),
-            )
+        weights = np.exp(-(away[:, None] ** 2 + away**2) / (2 * self.patch_sigma**2))
         return patches.Homography(
             colours=_harmonic(patches.from_nearest(level.known, level.hole), level.hole),
             valid=level.valid,
             number=level.targets.number,
-            costs=np.empty(len(level.targets.rows), np.float32),
             size=size,
-            weights=weights.ravel(),
-            near=np.stack([near, correlate(near, weights, mode="constant")]),
+            weights=(weights / weights.sum()).ravel(),
             frame=(down, (down - 1) / 2, right, (right - 1) / 2),
             side=float(max(whole)),
             lines=planes.lines,
@@ -250,8 +235,6 @@ class PlanarStructure(Classical):
             proximity=self.proximity,
             bonus=float(self.regularity_bonus),
             regular_draws=self.regularity_draws,
-            random_draws=self.random_draws,
-            enough=float(self.enough),
             own_plane=self.propagated_plane == "own",
             patch=np.empty(3 * size * size, np.float32),
         )
@@ -282,20 +265,20 @@ class PlanarStructure(Classical):
             locked = level.rounds if before is None else 0
             rounds = level.rounds + locked
             for number in range(rounds):
-                search.costs[:] = patches.measure(search, targets, matches, at_once=AT_ONCE)
+                costs = patches.measure(search, targets, matches, at_once=AT_ONCE)
                 for step, backward in WAYS:
                     patches.improve(
                         search,
                         targets,
                         matches,
-                        search.costs,
+                        costs,
                         chance,
                         steps=np.array([step]),
                         backward=backward,
                         exploring=False,
                         at_once=AT_ONCE,
                     )
-                patches.improve(search, targets, matches, search.costs, chance, steps=NO_STEPS, at_once=AT_ONCE)
+                patches.improve(search, targets, matches, costs, chance, steps=NO_STEPS, at_once=AT_ONCE)
                 if number >= locked:
                     _vote(search, targets, matches, votes, pixels)
                 self.progress((done + works[index] * (number + 1) / rounds) / sum(works))
@@ -359,7 +342,7 @@ def _vote(search: "Homography", targets: "Targets", matches: np.ndarray, votes: 
 
 
 def _harmonic(image: Image, hole: Hole) -> Image:
-    """The image with its hole filled as smoothly as possible; a vote soon replaces that at all levels but the coarsest."""
+    """The image with its hole filled as smoothly as possible, which a vote replaces at all levels but the coarsest."""
     flat = np.zeros_like(image)
     return np.ascontiguousarray(ScreenedPoisson(hole, 0.0).solve(image, flat, flat), np.float32)
 

@@ -1,4 +1,4 @@
-"""Matches that are patches elsewhere in a plane, seen as that plane would be seen here (Huang et al. 2014, section 5)."""
+"""Matches that are patches elsewhere in a plane, as that would be seen here (Huang et al. 2014, section 5)."""
 
 from typing import NamedTuple, no_type_check
 
@@ -12,9 +12,9 @@ from inpaintlab.patches.kernels import below, is_a, kernel, uniform
 NUMBERS = 15
 Y, X, YY, YX, XY, XX, WY, WX, PLANE, ROW, COLUMN, RED, GREEN, BLUE, REGULAR = range(NUMBERS)
 """The numbers of a match. It takes the place (v, u) of its target's patch, in pixels from the centre, to row
-(Y + YY v + YX u) / w and column (X + XY v + XX u) / w, where w = 1 + WY v + WX u. PLANE is whose lines and posterior it is
-judged by, ROW and COLUMN where its target is, RED, GREEN and BLUE what is added to its colours, and REGULAR is 1 for one
-that was guessed by a plane's regularity."""
+(Y + YY v + YX u) / w and column (X + XY v + XX u) / w, where w = 1 + WY v + WX u. PLANE is whose lines and posterior it
+is judged by, ROW and COLUMN where its target is, RED, GREEN and BLUE what is added to its colours, and REGULAR is 1 for
+one that was guessed by a plane's regularity."""
 
 LEAST_DEPTH = 0.1
 """Of a patch's corner, as a share of its centre's: a patch that comes closer to its plane's horizon is no match."""
@@ -31,10 +31,8 @@ class Homography(NamedTuple):
         colours: in [0, 1].
         valid: where a source may be centred.
         number: of each pixel, that of the target centred there, or -1; see `Targets`.
-        costs: of the targets, the array that ``improve`` makes better.
         size: of a patch in pixels, odd.
-        weights: of a patch's pixels, row by row.
-        near: another weight of a pixel, wherever the patch is, and at its centre the sum of a patch's weights.
+        weights: of a patch's pixels, row by row, of sum 1.
         frame: a, b, c, d of the level: its row y and column x are a y + b and c x + d in the image.
         side: the longer side of the image in pixels.
         lines: h7 and h8 of each plane, in the image; plane 0 is parallel to it.
@@ -50,8 +48,6 @@ class Homography(NamedTuple):
         proximity: weight of the proximity term, and the slack before it counts.
         bonus: what the cost of a match guessed by regularity is reduced by.
         regular_draws: guesses by regularity.
-        random_draws: guesses at random, at most.
-        enough: a cost below which nothing is guessed.
         own_plane: whether a neighbour's suggestion is judged by the plane of the target's present match, as the release
             does, instead of the neighbour's.
         patch: room for the colours of a patch.
@@ -60,10 +56,8 @@ class Homography(NamedTuple):
     colours: Float[np.ndarray, "height width 3"]
     valid: Bool[np.ndarray, "height width"]
     number: Int[np.ndarray, "height width"]
-    costs: Float[np.ndarray, " targets"]
     size: int
     weights: Float[np.ndarray, " pixels"]
-    near: Float[np.ndarray, "2 height width"]
     frame: tuple[float, float, float, float]
     side: float
     lines: Float[np.ndarray, "planes 2"]
@@ -79,8 +73,6 @@ class Homography(NamedTuple):
     proximity: tuple[float, float]
     bonus: float
     regular_draws: int
-    random_draws: int
-    enough: float
     own_plane: bool
     patch: Float[np.ndarray, " pixels_and_colours"]
 
@@ -90,8 +82,9 @@ class Homography(NamedTuple):
 def transform(line, frame, row, column, y, x, match):
     """Write into a match what takes a target to a source on a plane; both have to lie before or behind its horizon.
 
-    In the rectified image it is a translation by d; from there and back it is I + (dx, dy, -(h7 dx + h8 dy))^T (h7, h8, 1)
-    (Equation 8 of the paper), here as seen from the target's centre (Equation 9), and in pixels of the level.
+    In the rectified image it is a translation by d; from there and back it is
+    I + (dx, dy, -(h7 dx + h8 dy))^T (h7, h8, 1) (Equation 8 of the paper), here as seen from the target's centre
+    (Equation 9), and in pixels of the level.
 
     Args:
         line: h7 and h8.
@@ -234,17 +227,14 @@ def _cost(search, row, column, candidate, best):
             here[i] = min(max(bias, -search.most_bias), search.most_bias)
             candidate[RED + i] = here[i]
         place, pixel = np.uintp(0), np.uintp(0)
-        whole = search.near[1, row, column]
         for v in range(-before, before + 1):
-            part = 0.0
             for u in range(-before, before + 1):
                 difference = np.float32(0)
                 for i in range(np.uintp(3)):
                     difference += abs(colours[np.uintp(row + v), np.uintp(column + u), i] - patch[place + i] - here[i])
-                part += search.weights[pixel] * search.near[0, np.uintp(row + v), np.uintp(column + u)] * difference
+                total += search.weights[pixel] * difference
                 place += np.uintp(3)
                 pixel += np.uintp(1)
-            total += part / whole
             if total >= best:
                 return total
         return total
@@ -281,8 +271,6 @@ def _drawn(search, row, column, matches, k, step, state, candidate):
 
     def guessed(search, row, column, matches, k, step, state, candidate):
         regular = search.regular_draws if len(search.steps) else 0
-        if search.costs[k] <= search.enough or step - regular >= search.random_draws:
-            return END
         height, width = search.valid.shape
         radius = max(height, width) / 4 / 2 ** max(0, step - regular)
         if radius < 1:
