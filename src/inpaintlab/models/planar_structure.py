@@ -192,7 +192,7 @@ class PlanarStructure(Classical):
         octaves = max(0.0, np.log2(shorter / self.smallest_level))
         number = min(len(self.iterations), 1 + int(octaves / np.log2(LEAST_STEP)))
         shrinking = 2 ** np.linspace(-octaves, 0, number) if number > 1 else np.ones(1)
-        nearness = np.geomspace(self.nearness[0], self.nearness[1], number)
+        nearness = np.geomspace(self.nearness[1], self.nearness[0], number)[::-1]
         found = []
         for share, rounds, near in zip(shrinking, self.iterations, nearness, strict=False):
             known, hidden = patches.shrunk(image, hole, (round(hole.shape[0] * share), round(hole.shape[1] * share)))
