@@ -355,6 +355,27 @@ def test_random_regions_and_boyuanjiang_change_what_their_code_does_differently(
     }
 
 
+# ---------------------------------------------------------------------------------------------------------- PatchMatch
+
+
+def test_patchmatch_has_the_papers_patches_search_and_votes(composed: Composer) -> None:
+    assert plain(preset(composed, "patchmatch")) == {
+        "_target_": "inpaintlab.models.PatchMatch",
+        "patch_size": 7,
+        "smallest": 32,
+        "ratio": 0.5**0.5,
+        "rounds": 30,
+        "fewer_rounds": 4,
+        "least_rounds": 2,
+        "scans": 2,
+        "falloff": 1.3,
+        "percentile": 75.0,
+        "tolerance": 0.0005,
+        "last": "copy",
+        "seed": 0,
+    }
+
+
 # --------------------------------------------------------------------------------------------------------- parameters
 
 D_WITHOUT_BIAS = 45_063_681 - (64 + 128 + 256 + 512 + 512 + 512) - (64 + 128 + 256 + 512 + 512)

@@ -45,7 +45,7 @@ def build_model(name: str, *overrides: str, steps: Steps = BATCH_BY_BATCH) -> An
     cfg = compose_train(f"model={name}", "data=toy", "data.size=32", *overrides)
     given = {override.split("=")[0] for override in overrides}
     with open_dict(cfg):
-        for key, value in SMALL.items():
+        for key, value in SMALL.items() if "schedule" in cfg.model else ():
             if key in cfg.model and f"model.{key}" not in given:
                 cfg.model[key] = value
     torch.manual_seed(0)
