@@ -381,7 +381,7 @@ def test_patchmatch_has_the_papers_patches_search_and_votes(composed: Composer) 
 
 def test_planar_structure_has_the_authors_last_numbers_and_the_terms_that_they_switched_off(composed: Composer) -> None:
     found = flat(preset(composed, "planar_structure"))
-    assert {key: value for key, value in found.items() if not key.startswith("detector.") and "_" != key[0]} == {
+    assert {key: value for key, value in found.items() if not key.startswith("detector.") and key[0] != "_"} == {
         "planes._target_": "inpaintlab.imaging.PlaneFinder",
         "planes.blur": 120.7,  # 20 times a Gaussian of 50 cut at 100 pixels: tests/imaging/test_planes
         "planes.parallel_density": 1e-4,

@@ -1,7 +1,8 @@
 """Nearest-neighbour fields: patches of the known region that resemble those around and in a hole."""
 
 from inpaintlab.patches.field import Targets, at_random, improve, known_patches, measure, targets_of, touching, vote
-from inpaintlab.patches.homography import Homography, copies, rescaled, usable
+from inpaintlab.patches.homographies import copies, rescaled, usable
+from inpaintlab.patches.homography import Homography
 from inpaintlab.patches.kernels import generator
 from inpaintlab.patches.pyramid import carried, fitting_patch, from_nearest, geometric_sizes, inside, shrunk
 from inpaintlab.patches.translation import Painted

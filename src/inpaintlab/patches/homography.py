@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numba.extending import overload
 
-from inpaintlab.patches.field import END, INVALID, VALID, Targets, cost, drawn, sampled, shifted
+from inpaintlab.patches.field import END, INVALID, VALID, cost, drawn, sampled, shifted
 from inpaintlab.patches.kernels import below, is_a, kernel, uniform
 
 NUMBERS = 15
@@ -138,7 +138,7 @@ def scale(match):
 
 @kernel
 @no_type_check
-def _is_valid(valid, match, size):
+def is_valid(valid, match, size):
     """Whether the source's centre lies on a pixel that may be one, and no corner of its patch near the horizon."""
     if not 1 - (size // 2) * (abs(match[WY]) + abs(match[WX])) > LEAST_DEPTH:
         return False
@@ -250,7 +250,7 @@ def _shifted(search, matches, k, down, right, candidate):
 
     def beside(search, matches, k, down, right, candidate):
         match = matches[k]
-        if not moved(match, down, right, candidate) or not _is_valid(search.valid, candidate, search.size):
+        if not moved(match, down, right, candidate) or not is_valid(search.valid, candidate, search.size):
             return False
         row, column = match[ROW] + down, match[COLUMN] + right
         present = matches[search.number[int(row), int(column)]]
@@ -303,7 +303,7 @@ def _drawn(search, row, column, matches, k, step, state, candidate):
             return INVALID
         transform(search.lines[plane], search.frame, row, column, y, x, candidate)
         least, most = search.scales
-        if not least < scale(candidate) < most or not _is_valid(search.valid, candidate, search.size):
+        if not least < scale(candidate) < most or not is_valid(search.valid, candidate, search.size):
             return INVALID
         candidate[PLANE], candidate[ROW], candidate[COLUMN] = plane, row, column
         candidate[REGULAR] = 1 if step < regular else 0
@@ -325,71 +325,3 @@ def _sampled(search, matches, k, down, right, pixel):
             pixel[i] += match[RED + i]
 
     return warped
-
-
-def copies(targets: Targets, sources: Int[np.ndarray, "targets 2"]) -> Float[np.ndarray, "targets numbers"]:
-    """Matches that copy upright patches parallel to the image.
-
-    Args:
-        targets: what is matched.
-        sources: row and column of each one's source.
-    """
-    matches = np.zeros((len(sources), NUMBERS))
-    matches[:, [Y, X]] = sources
-    matches[:, [YY, XX]] = 1
-    matches[:, ROW], matches[:, COLUMN] = targets.rows, targets.columns
-    return matches
-
-
-def rescaled(
-    matches: Float[np.ndarray, "coarse_targets numbers"],
-    nearest: Int[np.ndarray, " targets"],
-    targets: Targets,
-    coarse: tuple[float, float, float, float],
-    fine: tuple[float, float, float, float],
-) -> Float[np.ndarray, "targets numbers"]:
-    """The matches of a finer level: each target gets that of the coarser one it lies in, moved by what remains.
-
-    Args:
-        matches: of the coarser level.
-        nearest: of each finer target, the number of the coarser one.
-        targets: of the finer level.
-        coarse: the frame of the coarser level, see `Homography`.
-        fine: of the finer one.
-    """
-    grown = matches[nearest]
-    ratio_y, ratio_x = fine[0] / coarse[0], fine[2] / coarse[2]
-    down = ratio_y * targets.rows + (fine[1] - coarse[1]) / coarse[0] - grown[:, ROW]
-    right = ratio_x * targets.columns + (fine[3] - coarse[3]) / coarse[2] - grown[:, COLUMN]
-    depth = 1 + grown[:, WY] * down + grown[:, WX] * right
-    y = (grown[:, Y] + grown[:, YY] * down + grown[:, YX] * right) / depth
-    x = (grown[:, X] + grown[:, XY] * down + grown[:, XX] * right) / depth
-    grown[:, YY : WX + 1] /= depth[:, None]
-    shift_y, shift_x = (coarse[1] - fine[1]) / fine[0], (coarse[3] - fine[3]) / fine[2]
-    wy, wx = grown[:, WY] * ratio_y, grown[:, WX] * ratio_x
-    grown[:, Y], grown[:, X] = y / ratio_y + shift_y, x / ratio_x + shift_x
-    grown[:, YY] += shift_y * wy
-    grown[:, YX] = grown[:, YX] * ratio_x / ratio_y + shift_y * wx
-    grown[:, XY] = grown[:, XY] * ratio_y / ratio_x + shift_x * wy
-    grown[:, XX] += shift_x * wx
-    grown[:, WY], grown[:, WX] = wy, wx
-    grown[:, ROW], grown[:, COLUMN] = targets.rows, targets.columns
-    upright = (grown[:, YY : WX + 1] == np.array([1, 0, 0, 1, 0, 0])).all(axis=1)
-    grown[upright, :2] = np.floor(grown[upright, :2] + 0.5)
-    return grown
-
-
-@kernel
-@no_type_check
-def _usable(valid, matches, size, usable):
-    for k in range(len(matches)):
-        usable[k] = _is_valid(valid, matches[k], size)
-
-
-def usable(
-    valid: Bool[np.ndarray, "height width"], matches: Float[np.ndarray, "targets numbers"], size: int
-) -> Bool[np.ndarray, " targets"]:
-    """Which matches have a source that may be one."""
-    found = np.empty(len(matches), np.bool_)
-    _usable(valid, matches, size, found)
-    return found
