@@ -57,7 +57,7 @@ def measure(chosen: Settings, arguments: list[str], started: float | None = None
     if not todo:
         raise SystemExit(
             f"benchmarks: no case's name holds one of {', '.join(chosen.cases)}; give parts of names such as "
-            "steps/edgeconnect/inpaint/256x1, edges, masks, loader, metrics, completion, growth or checks."
+            "steps/edgeconnect/inpaint/256x1, edges, masks, loader, metrics, completion, searching, growth or checks."
         )
     results: dict[str, Any] = {
         "format": FORMAT,

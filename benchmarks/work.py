@@ -28,7 +28,7 @@ from benchmarks.timing import Pairs, seconds, summary, take_turns
 from inpaintlab.config import CONF
 from inpaintlab.data import batch_as_floats
 from inpaintlab.imaging import canny, rgb_to_gray
-from inpaintlab.inpainting import compile_generators, computing, fit
+from inpaintlab.inpainting import Inpainter, compile_generators, computing, fit
 from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.machine import Load
 from inpaintlab.masks import Mask
@@ -37,6 +37,9 @@ from inpaintlab.randomness import sample_generator
 
 TOGETHER = 8  # pictures of a batch
 ROUNDS = 7  # of short work; more than of steps
+
+SEARCHING = ("patchmatch", "image_melding", "planar_structure")
+"""Methods that search for patches, those of them that are here; PyPatchMatch is beside each."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Work:
     against: str = ""
     one_core: bool = True
     on_device: bool = False
+    rounds: int = ROUNDS
 
 
 def names(settings: Settings) -> dict[str, list[str]]:
@@ -66,6 +70,12 @@ def names(settings: Settings) -> dict[str, list[str]]:
             for model in ("edgeconnect", "glcic")
             for ending in endings
             for count in (1, TOGETHER)
+        ],
+        "searching": [
+            f"searching/{model}/{side} hole {side // 2}"
+            for side in _searched(settings)
+            for model in SEARCHING
+            if (CONF / f"model/{model}.yaml").is_file()
         ],
     }
 
@@ -96,7 +106,13 @@ def cases(root: Path, folder: Path, settings: Settings, family: str) -> Iterator
         return loading(root, folder, size)
     if family == "metrics":
         return metrics(batch["image"], batch["mask"])
+    if family == "searching":
+        return searching(root, settings)
     return completion(batch["image"], batch["mask"], settings)
+
+
+def _searched(settings: Settings) -> list[int]:
+    return [64] if settings.quick else [256, 512]
 
 
 def _size(settings: Settings) -> int:
@@ -106,7 +122,7 @@ def _size(settings: Settings) -> int:
 def measure(work: Work, settings: Settings) -> dict[str, Any]:
     """Measure a row of the table: milliseconds per picture of both sides, and how many times as fast ours is."""
     device = settings.torch_device if work.on_device else None
-    rounds = settings.rounds if settings.quick else ROUNDS
+    rounds = settings.rounds if settings.quick else work.rounds
     assert settings.threads is not None
     assert rounds is not None
     load = Load()
@@ -277,6 +293,34 @@ def completion(image: Tensor, mask: Tensor, settings: Settings) -> Iterator[Work
                 one_core=False,
                 on_device=True,
             )
+
+
+def searching(root: Path, settings: Settings) -> Iterator[Work]:
+    """A photograph with a square hole of half its side, completed by each search, beside PyPatchMatch.
+
+    PyPatchMatch is run as ``model=patchmatch_library``, in its process, which has started before.
+    """
+    library = method("patchmatch_library")
+    for name in names(settings)["searching"]:
+        if not settings.wants(name):
+            continue
+        _, model, words = name.split("/")
+        side = int(words.split()[0])
+        image = photographs.batch(root, side, 1)["image"]
+        mask = torch.zeros(1, 1, side, side)
+        mask[..., side // 4 : side // 4 + side // 2, side // 4 : side // 4 + side // 2] = 1
+        search = method(model)
+        for one in (library, search):  # starts a process, compiles
+            one.complete(image[..., :32, :32], mask[..., side // 4 - 8 :, side // 4 - 8 :][..., :32, :32])
+        ours, reference = partial(search.complete, image, mask), partial(library.complete, image, mask)
+        yield Work(name, 1, ours, reference, "PyPatchMatch", rounds=3)
+
+
+def method(name: str) -> Inpainter:
+    """A method of conf/model that does not learn."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        model: Inpainter = instantiate(compose("train", overrides=[f"model={name}"]).model)
+    return model
 
 
 def completer(case: Case, settings: Settings, variant: str) -> Callable[[Tensor, Tensor], Tensor]:

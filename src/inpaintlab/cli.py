@@ -1,5 +1,7 @@
 """The command ``inpaintlab <verb> ...``. A verb's module is imported only when the verb has work to do."""
 
+import atexit
+import gc
 import os
 import re
 import runpy
@@ -41,6 +43,8 @@ def main() -> None:
     ``python -m inpaintlab.train ...`` again instead of this dispatcher without its verb.
     """
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    # Python looks for cycles in all that torch has loaded before it ends, for a second; then none is left to be found
+    atexit.register(gc.freeze)
     if at := next((at for at, word in enumerate(sys.argv) if word in ("-sc", "--shell-completion")), 0):
         from inpaintlab.commandline import answer_shell  # Hydra: not for the list of verbs
         from inpaintlab.config import CONF

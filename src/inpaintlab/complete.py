@@ -18,6 +18,7 @@ from inpaintlab.completion import (
     hash_of,
     made_of,
     pair_photographs,
+    progress_shown,
 )
 from inpaintlab.config import command
 from inpaintlab.inpainting import (
@@ -115,7 +116,8 @@ def main(cfg: DictConfig) -> None:
     model.to(device)
     if cfg.compile:
         compile_generators(model, device)
-    with ending_tidily(), CompileTimer() if cfg.compile else nullcontext() as watch:
+    timed = CompileTimer() if cfg.compile else nullcontext()
+    with ending_tidily(), progress_shown(model, len(todo), console), timed as watch:
         complete_folder(model, todo, cfg, partial(console.print, markup=False, highlight=False, soft_wrap=True))
     if watch and (seconds := watch.taken()):
         console.print(f"compiled for them: {seconds:.1f} s", highlight=False)

@@ -13,6 +13,7 @@ from rich.console import Console
 from inpaintlab.config import command
 from inpaintlab.evaluation import Plan, Result, evaluate, plan_evaluation
 from inpaintlab.inpainting import CompileTimer, compile_generators, device_type
+from inpaintlab.machine import ending_tidily
 from inpaintlab.runs import lines_of_choice
 from inpaintlab.survival import require_launcher
 from inpaintlab.training import predicting_trainer, quieten
@@ -54,7 +55,7 @@ def main(cfg: DictConfig) -> None:
 def _evaluate(cfg: DictConfig, plan: Plan, console: Console) -> bool:
     """Score the missing results; whether this process wrote them."""
     Path(cfg.results).mkdir(parents=True, exist_ok=True)
-    with CompileTimer() if plan.compiled else nullcontext() as watch:
+    with ending_tidily(), CompileTimer() if plan.compiled else nullcontext() as watch:
         wrote = evaluate(
             plan.model,
             plan.manifest,

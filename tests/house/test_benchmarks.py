@@ -37,6 +37,7 @@ from benchmarks.settings import Settings
 from benchmarks.sides import Batch, Case
 from inpaintlab.inpainting import Inpainter
 from stand_ins import benchmark_cases
+from stand_ins.models import MODELS
 
 SIZE, COUNT, WIDTH = 32, 2, 0.0625
 STEPS = [Case(model, phase, SIZE, COUNT) for model, phases in sides.PHASES.items() for phase in phases]
@@ -302,6 +303,16 @@ def test_completions_are_measured_in_every_variant_and_wanted_one_by_one(batch: 
     single = settings.read([*arguments, f"cases=[{names[0]}/bf16]"])
     assert names[0] in [item.name.removesuffix("/bf16") for item in work.completion(*given, single)]
     assert not list(work.completion(*given, settings.read([*arguments, "cases=[edges]"])))
+
+
+def test_searches_are_measured_beside_pypatchmatch_those_that_are_here(pictures: Path) -> None:
+    chosen = settings.read(["device=cpu", "quick=true", "rounds=1", "cases=[searching/patchmatch]"])
+    listed = work.names(chosen)["searching"]
+    assert {name.split("/")[1] for name in listed} == {name for name in work.SEARCHING if name in MODELS}
+    (item,) = work.searching(pictures, chosen)
+    row = work.measure(item, chosen)
+    assert (row["name"], row["against"], row["threads"]) == ("searching/patchmatch/64 hole 32", "PyPatchMatch", 1)
+    assert row["ratio"]["median"] > 0
 
 
 def test_completions_that_cannot_be_compiled_here_are_told_and_left_out(batch: Batch, capsys: Any) -> None:

@@ -376,6 +376,38 @@ def test_patchmatch_has_the_papers_patches_search_and_votes(composed: Composer) 
     }
 
 
+# ------------------------------------------------------------------------------------------------------ Image Melding
+
+
+def test_image_melding_has_the_scripts_numbers_and_says_which_switches_are_off(composed: Composer) -> None:
+    assert plain(preset(composed, "image_melding")) == {
+        "_target_": "inpaintlab.models.ImageMelding",
+        "_convert_": "all",
+        "patch_size": 10,
+        "levels": 10,
+        "smallest": 35,
+        "rounds": 30 - 3,
+        "fewer_rounds": 3,
+        "least_rounds": 5,
+        "speed": 2,
+        "guesses": 30,
+        "rotation": 45.0,
+        "scale": [0.9, 1.2],
+        "stretch": [1.0, 1.0],
+        "reflection": False,
+        "adjust": False,
+        "gain": [0.95, 1.05],
+        "bias": 5.0,
+        "gradients": 0.1,
+        "smoothness": 0.1,
+        "certainty": 200.0,
+        "falloff": 1.3,
+        "far": 5.0,
+        "coherence": False,
+        "seed": 0,
+    }
+
+
 # ---------------------------------------------------------------------------------------------------- planar structure
 
 

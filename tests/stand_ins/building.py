@@ -17,7 +17,7 @@ from inpaintlab.data import DataModule, RandomCrop, Toy
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Steps, build
 from inpaintlab.masks import Rectangle
 from inpaintlab.training import training_trainer
-from stand_ins.models import FEW, SMALL
+from stand_ins.models import QUICK, SMALL
 
 Composer = Callable[..., DictConfig]
 
@@ -45,7 +45,7 @@ def build_model(name: str, *overrides: str, steps: Steps = BATCH_BY_BATCH) -> An
     cfg = compose_train(f"model={name}", "data=toy", "data.size=32", *overrides)
     given = {override.split("=")[0] for override in overrides}
     with open_dict(cfg):
-        for key, value in (SMALL if "schedule" in cfg.model else FEW).items():
+        for key, value in (SMALL if "schedule" in cfg.model else QUICK).items():
             if key in cfg.model and f"model.{key}" not in given:
                 cfg.model[key] = value
     torch.manual_seed(0)

@@ -1,5 +1,6 @@
 """Completing a user's own photographs."""
 
+from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
 from inpaintlab.completion.originals import made_of
@@ -13,4 +14,5 @@ __all__ = [
     "hash_of",
     "made_of",
     "pair_photographs",
+    "progress_shown",
 ]

@@ -1,5 +1,7 @@
 """One photograph from its contents to a finished file."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from omegaconf import DictConfig
@@ -58,7 +60,7 @@ def write_completed(
     ready: torch.cuda.Event | None,
     cfg: DictConfig,
     made: str,
-    resized: str = "",
+    notes: Sequence[str] = (),
 ) -> str:
     """Fill the hole of a photograph, and write it whole or not at all.
 
@@ -69,7 +71,7 @@ def write_completed(
         ready: tells that ``raw`` has arrived.
         cfg: the settings of ``inpaintlab complete``.
         made: see `hash_of`; it is kept in the file.
-        resized: the size that the method completed it at, where it takes one alone.
+        notes: what else is told of how it was filled.
 
     Returns:
         A line for the terminal: the files, the share of the image that was filled, and what could not be kept.
@@ -93,7 +95,7 @@ def write_completed(
         picture = filled(original, raw[0].permute(1, 2, 0).numpy(), hole)
         share = np.count_nonzero(hole) / hole.size  # torch would start threads of its own in each thread that writes
         note = f"{share:.1%} filled" if share < 1 else "all hole: nothing of the image is left"
-        note += f", resized to {resized}" if resized else ""
+        note = ", ".join([note, *notes])
     photograph.out.parent.mkdir(parents=True, exist_ok=True)
     save_png(picture, original, made, photograph.out)
     lost = f"; not kept: {', '.join(original.lost)}" if original.lost else ""

@@ -171,17 +171,25 @@ class _Folder:
             if len(batch) == 1:
                 raise
         else:
+            notes = self.model.remarks()  # a classical method's are of the only image of its batch
             for (slot, contents), one in zip(batch, raw, strict=True):
-                self._write(slot, contents, one, ready)
+                self._write(slot, contents, one, ready, notes)
             return
         for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
             self._complete(half)
 
-    def _write(self, slot: _Slot, contents: Contents, raw: Images | None, ready: torch.cuda.Event | None) -> None:
+    def _write(
+        self,
+        slot: _Slot,
+        contents: Contents,
+        raw: Images | None,
+        ready: torch.cuda.Event | None,
+        notes: Sequence[str] = (),
+    ) -> None:
         photograph = slot.checked.photograph
         made_for = self.model.made_for
-        resized = f"{made_for.side} pixels" if made_for and made_for.misfit(slot.checked.extent) else ""
-        given = contents, raw, ready, self.cfg, slot.made, resized
+        resized = [f"resized to {made_for.side} pixels"] if made_for and made_for.misfit(slot.checked.extent) else []
+        given = contents, raw, ready, self.cfg, slot.made, [*resized, *notes]
         slot.writing = self.writers.submit(write_completed, photograph, *given)
 
     def _tell_first(self) -> None:

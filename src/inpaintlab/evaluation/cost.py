@@ -20,6 +20,9 @@ FEWEST, ENOUGH = 3, 20  # rounds; the shortest one counts
 SECONDS = 2.0  # after this time no further round starts, except to reach FEWEST
 
 
+MOST_SECONDS = 8.0  # nor after this one: what takes that long is measured well enough by fewer
+
+
 def measure_cost(
     model: Inpainter,
     size: Size,
@@ -125,13 +128,20 @@ class _Parameters(TorchDispatchMode):
         return sum(self.sizes[parameter] for parameter in self.seen)
 
 
+def _another(rounds: int, seconds: float) -> bool:
+    """Whether a further round starts after so many, which took so long."""
+    if rounds < FEWEST:
+        return not rounds or seconds < MOST_SECONDS
+    return seconds < SECONDS and (rounds < ENOUGH or seconds < SHORTEST)
+
+
 def _rounds(model: Inpainter, image: Images, mask: Planes, blended: bool, load: Load) -> tuple[list[float], int | None]:
     """The seconds of each round, and the peak memory in bytes."""
     before = reset_peak(image.device)
     wall = load.clocks.wall
     took: list[float] = []
     with load.watched() if image.device.type == "cpu" else nullcontext():
-        while len(took) < FEWEST or (sum(took) < SECONDS and (len(took) < ENOUGH or sum(took) < SHORTEST)):
+        while _another(len(took), float(sum(took))):
             started = wall()
             model.complete(image, mask, blended=blended)
             if image.is_cuda:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from inpaintlab.evaluation.photographs import real_features
 from inpaintlab.evaluation.plan import networks_of
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.evaluation.set_scores import score_sets
-from inpaintlab.inpainting import Inpainter, computing
-from inpaintlab.machine import command_line, commit, loading_explained, machine
+from inpaintlab.inpainting import Classical, Inpainter, computing
+from inpaintlab.machine import INTERRUPTED, command_line, commit, loading_explained, machine
 from inpaintlab.metrics import SetMetric
 from inpaintlab.testsets import Manifest, ManifestDataset
 
@@ -75,6 +76,7 @@ class Recorder(Callback):
         self.console = console
         self.thread = ThreadPoolExecutor(1)
         self.pending: list[Future[None]] = []
+        self.watching = ExitStack()
         self.progress = Progress(
             *Progress.get_default_columns()[:2],
             MofNCompleteColumn(),
@@ -102,6 +104,18 @@ class Recorder(Callback):
             self.progress.start()
             self.task = self.progress.add_task(self.results[0].folder.name, total=trainer.num_test_batches[0])
 
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Show the progress within the batch of a method that takes seconds for an image."""
+        if trainer.is_global_zero and isinstance(pl_module, Classical):
+            images = len(batch["image"])
+
+            def update(done: float) -> None:
+                self.progress.update(self.task, completed=batch_idx + min(done / images, 1.0))
+
+            self.watching.enter_context(pl_module.watched(update))
+
     def on_test_batch_end(
         self,
         trainer: Trainer,
@@ -119,8 +133,9 @@ class Recorder(Callback):
         self.pending.append(self.thread.submit(self._record, batch, outputs, inside))
         while len(self.pending) > 2:
             self.pending.pop(0).result()
+        self.watching.close()
         if trainer.is_global_zero:
-            self.progress.advance(self.task)
+            self.progress.update(self.task, completed=batch_idx + 1)
 
     @torch.inference_mode()
     def _record(self, batch: dict[str, Any], outputs: dict[str, Any], inside: dict[str, Any]) -> None:
@@ -137,6 +152,7 @@ class Recorder(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """End the thread, and close the progress bar."""
+        self.watching.close()
         self.thread.shutdown(cancel_futures=True)
         self.progress.stop()
 
@@ -145,7 +161,7 @@ class Recorder(Callback):
         self.teardown(trainer, pl_module, "test")
         for result in self.results:
             result.flush()
-        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+        if isinstance(exception, (KeyboardInterrupt, SystemExit)) and trainer.is_global_zero:
             self.console.print("Stopped; the same command goes on from here.")
 
 
@@ -186,13 +202,19 @@ def evaluate(
 
     Raises:
         ValueError: an image or mask differs from the frozen one, or another process writes the same result.
+        SystemExit: Ctrl-C stopped it.
     """
     dataset = ManifestDataset(manifest, root, mask_root)
     loader = DataLoader(
         dataset, batch_size, sampler=UnscoredItems(results, len(dataset)), num_workers=min(workers, len(dataset))
     )
     engine = trainer(callbacks=[Recorder(results, Console())], logger=False)
-    loading_explained(lambda: engine.test(model, loader, verbose=False), "workers", "batch_size")
+    try:
+        loading_explained(lambda: engine.test(model, loader, verbose=False), "workers", "batch_size")
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # of which Lightning makes 1
+            raise SystemExit(INTERRUPTED) from None
+        raise
     if not engine.is_global_zero:
         return False
     device = engine.strategy.root_device
@@ -221,6 +243,9 @@ def evaluate(
             "command": shlex.join(command_line()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        for note, images in per_image["note"].value_counts(sort=True).rows():
+            if note:
+                Console().print(f"{result.folder.name}: {images} images: {note}", markup=False, highlight=False)
         result.finish(manifest, per_image, {name: metric.meaning for name, metric in set_metrics.items()}, means, facts)
     return True
 

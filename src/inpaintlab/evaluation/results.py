@@ -1,7 +1,8 @@
 """The result folder of one method on one test set: its format, and reading it.
 
 result.json         the method, the test set, the machine, the date, the means by mask bin, and hashes of the files
-per_image.parquet   a row an image: name, image, bin, hole_ratio, mask_sha256, the metrics' columns, picture_sha256
+per_image.parquet   a row an image: name, image, bin, hole_ratio, mask_sha256, the metrics' columns, picture_sha256,
+                    and in note what a classical method tells of how it filled it
 manifest.json       a copy of the test set's manifest
 completed/*.png     the completed images, named by `picture_names`
 raw/*.png           on request: the raw output, before the known pixels are put back

@@ -155,12 +155,12 @@ class Scores:
         """Positions of the items that are scored and stored."""
         return {position for part in self._parts([POSITION]) for position in part[POSITION]}
 
-    def add(self, batch: dict[str, Any], outputs: dict[str, Images], inside: Mapping[str, Any]) -> None:
+    def add(self, batch: dict[str, Any], outputs: dict[str, Any], inside: Mapping[str, Any]) -> None:
         """Score a batch and write its pictures; its rows are written by ``flush``.
 
         Args:
             batch: from `ManifestDataset`: ``image``, ``mask``, ``name`` and ``position``.
-            outputs: ``completed`` and, with ``raw``, the raw output: (B, 3, H, W) in [0, 1].
+            outputs: ``completed`` and, with ``raw``, the raw output: (B, 3, H, W) in [0, 1]; and the ``notes`` of each.
             inside: the intermediate outputs by name, for ``raw``.
         """
         image, mask = batch["image"], batch["mask"]
@@ -175,6 +175,7 @@ class Scores:
                 self._store(f"inside/{name}", batch["name"], drawn.clamp(0, 1))
         columns = {name: values.double().cpu().tolist() for name, values in columns.items()}
         columns |= {network.name: network(completed).float().cpu().tolist() for network in self.networks}
+        columns["note"] = outputs["notes"]
         columns["picture_sha256"] = pictures
         columns[POSITION] = batch["position"].tolist()
         self.rows += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -1,4 +1,4 @@
-"""Pictures without learning: opening and finding files, edges, Poisson's equation, planes, offsets as colours."""
+"""Pictures without learning: opening and finding files, Canny, Poisson, planes, PyPatchMatch, offset colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
@@ -7,6 +7,7 @@ from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
 from inpaintlab.imaging.planes import PlaneFinder, Planes
 from inpaintlab.imaging.poisson import ScreenedPoisson
+from inpaintlab.imaging.pypatchmatch import PyPatchMatch, reaches_everywhere
 from inpaintlab.imaging.regularity import RegularityFinder
 from inpaintlab.imaging.vanishing_points import VanishingPointDetector
 
@@ -19,6 +20,7 @@ __all__ = [
     "Pictures",
     "PlaneFinder",
     "Planes",
+    "PyPatchMatch",
     "RegularityFinder",
     "ScreenedPoisson",
     "VanishingPointDetector",
@@ -29,6 +31,7 @@ __all__ = [
     "on_disk",
     "opened",
     "picture_bytes",
+    "reaches_everywhere",
     "read_picture",
     "rgb_to_gray",
     "same_form",

@@ -91,6 +91,10 @@ class Inpainter(LightningModule, ABC):
         """The choices of this model where implementations of its paper differ, for plans, results and reports."""
         return {}
 
+    def remarks(self) -> list[str]:
+        """What there is to tell of how the last images were completed; nothing by default."""
+        return []
+
     # --- finished pixels -------------------------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -197,17 +201,19 @@ class Inpainter(LightningModule, ABC):
         """Complete a batch of validation images."""
         return {"completed": self.complete(batch["image"], batch["mask"])}
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
-        """Raw outputs and completed images of a batch of a frozen test set.
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Raw outputs and completed images of a batch of a frozen test set, and the notes of each.
 
         On the CPU the images are completed one by one, because convolutions round the last bit differently for
         different batch sizes: so a test set gives the same numbers however it is divided among batches and processes.
         """
         image, mask = batch["image"], batch["mask"]
-        at_once = 1 if image.device.type == "cpu" else len(image)
+        at_once = 1 if image.device.type == "cpu" or not self.generators() else len(image)
         pairs = zip(image.split(at_once), mask.split(at_once), strict=True)
-        raw, completed = zip(*(self.outputs(*pair) for pair in pairs), strict=True)
-        return {"raw": torch.cat(raw), "completed": torch.cat(completed)}
+        parts = [(*self.outputs(*pair), "; ".join(self.remarks())) for pair in pairs]
+        raw, completed, notes = zip(*parts, strict=True)
+        each = [note for note, part in zip(notes, completed, strict=True) for _ in part]
+        return {"raw": torch.cat(raw), "completed": torch.cat(completed), "notes": each}
 
 
 class Classical(Inpainter, ABC):
@@ -220,6 +226,30 @@ class Classical(Inpainter, ABC):
         seconds."""
         self.notes: list[str] = []
         """What the last ``forward`` has to tell of how it filled its images; ``fill`` adds to it."""
+
+    def remarks(self) -> list[str]:
+        """The notes of the last ``forward``."""
+        return list(self.notes)
+
+    @contextmanager
+    def watched(self, update: Callable[[float], None]) -> Iterator[None]:
+        """Hear how far a series of images is, while the context lasts.
+
+        Args:
+            update: gets the number of images that are done, with the share of the present one.
+        """
+        done, last = 0, 0.0
+
+        def count(share: float) -> None:
+            nonlocal done, last
+            done, last = done + (share < last), share  # a share that falls is that of the next image
+            update(done + share)
+
+        before, self.progress = self.progress, count
+        try:
+            yield
+        finally:
+            self.progress = before
 
     @abstractmethod
     def fill(

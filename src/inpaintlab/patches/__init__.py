@@ -5,6 +5,8 @@ from inpaintlab.patches.homographies import copies, rescaled, usable
 from inpaintlab.patches.homography import Homography
 from inpaintlab.patches.kernels import generator
 from inpaintlab.patches.pyramid import carried, fitting_patch, from_nearest, geometric_sizes, inside, shrunk
+from inpaintlab.patches.similarity import looking_at, similarity
+from inpaintlab.patches.similarity_fields import carried_over, coherence, inside_image, random_matches
 from inpaintlab.patches.translation import Painted
 
 __all__ = [
@@ -13,6 +15,8 @@ __all__ = [
     "Targets",
     "at_random",
     "carried",
+    "carried_over",
+    "coherence",
     "copies",
     "fitting_patch",
     "from_nearest",
@@ -20,10 +24,14 @@ __all__ = [
     "geometric_sizes",
     "improve",
     "inside",
+    "inside_image",
     "known_patches",
+    "looking_at",
     "measure",
+    "random_matches",
     "rescaled",
     "shrunk",
+    "similarity",
     "targets_of",
     "touching",
     "usable",

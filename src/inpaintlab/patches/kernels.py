@@ -1,15 +1,17 @@
 """Compiled loops: numba, with a cache on disk that no change of the code outlives."""
 
 import hashlib
+import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, no_type_check
+from typing import Any, final, no_type_check
 
 import numba
 import numpy as np
 from numba import types
-from numba.core import config
+from numba.core import config, event
 
 from inpaintlab.machine import user_cache
 
@@ -47,6 +49,25 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
         _CONFIG.CACHE_DIR = before
+
+
+@final
+class _Compilation(event.Listener):
+    """Tells the user, once a process and in the first of several, why nothing moves for a while."""
+
+    def __init__(self) -> None:
+        self.told = os.environ.get("LOCAL_RANK", "0") != "0"
+
+    def on_start(self, event: Any) -> None:
+        if not self.told:
+            self.told = True
+            print("inpaintlab: compiling the search, once on this machine: 10 to 30 s", file=sys.stderr, flush=True)
+
+    def on_end(self, event: Any) -> None:
+        """It goes on."""
+
+
+event.register("numba:compile", _Compilation())
 
 
 def is_a(value: types.Type, kind: type) -> bool:
