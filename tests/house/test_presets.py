@@ -408,6 +408,53 @@ def test_image_melding_has_the_scripts_numbers_and_says_which_switches_are_off(c
     }
 
 
+# ---------------------------------------------------------------------------------------------------- planar structure
+
+
+def test_planar_structure_has_the_authors_last_numbers_and_the_terms_that_they_switched_off(composed: Composer) -> None:
+    found = flat(preset(composed, "planar_structure"))
+    assert {key: value for key, value in found.items() if not key.startswith("detector.") and key[0] != "_"} == {
+        "planes._target_": "inpaintlab.imaging.PlaneFinder",
+        "planes.blur": 120.7,  # 20 times a Gaussian of 50 cut at 100 pixels: tests/imaging/test_planes
+        "planes.parallel_density": 1e-4,
+        "planes.floor": 0.05,
+        "regularity._target_": "inpaintlab.imaging.RegularityFinder",
+        "regularity.most_features": 1000,
+        "regularity.contrast": 0.04,
+        "regularity.least_posterior": 0.5,
+        "regularity.shortest": 10.0,  # the square root of 100
+        "regularity.longest": 1000.0,
+        "regularity.bandwidth": 20.0,
+        "regularity.least_members": 5,
+        "patch_size": 9,
+        "patch_sigma": 4.0,
+        "smallest": 32,
+        "iterations": [max(10 - level, 3) for level in range(1, 11)],
+        "most_bias": 0.05,
+        "scales": [0.75, 1.25],
+        "plane_weight": 0.05,
+        "direction_weight": 5.0,
+        "direction_limit": 0.05,
+        "proximity_weight": 0.2,
+        "proximity_slack": 0.25,
+        "regularity_bonus": 0.02,
+        "regularity_draws": 5,
+        "propagated_plane": "neighbour",
+        "nearness": [1.0, 2.0],
+        "seed": 0,
+    }
+
+
+def test_the_release_of_planar_structure_lacks_two_terms(composed: Composer) -> None:
+    child, parent = preset(composed, "planar_structure_release"), preset(composed, "planar_structure")
+    assert delta(child, parent) == {
+        "proximity_weight": 0.0,
+        "regularity_bonus": 0.0,
+        "regularity_draws": 0,
+        "propagated_plane": "own",
+    }
+
+
 # --------------------------------------------------------------------------------------------------------- parameters
 
 D_WITHOUT_BIAS = 45_063_681 - (64 + 128 + 256 + 512 + 512 + 512) - (64 + 128 + 256 + 512 + 512)

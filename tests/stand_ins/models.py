@@ -45,5 +45,5 @@ PHASES = {name: _phases(name) for name in _trained()}
 SMALL = {"width": 0.0625, "patch_size": 16, "levels": 3, "bottleneck": 8, "vgg": "random", "critic_steps": 1}
 """Settings of models for pictures of 32 pixels and few batches, of those models that have them."""
 
-QUICK = {"speed": 8}
+QUICK = {"speed": 8, "iterations": [1]}
 """Of those that do not learn."""

@@ -1,12 +1,15 @@
-"""Pictures without learning: opening and finding files, Canny, Poisson's equation, PyPatchMatch, offset colours."""
+"""Pictures without learning: opening and finding files, Canny, Poisson, planes, PyPatchMatch, offset colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
+from inpaintlab.imaging.planes import PlaneFinder, Planes
 from inpaintlab.imaging.poisson import ScreenedPoisson
 from inpaintlab.imaging.pypatchmatch import PyPatchMatch, reaches_everywhere
+from inpaintlab.imaging.regularity import RegularityFinder
+from inpaintlab.imaging.vanishing_points import VanishingPointDetector
 
 __all__ = [
     "ENDINGS",
@@ -15,8 +18,12 @@ __all__ = [
     "NAME",
     "SEVERAL",
     "Pictures",
+    "PlaneFinder",
+    "Planes",
     "PyPatchMatch",
+    "RegularityFinder",
     "ScreenedPoisson",
+    "VanishingPointDetector",
     "blend",
     "canny",
     "find_pictures",

@@ -274,9 +274,8 @@ def build(recipe: DictConfig | dict[str, Any], steps: Steps | None = None) -> In
         ValueError: it is to learn, and no checkpoint of it could be built again.
     """
     given = {}
-    if steps is not None:
+    if steps is not None and "schedule" in recipe:  # without one there is nothing to learn, and no checkpoint
         require_buildable(plain(recipe), Inpainter, "The setting model", inside=PARTS, own=OWN_PARTS)
-    if steps is not None and "schedule" in recipe:
         given["steps"] = {"_target_": "inpaintlab.inpainting.Steps", **asdict(steps)}
     model: Inpainter = instantiate(recipe, **given)
     model.recipe = plain(recipe)

@@ -9,6 +9,7 @@ from inpaintlab.models.image_melding import ImageMelding
 from inpaintlab.models.partial_convolution import PartialConvolution
 from inpaintlab.models.patchmatch import PatchMatch
 from inpaintlab.models.patchmatch_library import PatchMatchLibrary
+from inpaintlab.models.planar_structure import PlanarStructure
 
 __all__ = [
     "GLCIC",
@@ -22,4 +23,5 @@ __all__ = [
     "PartialConvolution",
     "PatchMatch",
     "PatchMatchLibrary",
+    "PlanarStructure",
 ]

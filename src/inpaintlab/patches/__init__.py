@@ -1,6 +1,8 @@
 """Nearest-neighbour fields: patches of the known region that resemble those around and in a hole."""
 
 from inpaintlab.patches.field import Targets, at_random, improve, known_patches, measure, targets_of, touching, vote
+from inpaintlab.patches.homographies import copies, rescaled, usable
+from inpaintlab.patches.homography import Homography
 from inpaintlab.patches.kernels import generator
 from inpaintlab.patches.pyramid import carried, fitting_patch, from_nearest, geometric_sizes, inside, shrunk
 from inpaintlab.patches.similarity import looking_at, similarity
@@ -8,12 +10,14 @@ from inpaintlab.patches.similarity_fields import carried_over, coherence, inside
 from inpaintlab.patches.translation import Painted
 
 __all__ = [
+    "Homography",
     "Painted",
     "Targets",
     "at_random",
     "carried",
     "carried_over",
     "coherence",
+    "copies",
     "fitting_patch",
     "from_nearest",
     "generator",
@@ -25,9 +29,11 @@ __all__ = [
     "looking_at",
     "measure",
     "random_matches",
+    "rescaled",
     "shrunk",
     "similarity",
     "targets_of",
     "touching",
+    "usable",
     "vote",
 ]
