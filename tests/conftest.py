@@ -4,10 +4,15 @@ import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import jaxtyping
 import pytest
+
+from stand_ins.signatures import checked
 
 if TYPE_CHECKING:
     from stand_ins.building import Builder, Composer
+
+jaxtyping.jaxtyped = checked
 
 # What takes seconds is imported where it is used: with several workers this file is read by one more process, which
 # runs no test and which they wait for.
@@ -31,6 +36,16 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_files_are_read_once() -> Iterator[None]:
+    """Nobody changes ``conf/`` while tests run, but hundreds of them compose."""
+    from stand_ins.read_once import read_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        read_once(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """What ``test_compile.py`` runs in a process whose signatures are not checked.
 
 Compiled networks learn and complete like others. torch's compiler mostly runs with the backends eager and aot_eager,
-which trace alike and take seconds. What the default one, Inductor, generates is seen where minutes are asked for.
+which trace alike and take seconds; aot_eager, which traces the backward pass too, takes twice as long. What the default
+one, Inductor, generates is seen where minutes are asked for.
 """
 
 import io
@@ -79,8 +80,9 @@ def inputs(name: str) -> tuple[Tensor, ...]:
     }[name]
 
 
+@pytest.mark.endurance
 def test_each_network_becomes_one_graph(built: Builder) -> None:
-    """Of EdgeConnect, which has the most; GLCIC's are counted below."""
+    """Of EdgeConnect, which has the most; GLCIC's are counted below, in each run of the tests."""
     model = built("edgeconnect")
     model.vgg = (VGG19("random", 0.0625),)
     Compiling(QUIET, LIMIT, "eager").on_fit_start(None, model)  # type: ignore[arg-type]
@@ -94,17 +96,18 @@ def test_each_network_becomes_one_graph(built: Builder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "graphs"),
+    ("name", "backend", "graphs"),
     [
-        ("glcic", 4),
-        pytest.param("edgeconnect", 11, marks=pytest.mark.endurance),
-        pytest.param("contextual_attention", 4, marks=pytest.mark.endurance),
-        pytest.param("partial_convolution", 4, marks=pytest.mark.endurance),
-        pytest.param("context_encoder", 4, marks=pytest.mark.endurance),
+        ("glcic", "eager", 4),
+        pytest.param("glcic", "aot_eager", 4, marks=pytest.mark.endurance),
+        pytest.param("edgeconnect", "aot_eager", 11, marks=pytest.mark.endurance),
+        pytest.param("contextual_attention", "aot_eager", 4, marks=pytest.mark.endurance),
+        pytest.param("partial_convolution", "aot_eager", 4, marks=pytest.mark.endurance),
+        pytest.param("context_encoder", "aot_eager", 4, marks=pytest.mark.endurance),
     ],
 )
 def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
-    built: Builder, name: str, graphs: int
+    built: Builder, name: str, backend: str, graphs: int
 ) -> None:
     """In every phase, in float64, as steps of Adam turn roundings of zero into whole steps.
 
@@ -112,7 +115,7 @@ def test_compiled_steps_have_the_losses_and_gradients_of_uncompiled_ones(
     for each phase that compiles something.
     """
     seen, told = [], io.StringIO()
-    for more in ([], [Compiling(Console(file=told, width=500), LIMIT, "aot_eager")]):
+    for more in ([], [Compiling(Console(file=told, width=500), LIMIT, backend)]):
         model = built(name, *phases(built(name), 2))
         fit(model, *more, steps := Watched(), settings=["trainer.precision=64-true"])
         seen.append((steps, state_of(model)))
@@ -141,17 +144,18 @@ def test_a_run_goes_on_compiled_or_not_from_the_others_checkpoint(
 
     def trained(folder: str, batches: int, compiled: bool) -> dict[str, Any]:
         settings = [*tiny("glcic", 0), f"model.schedule.phases.completion.batches={batches}", f"name={folder}"]
+        settings += ["every.validation=1", "every.panel=100"]
         ended = run_here("train", *settings, "average=0.9", f"compile={str(compiled).lower()}", cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
         return checkpoint(tmp_path / "runs" / folder)
 
-    plain = trained("plain", 6, False)
+    plain = trained("plain", 3, False)
     assert not counters["stats"]
-    trained("mixed", 2, True)
+    trained("mixed", 1, True)
     assert counters["stats"]["unique_graphs"] == 1  # not of the validation, nor of the average that it completes with
-    trained("mixed", 4, False)
-    mixed = trained("mixed", 6, True)
-    assert mixed["inpaintlab"]["iterations"] == 6
+    trained("mixed", 2, False)
+    mixed = trained("mixed", 3, True)
+    assert mixed["inpaintlab"]["iterations"] == 3
     assert mixed["state_dict"].keys() == plain["state_dict"].keys()
     for key, value in plain["state_dict"].items():
         if isinstance(value, Tensor) and value.is_floating_point():

@@ -1,7 +1,9 @@
 """The models of conf/, by whether they learn, and what makes one small enough for a test."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 import yaml
 
 from inpaintlab.config import CONF
@@ -36,6 +38,11 @@ def _trained() -> list[str]:
     """One preset a paper: that which defines the class, or where this fills the centre alone, that of any hole."""
     papers = [name for name in LEARNING if "_target_" in (CONF / f"model/{name}.yaml").read_text("utf-8")]
     return [{"context_encoder": "context_encoder_random"}.get(name, name) for name in papers]
+
+
+def only(*ordinary: Any, of: Iterable[Any]) -> list[Any]:
+    """The cases of a law: the ``ordinary`` ones in every run of the tests, the others where minutes are asked for."""
+    return [name if name in ordinary else pytest.param(name, marks=pytest.mark.endurance) for name in of]
 
 
 PHASES = {name: _phases(name) for name in _trained()}

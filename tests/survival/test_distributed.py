@@ -25,7 +25,8 @@ from inpaintlab.survival import ending_together, require_launcher, require_proce
 from inpaintlab.training import training_trainer
 from inpaintlab.training.validation import Validation
 from stand_ins.building import Builder, compose_train, state_of, toy_data
-from stand_ins.commands import PHASES, SCRIPT, checkpoint, environment, run, run_here, tiny
+from stand_ins.commands import SCRIPT, checkpoint, environment, run, run_here, tiny
+from stand_ins.models import PHASES, only
 
 COUNT = 16  # pictures
 # a convolution of one channel, as the narrowest network has, lies in memory in two ways at once
@@ -88,7 +89,7 @@ def train(folder: Path, model: Inpainter, processes: int, batch_size: int) -> li
 
 
 @ONE_CHANNEL
-@pytest.mark.parametrize("name", PHASES)
+@pytest.mark.parametrize("name", only("glcic", of=PHASES))
 def test_both_processes_end_each_phase_with_the_same_weights_and_saw_other_pictures(
     built: Builder, tmp_path: Path, name: str
 ) -> None:
@@ -129,7 +130,7 @@ def test_batch_norm_is_shared_on_gpus(built: Builder) -> None:
 
 
 @ONE_CHANNEL
-@pytest.mark.parametrize("name", PHASES)
+@pytest.mark.parametrize("name", only("glcic", of=PHASES))
 def test_two_processes_give_the_scores_of_one_and_log_them_once(built: Builder, tmp_path: Path, name: str) -> None:
     models = []
     for _ in range(2):  # networks that stay as they were born, so that all differences are of the scoring

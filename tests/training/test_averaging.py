@@ -14,7 +14,8 @@ from inpaintlab.inpainting.checkpoints import rebuild
 from inpaintlab.survival import Checkpoints
 from inpaintlab.training.averaging import Averaging
 from stand_ins.building import Builder, State, fit, state_of, toy_data, trainer_of
-from stand_ins.commands import PHASES, checkpoint, run_here, same_weights, tiny
+from stand_ins.commands import checkpoint, run_here, same_weights, tiny
+from stand_ins.models import PHASES, only
 
 MODELS = sorted(PHASES)
 GENERATORS = {
@@ -72,7 +73,7 @@ class Run(NamedTuple):
     folder: Path
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=only("glcic", of=MODELS))
 def run(request: pytest.FixtureRequest, built: Builder, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Each model after a run with averaging; its states after each batch, and the folder of its checkpoints."""
     folder, model, history = tmp_path_factory.mktemp("run"), averaging(built, request.param), History()
