@@ -56,7 +56,7 @@ def test_the_schedule_is_that_of_the_released_scripts() -> None:
     ratios = np.array([height for height, _ in shapes[1:]]) / [height for height, _ in shapes[:-1]]
     np.testing.assert_allclose(ratios, (512 / 35) ** (1 / 9), rtol=0.02)
     twice = melding()
-    assert [twice._rounds(level) for level in range(10)] == [14, 12, 11, 9, 8, 6, 5, 3, 3, 3]
+    assert [twice._rounds(level) for level in range(10)] == [13, 12, 10, 9, 7, 6, 4, 3, 2, 2]
     assert twice.guesses == 15
 
 

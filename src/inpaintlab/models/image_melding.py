@@ -194,7 +194,7 @@ class ImageMelding(Classical):
 
     def _rounds(self, number: int) -> int:
         """Rounds of a level, counted from the coarsest."""
-        return int(np.ceil(max(self.rounds - self.fewer_rounds * number, self.least_rounds) / self.speed))
+        return max(1, int(max(self.rounds - self.fewer_rounds * number, self.least_rounds) / self.speed))
 
 
 class Melding:
