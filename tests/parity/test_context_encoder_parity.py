@@ -24,7 +24,6 @@ from stand_ins.building import Builder
 
 RECORDINGS = seeded_weights.recordings("context_encoder")
 takes_long = [] if "INPAINTLAB_PARITY" in os.environ else [pytest.mark.endurance]
-SEEDS = [pytest.param(seed, marks=takes_long if seed > 1 else []) for seed in RECORDINGS]
 
 
 TOLERANCES = {

@@ -42,7 +42,6 @@ TOLERANCES = {
 
 takes_long = [] if "INPAINTLAB_PARITY" in os.environ else [pytest.mark.endurance]
 long = pytest.mark.parametrize((), [pytest.param(marks=takes_long)], ids=["long"])
-SEEDS = [pytest.param(seed, marks=takes_long if seed > 1 else []) for seed in RECORDINGS]
 
 
 @pytest.fixture(params=TOLERANCES)

@@ -43,7 +43,6 @@ def within(request: pytest.FixtureRequest) -> Tolerance:
 
 takes_long = [] if "INPAINTLAB_PARITY" in os.environ else [pytest.mark.endurance]
 long = pytest.mark.parametrize((), [pytest.param(marks=takes_long)], ids=["long"])
-SEEDS = [pytest.param(seed, marks=takes_long if seed > 1 else []) for seed in RECORDINGS]
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,8 @@ def run_here(verb: str, *settings: str, cwd: Path, **variables: str) -> subproce
         patch.setattr("inpaintlab.training.fit.keep_freed_memory", lambda: True)  # of all that runs here later
         # three rounds are enough of a time that no test looks at
         patch.setattr("inpaintlab.evaluation.cost.SECONDS", 0.0)
+        if verb == "compare":  # plots take most of its time; tests/report draws them, as does what is a process
+            patch.setattr("inpaintlab.report.page.plot", lambda table, metric: "<svg></svg>")
         # Hydra composes all of it once only to look for a hydra.mode, which our YAML does not set, and then again
         patch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda *_, **__: None)
         torch.set_num_threads(1)

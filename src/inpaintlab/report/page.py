@@ -1,13 +1,14 @@
 """The report: one HTML page that needs no other file."""
 
 import base64
+import functools
 import hashlib
 from datetime import UTC, datetime
 from importlib import resources
 
 import polars as pl
 import yaml
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from inpaintlab.comparison import (
@@ -42,12 +43,11 @@ def html_page(table: Table, count: int, root: str | None = None) -> str:
     Raises:
         ValueError: a result lacks a picture that the page shows.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script = _file("report.js")
     numbers = Numbers.of(table)
     leader, runner_up = pair(table, numbers) if numbers.values else (0, None)
     first = table.results[0]
-    return environment.from_string(_file("template.html")).render(
+    return _template().render(
         table=table,
         marked=marked,
         breakable=_breakable,
@@ -75,6 +75,12 @@ def html_page(table: Table, count: int, root: str | None = None) -> str:
         today=datetime.now(UTC).date().isoformat(),
         as_yaml=lambda config: yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     )
+
+
+@functools.cache  # compiling takes 0.1 s, as long as several small pages
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_file("template.html"))
 
 
 def _breakable(label: str) -> Markup:
