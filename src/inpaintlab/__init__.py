@@ -1,3 +1,3 @@
 """inpaintlab: train, sweep and compare image-inpainting models."""
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
