@@ -1,6 +1,7 @@
 """Pictures without learning: opening and finding files, Canny, Poisson, planes, PyPatchMatch, offset colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
+from inpaintlab.imaging.continuation import biharmonic
 from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
 from inpaintlab.imaging.offsets import offset_colours
@@ -24,6 +25,7 @@ __all__ = [
     "RegularityFinder",
     "ScreenedPoisson",
     "VanishingPointDetector",
+    "biharmonic",
     "blend",
     "canny",
     "find_pictures",

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from inpaintlab.imaging import blend
+from inpaintlab.imaging import biharmonic, blend
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.made_for import MadeFor
 from inpaintlab.shapes import AnyImages, AnyPlanes, Images, Planes
@@ -259,11 +259,18 @@ class Classical(Inpainter, ABC):
 
         Args:
             image: float32 RGB in [0, 1], 0 in the hole.
-            hole: True in the hole, which leaves at least one pixel known.
+            hole: True in the hole, which has a pixel and leaves at least one known.
 
         Returns:
             float32; what it has outside the hole does not matter.
         """
+
+    def fill_smoothly(
+        self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"], why: str
+    ) -> Float[np.ndarray, "height width 3"]:
+        """What a search leaves to biharmonic interpolation, with a note that tells why."""
+        self.notes.append(f"{why}: filled by biharmonic interpolation")
+        return biharmonic(image, hole)
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """Each image with its hole filled; edges are not used.
@@ -275,8 +282,8 @@ class Classical(Inpainter, ABC):
         self.notes = []
         images = np.ascontiguousarray(visible.permute(0, 2, 3, 1).cpu().numpy())
         holes = (mask[:, 0] > 0.5).cpu().numpy()
-        filled = np.stack([self.fill(image, hole) for image, hole in zip(images, holes, strict=True)])
-        return torch.from_numpy(filled).permute(0, 3, 1, 2).contiguous().to(visible.device)
+        filled = [self.fill(*pair) if pair[1].any() else pair[0] for pair in zip(images, holes, strict=True)]
+        return torch.from_numpy(np.stack(filled)).permute(0, 3, 1, 2).contiguous().to(visible.device)
 
 
 def require_known_pixels(mask: Planes) -> None:

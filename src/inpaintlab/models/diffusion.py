@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
-from skimage.restoration import inpaint_biharmonic
 
+from inpaintlab.imaging import biharmonic
 from inpaintlab.inpainting import Classical, Inpainter, require_known_pixels
 from inpaintlab.shapes import Images, Planes
 
@@ -50,7 +50,7 @@ class Biharmonic(Classical):
         self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
     ) -> Float[np.ndarray, "height width 3"]:
         """The biharmonic continuation, clipped to the range of the known pixels."""
-        return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
+        return biharmonic(image, hole)
 
 
 class MeanColour(Inpainter):

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float
 from kornia.color import lab_to_rgb, rgb_to_lab
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
-from skimage.restoration import inpaint_biharmonic
 
 from inpaintlab.imaging import ScreenedPoisson
 from inpaintlab.inpainting import Classical
@@ -147,16 +146,12 @@ class ImageMelding(Classical):
         self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
     ) -> Float[np.ndarray, "height width 3"]:
         """The image with its hole filled by known patches, melded by Poisson's equation."""
-        if not hole.any():
-            return image
+        from inpaintlab import patches
+
         size = self._fitting(hole)
         if size is None:
-            self.notes.append(
-                f"no patch of {SMALLEST_PATCH} x {SMALLEST_PATCH} pixels is known: filled by biharmonic interpolation"
-            )
-            return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
-        if size < self.patch_size:
-            self.notes.append(f"no patch of {self.patch_size} pixels is known: searched with patches of {size}")
+            return self.fill_smoothly(image, hole, f"no patch of {SMALLEST_PATCH} x {SMALLEST_PATCH} pixels is known")
+        self.notes += patches.shortfall(size, self.patch_size)
 
         levels = [scaled(image, hole, shape) for shape in self._shapes(*hole.shape)]
         levels = [level for level in levels if level.hole.any() and self._fits(level.hole, size)]

@@ -5,7 +5,6 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
-from skimage.restoration import inpaint_biharmonic
 
 from inpaintlab.inpainting import Classical
 from inpaintlab.published import require_packages
@@ -85,14 +84,10 @@ class PatchMatch(Classical):
         """The image with its hole filled by known patches."""
         from inpaintlab import patches
 
-        if not hole.any():
-            return image
         size = patches.fitting_patch(hole, self.patch_size)
         if size is None:
-            self.notes.append("no patch of 3 x 3 pixels is known: filled by biharmonic interpolation")
-            return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
-        if size < self.patch_size:
-            self.notes.append(f"no patch of {self.patch_size} pixels is known: searched with patches of {size}")
+            return self.fill_smoothly(image, hole, "no patch of 3 x 3 pixels is known")
+        self.notes += patches.shortfall(size, self.patch_size)
 
         levels = []
         for height_width in patches.geometric_sizes(hole.shape, self.smallest_level, self.ratio):

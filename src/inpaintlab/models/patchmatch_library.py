@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Bool, Float
-from skimage.restoration import inpaint_biharmonic
 
 from inpaintlab.imaging import PyPatchMatch, reaches_everywhere
 from inpaintlab.inpainting import Classical
@@ -41,12 +40,9 @@ class PatchMatchLibrary(Classical):
         self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
     ) -> Float[np.ndarray, "height width 3"]:
         """The image with its hole filled, rounded to 8 bits."""
-        if not hole.any():
-            return image
         radius = next((radius for radius in range(self.radius, 0, -1) if reaches_everywhere(hole, radius)), None)
         if radius is None:
-            self.notes.append("PyPatchMatch does not reach all of the hole: filled by biharmonic interpolation")
-            return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
+            return self.fill_smoothly(image, hole, "PyPatchMatch does not reach all of the hole")
         if radius < self.radius:
             wide, narrow = 2 * self.radius + 1, 2 * radius + 1
             self.notes.append(

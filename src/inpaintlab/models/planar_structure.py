@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple, final
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation, distance_transform_edt, generate_binary_structure
-from skimage.restoration import inpaint_biharmonic
 
 from inpaintlab.imaging import PlaneFinder, Planes, RegularityFinder, ScreenedPoisson, VanishingPointDetector
 from inpaintlab.inpainting import Classical
@@ -163,17 +162,13 @@ class PlanarStructure(Classical):
         """The image with its hole filled along its planes, blended into the known pixels around it."""
         from inpaintlab import patches
 
-        if not hole.any():
-            return image
         grown = binary_dilation(binary_dilation(hole, MARGIN), generate_binary_structure(2, 1))
         if patches.fitting_patch(grown, self.patch_size) != self.patch_size:
             grown = hole
         size = patches.fitting_patch(grown, self.patch_size)
         if size is None:
-            self.notes.append("no patch of 3 x 3 pixels is known: filled by biharmonic interpolation")
-            return inpaint_biharmonic(image, hole, channel_axis=-1).astype(np.float32)
-        if size < self.patch_size:
-            self.notes.append(f"no patch of {self.patch_size} pixels is known: searched with patches of {size}")
+            return self.fill_smoothly(image, hole, "no patch of 3 x 3 pixels is known")
+        self.notes += patches.shortfall(size, self.patch_size)
         planes = self.planes.find(self.detector.find(image, grown), grown)
         steps = [np.empty((0, 2)) for _ in planes.lines]
         if self.regularity is not None and self.regularity_draws:

@@ -4,7 +4,7 @@ from inpaintlab.patches.field import Targets, at_random, improve, known_patches,
 from inpaintlab.patches.homographies import copies, rescaled, usable
 from inpaintlab.patches.homography import Homography
 from inpaintlab.patches.kernels import generator
-from inpaintlab.patches.pyramid import carried, fitting_patch, from_nearest, geometric_sizes, inside, shrunk
+from inpaintlab.patches.pyramid import carried, fitting_patch, from_nearest, geometric_sizes, inside, shortfall, shrunk
 from inpaintlab.patches.similarity import looking_at, similarity
 from inpaintlab.patches.similarity_fields import carried_over, coherence, inside_image, random_matches
 from inpaintlab.patches.translation import Painted
@@ -30,6 +30,7 @@ __all__ = [
     "measure",
     "random_matches",
     "rescaled",
+    "shortfall",
     "shrunk",
     "similarity",
     "targets_of",

@@ -28,6 +28,11 @@ def fitting_patch(hole: Bool[np.ndarray, "height width"], size: int) -> int | No
     return next((odd for odd in range(size - (size + 1) % 2, 2, -2) if known_patches(hole, odd).any()), None)
 
 
+def shortfall(size: int, wanted: int) -> list[str]:
+    """What there is to tell of a search with patches of this size: nothing if it is the wanted one."""
+    return [f"no patch of {wanted} pixels is known: searched with patches of {size}"] if size < wanted else []
+
+
 def shrunk(
     image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"], size: tuple[int, int]
 ) -> tuple[Float[np.ndarray, "rows columns 3"], Bool[np.ndarray, "rows columns"]]:
