@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
@@ -243,11 +244,18 @@ def evaluate(
             "command": shlex.join(command_line()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        for note, images in per_image["note"].value_counts(sort=True).rows():
-            if note:
-                Console().print(f"{result.folder.name}: {images} images: {note}", markup=False, highlight=False)
+        if result is results[0]:  # another, which blending makes of the same completions, has the same notes
+            _tell_notes(result.folder.name, per_image)
         result.finish(manifest, per_image, {name: metric.meaning for name, metric in set_metrics.items()}, means, facts)
     return True
+
+
+def _tell_notes(label: str, per_image: pl.DataFrame) -> None:
+    """Print what a classical method told of how it filled its images, and of how many."""
+    for note, number in sorted(per_image["note"].value_counts().rows(), key=lambda row: (-row[1], row[0])):
+        if note:
+            text = f"{label}: {number} image{'s' * (number != 1)}: {note}"
+            Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _set_means(
