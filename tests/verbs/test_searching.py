@@ -110,7 +110,7 @@ def test_a_missing_package_is_one_sentence_before_any_work(
     done = run_here("complete", f"model={model}", *PHOTO, cwd=strip)
     assert done.returncode == 1
     (sentence,) = done.stderr.strip().splitlines()
-    assert f"model={model} needs " in sentence
+    assert f"model={model.removesuffix('_release')} needs " in sentence
     assert 'pip install "inpaintlab[patches]"' in sentence
     assert not (strip / "done.png").exists()
 
