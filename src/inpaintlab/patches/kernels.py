@@ -1,7 +1,9 @@
 """Compiled loops: numba, with a cache on disk that no change of the code outlives."""
 
+import atexit
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -31,7 +33,9 @@ def _cache_folder() -> str:
         with tempfile.TemporaryFile(dir=folder):
             return str(folder)
     except (OSError, ValueError):
-        return tempfile.mkdtemp(prefix="inpaintlab-kernels-")
+        folder = Path(tempfile.mkdtemp(prefix="inpaintlab-kernels-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return str(folder)
 
 
 _CONFIG: Any = config
