@@ -18,7 +18,7 @@ wait "$edgeconnect"
 test="manifest=demo/test.json results=demo/results"
 inpaintlab evaluate $test checkpoint=demo/runs/glcic which=last
 inpaintlab evaluate $test checkpoint=demo/runs/edgeconnect which=last
-inpaintlab evaluate -m $test model=telea,navier_stokes,biharmonic,patchmatch,mean_colour
+inpaintlab evaluate -m $test model=telea,navier_stokes,biharmonic,mean_colour
 # What the two were before they learned anything: floors.
 inpaintlab evaluate $test model=glcic model.width=0.25 untrained=true label=glcic_initial
 inpaintlab evaluate $test model=edgeconnect model.width=0.125 untrained=true label=edgeconnect_initial
