@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# experiments/05_edges/run.sh [SETTING ...]: settings say which photographs, such as data=folder data.root=PHOTOGRAPHS
+# with the folders train, val and test; without one it takes the six photographs of the demo. HED's weights have to be
+# here: inpaintlab weights fetch hed. Out come edges/report, edges/edges.md, and the figures in edges/figures.
+#
+#   BATCHES=2400  batches of each training, over all its phases
+#   SIZE=64       side of the squares
+#   TESTED=null   photographs of the test set, the first so many; null: all
+#   WIDTH=0.125   of all networks; narrow for two CPU cores. GPU: 1
+#   JOBS=2        trainings at the same time, one thread each
+#   TRAIN=        more settings of every training, such as "trainer=gpu"
+#
+# Every step is kept: the same command goes on where it was stopped. Delete edges/ to start over.
+set -euo pipefail
+export WANDB_MODE="${WANDB_MODE:-offline}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+here="$(cd "$(dirname "$0")" && pwd)"
+photographs=("data=photos")
+if (($#)); then photographs=("$@"); fi
+photographs+=("data.size=${SIZE:-64}")
+batches="${BATCHES:-2400}"
+
+inpaintlab manifest "${photographs[@]}" images="${TESTED:-null}" out=edges/test.json
+
+# G1 and G2 learn apart, each from the edges of its source, and then G2 from those that G1 draws.
+inpaintlab train -m hydra/sweeper=list "hydra.sweeper.search.file=$here/sources.yaml" name=sources runs=edges/runs \
+  "${photographs[@]}" mask=mixture 'mask.weights=[1,0,3]' model=edgeconnect "model.width=${WIDTH:-0.125}" \
+  model.weights.inpaint.perceptual=null model.weights.inpaint.style=null model.learning_rate=1e-3 \
+  "model.schedule.phases.edge.batches=$((batches / 3))" "model.schedule.phases.inpaint.batches=$((batches / 3))" \
+  "model.schedule.phases.edge_inpaint.batches=$((batches / 3))" model.schedule.phases.joint.batches=0 \
+  every.validation=400 every.checkpoint=100 every.panel=800 validation_images=32 logger=csv \
+  hydra/launcher=joblib "hydra.launcher.n_jobs=${JOBS:-2}" ${TRAIN:-}
+
+# Each once with the edges that G1 draws in the hole, once with the true ones (an oracle), once with none there.
+inpaintlab compare study="$here/study.yaml"
+python "$here/correlation.py" edges/results | tee edges/edges.md

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# experiments/06_transfer/run.sh [SETTING ...]: settings say which photographs, such as data=folder data.root=PHOTOGRAPHS
+# with the folders train, val and test; without one it takes the six photographs of the demo. Out come transfer/report, and
+# transfer/figures with the heat map.
+#
+#   MODEL=edgeconnect   or another that learns from any hole
+#   BATCHES=2400  batches of each training, over all its phases
+#   SIZE=64       side of the squares
+#   TESTED=null   photographs of the test set, the first so many; null: all
+#   WIDTH=0.125   of all networks; narrow for two CPU cores. GPU: 1
+#   JOBS=2        trainings at the same time, one thread each
+#   TRAIN=        more settings of every training, such as "trainer=gpu"
+#
+# Every step is kept: the same command goes on where it was stopped. Delete transfer/ to start over.
+set -euo pipefail
+export WANDB_MODE="${WANDB_MODE:-offline}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+here="$(cd "$(dirname "$0")" && pwd)"
+photographs=("data=photos")
+if (($#)); then photographs=("$@"); fi
+photographs+=("data.size=${SIZE:-64}")
+batches="${BATCHES:-2400}"
+
+# Blocks of 25 %, strokes of 20 to 30 %, so that these two differ by their kind alone, and the mixture as it is trained on.
+inpaintlab manifest "${photographs[@]}" images="${TESTED:-null}" \
+  'bins={blocks: {_target_: inpaintlab.masks.Block, fraction: 0.5}, strokes: {_target_: inpaintlab.masks.WithHoleRatio, mask: "${irregular}", low: 0.2, high: 0.3}, mixture: {_target_: inpaintlab.masks.Mixture, masks: [{_target_: inpaintlab.masks.Block, fraction: 0.5}, "${irregular}"], weights: [1, 1]}}' \
+  out=transfer/test.json
+
+inpaintlab train -m hydra/sweeper=list "hydra.sweeper.search.file=$here/masks.yaml" name=masks runs=transfer/runs \
+  "${photographs[@]}" "model=${MODEL:-edgeconnect}" "model.width=${WIDTH:-0.125}" \
+  model.weights.inpaint.perceptual=null model.weights.inpaint.style=null model.learning_rate=1e-3 \
+  "model.schedule.phases.edge.batches=$((batches / 3))" "model.schedule.phases.inpaint.batches=$((batches / 3))" \
+  "model.schedule.phases.edge_inpaint.batches=$((batches / 3))" model.schedule.phases.joint.batches=0 \
+  every.validation=400 every.checkpoint=100 every.panel=800 validation_images=32 logger=csv \
+  hydra/launcher=joblib "hydra.launcher.n_jobs=${JOBS:-2}" ${TRAIN:-}
+
+inpaintlab compare study="$here/study.yaml"
