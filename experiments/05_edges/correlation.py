@@ -42,9 +42,7 @@ def with_interval(
     """The correlation with its 95 % interval: photographs are drawn with replacement, each with all its images."""
     whole = spearman(first, second, np.ones(len(first)))
     count = int(photographs.max()) + 1
-    values = [
-        spearman(first, second, row[photographs]) for block in drawn(count, DRAWS, seed) for row in block
-    ]
+    values = [spearman(first, second, row[photographs]) for block in drawn(count, DRAWS, seed) for row in block]
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return whole, float(low), float(high)
 

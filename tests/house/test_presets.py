@@ -184,6 +184,7 @@ def test_edgeconnect_has_the_released_examples_numbers(composed: Composer) -> No
         "joint": "code",
         "train_edges": "whole",
         "test_edges": "known",
+        "hole_edges": "drawn",
         "test_composite": True,
     }
 

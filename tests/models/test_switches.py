@@ -625,6 +625,31 @@ def test_edges_of_the_whole_image_at_completion_make_an_oracle(built: Builder) -
     assert torch.equal(oracle.seen_inside(image, mask)["edges"], torch.where(mask == 1, drawn, edges))
 
 
+def test_the_originals_edges_in_the_hole_make_an_oracle_that_g1_has_no_part_in(built: Builder) -> None:
+    image, mask = batch_of().values()
+    oracle = built("edgeconnect", "model.hole_edges=original")
+    assert oracle.oracle
+    drawn = outputs_of(oracle.edge_generator)
+    completed = oracle.complete(image, mask)
+    assert not drawn
+    grays = [one.double().numpy() for one in rgb_to_gray(image)[:, 0]]
+    edges = torch.stack([torch.from_numpy(skimage_canny(gray, sigma=2)) for gray in grays])[:, None].float()
+    assert torch.equal(oracle.seen_inside(image, mask)["edges"], edges)
+    oracle.eval()
+    with torch.no_grad():
+        raw = oracle.inpaint_generator(image * (1 - mask), edges, mask)
+    torch.testing.assert_close(completed, torch.where(mask == 1, raw, image))
+
+
+def test_without_edges_in_the_hole_g2_gets_those_around_it_alone(built: Builder) -> None:
+    image, mask = batch_of().values()
+    drawing, bare = built("edgeconnect"), built("edgeconnect", "model.hole_edges=none")
+    assert not bare.oracle
+    expected = drawing.seen_inside(image, mask)["edges"] * (1 - mask)
+    assert expected.any()
+    assert torch.equal(bare.seen_inside(image, mask)["edges"], expected)
+
+
 def test_an_oracle_takes_no_drawing_beside_the_true_edges(built: Builder) -> None:
     image, mask = batch_of().values()
     with pytest.raises(
@@ -677,6 +702,7 @@ CHOICES = [
     ("edgeconnect", "joint", "'code' or 'paper'"),
     ("edgeconnect", "train_edges", "'whole' or 'known'"),
     ("edgeconnect", "test_edges", "'known' or 'whole'"),
+    ("edgeconnect", "hole_edges", "'drawn' or 'original' or 'none'"),
 ]
 
 

@@ -108,6 +108,8 @@ class EdgeConnect(Learner):
         train_edges: known edges in training: of the 'whole' image, whose edges at the hole's rim depend on the pixels
             inside, or of the 'known' region only. In the hole they are hidden.
         test_edges: the same for completion. 'whole' makes the method an oracle, and tables say so.
+        hole_edges: G2's edges in the hole at completion: 'drawn' by G1; the 'original' ones of the whole image, which makes
+            the method an oracle (the column Canny of the paper's Table 1); or 'none'.
         test_composite: whether at completion G2 gets the known edges outside the hole, as in training; if not, it gets
             G1's drawing everywhere, as in the released test script.
         steps: how batches become steps.
@@ -144,6 +146,7 @@ class EdgeConnect(Learner):
         joint: str,
         train_edges: str,
         test_edges: str,
+        hole_edges: str,
         test_composite: bool,
         steps: Steps = BATCH_BY_BATCH,
     ) -> None:
@@ -170,7 +173,8 @@ class EdgeConnect(Learner):
         self.train_edges = require_one_of("model.train_edges", train_edges, ("whole", "known"))
         self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
         self.test_composite = require_flag("model.test_composite", test_composite)
-        self.oracle = test_edges == "whole"
+        self.hole_edges = require_one_of("model.hole_edges", hole_edges, ("drawn", "original", "none"))
+        self.oracle = test_edges == "whole" or hole_edges == "original"
         self.vgg: tuple[VGG, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
         self.choices = {
             "gan": type(gan).__name__,
@@ -182,6 +186,7 @@ class EdgeConnect(Learner):
             "joint": joint,
             "train_edges": train_edges,
             "test_edges": test_edges,
+            "hole_edges": hole_edges,
             "test_composite": test_composite,
             "vgg": VGG.kind(vgg, self.weights["inpaint"]),
             "vgg_normalised": vgg_normalised,
@@ -199,7 +204,7 @@ class EdgeConnect(Learner):
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """G2's raw output from the source's edges in the known region and G1's, or a user's ``edges``, in the hole.
 
-        An oracle's ``edges`` are the true ones; they are used in the known region, and G1's in the hole.
+        An oracle's ``edges`` are the true ones of the whole image.
         """
         return self.inpaint_generator(visible, self.edge_map(visible, mask, edges), mask)
 
@@ -209,12 +214,16 @@ class EdgeConnect(Learner):
         known_edges = self.known_edges(visible, mask, edges)
         if edges is not None and not self.oracle:
             return edges * mask + known_edges * (1 - mask)
+        if edges is not None and self.hole_edges == "original":
+            return edges
+        if self.hole_edges != "drawn":
+            return known_edges * (1 - mask)
         drawn = self.edge_generator(gray, known_edges, mask)
         return drawn * mask + known_edges * (1 - mask) if self.test_composite else drawn
 
     def known_edges(self, image: Images, mask: Planes, true_edges: Planes | None) -> Planes:
         """The source's edges without the hole's pixels, as in the released test script, or an oracle's true edges."""
-        if self.oracle and true_edges is not None:
+        if self.test_edges == "whole" and true_edges is not None:
             return true_edges
         return self.edges.known(image, mask)
 
