@@ -108,8 +108,8 @@ class EdgeConnect(Learner):
         train_edges: known edges in training: of the 'whole' image, whose edges at the hole's rim depend on the pixels
             inside, or of the 'known' region only. In the hole they are hidden.
         test_edges: the same for completion. 'whole' makes the method an oracle, and tables say so.
-        hole_edges: G2's edges in the hole at completion: 'drawn' by G1; the 'original' ones of the whole image, which makes
-            the method an oracle (the column Canny of the paper's Table 1); or 'none'.
+        hole_edges: G2's edges in the hole at completion: 'drawn' by G1; the 'original' ones of the whole image, which
+            makes the method an oracle (the column Canny of the paper's Table 1); or 'none'.
         test_composite: whether at completion G2 gets the known edges outside the hole, as in training; if not, it gets
             G1's drawing everywhere, as in the released test script.
         steps: how batches become steps.
