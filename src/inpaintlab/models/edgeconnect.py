@@ -22,6 +22,7 @@ from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes
 
 FILLS = {"white": 1.0, "zero": 0.0}
+OUTPUTS = ("colours", "offsets")
 
 
 class EdgeGenerator(nn.Module):
@@ -42,17 +43,31 @@ class EdgeGenerator(nn.Module):
 
 
 class InpaintGenerator(nn.Module):
-    """G2: paints the image from its edges. 10,774,595 parameters at width 1 without spectral norm."""
+    """G2: paints the image from its edges. 10,774,595 parameters at width 1 without spectral norm.
 
-    def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0) -> None:
+    Instance norm takes the mean and the contrast of an image out of all features, so a short training paints holes in
+    colours of its own. With ``offsets`` (ours) they are counted from the mean colour of the known pixels, with which it
+    starts.
+    """
+
+    def __init__(
+        self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0, offsets: bool = False
+    ) -> None:
         super().__init__()
         self.body = _generator(4, 3, width, spectral)
         self.fill = fill
+        self.offsets = offsets
+        if offsets:
+            nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, visible: Images, edges: Planes, mask: Planes) -> Images:
-        """The raw output, RGB in [0, 1]. The mask only says where to fill ``visible``; it is not an input plane."""
+        """The raw output, RGB in [0, 1]; offsets may leave that range.
+
+        The mask only says where to fill ``visible``, and which colours are known; it is not an input plane.
+        """
         filled = visible * (1 - mask) + self.fill * mask
-        return (self.body(torch.cat([filled, edges], dim=1)).tanh() + 1) / 2
+        output = self.body(torch.cat([filled, edges], dim=1)).tanh()
+        return mean_colour(visible, 1 - mask) + output if self.offsets else (output + 1) / 2
 
 
 class PatchDiscriminator(nn.Module):
@@ -89,8 +104,9 @@ class EdgeConnect(Learner):
 
     Args:
         schedule: of the phases edge, inpaint, edge_inpaint, joint.
-        weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches the perceptual or the
-            style loss off; without both, no VGG is needed.
+        weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches G2's
+            adversarial loss off (and D2 learns nothing), or the perceptual or the style loss; without both of these,
+            no VGG is needed.
         gan: the adversarial loss.
         edges: where the edges come from that are learnt from, and those that are known at completion.
         width: multiplier of all channel counts; 1 is the paper's.
@@ -102,6 +118,7 @@ class EdgeConnect(Learner):
         vgg_normalised: whether VGG-19's input is normalised by ImageNet's mean and deviation, as it was trained.
         spectral_norm: the networks that have spectral norm.
         fill: of the hole in the generators' input: 'white' or 'zero'.
+        output: of G2: 'colours', or 'offsets' from the mean colour of the known pixels.
         conditional: whether D2 gets G2's edges beside the image.
         style_region: where the style is compared: in the 'hole' or in the 'known' region.
         joint: G1's losses in phase ``joint``: 'code' (its own through D1, and G2's) or 'paper' (G2's alone, no D1).
@@ -139,6 +156,7 @@ class EdgeConnect(Learner):
         vgg_normalised: bool,
         spectral_norm: Sequence[str],
         fill: str,
+        output: str,
         conditional: bool,
         style_region: str,
         joint: str,
@@ -177,6 +195,7 @@ class EdgeConnect(Learner):
             "edges": edges.in_words(),
             "spectral_norm": ", ".join(spectral_norm) or "none",
             "fill": require_one_of("model.fill", fill, FILLS),
+            "output": require_one_of("model.output", output, OUTPUTS),
             "conditional": conditional,
             "style_region": style_region,
             "joint": joint,
@@ -189,7 +208,7 @@ class EdgeConnect(Learner):
         g1, d1, g2, d2 = (name in self.spectral_norm for name in self.NETWORKS)
         self.edge_generator = EdgeGenerator(width, spectral=g1, fill=FILLS[fill])
         self.edge_discriminator = PatchDiscriminator(2, width, spectral=d1)
-        self.inpaint_generator = InpaintGenerator(width, spectral=g2, fill=FILLS[fill])
+        self.inpaint_generator = InpaintGenerator(width, spectral=g2, fill=FILLS[fill], offsets=output == "offsets")
         self.inpaint_discriminator = PatchDiscriminator(4 if conditional else 3, width, spectral=d2)
         self.edge_precision = BinaryPrecision()
         self.edge_recall = BinaryRecall()
@@ -293,9 +312,10 @@ class EdgeConnect(Learner):
         """One step of D2; returns the losses of both to log, and the weighted sum of G2's through the updated D2."""
         *_, optimizer_d2 = self.optimizers()  # type: ignore[attr-defined]
         output = self.inpaint_generator(scene.image, edges, scene.mask)
-        real, fake = self.judged_by_d2(scene.image, edges), self.judged_by_d2(output, edges)
-        d_losses = self.discriminator_losses(self.inpaint_discriminator, real, fake)
-        self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d2)
+        fake, d_losses = self.judged_by_d2(output, edges), {}
+        if "adversarial" in self.weights["inpaint"]:
+            d_losses = self.discriminator_losses(self.inpaint_discriminator, self.judged_by_d2(scene.image, edges), fake)
+            self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d2)
         g_losses = self.inpaint_losses(scene.image, output, scene.mask, fake)
         losses = _named("inpaint", g_losses) | _named("inpaint_discriminator", d_losses)
         return losses, weigh(g_losses, self.weights["inpaint"])
@@ -348,9 +368,10 @@ class EdgeConnect(Learner):
         self, image: Images, output: Images, mask: Planes, judged: Float[Tensor, "batch planes height width"]
     ) -> Losses:
         """G2's losses on its raw output, through the frozen D2, whose input is ``judged``, and a VGG."""
-        with frozen(self.inpaint_discriminator):
-            logits = self.inpaint_discriminator(judged)[-1]
-        losses = {"l1": l1_per_hole(output, image, mask), "adversarial": self.gan.generator(logits)}
+        losses = {"l1": l1_per_hole(output, image, mask)}
+        if "adversarial" in self.weights["inpaint"]:
+            with frozen(self.inpaint_discriminator):
+                losses["adversarial"] = self.gan.generator(self.inpaint_discriminator(judged)[-1])
         if "perceptual" in self.weights["inpaint"]:
             losses["perceptual"] = perceptual_loss(self.features(output), self.constant_features(image))
         if "style" in self.weights["inpaint"]:
@@ -417,6 +438,12 @@ class Scene:
     def edges(self, inside: Planes) -> Planes:
         """G2's edges: ``inside`` in the hole, the known ones elsewhere."""
         return inside * self.mask + self.known_edges * (1 - self.mask)
+
+
+def mean_colour(image: Images, where: Planes) -> Float[Tensor, "batch 3 1 1"]:
+    """The mean colour of an image ``where`` that is 1; grey where it is 1 nowhere."""
+    count = where.sum((2, 3), keepdim=True)
+    return torch.where(count > 0, (image * where).sum((2, 3), keepdim=True) / count.clamp(min=1), 0.5)
 
 
 def _named(prefix: str, losses: Losses) -> Losses:
