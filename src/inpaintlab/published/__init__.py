@@ -3,7 +3,7 @@
 from inpaintlab.published.catalogue import CATALOGUE, VGG16, VGG19, File, Published, Wheel
 from inpaintlab.published.download import fetch, local_files, weights_folder, wrong_hash
 from inpaintlab.published.hed import HED_BLOCKS, hed_tensors
-from inpaintlab.published.starters import STARTER_CREDITS, STARTER_LICENCE, STARTERS, Starter, starter_file
+from inpaintlab.published.starters import STARTER_CREDITS, STARTER_LAYOUT, STARTER_LICENCE, STARTERS, Starter, starter_file
 from inpaintlab.published.weight_files import WeightFile, require_packages
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "HED_BLOCKS",
     "STARTERS",
     "STARTER_CREDITS",
+    "STARTER_LAYOUT",
     "STARTER_LICENCE",
     "VGG16",
     "VGG19",

@@ -28,10 +28,15 @@ class Starter:
         return _FOLDER / f"{self.name}.ckpt"
 
 
+STARTER_LAYOUT = "starter"
+"""What their record says in place of the layout of published files."""
+
 STARTER_LICENCE = "as this package; photographs CC BY 2.0 and CC0 1.0"
 STARTER_CREDITS = _FOLDER / "CREDITS.md"
 
 STARTERS: tuple[Starter, ...] = (
+    Starter("starter-glcic", "GLCIC, a quarter as wide", "77766f8a790194f9926db5fda587d4bce3b0046c1bdff6d0d05678afaa3eced3"),
+    Starter("starter-edgeconnect", "EdgeConnect, an eighth as wide", "4a8675efb144b5fedd080c909fb02d1c8182b513c7a0eab0793e388d09844674"),
 )
 """All starter weights."""
 
