@@ -1,7 +1,10 @@
-"""python export.py RUN OUT.ckpt [BEFORE.ckpt]: of a run's newest checkpoint what completes images, in half the bytes, as starter weights.
+"""Of a run's newest checkpoint what completes images, in half the bytes, as starter weights.
 
-Discriminators and what only resuming needs are left out. Matrices are rounded to float16; vectors, such as the statistics of batch
-norm, stay float32. The record says what was seen, not where it lay, and counts what BEFORE, with which the run began, had seen.
+    python export.py RUN OUT.ckpt [BEFORE.ckpt]
+
+Discriminators and what only resuming needs are left out. Matrices are rounded to float16; vectors, such as the
+statistics of batch norm, stay float32. The record says what was seen, not where it lay, and counts what BEFORE, with
+which the run began, had seen.
 """
 
 import sys
@@ -29,7 +32,10 @@ def exported(run: Path, out: Path, before: Path | None = None) -> None:
     training = record["training"]
     training["data"] = {"_target_": training["data"]["_target_"], "root": "flowers_ccby and clothing_cc0"}
     record |= {"run": None, "absent": absent, "processes": 1, "training": training | {"init": None}}
-    record["imported"] = {"layout": "starter", "files": [{"name": "last.ckpt", "sha256": file_sha256(run / "last.ckpt")}]}
+    record["imported"] = {
+        "layout": "starter",
+        "files": [{"name": "last.ckpt", "sha256": file_sha256(run / "last.ckpt")}],
+    }
     if before is not None:
         seen = load_checkpoint(before)["inpaintlab"]
         record |= {key: record[key] + seen[key] for key in ("iterations", "images_seen")}

@@ -26,7 +26,7 @@ _LEAST_WIDTH = 120
 
 
 def show(console: Console) -> None:
-    """Print starter weights and the catalogue with what lies here; then each source with its licence, and the folder."""
+    """Print starter weights and the catalogue with what lies here; then sources with licences, and the folder."""
     table = Table("name", "purpose", "import as", "size", "hash", "here", box=None, padding=(0, 2, 0, 0))
     for starter in STARTERS:
         size = f"{starter.path.stat().st_size / 1e6:.1f} MB"

@@ -430,7 +430,9 @@ def test_both_generators_see_the_hole_filled_as_set(built: Builder, fill: str, v
 def test_offsets_begin_at_the_mean_of_the_known_colours_and_are_added_to_it(built: Builder) -> None:
     model, batch = built("edgeconnect", "model.output=offsets"), batch_of()
     image, mask = batch["image"], batch["mask"]
-    known = torch.stack([photo[:, hole[0] == 0].mean(1) for photo, hole in zip(image, mask, strict=True)])[..., None, None]
+    known = torch.stack([photo[:, hole[0] == 0].mean(1) for photo, hole in zip(image, mask, strict=True)])[
+        ..., None, None
+    ]
     edges = torch.zeros_like(mask)
     torch.testing.assert_close(model.inpaint_generator(image, edges, mask), known.expand_as(image))
     step(model, "inpaint", batch)

@@ -105,7 +105,9 @@ def test_the_list_begins_with_the_starter_weights_and_what_they_saw(tmp_path: Pa
     _, out, _ = asked_for(tmp_path, "list")
     assert "CC BY 2.0" in out
     _, _, err = asked_for(tmp_path, "fetch", "starter-glcic")
-    assert err.strip().endswith("starter-glcic is in this package: checkpoint=starter-glcic takes it, and so does init=starter-glcic.")
+    assert err.strip().endswith(
+        "starter-glcic is in this package: checkpoint=starter-glcic takes it, and so does init=starter-glcic."
+    )
 
 
 # --- fetch -----------------------------------------------------------------------------------------------------------

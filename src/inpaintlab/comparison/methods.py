@@ -73,7 +73,7 @@ def _three_digits(value: float | int) -> str:
 
 
 def weights(result: Result) -> str:
-    """Whose weights a method has: "trained here", "starter weights", "published weights", "untrained", "learns nothing"."""
+    """Whose weights a method has, such as "trained here", "starter weights" or "learns nothing"."""
     if not result.trained:
         return "untrained"
     if result.checkpoint is None:

@@ -45,14 +45,11 @@ class EdgeGenerator(nn.Module):
 class InpaintGenerator(nn.Module):
     """G2: paints the image from its edges. 10,774,595 parameters at width 1 without spectral norm.
 
-    Instance norm takes the mean and the contrast of an image out of all features, so a short training paints holes in
-    colours of its own. With ``offsets`` (ours) they are counted from the mean colour of the known pixels, with which it
-    starts.
+    Instance norm takes an image's mean and contrast out of all features, so a short training paints holes in colours of
+    its own. With ``offsets`` (ours) they are counted from the mean of the known ones, with which it starts.
     """
 
-    def __init__(
-        self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0, offsets: bool = False
-    ) -> None:
+    def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0, offsets: bool = False) -> None:
         super().__init__()
         self.body = _generator(4, 3, width, spectral)
         self.fill = fill
@@ -61,10 +58,7 @@ class InpaintGenerator(nn.Module):
             nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, visible: Images, edges: Planes, mask: Planes) -> Images:
-        """The raw output, RGB in [0, 1]; offsets may leave that range.
-
-        The mask only says where to fill ``visible``, and which colours are known; it is not an input plane.
-        """
+        """The raw output, RGB in [0, 1], or beyond with offsets. The mask says what is known; it is no input plane."""
         filled = visible * (1 - mask) + self.fill * mask
         output = self.body(torch.cat([filled, edges], dim=1)).tanh()
         return mean_colour(visible, 1 - mask) + output if self.offsets else (output + 1) / 2
@@ -314,7 +308,8 @@ class EdgeConnect(Learner):
         output = self.inpaint_generator(scene.image, edges, scene.mask)
         fake, d_losses = self.judged_by_d2(output, edges), {}
         if "adversarial" in self.weights["inpaint"]:
-            d_losses = self.discriminator_losses(self.inpaint_discriminator, self.judged_by_d2(scene.image, edges), fake)
+            real = self.judged_by_d2(scene.image, edges)
+            d_losses = self.discriminator_losses(self.inpaint_discriminator, real, fake)
             self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d2)
         g_losses = self.inpaint_losses(scene.image, output, scene.mask, fake)
         losses = _named("inpaint", g_losses) | _named("inpaint_discriminator", d_losses)

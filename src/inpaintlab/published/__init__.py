@@ -3,7 +3,14 @@
 from inpaintlab.published.catalogue import CATALOGUE, VGG16, VGG19, File, Published, Wheel
 from inpaintlab.published.download import fetch, local_files, weights_folder, wrong_hash
 from inpaintlab.published.hed import HED_BLOCKS, hed_tensors
-from inpaintlab.published.starters import STARTER_CREDITS, STARTER_LAYOUT, STARTER_LICENCE, STARTERS, Starter, starter_file
+from inpaintlab.published.starters import (
+    STARTER_CREDITS,
+    STARTER_LAYOUT,
+    STARTER_LICENCE,
+    STARTERS,
+    Starter,
+    starter_file,
+)
 from inpaintlab.published.weight_files import WeightFile, require_packages
 
 __all__ = [
