@@ -90,7 +90,7 @@ def main(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     checkpoint = cfg.checkpoint
     if checkpoint is None and not cfg.get("model"):
-        checkpoint = _STARTER_THAT_DRAWS if cfg.edges is not None else _STARTER
+        checkpoint = _STARTER_THAT_DRAWS if cfg.drawing is not None else _STARTER
     model, identity = build_method(
         cfg.get("model"),
         checkpoint,

@@ -60,7 +60,7 @@ def test_where_no_method_is_named_the_starter_weights_complete_and_a_line_says_s
     assert np.array_equal(
         read(here / "done.png")[read(here / "hole.png") == 0], read(here / "photo.png")[read(here / "hole.png") == 0]
     )
-    edges = ["edges=hole.png", "out=drawn.png"]
+    edges = ["drawing=hole.png", "out=drawn.png"]
     assert "starter-edgeconnect" in succeeded(complete(here, "image=photo.png", "holes=hole.png", *edges))
 
 

@@ -14,7 +14,7 @@ from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import EdgeSource
-from inpaintlab.imaging import rgb_to_gray
+from inpaintlab.imaging import mean_colour, rgb_to_gray
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
 from inpaintlab.layers import channels
 from inpaintlab.losses import VGG, VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss
@@ -22,7 +22,6 @@ from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes
 
 FILLS = {"white": 1.0, "zero": 0.0}
-OUTPUTS = ("colours", "offsets")
 
 
 class EdgeGenerator(nn.Module):
@@ -45,8 +44,7 @@ class EdgeGenerator(nn.Module):
 class InpaintGenerator(nn.Module):
     """G2: paints the image from its edges. 10,774,595 parameters at width 1 without spectral norm.
 
-    Instance norm takes an image's mean and contrast out of all features, so a short training paints holes in colours of
-    its own. With ``offsets`` (ours) they are counted from the mean of the known ones, with which it starts.
+    With ``offsets`` (ours) its colours are counted from the mean of the known ones, with which it starts.
     """
 
     def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0, offsets: bool = False) -> None:
@@ -69,7 +67,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, incoming: int, width: float = 1.0, *, spectral: bool = True) -> None:
         super().__init__()
-        wrap = spectral_norm if spectral else _unchanged
+        wrap = spectral_norm if spectral else nn.Identity()
         sizes = [incoming, *(channels(base, width) for base in (64, 128, 256, 512)), 1]
         self.layers = nn.ModuleList(
             wrap(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=not spectral)))
@@ -98,9 +96,8 @@ class EdgeConnect(Learner):
 
     Args:
         schedule: of the phases edge, inpaint, edge_inpaint, joint.
-        weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches G2's
-            adversarial loss off (and D2 learns nothing), or the perceptual or the style loss; without both of these,
-            no VGG is needed.
+        weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches one
+            of G2's off: adversarial (and D2), perceptual or style; without the last two, no VGG is needed.
         gan: the adversarial loss.
         edges: where the edges come from that are learnt from, and those that are known at completion.
         width: multiplier of all channel counts; 1 is the paper's.
@@ -192,7 +189,7 @@ class EdgeConnect(Learner):
             "edges": edges.in_words(),
             "spectral_norm": ", ".join(spectral_norm) or "none",
             "fill": require_one_of("model.fill", fill, FILLS),
-            "output": require_one_of("model.output", output, OUTPUTS),
+            "output": require_one_of("model.output", output, ("colours", "offsets")),
             "conditional": conditional,
             "style_region": style_region,
             "joint": joint,
@@ -367,10 +364,7 @@ class EdgeConnect(Learner):
     def edge_losses(
         self, real: Float[Tensor, "batch 2 height width"], fake: Float[Tensor, "batch 2 height width"]
     ) -> Losses:
-        """G1's losses through the frozen D1, on the unmasked gray image with true and with drawn edges.
-
-        The drawn edges are G1's raw output over the whole image, not a composite.
-        """
+        """G1's losses through the frozen D1, on the unmasked gray image with true and with G1's edges, no composite."""
         with frozen(self.edge_discriminator):
             fake_features = self.edge_discriminator(fake)
             with torch.no_grad():
@@ -411,15 +405,10 @@ class EdgeConnect(Learner):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Adam for each of G1, D1, G2, D2."""
-        ratios = {
-            self.edge_generator: 1.0,
-            self.edge_discriminator: self.discriminator_ratio,
-            self.inpaint_generator: 1.0,
-            self.inpaint_discriminator: self.discriminator_ratio,
-        }
+        ratios = (1.0, self.discriminator_ratio, 1.0, self.discriminator_ratio)
         return [
             Adam([{"params": net.parameters(), "lr_ratio": ratio}], self.learning_rate * ratio, self.betas, fused=True)
-            for net, ratio in ratios.items()
+            for net, ratio in zip(self.networks(), ratios, strict=True)
         ]
 
     def setup(self, stage: str) -> None:
@@ -458,12 +447,6 @@ class Scene:
         return inside * self.mask + self.known_edges * (1 - self.mask)
 
 
-def mean_colour(image: Images, where: Planes) -> Float[Tensor, "batch 3 1 1"]:
-    """The mean colour of an image ``where`` that is 1; grey where it is 1 nowhere."""
-    count = where.sum((2, 3), keepdim=True)
-    return torch.where(count > 0, (image * where).sum((2, 3), keepdim=True) / count.clamp(min=1), 0.5)
-
-
 def _named(prefix: str, losses: Losses) -> Losses:
     return {f"{prefix}_{name}": loss for name, loss in losses.items()}
 
@@ -471,7 +454,7 @@ def _named(prefix: str, losses: Losses) -> Losses:
 def _generator(incoming: int, outgoing: int, width: float, spectral: bool) -> nn.Sequential:
     """The body that G1 and G2 share: two downsamplings, eight residual blocks, two upsamplings."""
     c64, c128, c256 = (channels(base, width) for base in (64, 128, 256))
-    wrap = spectral_norm if spectral else _unchanged
+    wrap = spectral_norm if spectral else nn.Identity()
     middle = [ResidualBlock(c256, spectral) for _ in range(8)]
     return nn.Sequential(
         nn.ReflectionPad2d(3),
@@ -491,7 +474,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, spectral: bool) -> None:
         super().__init__()
-        wrap = spectral_norm if spectral else _unchanged
+        wrap = spectral_norm if spectral else nn.Identity()
         self.block = nn.Sequential(
             nn.ReflectionPad2d(2),
             *_block(wrap(_initialised(nn.Conv2d(width, width, 3, dilation=2, bias=not spectral))), width),
@@ -515,7 +498,3 @@ def _initialised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Conv2d | nn.
     if convolution.bias is not None:
         nn.init.zeros_(convolution.bias)
     return convolution
-
-
-def _unchanged(module: nn.Module) -> nn.Module:
-    return module
