@@ -34,6 +34,9 @@ from inpaintlab.inpainting import (
 from inpaintlab.machine import ending_tidily
 from inpaintlab.runs import lines_of_choice
 
+_STARTER, _STARTER_THAT_DRAWS = "starter-glcic", "starter-edgeconnect"
+"""The starter weights that are taken where no method is named, without and with a user's drawing of edges."""
+
 _MOST_REMARKS = 5
 """How many masks are told of."""
 
@@ -85,9 +88,12 @@ def main(cfg: DictConfig) -> None:
         print(f"inpaintlab complete: {note}", file=sys.stderr)
     torch.manual_seed(cfg.seed)
     hydra = HydraConfig.get()
+    checkpoint = cfg.checkpoint
+    if checkpoint is None and not cfg.get("model"):
+        checkpoint = _STARTER_THAT_DRAWS if cfg.drawing is not None else _STARTER
     model, identity = build_method(
         cfg.get("model"),
-        cfg.checkpoint,
+        checkpoint,
         named=hydra.runtime.choices.get("model"),
         overrides=hydra.overrides.task,
         label=cfg.label,
@@ -111,7 +117,10 @@ def main(cfg: DictConfig) -> None:
             "continue from."
         )
     console = Console()
-    for line in lines_of_choice(cfg.checkpoint, identity["checkpoint"]):
+    if checkpoint != cfg.checkpoint:
+        text = f"no checkpoint and no model is named: completing with {checkpoint}, see inpaintlab weights list"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    for line in lines_of_choice(checkpoint, identity["checkpoint"]):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     todo = _missing(checked, identity, cfg)
     if there := len(checked) - len(todo):

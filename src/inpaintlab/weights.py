@@ -8,7 +8,17 @@ from rich.console import Console
 from rich.table import Table
 
 from inpaintlab.machine import INTERRUPTED
-from inpaintlab.published import CATALOGUE, File, Published, fetch, local_files, weights_folder
+from inpaintlab.published import (
+    CATALOGUE,
+    STARTER_CREDITS,
+    STARTER_LICENCE,
+    STARTERS,
+    File,
+    Published,
+    fetch,
+    local_files,
+    weights_folder,
+)
 from inpaintlab.recipes import nearest
 
 _LEAST_WIDTH = 120
@@ -16,9 +26,12 @@ _LEAST_WIDTH = 120
 
 
 def show(console: Console) -> None:
-    """Print the catalogue with what lies on this machine; then each source with its licence, and the folder."""
+    """Print starter weights and the catalogue with what lies here; then sources with licences, and the folder."""
     table = Table("name", "purpose", "import as", "size", "hash", "here", box=None, padding=(0, 2, 0, 0))
-    sources: dict[str, list[str]] = {}
+    for starter in STARTERS:
+        size = f"{starter.path.stat().st_size / 1e6:.1f} MB"
+        table.add_row(starter.name, starter.purpose, "-", size, f"sha256 {starter.sha256[:8]}", "yes")
+    sources = {f"in this package, {STARTER_CREDITS}  {STARTER_LICENCE}": [starter.name for starter in STARTERS]}
     for entry in CATALOGUE:
         table.add_row(entry.name, entry.purpose, entry.layout or "-", _size(entry), _hashes(entry), _presence(entry))
         sources.setdefault(f"{entry.source}  {entry.licence}", []).append(entry.name)
@@ -27,7 +40,7 @@ def show(console: Console) -> None:
     for line in [
         "\nSources and licences:",
         *lines,
-        f"\nhere: in {weights_folder()} (INPAINTLAB_WEIGHTS names another folder)",
+        f"\nhere: in this package or in {weights_folder()} (INPAINTLAB_WEIGHTS names another folder)",
     ]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -61,6 +74,8 @@ def look_up(name: str) -> Published:
     for entry in CATALOGUE:
         if entry.name == name:
             return entry
+    if name in {starter.name for starter in STARTERS}:
+        raise ValueError(f"{name} is in this package: checkpoint={name} takes it, and so does init={name}.")
     guess = nearest(name, [entry.name for entry in CATALOGUE])
     raise ValueError(f"No published weights are called '{name}'.{guess} 'inpaintlab weights list' shows all of them.")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inpaintlab.published import STARTER_CREDITS, STARTERS
 from stand_ins.commands import checkpoint, run_anew, tiny
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,7 +32,11 @@ def test_the_wheel_carries_the_package_its_yaml_and_the_reports_template(wheel: 
     code = REPOSITORY / "src/inpaintlab"
     expected |= {f"inpaintlab/{path.relative_to(code)}" for path in code.glob("**/*.py")}
     assert "inpaintlab/conf/train.yaml" in expected
+    starters = [starter.path for starter in STARTERS]
+    expected |= {f"inpaintlab/published/starter/{path.name}" for path in [*starters, STARTER_CREDITS]}
     assert expected | {"inpaintlab/report/template.html"} <= set(packed)
+    for path in starters:
+        assert packed[f"inpaintlab/published/starter/{path.name}"] == path.read_bytes()
     assert not [name for name in packed if name.endswith((".pyc", ".partial"))]
     assert packed["inpaintlab/conf/train.yaml"] == (REPOSITORY / "conf/train.yaml").read_bytes()
 

@@ -427,6 +427,32 @@ def test_both_generators_see_the_hole_filled_as_set(built: Builder, fill: str, v
     torch.testing.assert_close(painted[:, :3], torch.where(mask == 1, value, image))
 
 
+def test_offsets_begin_at_the_mean_of_the_known_colours_and_are_added_to_it(built: Builder) -> None:
+    model, batch = built("edgeconnect", "model.output=offsets"), batch_of()
+    image, mask = batch["image"], batch["mask"]
+    known = torch.stack([photo[:, hole[0] == 0].mean(1) for photo, hole in zip(image, mask, strict=True)])[
+        ..., None, None
+    ]
+    edges = torch.zeros_like(mask)
+    torch.testing.assert_close(model.inpaint_generator(image, edges, mask), known.expand_as(image))
+    step(model, "inpaint", batch)
+    assert not torch.allclose(model.inpaint_generator(image, edges, mask), known)
+    with torch.no_grad():
+        model.inpaint_generator.body[-1].bias.fill_(0.25)
+        model.inpaint_generator.body[-1].weight.zero_()
+    shifted = model.inpaint_generator(image, edges, mask)
+    torch.testing.assert_close(shifted, (known + torch.tensor(0.25).tanh()).expand_as(image))
+    assert (model.inpaint_generator(image, edges, torch.ones_like(mask)) == 0.5 + torch.tensor(0.25).tanh()).all()
+
+
+def test_without_an_adversarial_loss_of_g2_its_discriminator_does_not_move(built: Builder) -> None:
+    model = built("edgeconnect", "model.weights.inpaint.adversarial=null")
+    before = state_of(model.inpaint_discriminator)
+    losses = step(model, "joint", batch_of()).losses
+    assert not [name for name in losses if "inpaint_discriminator" in name or name == "inpaint_adversarial"]
+    assert all(torch.equal(value, before[key]) for key, value in state_of(model.inpaint_discriminator).items())
+
+
 PLAIN = ["model.weights.inpaint={l1: 0.0, adversarial: 1.0, perceptual: null, style: null}"]
 
 
@@ -698,6 +724,7 @@ CHOICES = [
     ("glcic", "real_patch", "'random' or 'same'"),
     ("glcic", "frozen_norm", "'batch' or 'moving' or 'running'"),
     ("edgeconnect", "fill", "'white' or 'zero'"),
+    ("edgeconnect", "output", "'colours' or 'offsets'"),
     ("edgeconnect", "style_region", "'hole' or 'known'"),
     ("edgeconnect", "joint", "'code' or 'paper'"),
     ("edgeconnect", "train_edges", "'whole' or 'known'"),

@@ -54,6 +54,16 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
+def test_where_no_method_is_named_the_starter_weights_complete_and_a_line_says_so(here: Path) -> None:
+    told = succeeded(complete(here, "image=photo.png", "holes=hole.png", "out=done.png"))
+    assert "no checkpoint and no model is named: completing with starter-glcic, see inpaintlab weights list" in told
+    assert np.array_equal(
+        read(here / "done.png")[read(here / "hole.png") == 0], read(here / "photo.png")[read(here / "hole.png") == 0]
+    )
+    edges = ["drawing=hole.png", "out=drawn.png"]
+    assert "starter-edgeconnect" in succeeded(complete(here, "image=photo.png", "holes=hole.png", *edges))
+
+
 @pytest.mark.parametrize("blend", ["false", "true"])
 def test_known_pixels_are_the_photographs_and_the_hole_is_filled(here: Path, run: Path, blend: str) -> None:
     told = succeeded(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inpaintlab.published import CATALOGUE, File, Published
+from inpaintlab.published import CATALOGUE, STARTERS, File, Published
 from stand_ins.commands import SCRIPT, run_anew, run_here
 
 ONE = Published("one-file", "a network", "layout-a", "CC0", "https://example.org/one", (File("one.pth", megabytes=3),))
@@ -87,14 +87,27 @@ def test_the_list_fits_120_columns_with_a_line_an_entry_and_its_source_and_licen
     code, out, err = asked_for(tmp_path, "list")
     assert (code, err) == (0, "")
     table, _, rest = out.partition("\n\n")
-    assert len(table.splitlines()) == 1 + len(CATALOGUE)
+    assert len(table.splitlines()) == 1 + len(STARTERS) + len(CATALOGUE)
     assert max(len(line) for line in table.splitlines()) <= 120
-    for entry, line in zip(CATALOGUE, table.splitlines()[1:], strict=True):
+    for entry, line in zip(CATALOGUE, table.splitlines()[1 + len(STARTERS) :], strict=True):
         for cell in (entry.name, entry.purpose, entry.layout or "-"):
             assert cell in line
         assert f"    {entry.source}  {entry.licence}" in rest.splitlines()
     assert "sha256 dcbb9e9d" in table
     assert "md5 b1527543" in table
+
+
+def test_the_list_begins_with_the_starter_weights_and_what_they_saw(tmp_path: Path) -> None:
+    for starter in STARTERS:
+        size = f"{starter.path.stat().st_size / 1e6:.1f} MB"
+        expected = [starter.name, starter.purpose, "-", size, f"sha256 {starter.sha256[:8]}", "yes"]
+        assert row(tmp_path, starter.name) == expected
+    _, out, _ = asked_for(tmp_path, "list")
+    assert "CC BY 2.0" in out
+    _, _, err = asked_for(tmp_path, "fetch", "starter-glcic")
+    assert err.strip().endswith(
+        "starter-glcic is in this package: checkpoint=starter-glcic takes it, and so does init=starter-glcic."
+    )
 
 
 # --- fetch -----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from inpaintlab.comparison.table import NO_MEAN
 from inpaintlab.evaluation import Result
 from inpaintlab.machine import QUIET
+from inpaintlab.published import STARTER_LAYOUT
 from inpaintlab.recipes import in_words
 
 NOT_RECORDED = "not recorded"
@@ -72,12 +73,14 @@ def _three_digits(value: float | int) -> str:
 
 
 def weights(result: Result) -> str:
-    """Whose weights a method has: "trained here", "published weights", "untrained" or "learns nothing"."""
+    """Whose weights a method has, such as "trained here", "starter weights" or "learns nothing"."""
     if not result.trained:
         return "untrained"
     if result.checkpoint is None:
         return "learns nothing"
-    return "published weights" if result.checkpoint.get("imported") else "trained here"
+    if imported := result.checkpoint.get("imported"):
+        return "starter weights" if imported["layout"] == STARTER_LAYOUT else "published weights"
+    return "trained here"
 
 
 def trained_on(result: Result, what: str) -> str:

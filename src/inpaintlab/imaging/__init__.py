@@ -3,7 +3,7 @@
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.continuation import biharmonic
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
-from inpaintlab.imaging.gray import rgb_to_gray
+from inpaintlab.imaging.gray import mean_colour, rgb_to_gray
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
 from inpaintlab.imaging.planes import PlaneFinder, Planes
@@ -28,6 +28,7 @@ __all__ = [
     "biharmonic",
     "blend",
     "find_pictures",
+    "mean_colour",
     "offset_colours",
     "on_disk",
     "opened",

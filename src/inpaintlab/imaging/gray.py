@@ -1,6 +1,9 @@
-"""Grey images."""
+"""Grey images, and the mean colour of a part of an image."""
 
+import torch
+from jaxtyping import Float
 from kornia.color import rgb_to_grayscale
+from torch import Tensor
 
 from inpaintlab.shapes import Images, Planes
 
@@ -12,3 +15,9 @@ def rgb_to_gray(image: Images) -> Planes:
     visibly other edge maps.
     """
     return rgb_to_grayscale(image, rgb_weights=image.new_tensor([0.2125, 0.7154, 0.0721]))
+
+
+def mean_colour(image: Images, where: Planes) -> Float[Tensor, "batch 3 1 1"]:
+    """The mean colour of each image where ``where`` is 1 and not 0; grey if it is 1 nowhere."""
+    count = where.sum((2, 3), keepdim=True)
+    return torch.where(count > 0, (image * where).sum((2, 3), keepdim=True) / count.clamp(min=1), 0.5)

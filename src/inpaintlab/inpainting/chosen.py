@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from inpaintlab.published import starter_file
+
 BEST, LAST = "best.ckpt", "last.ckpt"
 
 
@@ -10,7 +12,7 @@ def chosen_file(place: Path, which: Any = None) -> Path:
     """The file of weights that a path and the setting ``which`` mean.
 
     Args:
-        place: a run's folder, or a file.
+        place: a run's folder, or a file; or the name of starter weights, where nothing of that name lies there.
         which: 'best' or 'last' of a folder; None takes ``best.ckpt`` where there is one, else ``last.ckpt``.
 
     Raises:
@@ -18,6 +20,7 @@ def chosen_file(place: Path, which: Any = None) -> Path:
     """
     if which not in (None, "best", "last"):
         raise ValueError(f"which is {which!r}; it can be best or last, or null for the best where there is one.")
+    place = starter_file(place)
     if not place.is_dir():
         if which is not None and place.is_file():
             raise ValueError(f"which={which} beside the file {place} would be ignored; leave it out, or name a folder.")

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from inpaintlab.imaging import biharmonic
+from inpaintlab.imaging import biharmonic, mean_colour
 from inpaintlab.inpainting import Classical, Inpainter, require_known_pixels
 from inpaintlab.shapes import Images, Planes
 
@@ -59,6 +59,4 @@ class MeanColour(Inpainter):
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The mean colour of each image, over its whole area; edges are not used."""
         require_known_pixels(mask)
-        known = 1 - mask
-        mean = (visible * known).sum(dim=(2, 3), keepdim=True) / known.sum(dim=(2, 3), keepdim=True)
-        return mean.expand_as(visible).contiguous()
+        return mean_colour(visible, 1 - mask).expand_as(visible).contiguous()

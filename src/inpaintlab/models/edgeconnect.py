@@ -14,7 +14,7 @@ from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaintlab.edges import EdgeSource
-from inpaintlab.imaging import rgb_to_gray
+from inpaintlab.imaging import mean_colour, rgb_to_gray
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
 from inpaintlab.layers import channels
 from inpaintlab.losses import VGG, VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss
@@ -42,17 +42,24 @@ class EdgeGenerator(nn.Module):
 
 
 class InpaintGenerator(nn.Module):
-    """G2: paints the image from its edges. 10,774,595 parameters at width 1 without spectral norm."""
+    """G2: paints the image from its edges. 10,774,595 parameters at width 1 without spectral norm.
 
-    def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0) -> None:
+    With ``offsets`` (ours) its colours are counted from the mean of the known ones, with which it starts.
+    """
+
+    def __init__(self, width: float = 1.0, *, spectral: bool = False, fill: float = 1.0, offsets: bool = False) -> None:
         super().__init__()
         self.body = _generator(4, 3, width, spectral)
         self.fill = fill
+        self.offsets = offsets
+        if offsets:
+            nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, visible: Images, edges: Planes, mask: Planes) -> Images:
-        """The raw output, RGB in [0, 1]. The mask only says where to fill ``visible``; it is not an input plane."""
+        """The raw output, RGB in [0, 1], or beyond with offsets. The mask says what is known; it is no input plane."""
         filled = visible * (1 - mask) + self.fill * mask
-        return (self.body(torch.cat([filled, edges], dim=1)).tanh() + 1) / 2
+        output = self.body(torch.cat([filled, edges], dim=1)).tanh()
+        return mean_colour(visible, 1 - mask) + output if self.offsets else (output + 1) / 2
 
 
 class PatchDiscriminator(nn.Module):
@@ -60,7 +67,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, incoming: int, width: float = 1.0, *, spectral: bool = True) -> None:
         super().__init__()
-        wrap = spectral_norm if spectral else _unchanged
+        wrap = spectral_norm if spectral else nn.Identity()
         sizes = [incoming, *(channels(base, width) for base in (64, 128, 256, 512)), 1]
         self.layers = nn.ModuleList(
             wrap(_initialised(nn.Conv2d(sizes[i], sizes[i + 1], 4, 2 if i < 3 else 1, 1, bias=not spectral)))
@@ -89,8 +96,8 @@ class EdgeConnect(Learner):
 
     Args:
         schedule: of the phases edge, inpaint, edge_inpaint, joint.
-        weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches the perceptual or the
-            style loss off; without both, no VGG is needed.
+        weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches one
+            of G2's off: adversarial (and D2), perceptual or style; without the last two, no VGG is needed.
         gan: the adversarial loss.
         edges: where the edges come from that are learnt from, and those that are known at completion.
         width: multiplier of all channel counts; 1 is the paper's.
@@ -102,6 +109,7 @@ class EdgeConnect(Learner):
         vgg_normalised: whether VGG-19's input is normalised by ImageNet's mean and deviation, as it was trained.
         spectral_norm: the networks that have spectral norm.
         fill: of the hole in the generators' input: 'white' or 'zero'.
+        output: of G2: 'colours', or 'offsets' from the mean colour of the known pixels.
         conditional: whether D2 gets G2's edges beside the image.
         style_region: where the style is compared: in the 'hole' or in the 'known' region.
         joint: G1's losses in phase ``joint``: 'code' (its own through D1, and G2's) or 'paper' (G2's alone, no D1).
@@ -141,6 +149,7 @@ class EdgeConnect(Learner):
         vgg_normalised: bool,
         spectral_norm: Sequence[str],
         fill: str,
+        output: str,
         conditional: bool,
         style_region: str,
         joint: str,
@@ -187,6 +196,7 @@ class EdgeConnect(Learner):
             "edges": edges.in_words(),
             "spectral_norm": ", ".join(spectral_norm) or "none",
             "fill": require_one_of("model.fill", fill, FILLS),
+            "output": require_one_of("model.output", output, ("colours", "offsets")),
             "conditional": conditional,
             "style_region": style_region,
             "joint": joint,
@@ -200,7 +210,7 @@ class EdgeConnect(Learner):
         g1, d1, g2, d2 = (name in self.spectral_norm for name in self.NETWORKS)
         self.edge_generator = EdgeGenerator(width, spectral=g1, fill=FILLS[fill])
         self.edge_discriminator = PatchDiscriminator(2, width, spectral=d1)
-        self.inpaint_generator = InpaintGenerator(width, spectral=g2, fill=FILLS[fill])
+        self.inpaint_generator = InpaintGenerator(width, spectral=g2, fill=FILLS[fill], offsets=output == "offsets")
         self.inpaint_discriminator = PatchDiscriminator(4 if conditional else 3, width, spectral=d2)
         self.edge_precision = BinaryPrecision()
         self.edge_recall = BinaryRecall()
@@ -330,9 +340,11 @@ class EdgeConnect(Learner):
         """One step of D2; returns the losses of both to log, and the weighted sum of G2's through the updated D2."""
         *_, optimizer_d2 = self.optimizers()  # type: ignore[attr-defined]
         output = self.inpaint_generator(scene.image, edges, scene.mask)
-        real, fake = self.judged_by_d2(scene.image, edges), self.judged_by_d2(output, edges)
-        d_losses = self.discriminator_losses(self.inpaint_discriminator, real, fake)
-        self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d2)
+        fake, d_losses = self.judged_by_d2(output, edges), {}
+        if "adversarial" in self.weights["inpaint"]:
+            real = self.judged_by_d2(scene.image, edges)
+            d_losses = self.discriminator_losses(self.inpaint_discriminator, real, fake)
+            self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d2)
         g_losses = self.inpaint_losses(scene.image, output, scene.mask, fake)
         losses = _named("inpaint", g_losses) | _named("inpaint_discriminator", d_losses)
         return losses, weigh(g_losses, self.weights["inpaint"])
@@ -366,10 +378,7 @@ class EdgeConnect(Learner):
     def edge_losses(
         self, real: Float[Tensor, "batch 2 height width"], fake: Float[Tensor, "batch 2 height width"]
     ) -> Losses:
-        """G1's losses through the frozen D1, on the unmasked gray image with true and with drawn edges.
-
-        The drawn edges are G1's raw output over the whole image, not a composite.
-        """
+        """G1's losses through the frozen D1, on the unmasked gray image with true and with G1's edges, no composite."""
         with frozen(self.edge_discriminator):
             fake_features = self.edge_discriminator(fake)
             with torch.no_grad():
@@ -383,9 +392,10 @@ class EdgeConnect(Learner):
         self, image: Images, output: Images, mask: Planes, judged: Float[Tensor, "batch planes height width"]
     ) -> Losses:
         """G2's losses on its raw output, through the frozen D2, whose input is ``judged``, and a VGG."""
-        with frozen(self.inpaint_discriminator):
-            logits = self.inpaint_discriminator(judged)[-1]
-        losses = {"l1": l1_per_hole(output, image, mask), "adversarial": self.gan.generator(logits)}
+        losses = {"l1": l1_per_hole(output, image, mask)}
+        if "adversarial" in self.weights["inpaint"]:
+            with frozen(self.inpaint_discriminator):
+                losses["adversarial"] = self.gan.generator(self.inpaint_discriminator(judged)[-1])
         if "perceptual" in self.weights["inpaint"]:
             losses["perceptual"] = perceptual_loss(self.features(output), self.constant_features(image))
         if "style" in self.weights["inpaint"]:
@@ -409,15 +419,10 @@ class EdgeConnect(Learner):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Adam for each of G1, D1, G2, D2."""
-        ratios = {
-            self.edge_generator: 1.0,
-            self.edge_discriminator: self.discriminator_ratio,
-            self.inpaint_generator: 1.0,
-            self.inpaint_discriminator: self.discriminator_ratio,
-        }
+        ratios = (1.0, self.discriminator_ratio, 1.0, self.discriminator_ratio)
         return [
             Adam([{"params": net.parameters(), "lr_ratio": ratio}], self.learning_rate * ratio, self.betas, fused=True)
-            for net, ratio in ratios.items()
+            for net, ratio in zip(self.networks(), ratios, strict=True)
         ]
 
     def setup(self, stage: str) -> None:
@@ -463,7 +468,7 @@ def _named(prefix: str, losses: Losses) -> Losses:
 def _generator(incoming: int, outgoing: int, width: float, spectral: bool) -> nn.Sequential:
     """The body that G1 and G2 share: two downsamplings, eight residual blocks, two upsamplings."""
     c64, c128, c256 = (channels(base, width) for base in (64, 128, 256))
-    wrap = spectral_norm if spectral else _unchanged
+    wrap = spectral_norm if spectral else nn.Identity()
     middle = [ResidualBlock(c256, spectral) for _ in range(8)]
     return nn.Sequential(
         nn.ReflectionPad2d(3),
@@ -483,7 +488,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, spectral: bool) -> None:
         super().__init__()
-        wrap = spectral_norm if spectral else _unchanged
+        wrap = spectral_norm if spectral else nn.Identity()
         self.block = nn.Sequential(
             nn.ReflectionPad2d(2),
             *_block(wrap(_initialised(nn.Conv2d(width, width, 3, dilation=2, bias=not spectral))), width),
@@ -507,7 +512,3 @@ def _initialised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Conv2d | nn.
     if convolution.bias is not None:
         nn.init.zeros_(convolution.bias)
     return convolution
-
-
-def _unchanged(module: nn.Module) -> nn.Module:
-    return module

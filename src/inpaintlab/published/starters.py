@@ -1,0 +1,53 @@
+"""The starter weights inside this package: small networks trained on photographs whose licences allow it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+_FOLDER = Path(__file__).parent / "starter"
+
+
+@final
+@dataclass(frozen=True)
+class Starter:
+    """One file of starter weights: a checkpoint without what only its training needed.
+
+    Args:
+        name: what stands for a path wherever a checkpoint is named.
+        purpose: whose network it is, how wide, and what it saw.
+        sha256: the file's SHA-256 in hex.
+    """
+
+    name: str
+    purpose: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return _FOLDER / f"{self.name}.ckpt"
+
+
+STARTER_LAYOUT = "starter"
+"""What their record says in place of the layout of published files."""
+
+STARTER_LICENCE = "as this package; photographs CC BY 2.0 and CC0 1.0"
+STARTER_CREDITS = _FOLDER / "CREDITS.md"
+
+STARTERS: tuple[Starter, ...] = (
+    Starter(
+        "starter-glcic", "GLCIC, a quarter as wide", "77766f8a790194f9926db5fda587d4bce3b0046c1bdff6d0d05678afaa3eced3"
+    ),
+    Starter(
+        "starter-edgeconnect",
+        "EdgeConnect, an eighth as wide",
+        "4a8675efb144b5fedd080c909fb02d1c8182b513c7a0eab0793e388d09844674",
+    ),
+)
+"""All starter weights."""
+
+
+def starter_file(place: Path) -> Path:
+    """The file of the starter weights that a path names, where nothing of that name lies there; else the path."""
+    files = {starter.name: starter.path for starter in STARTERS}
+    return files.get(str(place), place) if not place.exists() else place
