@@ -937,6 +937,20 @@ def test_two_definitions_of_one_metric_are_never_put_into_one_column(pair, tmp_p
     assert f"{pair[1]} (Mean error in the hole. Unit: none, lower is better)" in sentence
 
 
+def test_a_frechet_distance_in_other_features_shares_no_column_with_fid(pair, tmp_path):
+    for folder, name, value in zip(pair, ("fid_inception2015", "fd_hed"), (41.5, 7.25), strict=True):
+        means = json.loads((folder / "result.json").read_text())["means"]
+        means = {bin_name: entry | {name: value} for bin_name, entry in means.items()}
+        of_set = METRICS["mae"] | {"definition": f"{name}, weights 0123", "of_set": True}
+        rewrite(folder, metrics=METRICS | {name: of_set}, means=means)
+    weak, strong = results = [Result.load(folder) for folder in pair]
+    table = tabulate(results)
+    cells = {name: [table.mean(result, name, "all") for result in (weak, strong)] for name in table.metrics}
+    assert (cells["fid_inception2015"], cells["fd_hed"]) == ([41.5, None], [None, 7.25])
+    rewrite(pair[0], metrics=METRICS | {"fd_hed": of_set | {"definition": "fd_hed, weights 4567"}}, means=means)
+    assert "fd_hed means different things" in refusal(pair, tmp_path / "out")
+
+
 @pytest.mark.parametrize(("change", "words"), [({"unit": "%"}, "Unit: %"), ({"higher_is_better": True}, "higher is")])
 def test_neither_are_two_units_or_directions(pair, tmp_path, change, words):
     rewrite(pair[1], metrics=METRICS | {"mae": METRICS["mae"] | change})

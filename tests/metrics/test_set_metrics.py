@@ -28,6 +28,7 @@ class Means(FeatureNetwork):
 
     name = "means"
     width = 3
+    inception = True
     definition = "the mean of each colour"
     key = "means"
 
@@ -51,6 +52,10 @@ class Given(nn.Module):
 
 def metric(kind: type[SetMetric]) -> SetMetric:
     return kind(Means())
+
+
+def value(kind: type[SetMetric], real: Rows, completed: Rows) -> float:
+    return metric(kind).value(FeaturePairs(real, completed))
 
 
 def features(images: int, width: int, seed: int = 0, shift: float = 0.2) -> tuple[Rows, Rows]:
@@ -84,7 +89,7 @@ def test_fid_of_two_round_normal_distributions_is_the_distance_of_means_and_of_d
     # |m|^2 = 9 + 16, and 2 dimensions in which the deviations 1 and 4 differ by 3
     real = with_moments(np.zeros(2), np.eye(2), 40, seed=1)
     completed = with_moments(np.array([3.0, 4.0]), 16 * np.eye(2), 40, seed=2)
-    assert metric(FID).value(real, completed) == pytest.approx(25 + 2 * 9, rel=1e-12)
+    assert value(FID, real, completed) == pytest.approx(25 + 2 * 9, rel=1e-12)
 
 
 @pytest.mark.parametrize("images", [8, 60])
@@ -92,7 +97,7 @@ def test_fid_is_the_closed_form_of_the_distributions_that_the_features_have(imag
     S, T, mean = covariance(7, 3), covariance(7, 4), np.arange(7.0)
     real, completed = with_moments(mean, S, images, seed=5), with_moments(-mean, T, images, seed=6)
     closed = 4 * mean @ mean + np.trace(S + T - 2 * sqrtm(S @ T).real)
-    assert metric(FID).value(real, completed) == pytest.approx(closed, rel=1e-9)
+    assert value(FID, real, completed) == pytest.approx(closed, rel=1e-9)
 
 
 @pytest.mark.parametrize(("images", "width"), [(50, 6), (10, 10)])
@@ -101,7 +106,7 @@ def test_fid_is_that_of_torchmetrics(images: int, width: int) -> None:
     theirs = FrechetInceptionDistance(Given(width), normalize=True, input_img_size=(1, 1, width))
     for rows, are_real in ((real, True), (completed, False)):
         theirs.update(torch.tensor(rows, dtype=torch.float32).reshape(-1, 1, 1, width), real=are_real)
-    assert metric(FID).value(real, completed) == pytest.approx(float(theirs.compute()), rel=1e-4)
+    assert value(FID, real, completed) == pytest.approx(float(theirs.compute()), rel=1e-4)
 
 
 def test_fid_of_fewer_images_than_features_needs_no_root_of_a_singular_matrix() -> None:
@@ -113,14 +118,14 @@ def test_fid_of_fewer_images_than_features_needs_no_root_of_a_singular_matrix() 
     trace = np.sqrt(np.linalg.eigvalsh(root @ T @ root).clip(0)).sum()
     difference = real.mean(axis=0) - completed.mean(axis=0)
     expected = difference @ difference + np.trace(S) + np.trace(T) - 2 * trace
-    assert metric(FID).value(real, completed) == pytest.approx(expected, rel=1e-6)
+    assert value(FID, real, completed) == pytest.approx(expected, rel=1e-6)
 
 
 def test_kid_of_two_images_follows_by_hand() -> None:
     # One feature: k(x, y) = (x y + 1)^3. Real 0 and 1, completed 1 and 2.
     # Within: k(0,1) = 1 and k(1,2) = 27; between: k(0,1) = 1, k(0,2) = 1, k(1,1) = 8, k(1,2) = 27.
     expected = 1 + 27 - 2 * (1 + 1 + 8 + 27) / 4
-    assert metric(KID).value(np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])) == pytest.approx(expected)
+    assert value(KID, np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])) == pytest.approx(expected)
 
 
 def test_kid_is_that_of_torchmetrics_with_one_subset_of_all_images() -> None:
@@ -129,19 +134,19 @@ def test_kid_is_that_of_torchmetrics_with_one_subset_of_all_images() -> None:
         theirs = KernelInceptionDistance(Given(6), subsets=1, subset_size=40, normalize=True)
     for rows, are_real in ((real, True), (completed, False)):
         theirs.update(torch.tensor(rows, dtype=torch.float32).reshape(-1, 1, 1, 6), real=are_real)
-    assert metric(KID).value(real, completed) == pytest.approx(float(theirs.compute()[0]), rel=1e-4)
+    assert value(KID, real, completed) == pytest.approx(float(theirs.compute()[0]), rel=1e-4)
 
 
 def test_kid_of_more_images_than_a_block_holds_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     real, completed = features(23, 4)
-    whole = metric(KID).value(real, completed)
+    whole = value(KID, real, completed)
     monkeypatch.setattr("inpaintlab.metrics.sets._BLOCK", 5)
-    assert metric(KID).value(real, completed) == pytest.approx(whole, rel=1e-12)
+    assert value(KID, real, completed) == pytest.approx(whole, rel=1e-12)
 
 
 def test_the_mean_kid_of_equal_distributions_is_zero() -> None:
     random = np.random.default_rng(0)
-    values = [metric(KID).value(*random.normal(size=(2, 20, 3))) for _ in range(300)]
+    values = [value(KID, *random.normal(size=(2, 20, 3))) for _ in range(300)]
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(300)
 
 
@@ -151,7 +156,7 @@ def test_several_holes_of_the_same_photographs_do_not_raise_the_mean_kid() -> No
     for _ in range(300):
         photographs, others = random.normal(size=(2, 20, 3))
         completed = 0.9 * np.tile(others, (4, 1)) + random.normal(size=(80, 3)) * math.sqrt(1 - 0.9**2)
-        values.append(metric(KID).value(np.tile(photographs, (4, 1)), completed))
+        values.append(value(KID, np.tile(photographs, (4, 1)), completed))
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(300)
 
 
@@ -161,7 +166,7 @@ def test_kid_of_two_holes_a_photograph_is_the_mean_over_pairs_of_photographs() -
     apart = [(i, j) for i in range(10) for j in range(10) if i // 2 != j // 2]
     within = [np.mean([kernel[start + i][start + j] for i, j in apart]) for start in (0, 10)]
     between = np.mean([row[10:] for row in kernel[:10]])
-    assert metric(KID).value(real, completed) == pytest.approx(sum(within) - 2 * between, rel=1e-9)
+    assert value(KID, real, completed) == pytest.approx(sum(within) - 2 * between, rel=1e-9)
 
 
 def test_pids_and_uids_are_what_a_linear_svm_mistakes() -> None:
@@ -169,26 +174,26 @@ def test_pids_and_uids_are_what_a_linear_svm_mistakes() -> None:
     svm = LinearSVC(dual=False).fit([*real, *completed], [1] * 200 + [0] * 200)
     mistaken = 1 - svm.score([*real, *completed], [1] * 200 + [0] * 200)
     assert 0.1 < mistaken < 0.5  # not a case in which nothing is mistaken
-    assert metric(UIDS).value(real, completed) == pytest.approx(mistaken, abs=1e-12)
+    assert value(UIDS, real, completed) == pytest.approx(mistaken, abs=1e-12)
     swapped = np.mean(
         [svm.decision_function([c])[0] > svm.decision_function([r])[0] for r, c in zip(real, completed, strict=True)]
     )
     assert 0 < swapped < 0.5
-    assert metric(PIDS).value(real, completed) == pytest.approx(swapped, abs=1e-12)
+    assert value(PIDS, real, completed) == pytest.approx(swapped, abs=1e-12)
 
 
 def test_sets_that_are_the_same_are_not_told_apart() -> None:
     real, _ = features(50, 4)
-    assert metric(FID).value(real, real) == pytest.approx(0, abs=1e-10)
-    assert metric(UIDS).value(real, real) == pytest.approx(0.5)
-    assert metric(PIDS).value(real, real) == 0  # no completed image lies strictly further
-    assert metric(KID).value(real, real) <= 0  # unbiased, so it is negative for the set itself
+    assert value(FID, real, real) == pytest.approx(0, abs=1e-10)
+    assert value(UIDS, real, real) == pytest.approx(0.5)
+    assert value(PIDS, real, real) == 0  # no completed image lies strictly further
+    assert value(KID, real, real) <= 0  # unbiased, so it is negative for the set itself
 
 
 def test_sets_that_lie_apart_are_told_apart_without_a_mistake() -> None:
     real, completed = features(50, 4, shift=100.0)
-    assert metric(UIDS).value(real, completed) == 0
-    assert metric(PIDS).value(real, completed) == 0
+    assert value(UIDS, real, completed) == 0
+    assert value(PIDS, real, completed) == 0
 
 
 @pytest.mark.parametrize("kind", [FID, KID])
@@ -197,10 +202,10 @@ def test_an_image_that_counts_twice_is_an_image_that_is_there_twice(kind: type[S
     real, completed = features(12, width)
     times = np.array([2, 0, 1, 3, 0, 1, 1, 1, 0, 2, 1, 1])
     drawn = metric(kind).weighted(FeaturePairs(real, completed), np.stack([np.ones(12), times.astype(float)]))
-    assert drawn[0] == pytest.approx(metric(kind).value(real, completed), rel=1e-9)
+    assert drawn[0] == pytest.approx(value(kind, real, completed), rel=1e-9)
     copies = np.repeat(real, times, axis=0)
     copies += 1e-9 * np.arange(len(copies))[:, None]  # other photographs that look the same
-    repeated = metric(kind).value(copies, np.repeat(completed, times, axis=0))
+    repeated = value(kind, copies, np.repeat(completed, times, axis=0))
     assert drawn[1] == pytest.approx(repeated, rel=1e-6)
 
 
@@ -219,7 +224,7 @@ def test_pids_and_uids_of_a_draw_keep_the_svm_of_the_whole_set() -> None:
 def test_a_photograph_that_several_bins_share_counts_in_each() -> None:
     photographs, completed = features(9, 4)[0], np.concatenate([features(9, 4, seed)[1] for seed in (0, 1, 2)])
     real = np.tile(photographs, (3, 1))
-    assert metric(FID).value(real, completed) == pytest.approx(plain_fid(real, completed), rel=1e-6)
+    assert value(FID, real, completed) == pytest.approx(plain_fid(real, completed), rel=1e-6)
 
 
 def scored(**changes: Any) -> Any:
@@ -243,7 +248,7 @@ def test_a_score_is_the_metric_of_the_rows_of_its_bin() -> None:
     real, completed = (rows.astype(np.float32).astype(np.float64) for rows in (np.tile(real[:12], (2, 1)), completed))
     assert list(values) == ["wide", "narrow", "all"]
     for bin_name, rows in {"wide": slice(12), "narrow": slice(12, 24), "all": slice(24)}.items():
-        expected = {f"{m.quantity}_means": m(Means()).value(real[rows], completed[rows]) for m in METRICS}
+        expected = {f"{m.quantity}_means": value(m, real[rows], completed[rows]) for m in METRICS}
         assert values[bin_name] == pytest.approx(expected, rel=1e-9)
 
 
@@ -261,8 +266,8 @@ def test_a_replicate_draws_whole_photographs_by_the_seed_and_the_bin() -> None:
             rows = np.concatenate([order[draw] + offset for offset in offsets])
             # a photograph that is drawn twice counts as two that look the same
             drawn = real[rows] + 1e-9 * np.tile(np.arange(12), len(offsets))[:, None]
-            assert fid == pytest.approx(metric(FID).value(drawn, completed[rows]), rel=1e-6)
-            assert kid == pytest.approx(metric(KID).value(drawn, completed[rows]), rel=1e-6)
+            assert fid == pytest.approx(value(FID, drawn, completed[rows]), rel=1e-6)
+            assert kid == pytest.approx(value(KID, drawn, completed[rows]), rel=1e-6)
     assert {name: set(bins) for name, bins in replicates.items()} == {name: {*values} for name in values["all"]}
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from inpaintlab.metrics import FID, KID, FeatureNetwork, InceptionTF2015
+from inpaintlab.metrics import FID, KID, FeatureNetwork, FeaturePairs, InceptionTF2015
 from inpaintlab.metrics.features import InceptionEdgeConnect
 
 NETWORKS = [InceptionTF2015, InceptionEdgeConnect]
@@ -43,7 +43,9 @@ def test_fid_and_kid_are_those_of_torchmetrics_from_pixels_on(weights: Path, bat
     for theirs in (fid, kid):
         theirs.update((real * 255).round().byte(), real=True)
         theirs.update(rounded, real=False)
-    ours = [kind(network).value(features(network, real), features(network, completed)) for kind in (FID, KID)]
+    ours = [
+        kind(network).value(FeaturePairs(features(network, real), features(network, completed))) for kind in (FID, KID)
+    ]
     # torchmetrics' eigenvalues of a singular product of 2048 features lose digits
     assert ours[0] == pytest.approx(float(fid.compute()), rel=1e-3)
     assert ours[1] == pytest.approx(float(kid.compute()[0]), rel=1e-3)

@@ -9,7 +9,7 @@ from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
 from inpaintlab.data import image_tensor, read_rgb
 from inpaintlab.evaluation import Result
-from inpaintlab.metrics import FID, KID, PIDS, UIDS, InceptionTF2015
+from inpaintlab.metrics import FID, KID, PIDS, UIDS, FeaturePairs, InceptionTF2015
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 from stand_ins.commands import SCRIPT, run_anew, run_here
 
@@ -51,7 +51,7 @@ def test_the_numbers_can_be_taken_again_from_the_pictures(folder: Path, weights:
     before, after = (network(images).double().numpy() for images in (real, completed))
     for bin_name, rows in {"half": slice(5), "block": slice(5, 10), "all": slice(10)}.items():
         for name, kind in OF_SETS.items():
-            value = kind(network).value(before[rows], after[rows])
+            value = kind(network).value(FeaturePairs(before[rows], after[rows]))
             assert result.means[bin_name][name] == pytest.approx(value, rel=1e-3), (bin_name, name)
             assert len(result.replicates[name][bin_name]) == 3
     for name in OF_SETS:

@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pytest
 import torch
 from hydra.utils import instantiate
+from jaxtyping import Float
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from torchmetrics import MetricCollection
 from inpaintlab.data import Toy
 from inpaintlab.data.order import Part, Positions
 from inpaintlab.inpainting import Inpainter, frozen
+from inpaintlab.metrics import FD, FeatureNetwork
+from inpaintlab.shapes import Images
 from inpaintlab.survival import ending_together, require_launcher, require_processes
 from inpaintlab.training import training_trainer
 from inpaintlab.training.validation import Validation
@@ -42,6 +45,22 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The port of the processes, which Lightning leaves in the environment, is taken away again."""
     for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@final
+class Colours(FeatureNetwork):
+    """The mean of each colour."""
+
+    name = "colours"
+    width = 3
+    definition = "the mean of each colour"
+    key = "colours"
+
+    def require(self) -> None:
+        pass
+
+    def forward(self, images: Images) -> Float[Tensor, "batch features"]:
+        return images.mean(dim=(2, 3))
 
 
 class Record(Callback):
@@ -72,13 +91,18 @@ def train(folder: Path, model: Inpainter, processes: int, batch_size: int) -> li
     """What each process recorded of a training with a validation of five pictures after each second batch."""
     data = toy_data(batch_size=batch_size, source=Toy(COUNT, 40))
     samples = data.training_set()
-    data.validation = [samples[9, index] for index in range(5)]  # type: ignore[assignment]
+    items = [samples[9, index] | {"position": index} for index in range(5)]
+    items[3]["mask"] = torch.zeros_like(items[3]["mask"])  # comes back as it is: its PSNR is infinite
+    data.validation = items  # type: ignore[assignment]
     settings = ["trainer.devices=2", "trainer.strategy=ddp_fork_find_unused_parameters_true"] if processes == 2 else []
     cfg = compose_train("trainer=cpu", "every.validation=2", "every.log=1", "data.size=32", *settings)
     trainer = training_trainer(
         cfg.trainer,
         cfg.every,
-        [Validation(MetricCollection(instantiate(cfg.metrics, _convert_="all"))), Record(folder)],
+        [
+            Validation(MetricCollection(instantiate(cfg.metrics, _convert_="all")), {"fd_colours": FD(Colours())}),
+            Record(folder),
+        ],
         CSVLogger(folder, name=f"log{processes}", flush_logs_every_n_steps=1),
     )
     trainer.fit(model, datamodule=data, weights_only=True)
@@ -145,6 +169,8 @@ def test_two_processes_give_the_scores_of_one_and_log_them_once(built: Builder, 
     assert len(first["scores"]) == len(alone["scores"]) == 2
     for mine, theirs in zip(first["scores"], alone["scores"], strict=True):
         assert {"val/psnr_rgb", "val/mae"} <= mine.keys()
+        assert mine["val/fd_colours"] > 0
+        assert mine["val/psnr_rgb_infinite"] == 1  # each process sees the image, which counts once
         assert mine == pytest.approx(theirs, rel=1e-5)
 
     rows = {}

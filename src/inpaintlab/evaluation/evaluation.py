@@ -20,12 +20,11 @@ from torch.utils.data import DataLoader, Sampler
 
 from inpaintlab.evaluation.cost import measure_cost
 from inpaintlab.evaluation.photographs import real_features
-from inpaintlab.evaluation.plan import networks_of
 from inpaintlab.evaluation.scoring import Scores
 from inpaintlab.evaluation.set_scores import score_sets
 from inpaintlab.inpainting import Classical, Inpainter, computing
 from inpaintlab.machine import INTERRUPTED, command_line, commit, loading_explained, machine
-from inpaintlab.metrics import SetMetric
+from inpaintlab.metrics import SetMetric, networks_of
 from inpaintlab.testsets import Manifest, ManifestDataset
 
 Features = dict[str, Float[np.ndarray, "items width"]]
@@ -223,7 +222,7 @@ def evaluate(
     together = 1 if device.type == "cpu" else batch_size  # as in Inpainter.test_step
     real = {
         network.name: real_features(network.to(device), dataset, cache, batch_size, device)
-        for network in networks_of(set_metrics)
+        for network in networks_of(set_metrics.values())
     }
     for result in results:
         per_image, completed = result.tables(manifest)

@@ -69,7 +69,7 @@ def _with_home(cache: Path) -> Path:
 
 def _key(network: FeatureNetwork, dataset: ManifestDataset, hashes: list[str], device: torch.device) -> str:
     """JSON text of everything that changes the features of these photographs."""
-    modules = {type(dataset.source).__module__, type(dataset.crop).__module__, read_rgb.__module__}
+    modules = {part.__module__ for part in (type(network), type(dataset.source), type(dataset.crop), read_rgb)}
     content = {
         "network": network.key,
         "crop": dataset.manifest.crop,

@@ -21,12 +21,12 @@ from inpaintlab.machine import code_sha256, versions
 from inpaintlab.metrics import (
     LPIPS,
     EdgeMetric,
-    FeatureNetwork,
     MAERelativeGray,
     Meaning,
     PerImageMetric,
     SetMetric,
-    require_called_by_its_name,
+    divided,
+    networks_of,
     require_fitting,
 )
 from inpaintlab.runs import NAME_RULE, is_name
@@ -139,7 +139,7 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
         blended = wanted["post_processing"] is not None
         raw = cfg.raw and not blended
         inputs = json.loads(json.dumps({"identity": deciding(wanted), "raw": raw, **common}))
-        networks = networks_of(set_metrics)
+        networks = networks_of(set_metrics.values())
         scores = Scores(folder, wanted, inputs, pictures, deepcopy(metrics), networks, blended=blended, raw=raw)
         if is_finished(scores):
             finished.append(folder)
@@ -228,11 +228,6 @@ def _require_room(folder: Path, pictures: Iterable[str]) -> None:
         )
 
 
-def networks_of(set_metrics: dict[str, SetMetric]) -> list[FeatureNetwork]:
-    """The feature networks of these metrics, each once."""
-    return list({metric.network.name: metric.network for metric in set_metrics.values()}.values())
-
-
 def _wanted(cfg: DictConfig, identity: dict[str, Any]) -> list[dict[str, Any]]:
     """The identities of the wanted results: the completed images, and with ``blend`` the blended ones too."""
     if not cfg.blend:
@@ -301,10 +296,5 @@ def _differences(result: Result, inputs: dict[str, Any], metrics: dict[str, Mean
 def _metrics(cfg: DictConfig, manifest: Manifest) -> tuple[dict[str, PerImageMetric], dict[str, SetMetric]]:
     """The metrics of single images and those of whole sets, checked before any work."""
     metrics = instantiate(cfg.metrics, _convert_="all")
-    of_sets = {name: metric for name, metric in metrics.items() if isinstance(metric, SetMetric)}
-    of_images = {name: metric for name, metric in metrics.items() if name not in of_sets}
-    require_fitting(of_images, manifest.size)
-    for name, metric in of_sets.items():
-        require_called_by_its_name(name, metric.name)
-        metric.require()
-    return of_images, of_sets
+    require_fitting(metrics, manifest.size)
+    return divided(metrics)

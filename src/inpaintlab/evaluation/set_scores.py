@@ -46,16 +46,12 @@ def score_sets(
     replicates: dict[str, dict[str, list[float]]] = {metric.name: {} for metric in metrics}
     for bin_name, chosen in _by_bin(bins):
         pairs = FeaturePairs(real[chosen].astype(np.float64), completed[chosen].astype(np.float64))
-        finite = bool(np.isfinite(pairs.real).all() and np.isfinite(pairs.completed).all())
         times = _times(np.asarray(photographs)[chosen], f"{seed}/{bin_name}", resamples)
         values[bin_name] = {}
         for metric in metrics:
-            if len(chosen) < metric.fewest or not finite:
-                values[bin_name][metric.name] = None
-                continue
-            first, *rest = metric.weighted(pairs, times).tolist()
+            first, *rest = metric.values(pairs, times).tolist()
             values[bin_name][metric.name] = None if math.isnan(first) else first
-            if rest:
+            if rest and not math.isnan(first):
                 replicates[metric.name][bin_name] = rest
     return values, replicates
 

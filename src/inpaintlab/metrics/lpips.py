@@ -85,8 +85,9 @@ class LPIPS(PerImageMetric):
             raise ValueError(f"{self.name} needs images in [0, 1] and was given others: clamp the method's output.")
         if self.network is None:
             self.require()
-            # parameters created in inference mode could not be used outside it
-            with torch.inference_mode(False):
+            # parameters created in inference mode could not be used outside it; the random numbers that networks are
+            # born with, before they are given their weights, are not taken from those of a training
+            with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
                 self.network = self._build()
         network = self.network.to(preds.device).eval()
         # one by one on the CPU, where an image's last digits would otherwise depend on its batch

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from inpaintlab.metrics.meaning import Meaning
-from inpaintlab.shapes import Images, Planes, Scalar, Size, height_width, in_pixels
+from inpaintlab.shapes import Images, Planes, Scalar
 
 
 class PerImageMetric(Metric, ABC):
@@ -103,7 +103,7 @@ class PerImageMetric(Metric, ABC):
         """
         height, width = preds.shape[-2:]
         if min(height, width) < self.smallest:
-            raise ValueError(_too_small(self, f"{height} x {width}"))
+            raise ValueError(too_small(self, f"{height} x {width}"))
         self.measured.append(self.measure(preds, target, mask))
 
     def _wrap_compute(self, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -160,37 +160,8 @@ def score(
     return columns
 
 
-def require_fitting(metrics: Mapping[str, object], size: Size) -> None:
-    """Check before any work that settings and metrics agree and that images of ``size`` are large enough.
-
-    Raises:
-        ValueError: a metric has another name in the settings, needs larger images, lacks a package or weights, or is
-            one of a whole set.
-    """
-    for name, metric in metrics.items():
-        if not isinstance(metric, PerImageMetric):
-            raise ValueError(
-                f"metrics.{name} is a number of a whole test set, which only `evaluate` takes: ~metrics.{name}"
-            )
-        require_called_by_its_name(name, metric.name)
-        if min(height_width(size)) < metric.smallest:
-            raise ValueError(_too_small(metric, in_pixels(size)))
-        metric.require()
-
-
-def require_called_by_its_name(setting: str, name: str) -> None:
-    """Check that settings call a metric by its own name.
-
-    Raises:
-        ValueError: they do not.
-    """
-    if setting != name:
-        raise ValueError(
-            f"metrics.{setting} measures {name}: call it metrics.{name}, because a metric's name says its definition."
-        )
-
-
-def _too_small(metric: PerImageMetric, size: str) -> str:
+def too_small(metric: PerImageMetric, size: str) -> str:
+    """The sentence for images that are smaller than a metric needs."""
     return (
         f"{metric.name} needs images of at least {metric.smallest} pixels a side and these have {size}: leave it out "
         f"(~metrics.{metric.name}) or take larger images."

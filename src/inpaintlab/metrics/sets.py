@@ -1,11 +1,13 @@
 """Metrics of a whole set of images: the distance of completed images and photographs in a network's features.
 
-FID (Heusel et al. 2017), KID (Binkowski et al. 2018), P-IDS and U-IDS (Zhao et al. 2021, CoModGAN). All are computed
-in float64 from stored features, because a set is scored many times: in every mask bin and on every resample.
+Frechet distances, FID among them (Heusel et al. 2017), KID (Binkowski et al. 2018), P-IDS and U-IDS (Zhao et al. 2021,
+CoModGAN). All are computed in float64 from stored features, because a set is scored many times: in every mask bin and
+on every resample.
 """
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, final
@@ -35,6 +37,11 @@ class FeaturePairs:
     completed: Features
 
     @cached_property
+    def finite(self) -> bool:
+        """Whether all features are finite numbers; those of a broken image are not."""
+        return bool(np.isfinite(self.real).all() and np.isfinite(self.completed).all())
+
+    @cached_property
     def decisions(self) -> tuple[Float64[np.ndarray, " images"], Float64[np.ndarray, " images"]]:
         """A linear SVM's decision values of each photograph and of each completed image.
 
@@ -43,7 +50,9 @@ class FeaturePairs:
         from sklearn.svm import LinearSVC
 
         n = len(self.real)
-        svm = LinearSVC(dual=False).fit(np.concatenate([self.real, self.completed]), np.repeat([1, 0], n))
+        # it draws nothing, but asks for a seed, which is not to come from the random numbers of a training
+        svm = LinearSVC(dual=False, random_state=0)
+        svm.fit(np.concatenate([self.real, self.completed]), np.repeat([1, 0], n))
         return svm.decision_function(self.real), svm.decision_function(self.completed)
 
 
@@ -64,6 +73,8 @@ class SetMetric(ABC):
     """The package whose code computes the value from the features."""
     described: ClassVar[str]
     """The definition, up to the features."""
+    of_few: ClassVar[str]
+    """What is to be known of its value for few images, after "of 64 images it"."""
 
     def __init__(self, network: FeatureNetwork) -> None:
         self.network = network
@@ -96,35 +107,45 @@ class SetMetric(ABC):
         """The value of each draw.
 
         Args:
-            pairs: the features of all images.
+            pairs: the features of all images, at least ``fewest``, all finite.
             times: image i counts ``times[draw, i]`` times.
         """
 
-    def value(self, real: Features, completed: Features) -> float:
-        """The value of the set as it is.
+    def values(self, pairs: FeaturePairs, times: Times) -> Values:
+        """The value of each draw; NaN for fewer images than the metric needs, or where a feature is not finite."""
+        if len(pairs.real) < self.fewest or not pairs.finite:
+            return np.full(len(times), math.nan)
+        return self.weighted(pairs, times)
 
-        Args:
-            real: features of the photographs, at least ``fewest``.
-            completed: features of the completed images, in the same order.
-        """
-        return float(self.weighted(FeaturePairs(real, completed), np.ones((1, len(real))))[0])
+    def value(self, pairs: FeaturePairs) -> float:
+        """The value of the set as it is; NaN as in `values`."""
+        return float(self.values(pairs, np.ones((1, len(pairs.real))))[0])
 
 
-@final
-class FID(SetMetric):
-    """Frechet inception distance (Heusel et al. 2017).
+class Frechet(SetMetric, ABC):
+    """Frechet distance between normal distributions that are fitted to the features.
 
     The trace of the square root of a product of two covariances is the nuclear norm of the product of their factors. So
     no matrix root is needed, only singular values. That matrix has a row for each distinct photograph and a column for
     each completed image, or one for each feature if these are fewer.
     """
 
-    quantity = "fid"
     higher_is_better = False
+    of_inception: ClassVar[bool]
+    """Whether it is taken in the features of an Inception network."""
+    of_few = "is too high, the more the fewer they are"
     described = (
         "Frechet distance between normal distributions fitted to the features of the photographs and of the completed "
         "images (covariance over N - 1, float64); it falls with N, so only sets of the same N compare"
     )
+
+    def __init__(self, network: FeatureNetwork) -> None:
+        if network.inception != self.of_inception:
+            raise ValueError(
+                f"In the features of {network.name} a Frechet distance is no {self.quantity.upper()}: take "
+                f"inpaintlab.metrics.{'FID' if network.inception else 'FD'}."
+            )
+        super().__init__(network)
 
     def weighted(self, pairs: FeaturePairs, times: Times) -> Values:
         """The distance of each draw."""
@@ -138,6 +159,36 @@ class FID(SetMetric):
 
 
 @final
+class FID(Frechet):
+    """Frechet inception distance (Heusel et al. 2017), of an Inception's features alone.
+
+    Args:
+        network: an Inception.
+
+    Raises:
+        ValueError: it is another network.
+    """
+
+    quantity = "fid"
+    of_inception = True
+
+
+@final
+class FD(Frechet):
+    """The same distance in another network's features, whose numbers never stand beside FID's.
+
+    Args:
+        network: any but an Inception.
+
+    Raises:
+        ValueError: it is an Inception.
+    """
+
+    quantity = "fd"
+    of_inception = False
+
+
+@final
 class KID(SetMetric):
     """Kernel inception distance (Binkowski et al. 2018), over all pairs of images.
 
@@ -148,6 +199,7 @@ class KID(SetMetric):
 
     quantity = "kid"
     higher_is_better = False
+    of_few = "scatters, the more the fewer they are"
     described = (
         "unbiased squared maximum mean discrepancy between the features of the photographs and of the completed images "
         "with the kernel (x.y / width + 1)^3, one subset that holds all images, pairs within a side of different "
@@ -172,6 +224,7 @@ class _Discriminability(SetMetric):
 
     higher_is_better = True
     backend = "scikit-learn"
+    of_few = "is 0 where a linear classifier separates the two sets, as it does unless they are thousands"
 
     def require(self) -> None:
         """Check for scikit-learn and the network's weights.
@@ -217,6 +270,11 @@ class UIDS(_Discriminability):
         real, completed = pairs.decisions
         mistaken: Bool[np.ndarray, "sides images"] = np.stack([real <= 0, completed > 0])
         return times @ mistaken.mean(axis=0) / times.sum(axis=1)
+
+
+def networks_of(metrics: Iterable[SetMetric]) -> list[FeatureNetwork]:
+    """The feature networks of metrics, each once."""
+    return list({metric.network.name: metric.network for metric in metrics}.values())
 
 
 def _distinct(rows: Features) -> tuple[Float64[np.ndarray, "distinct width"], Int[np.ndarray, " images"]]:

@@ -2,7 +2,7 @@
 
 from inpaintlab.published.catalogue import CATALOGUE, VGG16, VGG19, File, Published, Wheel
 from inpaintlab.published.download import fetch, local_files, weights_folder, wrong_hash
-from inpaintlab.published.hed import HED_BLOCKS, hed_tensors
+from inpaintlab.published.hed import HED_BLOCKS, hed_tensors, require_hed
 from inpaintlab.published.starters import (
     STARTER_CREDITS,
     STARTER_LAYOUT,
@@ -30,6 +30,7 @@ __all__ = [
     "fetch",
     "hed_tensors",
     "local_files",
+    "require_hed",
     "require_packages",
     "starter_file",
     "weights_folder",

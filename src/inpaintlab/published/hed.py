@@ -3,13 +3,33 @@
 from typing import TYPE_CHECKING
 
 from inpaintlab.published.catalogue import HED
-from inpaintlab.published.download import fetch
+from inpaintlab.published.download import fetch, local_files, weights_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 HED_BLOCKS = (2, 2, 3, 3, 3)
 """Convolutions of each block, those of VGG-16."""
+
+
+def require_hed(wanted_by: str) -> str:
+    """Check that HED's published file is on this machine; nothing is downloaded.
+
+    Args:
+        wanted_by: the metric or network that needs it, for the error.
+
+    Returns:
+        The file's SHA-256 in hex.
+
+    Raises:
+        ValueError: it is not there, or is not the published one.
+    """
+    if not local_files(HED):
+        raise ValueError(
+            f"{wanted_by} needs HED's weights, which are not in {weights_folder() / HED.name}: run inpaintlab weights "
+            "fetch hed."
+        )
+    return str(HED.files[0].sha256)
 
 
 def hed_tensors() -> "dict[str, Tensor]":

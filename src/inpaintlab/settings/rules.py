@@ -26,7 +26,7 @@ def require_rules(words: str, settings: dict[str, Any]) -> None:
 
 
 def _require_monitor(monitor: str, metrics: dict[str, Any]) -> None:
-    """Validation gives a score for each metric of single images, and so a monitor for each."""
+    """Validation gives a score for each metric, and so a monitor for each."""
     known = [f"val/{name}" for name in metrics]
     if monitor not in known:
         near = nearest(monitor, known)

@@ -10,6 +10,7 @@ from torchmetrics import MetricCollection
 
 from inpaintlab.inpainting import Compiling
 from inpaintlab.machine import Request
+from inpaintlab.metrics import divided
 from inpaintlab.survival import Checkpoints, Journal, Preemption, SavingStates
 from inpaintlab.training.averaging import Averaging
 from inpaintlab.training.chosen import chosen_callbacks, keeps_state, require_different
@@ -49,8 +50,8 @@ def callbacks(
     every, monitor = cfg["every"], (cfg["monitor"]["name"], cfg["monitor"]["higher_is_better"])
     checkpoints = Checkpoints(run_dir, every["checkpoint"], every["validation"], *monitor)
     kept, others = chosen_callbacks(cfg, run_dir, checkpoints)
-    metrics = MetricCollection(instantiate(cfg["metrics"], _convert_="all"))
-    directions = {f"val/{name}": bool(metric.higher_is_better) for name, metric in metrics.items(keep_base=True)}
+    of_images, of_sets = divided(instantiate(cfg["metrics"], _convert_="all"))
+    directions = {f"val/{name}": bool(metric.higher_is_better) for name, metric in (of_images | of_sets).items()}
     logbook = Logbook(run_dir, directions | dict([monitor]), every["panel"] if cfg["panel_images"] else 0)
     journal = Journal(run_dir, checkpoints, *monitor, logbook.paces)
     saved_every = [*every.values(), *(each.every or 0 for each in kept)]
@@ -65,7 +66,7 @@ def callbacks(
         # a step's time ends here: the callbacks below take time of their own
         logbook,
         # scores are computed before they decide which checkpoint is best
-        Validation(metrics),
+        Validation(MetricCollection(dict(of_images)), of_sets),
         # those of the setting `callbacks` see a step that stands, and the scores of a validation; what they make of a
         # batch is in the checkpoint of that batch, and when one of them ends the training, all below still follows
         *others,

@@ -37,7 +37,7 @@ from inpaintlab.machine import (
     versions,
     write_json,
 )
-from inpaintlab.metrics import require_fitting
+from inpaintlab.metrics import SetMetric, divided, require_direction, require_enough, require_fitting
 from inpaintlab.recipes import pictures_in_words, plain
 from inpaintlab.runs import (
     configuration_of,
@@ -73,7 +73,7 @@ from inpaintlab.training.chosen import require_callbacks
 from inpaintlab.training.identity import begin_from, run_record, trained_on
 from inpaintlab.training.terminal import print_plan
 from inpaintlab.training.trainer import flags_explained, profiler_of, quieten, report_profile, training_trainer
-from inpaintlab.training.validation import validation_manifest
+from inpaintlab.training.validation import notes_of_few, validation_manifest
 
 
 def train(
@@ -117,6 +117,7 @@ def train(
     if not before:
         begin_from(cfg["init"], cfg["which"], model, console)
     data.validation = ManifestDataset(validation_manifest(cfg, run_dir))
+    require_enough(_set_metrics(cfg), len(data.validation))
     if first:
         run_dir.mkdir(parents=True, exist_ok=True)
     with locked(run_dir) if first else nullcontext():  # before the first file is written, or two would mix theirs
@@ -165,7 +166,7 @@ def _fit(
         compiled=compilation.on,
         missed_validation=missed,
     )
-    for sentence in data.left_out():
+    for sentence in (*data.left_out(), *notes_of_few(_set_metrics(cfg), len(data.validation))):
         console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
     recorded = cfg | {"commit": commit(), "versions": versions()}
     if model.run_record is not None:  # in the first process, which alone tracks
@@ -207,6 +208,11 @@ def _fit(
 def is_first() -> bool:
     """Whether this is the first process of its run, from the environment: there may be no trainer yet."""
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # Lightning sets it
+
+
+def _set_metrics(cfg: dict[str, Any]) -> dict[str, SetMetric]:
+    """The metrics of the settings that are of the whole validation set, by name."""
+    return divided(instantiate(cfg["metrics"], _convert_="all"))[1]
 
 
 def time_of(path: Path) -> int | None:
@@ -282,7 +288,9 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
     data.check()
     model.require()
     require_edge_maps(model, data)
-    require_fitting(instantiate(cfg.metrics, _convert_="all"), cfg.data.size)
+    metrics = instantiate(cfg.metrics, _convert_="all")
+    require_fitting(metrics, cfg.data.size)
+    require_direction(cfg.monitor.name, cfg.monitor.higher_is_better, metrics)
     require_trackers(settings.get("logger"))
     require_callbacks(settings)
     torch.set_float32_matmul_precision("high")
