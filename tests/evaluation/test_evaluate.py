@@ -185,12 +185,12 @@ def test_the_method_beside_a_checkpoint_has_to_be_the_checkpoints(here: Path) ->
 
 
 def test_a_setting_goes_on_top_of_the_checkpoints(here: Path) -> None:
-    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "model=edgeconnect", "model.sigma=null", "label=none"))
+    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "model=edgeconnect", "model.edges.sigma=0.5", "label=fine"))
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "label=two"))
-    blind, seeing = (Result.load(here / "results" / name) for name in ("none", "two"))
-    assert (blind.config["sigma"], seeing.config["sigma"]) == (None, 2.0)
-    assert blind.config["width"] == 0.0625
-    assert not blind.per_image["mae_hole"].equals(seeing.per_image["mae_hole"])
+    fine, usual = (Result.load(here / "results" / name) for name in ("fine", "two"))
+    assert [result.config["edges"]["sigma"] for result in (fine, usual)] == [0.5, 2.0]
+    assert fine.config["width"] == 0.0625
+    assert not fine.per_image["mae_hole"].equals(usual.per_image["mae_hole"])
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from inpaintlab.edges import EdgeSource
 from inpaintlab.inpainting.chosen import BEST, LAST, chosen_file
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.rates import Seen
@@ -25,7 +26,7 @@ from inpaintlab.recipes import built, data_of, plain, require_buildable
 CHECKPOINT_FORMAT = 1
 """The format of a checkpoint's record; the first checkpoints had none."""
 
-PARTS = (Schedule, AdversarialLoss, torch.optim.Optimizer)
+PARTS = (Schedule, AdversarialLoss, EdgeSource, torch.optim.Optimizer)
 """What may stand among the arguments of a model."""
 
 OWN_PARTS = (nn.Module,)
