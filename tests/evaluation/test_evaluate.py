@@ -184,13 +184,30 @@ def test_the_method_beside_a_checkpoint_has_to_be_the_checkpoints(here: Path) ->
     assert "model=glcic" in told
 
 
-def test_a_setting_goes_on_top_of_the_checkpoints(here: Path) -> None:
-    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "model=edgeconnect", "model.edges.sigma=0.5", "label=fine"))
+def test_settings_and_a_source_of_edges_go_on_top_of_the_checkpoints(here: Path) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "model=edgeconnect", "model.fill=zero", "label=zero"))
+    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "+model/edges=none", "label=none"))
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "label=two"))
-    fine, usual = (Result.load(here / "results" / name) for name in ("fine", "two"))
-    assert [result.config["edges"]["sigma"] for result in (fine, usual)] == [0.5, 2.0]
-    assert fine.config["width"] == 0.0625
-    assert not fine.per_image["mae_hole"].equals(usual.per_image["mae_hole"])
+    zero, blind, usual = (Result.load(here / "results" / name) for name in ("zero", "none", "two"))
+    assert [result.config["fill"] for result in (zero, blind, usual)] == ["zero", "white", "white"]
+    assert [result.config["edges"]["_target_"].split(".")[-1] for result in (zero, blind, usual)] == [
+        "Canny",
+        "NoEdges",
+        "Canny",
+    ]
+    assert usual.switches["edges"] == "canny, sigma 2"
+    assert blind.switches["edges"] == "none (trained on canny, sigma 2)"
+    assert zero.config["width"] == 0.0625
+    for other in (zero, blind):
+        assert not other.per_image["mae_hole"].equals(usual.per_image["mae_hole"])
+    density = usual.per_image["edge_density"].to_list()
+    assert all(0 <= share < 1 for share in density)
+    assert any(density)
+    assert blind.per_image["edge_density"].to_list() == density  # of the test set
+    assert {"drawn_edge_precision", "drawn_edge_recall", "drawn_edge_f1"} <= set(usual.metrics) & set(
+        usual.means["all"]
+    )
+    assert np.isnan(blind.per_image["drawn_edge_recall"].to_numpy()).all()  # there is no true edge to be drawn
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -389,14 +389,13 @@ def test_training_draws_edges_from_the_whole_image(built: Builder) -> None:
 
 
 def test_edges_from_files_take_the_place_of_canny(built: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = built("edgeconnect", "model/schedule=edge_only")
+    model = built("edgeconnect", "model/schedule=edge_only", "model/edges=files")
     image, mask = scene()
     edges = (torch.rand(mask.shape, generator=torch.Generator().manual_seed(4)) > 0.5).float()
     seen: list[Tensor] = []
     model.edge_discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     monkeypatch.setattr(model, "optimizers", lambda: [None] * 4)
     monkeypatch.setattr(model, "descend", lambda *_: None)
-    monkeypatch.setattr(model, "edges", None)
     model.learn({"image": image, "mask": mask, "edges": edges}, model.schedule.phase)
     assert torch.equal(seen[0][:, 1:], edges)
 

@@ -92,7 +92,7 @@ def test_a_drawing_of_edges_changes_what_is_painted(here: Path, run: Path) -> No
     Image.fromarray(drawing).save(here / "drawing.png")
     settings = (f"checkpoint={run}", "image=photo.png", "holes=hole.png")
     succeeded(complete(here, *settings, "out=alone.png"))
-    succeeded(complete(here, *settings, "out=drawn.png", "edges=drawing.png"))
+    succeeded(complete(here, *settings, "out=drawn.png", "drawing=drawing.png"))
     assert (read(here / "alone.png") != read(here / "drawn.png")).any()
 
 

@@ -47,6 +47,6 @@ class Canny(EdgeSource):
         low, high = self.range
         return [float(sigma) for sigma in torch.randint(low, high + 1, (count,))]
 
-    def mark(self, image: Images, mask: Planes | None, drawn: Sequence[float] | None) -> Planes:
+    def mark(self, image: Images, mask: Planes | None, drawn: Sequence[float] | None, given: Planes | None) -> Planes:
         """Canny's edges; the known ones ignore the hole, as in EdgeConnect's released test script."""
         return canny(rgb_to_gray(image), drawn or self.sigma, None if mask is None else 1 - mask)

@@ -317,5 +317,6 @@ def _merged(recipe: Any, overrides: dict[str, Any]) -> dict[str, Any]:
     """The recipe of a checkpoint with single settings on top, which may be those of its parts."""
     merged = dict(recipe) if isinstance(recipe, dict) else {}
     for key, value in overrides.items():
-        merged[key] = _merged(merged.get(key), value) if isinstance(value, dict) else value
+        part = isinstance(value, dict) and "_target_" not in value  # a whole recipe takes the place of another
+        merged[key] = _merged(merged.get(key), value) if part else value
     return merged

@@ -170,7 +170,10 @@ class EdgeConnect(Learner):
         self.train_edges = require_one_of("model.train_edges", train_edges, ("whole", "known"))
         self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
         self.test_composite = require_flag("model.test_composite", test_composite)
-        self.oracle = test_edges == "whole"
+        self.oracle = test_edges == "whole" or edges.draws
+        self.reads_edges = edges.reads
+        self.drawn: Planes | None = None
+        """What G1 drew last at completion; None if it drew nothing."""
         self.vgg: tuple[VGG, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
         self.choices = {
             "gan": type(gan).__name__,
@@ -199,28 +202,48 @@ class EdgeConnect(Learner):
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """G2's raw output from the source's edges in the known region and G1's, or a user's ``edges``, in the hole.
 
-        An oracle's ``edges`` are the true ones; they are used in the known region, and G1's in the hole.
+        ``edges`` are the true ones of a model that is to see these, and the files' of one whose source reads files;
+        both are used in the known region, and G1's in the hole, unless the files are drawings for it.
         """
         return self.inpaint_generator(visible, self.edge_map(visible, mask, edges), mask)
 
     def edge_map(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Planes:
         """G2's edges at completion, with arguments as in ``forward``; only an oracle's depend on hidden pixels."""
-        gray = rgb_to_gray(visible)
-        known_edges = self.known_edges(visible, mask, edges)
-        if edges is not None and not self.oracle:
-            return edges * mask + known_edges * (1 - mask)
-        drawn = self.edge_generator(gray, known_edges, mask)
+        known_edges, self.drawn = self.known_edges(visible, mask, edges), None
+        users = not self.reads_edges and self.test_edges == "known"
+        if (drawing := edges if users else self.edges.in_hole(edges)) is not None:
+            return drawing * mask + known_edges * (1 - mask)
+        drawn = self.edge_generator(rgb_to_gray(visible), known_edges, mask)
+        self.drawn = drawn.detach()
         return drawn * mask + known_edges * (1 - mask) if self.test_composite else drawn
 
-    def known_edges(self, image: Images, mask: Planes, true_edges: Planes | None) -> Planes:
+    def known_edges(self, image: Images, mask: Planes, edges: Planes | None) -> Planes:
         """The source's edges without the hole's pixels, as in the released test script, or an oracle's true edges."""
-        if self.oracle and true_edges is not None:
-            return true_edges
-        return self.edges.known(image, mask)
+        if self.test_edges == "whole" and edges is not None and not self.edges.draws:
+            return edges
+        return self.edges.known(image, mask, given=edges)
 
-    def true_edges(self, image: Images) -> Planes:
-        """The edges of the whole image."""
-        return self.edges.whole(image)
+    def true_edges(self, image: Images, edges: Planes | None = None) -> Planes:
+        """The edges of the whole image; ``edges`` are its map from a file, of a source that reads one."""
+        return self.edges.whole(image, given=edges)
+
+    def edges_at_completion(self, image: Images, edges: Planes | None) -> Planes | None:
+        """The true edges, if the model is to see them; a ValueError if it gets others beside them."""
+        if self.test_edges == "known" or self.edges.draws:
+            return edges
+        if edges is not None and not self.reads_edges:
+            raise ValueError("EdgeConnect is set to see the true edges; it takes no others beside them.")
+        return self.true_edges(image, edges)
+
+    def require(self) -> None:
+        """Load what the source of the edges needs."""
+        self.edges.require()
+
+    def drawing_and_truth(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Planes, Planes] | None:
+        """G1's last map, and the edges that the source marks in the whole images; None where G1 drew nothing."""
+        if self.drawn is None:
+            return None
+        return self._at_own_size(self.drawn, mask, mask).float(), self.true_edges(image, edges)
 
     def inner_pictures(
         self, visible: Images, mask: Planes, edges: Planes | None = None
@@ -322,15 +345,13 @@ class EdgeConnect(Learner):
         return losses
 
     def training_edges(self, batch: dict[str, Any]) -> tuple[Planes, Planes]:
-        """The whole image's edges and the known ones; both from files if the data have them."""
-        if "edges" in batch:
-            return batch["edges"], batch["edges"]
-        image = batch["image"]
+        """The whole image's edges and the known ones."""
+        image, given = batch["image"], self.edge_files(batch)
         drawn = self.edges.draw(len(image))
-        true_edges = self.edges.whole(image, drawn)
+        true_edges = self.edges.whole(image, drawn, given)
         if self.train_edges == "whole":
-            return true_edges, true_edges
-        return true_edges, self.edges.known(image, batch["mask"], drawn)
+            return true_edges, self.edges.around(image, drawn, true_edges)
+        return true_edges, self.edges.known(image, batch["mask"], drawn, given)
 
     def judged_by_d2(self, image: Images, edges: Planes) -> Float[Tensor, "batch planes height width"]:
         """D2's input: the image and, if D2 is conditional, the edges, which get no gradient."""
@@ -408,12 +429,14 @@ class EdgeConnect(Learner):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete the batch; log precision and recall of G1's edges in the hole, thresholded at 0.5."""
         image, mask = batch["image"], batch["mask"]
-        visible, true_edges = hide(image, mask), self.true_edges(image)
+        visible, given = hide(image, mask), self.edge_files(batch)
+        true_edges = self.true_edges(image, given)
+        seen = true_edges if self.test_edges == "whole" else given
         with self.completing():
-            drawn = self.edge_generator(rgb_to_gray(visible), self.known_edges(visible, mask, true_edges), mask)
+            drawn = self.edge_generator(rgb_to_gray(visible), self.known_edges(visible, mask, seen), mask)
         # Known pixels become true negatives, which neither precision nor recall counts.
         for metric, name in ((self.edge_precision, "edge_precision"), (self.edge_recall, "edge_recall")):
-            metric.update((drawn * mask).flatten(), (true_edges * mask).flatten().int())
+            metric.update((drawn * mask).flatten(), (true_edges * mask > 0.5).flatten().int())
             self.log(f"val/{name}", metric)
         return super().validation_step(batch, batch_idx)
 
