@@ -44,6 +44,7 @@ def failures(results: Sequence[str], *, count: int, root: str | None, mask_root:
                 "evaluate a method that does, with raw=true."
             )
     source = source_of(result)
+    source.require()
     worst = {word: lowest(result, metric, count) for word, metric in MEASURES.items()}
     names = list(dict.fromkeys(name for found in worst.values() for name in found))
     if not names:

@@ -203,6 +203,8 @@ def _densities(series: Sequence[WithSigma], bin_name: str, root: str | None, mas
     result = series[0].result
     bins = dict(zip(result.per_image["name"], result.per_image["bin"], strict=True))
     pairs = ManifestDataset(Manifest.load(result.folder / "manifest.json"), root, mask_root)
+    for one in series:
+        one.source.require()
     shares: dict[str, list[float]] = {one.result.label: [] for one in series}
     with moved(root):
         for position in range(len(pairs)):

@@ -1,6 +1,6 @@
 """Figures of one checkpoint: fig2_overview, fig10_transfer and fig11_removal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -41,7 +41,7 @@ class Case:
         name: of the image.
         image: RGB in [0, 1].
         mask: 1 = hole.
-        drawing: a user's drawing for the hole, 1 = edge; None without one.
+        drawing: a user's drawing for the hole, 1 = edge, or the manifest's map of edges; None without one.
         files: what it was read from, with the hash of each.
     """
 
@@ -68,8 +68,9 @@ def overview(cfg: DictConfig) -> Drawn:
     model, method, _ = _edge_connect(cfg)
     rows, numbers = [], []
     for case in cases:
-        with computing(WHOLE, model.device):
-            stages, output = _stages(model, case), _completed(model, case)
+        given = case.drawing if model.reads_edges else None
+        output, composite = _completed(model, case, given)
+        stages = _alone(model, case, given) | {"composite": composite}
         gray = rgb_to_gray(hide(case.image, case.mask))
         filled = torch.where(case.mask > 0.5, model.edge_generator.fill, gray)
         cells = [
@@ -110,10 +111,8 @@ def transfer(cfg: DictConfig) -> Drawn:
     _require_taking(model, label)
     rows, numbers = [], []
     for left, right in pairs:
-        edges = _sent(model.edges.whole(right.image) * right.mask, model)
-        with computing(WHOLE, model.device):
-            composite = _stages(model, left, edges)["composite"]
-            output = _completed(model, left, edges)
+        edges = model.edges.whole(_sent(right.image, model)) * _sent(right.mask, model)
+        output, composite = _completed(model, left, edges)
         cells = [
             Cell(_picture(left.image), "left"),
             Cell(_picture(right.image), "right"),
@@ -151,17 +150,14 @@ def removal(cfg: DictConfig) -> Drawn:
     rows, numbers = [], []
     for case in cases:
         assert case.drawing is not None
-        drawing = _sent(case.drawing, model)
-        with computing(WHOLE, model.device):
-            alone, edited = _stages(model, case)["composite"], _stages(model, case, drawing)["composite"]
-            outputs = _completed(model, case), _completed(model, case, drawing)
+        (output, alone), (output_of_edited, edited) = _completed(model, case), _completed(model, case, case.drawing)
         cells = [
             Cell(_picture(case.image), "photograph"),
             Cell(_picture(painted(case.image[0], case.mask[0])[None]), "input"),
             Cell(_picture(alone), "predicted edges"),
-            Cell(_picture(outputs[0]), "output"),
+            Cell(_picture(output), "output"),
             Cell(_picture(edited), "edited edges"),
-            Cell(_picture(outputs[1]), "output with edited edges"),
+            Cell(_picture(output_of_edited), "output with edited edges"),
         ]
         rows.append(Row(cells, case.name))
         numbers += [_shares(case, "predicted", alone), _shares(case, "edited", edited)]
@@ -191,6 +187,7 @@ def _edge_connect(cfg: DictConfig) -> tuple[EdgeConnect, str, str]:
             f"checkpoint={cfg.checkpoint} holds a {type(model).__name__}, which draws no edges: give one of "
             "EdgeConnect."
         )
+    model.require()
     device = device_type("auto")
     fit(model.networks(), device, WHOLE)
     marks = " † (an oracle: it gets edges that depend on the hidden pixels)" if model.oracle else ""
@@ -199,19 +196,35 @@ def _edge_connect(cfg: DictConfig) -> tuple[EdgeConnect, str, str]:
 
 def _require_taking(model: EdgeConnect, label: str) -> None:
     """Raise a ValueError if the model takes no edges but its own."""
+    if model.reads_edges:
+        raise ValueError(f"{label} reads its edges from files, so it takes no others beside them.")
     if model.oracle:
         raise ValueError(f"{label} is set to see the true edges (test_edges=whole), so it takes no others beside them.")
     if isinstance(model.edges, NoEdges):
         raise ValueError(f"{label} was trained without known edges (edges none), so no edges of others would help it.")
 
 
-def _stages(model: EdgeConnect, case: Case, edges: Planes | None = None) -> Mapping[str, Planes]:
-    found = model.stages(_sent(case.image, model), _sent(case.mask, model), edges)
-    return {name: plane.cpu() for name, plane in found.items()}
+def _completed(model: EdgeConnect, case: Case, edges: Planes | None = None) -> tuple[Images, Planes]:
+    """The completion, and the edges that the inpainting generator got for it."""
+    image, mask = _sent(case.image, model), _sent(case.mask, model)
+    given = None if edges is None else _sent(edges, model)
+    with computing(WHOLE, model.device):
+        completed = model.complete(image, mask, given)
+        return completed.cpu(), model.seen_inside(image, mask, given)["edges"].float().cpu()
 
 
-def _completed(model: EdgeConnect, case: Case, edges: Planes | None = None) -> Images:
-    return model.complete(_sent(case.image, model), _sent(case.mask, model), edges).cpu()
+def _alone(model: EdgeConnect, case: Case, given: Planes | None) -> dict[str, Planes]:
+    """The known edges, and those that the edge generator has just drawn of the whole image.
+
+    Raises:
+        ValueError: it drew none, because its source of edges brings those of the hole.
+    """
+    image, mask = _sent(case.image, model), _sent(case.mask, model)
+    found = model.drawing_and_truth(image, mask, given)
+    if found is None:
+        raise ValueError(f"{type(model).__name__} with edges {model.edges.in_words()} draws none itself.")
+    known = model.edges.known(image, mask, given=given) * (1 - mask)
+    return {"known": known.cpu(), "drawn": found[0].cpu()}
 
 
 def _sent(plane: Tensor, model: EdgeConnect) -> Tensor:
@@ -242,7 +255,8 @@ def _cases(cfg: DictConfig, name: str) -> tuple[list[Case], list[str], str]:
     with moved(cfg.root):
         for one in wanted:
             item = pairs[names.index(one)]
-            cases.append(Case(one, item["image"][None], item["mask"][None]))
+            edges = item["edges"][None] if "edges" in item else None
+            cases.append(Case(one, item["image"][None], item["mask"][None], edges))
     return cases, about, rule
 
 

@@ -251,20 +251,6 @@ class EdgeConnect(Learner):
         """G2's edges."""
         return {"edges": self.edge_map(visible, mask, edges)}
 
-    @torch.no_grad()
-    def stages(self, image: Images, mask: Planes, edges: Planes | None = None) -> dict[str, Planes]:
-        """The edges on the way to a completion, at the images' own size; arguments and errors as in ``complete``.
-
-        Returns:
-            ``known``: those outside the hole. ``drawn``: G1's drawing of the whole image. ``composite``: what G2 gets.
-        """
-        with self.completing():
-            visible, hole, given = self._inputs(image, mask, edges)
-            known = self.known_edges(visible, hole, given)
-            drawn = self.edge_generator(rgb_to_gray(visible), known, hole)
-            found = {"known": known * (1 - hole), "drawn": drawn, "composite": self.edge_map(visible, hole, given)}
-        return {name: self._at_own_size(plane, image, mask).float() for name, plane in found.items()}
-
     # --- training --------------------------------------------------------------------------------------------------
 
     def learn_edge(self, batch: dict[str, Any]) -> Losses:
