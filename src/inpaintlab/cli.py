@@ -20,6 +20,7 @@ VERBS = {
     "sweep": "how the jobs of inpaintlab train -m stand: inpaintlab sweep status DIR | export wandb",
     "weights": "what others have published: inpaintlab weights list | fetch NAME | import FILE...",
     "shard": "pack a folder of pictures into tar files, for disks and URLs that hold millions",
+    "figures": "the figures of the papers: inpaintlab figures NAME, from results or a checkpoint",
     "bench": "how fast one core prepares training samples: inpaintlab bench data",
     "doctor": "list every file of a data set that would spoil a run",
 }

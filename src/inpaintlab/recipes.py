@@ -363,5 +363,6 @@ def nearest(word: str, words: Iterable[str]) -> str:
     Returns:
         " Did you mean 'train'?", with the leading space, or "".
     """
-    near = difflib.get_close_matches(word, list(words), 1)
+    words = list(words)
+    near = difflib.get_close_matches(word, words, 1) or [one for one in words if len(word) > 2 and one.startswith(word)]
     return f" Did you mean '{near[0]}'?" if near else ""

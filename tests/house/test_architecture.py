@@ -14,7 +14,7 @@ STOREYS = (
     ("losses", "metrics", "inpainting", "models", "readers", "importers"),
     ("data", "testsets"),
     ("runs", "settings", "survival", "training", "sweeps"),
-    ("completion", "evaluation", "comparison", "report"),
+    ("completion", "evaluation", "comparison", "report", "figure"),
     ("commandline",),
 )
 WINGS = [wing for storey in STOREYS for wing in storey]

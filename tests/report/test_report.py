@@ -23,9 +23,10 @@ from inpaintlab.metrics import Meaning
 from inpaintlab.recipes import in_words
 from inpaintlab.report import html_page
 from inpaintlab.report.cases import most_different, pick, worst_first
+from inpaintlab.report.looks import PALETTE, USUAL, looks
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.pictures import HOLE_COLOUR, Original, data_uri, originals, painted, rim
-from inpaintlab.report.plots import colour, key_dashes, plot, running_mean
+from inpaintlab.report.plots import plot, running_mean
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
 from stand_ins.results import BINS, METRICS, NAMES, rewrite
 from stand_ins.results import write_result as write_plain_result
@@ -497,8 +498,8 @@ def test_a_running_mean_is_the_mean_of_neighbours():
 def test_a_plot_is_one_svg_with_a_colour_for_each_method_and_the_ink_of_the_page(table):
     text = plot(table, "psnr_rgb")
     assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
-    for position in range(2):
-        assert colour(position).lower() in text.lower()
+    for look in looks(["a", "b"]).values():
+        assert look.colour.lower() in text.lower()
     assert "currentColor" in text
     assert "<style" not in text
 
@@ -508,8 +509,28 @@ def test_the_same_numbers_give_the_same_plot(table):
 
 
 def test_more_methods_than_colours_differ_in_their_dashes():
-    looks = {(colour(position), key_dashes(position)) for position in range(20)}
-    assert len(looks) == 20
+    found = looks(f"method {number}" for number in range(20)).values()
+    assert len({(look.colour, look.key) for look in found}) == 20
+    assert len({look.colour for look in found}) == len(PALETTE)
+
+
+def test_a_method_has_its_colour_wherever_it_stands_and_whoever_else_is_there():
+    alone = {label: looks([label])[label] for label in (*USUAL, "mine", "ايدج", "a$b_c")}
+    assert looks(reversed(USUAL)) == {label: alone[label] for label in USUAL}
+    for label, look in alone.items():
+        assert looks([*USUAL, label])[label].colour == look.colour or label not in USUAL
+    two = looks(["mine", "glcic"])
+    assert looks(["glcic", "mine"]) == two
+    assert two["glcic"] == alone["glcic"]
+
+
+def test_a_wish_that_two_share_is_the_usual_methods_and_then_the_first_names():
+    same = [name for name in (f"m{number}" for number in range(60)) if looks([name])[name] == looks(["glcic"])["glcic"]]
+    found = looks([*same[:2], "glcic"])
+    wish = PALETTE.index(found["glcic"].colour)
+    assert [found[label].colour for label in ("glcic", *sorted(same[:2]))] == [
+        PALETTE[(wish + place) % len(PALETTE)] for place in range(3)
+    ]
 
 
 def test_an_infinite_mean_stands_on_the_upper_edge_of_the_plot_and_sorts_above_all(tmp_path):
@@ -535,7 +556,7 @@ def test_a_method_without_a_metric_and_without_finite_values_is_left_out_of_the_
     broken = write_result(tmp_path / "broken", [math.nan] * 30, bins=bins, names=names)
     whole = write_result(tmp_path / "whole", [20.0 + i for i in range(30)], bins=bins, names=names)
     table = tabulate([Result.load(broken), Result.load(whole)])
-    assert colour(0).lower() in plot(table, "psnr_rgb").lower()
+    assert looks(["broken", "whole"])["whole"].colour.lower() in plot(table, "psnr_rgb").lower()
     rewrite(whole, metrics={"psnr_rgb": METRICS["psnr_rgb"]})
     table = tabulate([Result.load(broken), Result.load(whole)])
     assert Page(html_page(table, 4)).open == []

@@ -20,14 +20,34 @@ class Command:
     Args:
         config: its file in conf/, without the suffix; None: it takes the settings of others.
         file: the setting that a path right behind its words stands for; None: it takes no path.
+        folders: whether all paths behind its words are the setting ``results``.
     """
 
     config: str | None
     file: str | None = None
+    folders: bool = False
+
+
+FIGURES = {
+    "fig2_overview": False,
+    "fig3_qualitative": True,
+    "fig6_sigma": True,
+    "fig7_sigma": True,
+    "fig9_failures": True,
+    "fig10_transfer": False,
+    "fig11_removal": False,
+    "heatmap": True,
+}
+"""Every figure, and whether it is drawn of result folders; the others are of a checkpoint."""
+
+
+NAMED = "figures"
+"""The verb that does nothing without a word: no figure stands for all."""
 
 
 COMMANDS = {
-    **{verb: Command(verb) for verb in ("train", "evaluate", "complete", "compare", "shard", "doctor")},
+    **{verb: Command(verb) for verb in ("train", "evaluate", "complete", "shard", "doctor")},
+    "compare": Command("compare", folders=True),
     # not manifest/create: manifest=FILE would ask for a choice of a group where conf/ had a folder of that name
     "manifest create": Command("manifests/create"),
     "manifest show": Command("manifests/show", file="manifest"),
@@ -38,8 +58,16 @@ COMMANDS = {
     "sweep status": Command("sweep", file="sweep"),
     "sweep export": Command(None),
     "bench data": Command("bench"),
+    NAMED: Command(None),
+    **{
+        f"{NAMED} {name}": Command(f"figures/{name}", file=None if results else "checkpoint", folders=results)
+        for name, results in FIGURES.items()
+    },
 }
-"""Every command that takes settings, by its words. The first word of a verb may be left out."""
+"""Every command that takes settings, by its words. The first word of a verb may be left out, but for ``NAMED``."""
+
+OF_WORDS = ("manifests", "figures")
+"""Folders of conf/ that hold the settings of commands, a word each, and are no groups."""
 
 FLAGS_WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--info", "-i"),
@@ -59,18 +87,21 @@ def read(verb: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
     A word that the verb does not know ends the process with exit code 2 and says what there is.
     """
     rest, words = list(arguments), words_of(verb)
-    command = f"{verb} {words[0]}" if words else verb
-    if words and rest and rest[0].isalpha():
+    command = f"{verb} {words[0]}" if words and verb != NAMED else verb
+    known = f"{'There are' if len(words) > 1 else 'There is'}: {', '.join(words)}."
+    if words and rest and (rest[0].isalpha() or (verb == NAMED and rest[0].replace("_", "").isalnum())):
         word = rest.pop(0)
         if word not in words:
-            known = f"{'There are' if len(words) > 1 else 'There is'}: {', '.join(words)}."
             print(f"inpaintlab {verb}: there is no '{word}'.{nearest(word, words)} {known}", file=sys.stderr)
             raise SystemExit(2)
         command = f"{verb} {word}"
+    elif verb == NAMED and not {"--help", "-h"} & set(rest):
+        print(f"inpaintlab {verb}: name a figure first, as in inpaintlab {verb} {words[2]}. {known}", file=sys.stderr)
+        raise SystemExit(2)
         key = COMMANDS[command].file
         if key and rest and not rest[0].startswith(f"{key}=") and _is_path(rest[0]):
             rest[0] = f"{key}={literal(expanded(rest[0]))}"
-    return command, folders_as_override(rest) if verb == "compare" else rest
+    return command, folders_as_override(rest) if COMMANDS[command].folders else rest
 
 
 def folders_as_override(arguments: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from inpaintlab.commandline.arguments import COMMANDS, settings_of, words_of
+from inpaintlab.commandline.arguments import COMMANDS, NAMED, settings_of, words_of
 from inpaintlab.commandline.comments import LOADER, comments, head
 from inpaintlab.commandline.multirun import GROUPS
 from inpaintlab.commandline.quoting import without_kind
@@ -105,7 +105,7 @@ def print_help(conf: Path, command: str, arguments: Sequence[str]) -> None:
     """
     config = COMMANDS[command].config
     if config is None:
-        print(_EXPORT, end="")
+        print(_EXPORT if command != NAMED else "\n".join(_names(conf)) + "\n", end="")
         return
     try:
         settings = composed(conf, config, arguments)
@@ -156,11 +156,19 @@ def _usage(conf: Path, command: str, width: int) -> list[str]:
     lines += ["", *textwrap.wrap(text, width)]
     verb, _, word = command.partition(" ")
     words = words_of(verb)
-    if len(words) > 1 and word == words[0]:
+    if len(words) > 1 and word == words[0] and verb != NAMED:
         rows = [(other, _first_sentence(_head_of(conf, f"{verb} {other}")[1])) for other in words]
         lines += ["", f"Words, each with its own --help ('{word}' may be left out):"]
         lines += _table(rows, width)
     return lines
+
+
+def _names(conf: Path) -> list[str]:
+    """What the verb without a command of its own says: its words, each with what it is."""
+    rows = [(word, _first_sentence(_head_of(conf, f"{NAMED} {word}")[1])) for word in words_of(NAMED)]
+    width = min(max(shutil.get_terminal_size().columns, 80), 120)
+    usage = f"usage: inpaintlab {NAMED} NAME [PATH ...] [KEY=VALUE ...]"
+    return [usage, "", "Draw a figure of the papers. NAME, each with its own --help:", *_table(rows, width)]
 
 
 def _head_of(conf: Path, command: str) -> tuple[list[str], str]:

@@ -15,7 +15,7 @@ from omegaconf import MissingMandatoryValue
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from inpaintlab.commandline.arguments import COMMANDS, settings_of
+from inpaintlab.commandline.arguments import COMMANDS, OF_WORDS, settings_of
 from inpaintlab.commandline.comments import comments
 from inpaintlab.machine import FULL_DISK
 from inpaintlab.recipes import nearest, plain
@@ -148,7 +148,7 @@ def _parsed(arguments: Sequence[str]) -> Iterator[Override]:
 
 def _groups(conf: Path) -> Iterator[str]:
     folders = sorted(path for path in conf.rglob("*") if path.is_dir())
-    return (folder.relative_to(conf).as_posix() for folder in folders if folder != conf / "manifests")
+    return (folder.relative_to(conf).as_posix() for folder in folders if folder.name not in OF_WORDS)
 
 
 def _choices(conf: Path, group: str) -> list[str]:

@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from inpaintlab.commandline.arguments import COMMANDS, FLAGS_WITH_VALUE, expanded, literal
+from inpaintlab.commandline.arguments import COMMANDS, FLAGS_WITH_VALUE, OF_WORDS, expanded, literal
 from inpaintlab.commandline.comments import comments
 
 KINDS = ("path", "paths", "text")
@@ -57,7 +57,7 @@ def kind_of(conf: Path, config: str, key: str) -> str | None:
 
 @cache
 def _kinds_in_groups(conf: Path) -> Mapping[str, str]:
-    groups = [path for path in conf.iterdir() if path.is_dir() and path.name != "manifests"]  # these are commands'
+    groups = [path for path in conf.iterdir() if path.is_dir() and path.name not in OF_WORDS]
     return {key: kind for group in groups for file in group.rglob("*.yaml") for key, kind in _kinds(file).items()}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from inpaintlab.commandline.arguments import COMMANDS, FLAGS_WITH_VALUE, words_of
+from inpaintlab.commandline.arguments import COMMANDS, FLAGS_WITH_VALUE, NAMED, words_of
 from inpaintlab.commandline.help import FIXED, Settings, composed, group_names, usable
 from inpaintlab.commandline.quoting import kind_of, quoted
 
@@ -130,6 +130,8 @@ def _candidates(conf: Path, words: Sequence[str], last: str, verbs: Sequence[str
         yield from (f"{word} " for word in inner)
         if not last:  # the first of them may be left out, but nobody waits for its settings here
             return
+    if verb == NAMED and (not rest or rest[0] not in inner):
+        return
     word = rest.pop(0) if rest and rest[0] in inner else (*inner, "")[0]
     command = f"{verb} {word}".rstrip()
     if rest and rest[-1] in _FLAGS:

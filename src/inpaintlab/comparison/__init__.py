@@ -7,13 +7,14 @@ from inpaintlab.comparison.latex import table_latex
 from inpaintlab.comparison.methods import cost_columns, trained_on, weights
 from inpaintlab.comparison.papers import load_papers
 from inpaintlab.comparison.seeds import SEEDS_NOTE, seed_groups, seed_rows, seeds_csv, seeds_markdown, seeds_tables
-from inpaintlab.comparison.statistics import competes
+from inpaintlab.comparison.statistics import SIGNIFICANT, competes
 from inpaintlab.comparison.table import HEADLINE, Table, marked, tabulate
 
 __all__ = [
     "DIFFERENCE_HEADINGS",
     "HEADLINE",
     "SEEDS_NOTE",
+    "SIGNIFICANT",
     "Table",
     "check",
     "check_settings",

@@ -1,7 +1,7 @@
 """The table of a comparison: methods in rows, metric by mask bin in columns, with its marks and notes."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -249,15 +249,23 @@ class Table:
         return estimate is not None and estimate.low is None
 
 
-def tabulate(results: list[Result], reference: str | None = None, published: Sequence[PaperMethod] = ()) -> Table:
+def tabulate(
+    results: list[Result],
+    reference: str | None = None,
+    published: Sequence[PaperMethod] = (),
+    only: Collection[str] | None = None,
+) -> Table:
     """Make the table of results of one manifest, sorted by overall `psnr_rgb`, the highest first.
 
     Args:
         results: checked to belong together (see `check`).
         reference: the label that differences are taken from; None for the best of each column.
         published: papers' methods, for rows below the measured ones in the tables of metrics that they share.
+        only: names of the metrics; None for all that a result has.
     """
     metrics = {name: metric for result in results for name, metric in result.metrics.items()}
+    if only is not None:
+        metrics = {name: metrics[name] for name in only}
     headline_first = sorted(metrics, key=lambda name: name != HEADLINE)
     bins = {name: results[0].means[name]["n"] for name in sorted(results[0].means, key=bin_order)}
 

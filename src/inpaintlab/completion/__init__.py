@@ -4,7 +4,7 @@ from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
 from inpaintlab.completion.originals import made_of
-from inpaintlab.completion.photographs import Photograph, pair_photographs
+from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
 
 __all__ = [
     "Checked",
@@ -15,4 +15,5 @@ __all__ = [
     "made_of",
     "pair_photographs",
     "progress_shown",
+    "read_photograph",
 ]

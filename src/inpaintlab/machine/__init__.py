@@ -9,6 +9,7 @@ from inpaintlab.machine.files import (
     remove_partials,
     shown,
     whole,
+    write_files,
     write_json,
     write_texts,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "versions",
     "was_asked",
     "whole",
+    "write_files",
     "write_json",
     "write_texts",
 ]

@@ -163,10 +163,15 @@ def as_json(path: Path, data: Mapping[str, Any]) -> str:
 
 def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
     """Write several files (name to text, UTF-8) into a folder; none of them appears before all are on the disk."""
+    write_files(folder, {name: text.encode() for name, text in texts.items()})
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write several files (name to bytes) into a folder; none of them appears before all are on the disk."""
     with ExitStack() as unfinished:
-        partials = {name: unfinished.enter_context(_partial(folder / name)) for name in texts}
+        partials = {name: unfinished.enter_context(_partial(folder / name)) for name in contents}
         for name, partial in partials.items():
-            partial.write_text(texts[name], encoding="utf-8", newline="\n")
+            partial.write_bytes(contents[name])
         for name, partial in partials.items():
             _sync(partial, folder / name)
         for name, partial in partials.items():

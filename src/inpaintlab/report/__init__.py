@@ -1,11 +1,22 @@
-"""The HTML report of a comparison, and logging results and comparisons to W&B."""
+"""The HTML report of a comparison, its pictures and looks, and logging results and comparisons to W&B."""
 
+from inpaintlab.report.looks import Look, looks
 from inpaintlab.report.page import html_page
+from inpaintlab.report.pictures import Original, completion, kinds, originals, painted
+from inpaintlab.report.pictures import read as read_kept
 from inpaintlab.report.tracked import chosen_tracker, track_comparison, track_result
 
 __all__ = [
+    "Look",
+    "Original",
     "chosen_tracker",
+    "completion",
     "html_page",
+    "kinds",
+    "looks",
+    "originals",
+    "painted",
+    "read_kept",
     "track_comparison",
     "track_result",
 ]

@@ -25,8 +25,9 @@ from inpaintlab.comparison import (
 )
 from inpaintlab.evaluation import FIXED
 from inpaintlab.report.cases import GALLERY, gallery, pair
+from inpaintlab.report.looks import looks
 from inpaintlab.report.numbers import Numbers, as_json
-from inpaintlab.report.plots import colour, key_dashes, plot, window
+from inpaintlab.report.plots import plot, window
 from inpaintlab.shapes import in_pixels
 
 
@@ -55,8 +56,7 @@ def html_page(table: Table, count: int, root: str | None = None) -> str:
         weights=weights,
         costs=cost_columns(table.results),
         difference_headings=DIFFERENCE_HEADINGS,
-        colour=colour,
-        key_dashes=key_dashes,
+        looks=looks(result.label for result in table.results),
         plots={metric: Markup(plot(table, metric)) for metric in table.metrics},
         window=window(first.per_image.filter(pl.col("bin") != FIXED).height),
         fixed=FIXED,

@@ -49,20 +49,21 @@ class Original:
     hole: Image.Image
 
 
-def originals(folder: Path, names: list[str], root: str | None) -> dict[str, Original]:
+def originals(folder: Path, names: list[str], root: str | None, mask_root: str | None = None) -> dict[str, Original]:
     """The photographs of test images, by name.
 
     Args:
         folder: a result folder, whose manifest says where the photographs are.
         names: of the test images.
         root: the folder of the photographs on this machine, if they have moved since the manifest was frozen.
+        mask_root: the same of the mask files.
 
     Raises:
         ValueError: the manifest or a photograph cannot be read, or differs from the frozen one.
         OSError: likewise.
     """
     manifest = Manifest.load(folder / "manifest.json")
-    dataset = ManifestDataset(manifest, root)
+    dataset = ManifestDataset(manifest, root, mask_root)
     positions = {item.name: position for position, item in enumerate(manifest.items)}
     unknown = [name for name in names if name not in positions]
     if unknown:

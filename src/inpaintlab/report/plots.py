@@ -14,15 +14,7 @@ from matplotlib.figure import Figure
 
 from inpaintlab.comparison import Table
 from inpaintlab.evaluation import ALL, FIXED, Result
-
-# Okabe and Ito's palette for colour-blind readers, without yellow and black: one is invisible on the light page, one on
-# the dark page.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C8C8C")
-
-
-# Each further round through the palette has other dashes: lengths on and off, in multiples of the line's width.
-DASHES: tuple[tuple[float, ...], ...] = ((), (4.0, 2.0), (1.0, 1.5), (5.0, 1.5, 1.0, 1.5))
-
+from inpaintlab.report.looks import Look, looks
 
 _INK = "#010203"  # stands for the page's text colour until the SVG is written
 
@@ -39,16 +31,6 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-
-
-def colour(position: int) -> str:
-    """The colour of the method in this row of the table."""
-    return PALETTE[position % len(PALETTE)]
-
-
-def dashes(position: int) -> tuple[float, ...]:
-    """The dashes of the method in this row of the table; empty for a solid line."""
-    return DASHES[position // len(PALETTE) % len(DASHES)]
 
 
 def window(images: int) -> int:
@@ -77,9 +59,10 @@ def plot(table: Table, metric: str) -> str:
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": metric}):
         figure = Figure(figsize=(4.8, 3.1), layout="constrained")
         axes = figure.add_subplot()
-        for position, result in enumerate(table.results):
+        look = looks(result.label for result in table.results)
+        for result in table.results:
             if metric in result.metrics:
-                _draw(axes, table, result, metric, position)
+                _draw(axes, table, result, metric, look[result.label])
         unit = table.metrics[metric].unit
         axes.set_xlabel("hole, % of the pixels")
         axes.set_ylabel(f"{metric} ({unit})" if unit else metric)
@@ -87,8 +70,8 @@ def plot(table: Table, metric: str) -> str:
         return _svg(figure)
 
 
-def _draw(axes: Axes, table: Table, result: Result, metric: str, position: int) -> None:
-    look: dict[str, Any] = {"color": colour(position), "dashes": dashes(position)}
+def _draw(axes: Axes, table: Table, result: Result, metric: str, method: Look) -> None:
+    look: dict[str, Any] = {"color": method.colour, "dashes": method.dashes}
     apart = {"color": look["color"], "clip_on": False, "linestyle": "none"}
     centres, means, ends = [], [], []
     for bin_name in table.bins:
@@ -135,8 +118,3 @@ def _svg(figure: Figure) -> str:
     # A plot's style sheet would apply to the whole page, and the ids of its groups recur in every plot.
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     return head + ">" + re.sub(r'<g id="[^"]*"', "<g", body)
-
-
-def key_dashes(position: int) -> str:
-    """`dashes` for the page's legend, as an SVG stroke-dasharray of a line 3 px wide."""
-    return " ".join(f"{math.ceil(3 * part)}" for part in dashes(position)) or "none"

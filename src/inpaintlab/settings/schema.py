@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from inpaintlab.machine import Said
 from inpaintlab.settings import kinds as k
+from inpaintlab.settings.figures import FIGURES
 
 # ----------------------------------------------------------------------------------------------------- parts of several
 
@@ -333,5 +334,6 @@ SCHEMAS: Mapping[str, Any] = {
     "doctor": Doctor,
     "bench data": BenchData,
     "sweep status": SweepStatus,
+    **FIGURES,
 }
 """The table of each command, by its words."""
