@@ -187,7 +187,7 @@ class EdgeConnect(Learner):
             raise ValueError(f"model.hole_edges={hole_edges} leaves no place for drawings; give drawn, or other edges.")
         self.sees_truth = not edges.draws and (test_edges == "whole" or hole_edges == "original")
         self.oracle = self.sees_truth or edges.draws
-        self.reads_edges = edges.reads
+        self.reads_edges, self.sources = edges.reads, (edges,)
         self.drawn: Planes | None = None
         """What G1 drew last at completion; None if it drew nothing."""
         self.vgg: tuple[VGG, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
