@@ -60,7 +60,7 @@ def build_method(
         return model, identity
     if which is not None:
         raise ValueError(f"which={which} chooses among the checkpoints of a run's folder, but no checkpoint is given.")
-    if not recipe:
+    if not recipe or "_target_" not in recipe:
         raise ValueError("No method is given: give checkpoint=runs/NAME, or model=telea (or another method).")
     model = build(recipe)
     model.require()
@@ -86,8 +86,8 @@ def _from_checkpoint(
         )
     path = Path(checkpoint)
     settings = _single([override for override in given if override.startswith("model.")], recipe)
-    if any(override.startswith(f"{_EDGES}=") for override in given):
-        settings["edges"] = plain(OmegaConf.select(recipe, "edges"))
+    if recipe and any(override.startswith(f"{_EDGES}=") for override in given):
+        settings["edges"] = plain(recipe["edges"])
     model, record = rebuild(path, settings, which)
     if named and recipe and recipe["_target_"] != model.recipe["_target_"]:
         raise ValueError(f"{checkpoint} holds a {type(model).__name__}, not what model={named} names.")
