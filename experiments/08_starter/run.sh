@@ -18,7 +18,7 @@ glcic() {
   settings+=(mask=mixture "mask.weights=[1,0,3]" model=glcic $phases.completion.rate=cosine)
   train glcic64 null 64 16 "${settings[@]}" model.learning_rate=1e-3 $phases.completion.batches=5200 $phases.completion.warm_up=100
   python "$folder/export.py" starter/runs/glcic64 starter/glcic64.ckpt
-  train glcic128 starter/glcic64.ckpt 128 8 "${settings[@]}" model.learning_rate=3e-4 $phases.completion.batches=2000
+  train glcic128 starter/glcic64.ckpt 128 8 "${settings[@]}" model.learning_rate=3e-4 $phases.completion.batches=350
   python "$folder/export.py" starter/runs/glcic128 starter/starter-glcic.ckpt starter/glcic64.ckpt
 }
 
@@ -30,7 +30,7 @@ edgeconnect() {
     $phases.edge.learning_rate=4e-4 $phases.edge_inpaint.batches=4000 $phases.edge_inpaint.warm_up=100
   python "$folder/export.py" starter/runs/edgeconnect64 starter/edgeconnect64.ckpt
   train edgeconnect128 starter/edgeconnect64.ckpt 128 8 "${settings[@]}" model.learning_rate=1e-3 $phases.edge.batches=0 \
-    $phases.edge_inpaint.batches=2000
+    $phases.edge_inpaint.batches=350
   python "$folder/export.py" starter/runs/edgeconnect128 starter/starter-edgeconnect.ckpt starter/edgeconnect64.ckpt
 }
 

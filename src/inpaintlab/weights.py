@@ -40,7 +40,7 @@ def show(console: Console) -> None:
     for line in [
         "\nSources and licences:",
         *lines,
-        f"\nhere: in this package or in {weights_folder()} (INPAINTLAB_WEIGHTS names another folder)",
+        f"\nhere: in {weights_folder()} (INPAINTLAB_WEIGHTS names another folder)",
     ]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -36,12 +36,12 @@ STARTER_CREDITS = _FOLDER / "CREDITS.md"
 
 STARTERS: tuple[Starter, ...] = (
     Starter(
-        "starter-glcic", "GLCIC, a quarter as wide", "77766f8a790194f9926db5fda587d4bce3b0046c1bdff6d0d05678afaa3eced3"
+        "starter-glcic", "GLCIC, a quarter as wide", "c2648270a8908e7bf2d9847d2d8e00da86d659a40b40dda6603be11308f4084a"
     ),
     Starter(
         "starter-edgeconnect",
         "EdgeConnect, an eighth as wide",
-        "4a8675efb144b5fedd080c909fb02d1c8182b513c7a0eab0793e388d09844674",
+        "3285bb9f0f6b9656eec1119e0ec7de622d9d0b5dc44145b63b72f7b39739b465",
     ),
 )
 """All starter weights."""
