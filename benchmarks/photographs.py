@@ -12,7 +12,8 @@ from torch.utils.data import default_collate
 from benchmarks.plain.glcic import window_corners
 from inpaintlab.config import CONF
 from inpaintlab.data import DataModule, Photos, TrainingSet, batch_as_floats
-from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.edges import canny
+from inpaintlab.imaging import rgb_to_gray
 
 
 def write(folder: Path, side: int) -> Path:

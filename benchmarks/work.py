@@ -27,7 +27,8 @@ from benchmarks.sides import Case, build_ours
 from benchmarks.timing import Pairs, seconds, summary, take_turns
 from inpaintlab.config import CONF
 from inpaintlab.data import batch_as_floats
-from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.edges import canny
+from inpaintlab.imaging import rgb_to_gray
 from inpaintlab.inpainting import Inpainter, compile_generators, computing, fit
 from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.machine import Load

@@ -18,7 +18,7 @@ from benchmarks.settings import Settings, precision_of
 from benchmarks.sides import Batch, Case, build_ours, fit
 from benchmarks.timing import seconds
 from benchmarks.work import strokes
-from inpaintlab.imaging import canny
+from inpaintlab.edges import canny
 
 BATCHES = 2
 

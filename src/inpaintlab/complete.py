@@ -44,8 +44,8 @@ def _checked(cfg: DictConfig) -> tuple[list[Checked], list[str]]:
     Returns:
         The photographs, and sentences on what is left out, and on masks that may be none.
     """
-    edges = None if cfg.edges is None else Path(cfg.edges)
-    found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), edges, Path(cfg.out))
+    drawing = None if cfg.drawing is None else Path(cfg.drawing)
+    found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), drawing, Path(cfg.out))
     for photograph in found:
         if photograph.out.exists() and not cfg.overwrite and made_of(photograph.out) is None:
             raise ValueError(f"{photograph.out} exists; give another out=..., or overwrite=true.")
@@ -98,6 +98,11 @@ def main(cfg: DictConfig) -> None:
     device = device_type("auto" if model.generators() else "cpu")
     cfg.trainer.precision = completing_precision(cfg.trainer.precision, device)
     _require_networks(model, identity["label"], cfg)
+    if model.reads_edges and cfg.drawing is None:
+        raise ValueError(
+            f"{identity['label']} reads an edge map for each photograph ({identity['switches'].get('edges')}); give "
+            "drawing=FILE, or a folder of them, or another source of edges, such as +model/edges=canny."
+        )
     _require_fitting(model, identity["label"], checked, cfg)
     all_hole = next((one.photograph for one in checked if one.all_hole), None)
     if all_hole and not model.generators():

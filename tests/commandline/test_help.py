@@ -190,7 +190,13 @@ def test_what_is_given_beside_help_is_shown(capsys: pytest.CaptureFixture[str]) 
     page = asked(capsys, "train", *given, "--help")
     for shown in ("* edgeconnect ", "* optuna ", "* hinge ", "* folder ", "* strokes "):
         assert f"\n    {shown}" in page
-    for shown in ("seed=7", "model.sigma=2.0", "data.root=???", "hydra.sweeper.search.trials=20", "mask.angle=72"):
+    for shown in (
+        "seed=7",
+        "model.edges.sigma=2.0",
+        "data.root=???",
+        "hydra.sweeper.search.trials=20",
+        "mask.angle=72",
+    ):
         assert f"\n  {shown} " in page
     assert "model.mean_pixel" not in page
 

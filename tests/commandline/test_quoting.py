@@ -59,7 +59,15 @@ def test_text_arrives_as_it_was_given_and_quoting_twice_changes_nothing(words: s
     "given",
     [
         *("seed=1", "ratios=[0.1,0.3]", "data.size=[256,384]", "model=glcic", "mask@irregular=folder", "~logger", "-m"),
-        *("+a=[1,2]", "edges=null", "label=null", "label=", "image='a, b.png'", 'image="a, b.png"', "image=a\\,b.png"),
+        *(
+            "+a=[1,2]",
+            "drawing=null",
+            "label=null",
+            "label=",
+            "image='a, b.png'",
+            'image="a, b.png"',
+            "image=a\\,b.png",
+        ),
         *("bins.a={low: 1}", "out=${name}.png", "--cfg", "model/gan=hinge"),
     ],
 )

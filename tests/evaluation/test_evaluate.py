@@ -184,13 +184,35 @@ def test_the_method_beside_a_checkpoint_has_to_be_the_checkpoints(here: Path) ->
     assert "model=glcic" in told
 
 
-def test_a_setting_goes_on_top_of_the_checkpoints(here: Path) -> None:
-    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "model=edgeconnect", "model.sigma=null", "label=none"))
+def test_a_source_of_files_needs_a_test_set_with_maps(here: Path) -> None:
+    told = refused(evaluate(here, "checkpoint=runs/edgeconnect", "+model/edges=files"))
+    assert "test.json has none of 'test_0000'; freeze the test set with data.source.edges=DIR" in told
+
+
+def test_settings_and_a_source_of_edges_go_on_top_of_the_checkpoints(here: Path) -> None:
+    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "model=edgeconnect", "model.fill=zero", "label=zero"))
+    succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "+model/edges=none", "label=none"))
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "label=two"))
-    blind, seeing = (Result.load(here / "results" / name) for name in ("none", "two"))
-    assert (blind.config["sigma"], seeing.config["sigma"]) == (None, 2.0)
-    assert blind.config["width"] == 0.0625
-    assert not blind.per_image["mae_hole"].equals(seeing.per_image["mae_hole"])
+    zero, blind, usual = (Result.load(here / "results" / name) for name in ("zero", "none", "two"))
+    assert [result.config["fill"] for result in (zero, blind, usual)] == ["zero", "white", "white"]
+    assert [result.config["edges"]["_target_"].split(".")[-1] for result in (zero, blind, usual)] == [
+        "Canny",
+        "NoEdges",
+        "Canny",
+    ]
+    assert usual.switches["edges"] == "canny, sigma 2"
+    assert blind.switches["edges"] == "none (trained on canny, sigma 2)"
+    assert zero.config["width"] == 0.0625
+    for other in (zero, blind):
+        assert not other.per_image["mae_hole"].equals(usual.per_image["mae_hole"])
+    density = usual.per_image["edge_density"].to_list()
+    assert all(0 <= share < 1 for share in density)
+    assert any(density)
+    assert blind.per_image["edge_density"].to_list() == density  # of the test set
+    assert {"drawn_edge_precision", "drawn_edge_recall", "drawn_edge_f1"} <= set(usual.metrics) & set(
+        usual.means["all"]
+    )
+    assert np.isnan(blind.per_image["drawn_edge_recall"].to_numpy()).all()  # there is no true edge to be drawn
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -10,7 +10,7 @@ import inpaintlab
 
 PACKAGE = Path(inpaintlab.__file__).parent
 STOREYS = (
-    ("machine", "imaging", "patches", "masks", "layers", "tracking", "published"),
+    ("machine", "imaging", "patches", "masks", "layers", "tracking", "published", "edges"),
     ("losses", "metrics", "inpainting", "models", "readers", "importers"),
     ("data", "testsets"),
     ("runs", "settings", "survival", "training", "sweeps"),

@@ -218,7 +218,7 @@ def choices(group: str) -> list[str]:
 
 def override_for(group: str, choice: str) -> list[str]:
     model = {"model/schedule": "glcic" if "glcic" in choice or choice == "completion_only" else "edgeconnect"}
-    model |= {"model/gan": "edgeconnect", "model/optimizer": "glcic"}
+    model |= {"model/gan": "edgeconnect", "model/edges": "edgeconnect", "model/optimizer": "glcic"}
     prefix = [f"model={model[group]}"] if group in model else []
     name = {"experiment": "+experiment"}.get(group, group)
     roots = {"data": "data.root=/pictures", "mask": "mask.root=/masks"}
@@ -229,6 +229,7 @@ GROUPS = (
     "model",
     "model/schedule",
     "model/gan",
+    "model/edges",
     "model/optimizer",
     "mask",
     "data",

@@ -174,7 +174,7 @@ def test_edgeconnect_has_the_released_examples_numbers(composed: Composer) -> No
         "learning_rate": 1e-4,
         "discriminator_ratio": 0.1,
         "betas": [0.0, 0.9],
-        "sigma": 2.0,
+        "edges": {"_target_": "inpaintlab.edges.Canny", "sigma": 2.0},
         "vgg": "imagenet",
         "vgg_normalised": False,
         "spectral_norm": ["edge_generator", "edge_discriminator", "inpaint_discriminator"],

@@ -23,7 +23,7 @@ from inpaintlab.inpainting import (
     load_weights,
 )
 from inpaintlab.inpainting.checkpoints import rebuild
-from inpaintlab.inpainting.inpainter import pad_to_multiple
+from inpaintlab.inpainting.made_for import pad_to_multiple
 from inpaintlab.survival import Checkpoints
 from stand_ins.building import Builder, State, fit, state_of
 

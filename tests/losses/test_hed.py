@@ -1,6 +1,5 @@
 """Laws of HED's features: what the published arrays say, computed as its authors' framework does, and who uses them."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +10,17 @@ from hydra.errors import InstantiationException
 from torch import Tensor
 
 from inpaintlab.losses import HED, VGG, VGG16, VGG19, perceptual_loss, style_loss
-from inpaintlab.published import File, Published, hed_tensors
+from inpaintlab.published import hed_tensors
 from stand_ins.building import Builder
-from stand_ins.published_files import hed
+from stand_ins.published_files import NARROW, narrow_hed
 
-NARROW = ((2, 4), (2, 6), (3, 8), (3, 5), (3, 7))
 MEAN_BGR = torch.tensor([104.00699, 116.66877, 122.67892]).view(3, 1, 1)
 
 
 @pytest.fixture
 def arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
     """The arrays of a narrow file that lies in the folder of published weights, by their names in it."""
-    monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
-    path = tmp_path / "weights/hed/hed.h5"
-    arrays = hed(path, [width for _, width in NARROW])
-    file = File("hed.h5", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    monkeypatch.setattr("inpaintlab.published.hed.HED", Published("hed", "", None, "", "", (file,)))
-    monkeypatch.setattr(HED, "BLOCKS", NARROW)
-    return arrays
+    return narrow_hed(tmp_path, monkeypatch)
 
 
 def theirs(arrays: dict[str, np.ndarray], image: Tensor) -> dict[str, Tensor]:

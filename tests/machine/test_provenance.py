@@ -128,7 +128,7 @@ def test_the_code_of_a_method_elsewhere_covers_what_it_builds_on(
 def test_the_code_of_a_model_leaves_out_what_completes_and_scores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = hashed(monkeypatch, "inpaintlab.models.glcic")
     assert {"inpaintlab.inpainting.inpainter", "inpaintlab.imaging.blending"} <= seen
-    unrelated = ("inpaintlab.models.edgeconnect", "inpaintlab.inpainting.method", "inpaintlab.imaging.edges")
+    unrelated = ("inpaintlab.models.edgeconnect", "inpaintlab.inpainting.method", "inpaintlab.edges.canny_detector")
     assert not seen & {*unrelated, "inpaintlab.losses.vgg", "inpaintlab.machine.storage"}
 
 

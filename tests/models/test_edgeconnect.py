@@ -9,7 +9,8 @@ from skimage import data
 from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
-from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.edges import canny
+from inpaintlab.imaging import rgb_to_gray
 from inpaintlab.inpainting import fitting
 from inpaintlab.models import EdgeConnect
 from inpaintlab.models.edgeconnect import EdgeGenerator, InpaintGenerator, PatchDiscriminator
@@ -220,27 +221,28 @@ def test_the_panels_show_the_edges_that_g2_paints_over(built: Builder) -> None:
 # -------------------------------------------------------------------------------------------------------------- sigma
 
 
-def test_without_a_sigma_there_are_no_known_edges(built: Builder) -> None:
-    model, (image, _) = built("edgeconnect", "model.sigma=null"), scene()
-    assert (model.canny_edges(rgb_to_gray(image)) == 0).all()
+def test_without_a_source_there_are_no_edges(built: Builder) -> None:
+    model, (image, _) = built("edgeconnect", "model/edges=none"), scene()
+    assert (model.true_edges(image) == 0).all()
 
 
 @pytest.mark.parametrize("sigma", [1.0, 2.0])
 def test_a_fixed_sigma_is_cannys_in_training_and_evaluation(built: Builder, sigma: float) -> None:
-    model, (image, _) = built("edgeconnect", f"model.sigma={sigma}"), scene()
+    model, (image, _) = built("edgeconnect", f"model.edges.sigma={sigma}"), scene()
     gray = rgb_to_gray(image)
     for training in (True, False):
-        assert torch.equal(model.train(training).canny_edges(gray), canny(gray, sigma))
+        assert torch.equal(model.train(training).true_edges(image), canny(gray, sigma))
 
 
 def test_a_range_draws_a_whole_sigma_for_each_training_sample(built: Builder) -> None:
-    model, (image, _) = built("edgeconnect", "model.sigma=[1,4]").train(), scene(batch=1)
-    gray = rgb_to_gray(image + 0.1 * torch.rand(image.shape, generator=torch.Generator().manual_seed(0)))
+    model, (image, _) = built("edgeconnect", "model.edges.sigma=[1,4]").train(), scene(batch=1)
+    image = image + 0.1 * torch.rand(image.shape, generator=torch.Generator().manual_seed(0))
+    gray = rgb_to_gray(image)
     choices = [canny(gray, float(sigma)) for sigma in (1, 2, 3, 4)]
     assert all(not torch.equal(choices[i], choices[i + 1]) for i in range(3))
     torch.manual_seed(0)
     images = image.expand(32, -1, -1, -1).contiguous()
-    edges, known = model.training_edges({"image": images}, gray.expand(32, -1, -1, -1).contiguous())
+    edges, known = model.training_edges({"image": images})
     assert torch.equal(edges, known)
     drawn = [[i for i, choice in enumerate(choices) if torch.equal(edge, choice[0])] for edge in edges]
     assert all(drawn)
@@ -248,9 +250,9 @@ def test_a_range_draws_a_whole_sigma_for_each_training_sample(built: Builder) ->
 
 
 def test_a_range_is_evaluated_at_its_middle_rounded_down(built: Builder) -> None:
-    model, (image, _) = built("edgeconnect", "model.sigma=[1,4]").eval(), scene()
+    model, (image, _) = built("edgeconnect", "model.edges.sigma=[1,4]").eval(), scene()
     gray = rgb_to_gray(image)
-    assert torch.equal(model.canny_edges(gray), canny(gray, 2.0))
+    assert torch.equal(model.true_edges(image), canny(gray, 2.0))
 
 
 # ----------------------------------------------------------------------------------------------------------- training
@@ -377,7 +379,7 @@ def test_training_draws_edges_from_the_whole_image(built: Builder) -> None:
     seen: list[tuple[Tensor, ...]] = []
     model.edge_discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     gray = rgb_to_gray(image)
-    real = torch.cat([gray, model.canny_edges(gray)], dim=1)
+    real = torch.cat([gray, model.true_edges(image)], dim=1)
     with torch.no_grad():
         drawn = model.edge_generator(gray, real[:, 1:], mask)
     model.discriminator_losses(model.edge_discriminator, real, torch.cat([gray, drawn], dim=1))
@@ -387,14 +389,13 @@ def test_training_draws_edges_from_the_whole_image(built: Builder) -> None:
 
 
 def test_edges_from_files_take_the_place_of_canny(built: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = built("edgeconnect", "model/schedule=edge_only")
+    model = built("edgeconnect", "model/schedule=edge_only", "model/edges=files")
     image, mask = scene()
     edges = (torch.rand(mask.shape, generator=torch.Generator().manual_seed(4)) > 0.5).float()
     seen: list[Tensor] = []
     model.edge_discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     monkeypatch.setattr(model, "optimizers", lambda: [None] * 4)
     monkeypatch.setattr(model, "descend", lambda *_: None)
-    monkeypatch.setattr(model, "canny_edges", None)
     model.learn({"image": image, "mask": mask, "edges": edges}, model.schedule.phase)
     assert torch.equal(seen[0][:, 1:], edges)
 

@@ -10,7 +10,8 @@ from hydra.errors import InstantiationException
 from skimage.feature import canny as skimage_canny
 from torch import Tensor, nn
 
-from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.edges import canny
+from inpaintlab.imaging import rgb_to_gray
 from inpaintlab.inpainting import Steps
 from inpaintlab.inpainting.checkpoints import PARTS, rebuild
 from inpaintlab.inpainting.schedule import Phase
@@ -591,11 +592,11 @@ def test_g2_learns_on_true_edges_in_the_hole_and_on_known_edges_elsewhere(built:
 
 
 def test_known_and_true_edges_of_a_sample_have_the_same_sigma(built: Builder) -> None:
-    model = built("edgeconnect", "model.train_edges=known", "model.sigma=[1,4]")
+    model = built("edgeconnect", "model.train_edges=known", "model.edges.sigma=[1,4]")
     image, mask = (plane[:1].expand(16, -1, -1, -1).contiguous() for plane in batch_of().values())
     gray = rgb_to_gray(image)
     torch.manual_seed(0)
-    true, known = model.training_edges({"image": image, "mask": mask}, gray)
+    true, known = model.training_edges({"image": image, "mask": mask})
     choices = [canny(gray[:1], float(sigma))[0] for sigma in (1, 2, 3, 4)]
     choices_known = [canny(gray[:1], float(sigma), 1 - mask[:1])[0] for sigma in (1, 2, 3, 4)]
     drawn = [[i for i, choice in enumerate(choices) if torch.equal(choice, plane)] for plane in true]

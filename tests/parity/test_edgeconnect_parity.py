@@ -66,7 +66,7 @@ def scene(model: EdgeConnect, seed: int) -> dict[str, Tensor]:
     mask[0, 0, 16:48, 20:52] = 1
     mask[1, 0, 8:40, 24:56] = 1
     gray = rgb_to_gray(image)
-    return {"image": image, "mask": mask, "gray": gray, "edges": model.canny_edges(gray)}
+    return {"image": image, "mask": mask, "gray": gray, "edges": model.true_edges(image)}
 
 
 @pytest.fixture(scope="module")

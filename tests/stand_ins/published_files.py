@@ -3,6 +3,7 @@
 ``n`` is the number of output channels of a network's first convolution, 64 in the published ones.
 """
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,10 +13,14 @@ from typing import Any, final
 
 import h5py
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
+from inpaintlab.edges import HEDNetwork
+from inpaintlab.losses import HED
+from inpaintlab.published import File, Published
 from stand_ins.tensorflow1_writer import write as write_tensorflow1
 from stand_ins.torch7_writer import Object, dumps
 
@@ -468,6 +473,22 @@ def hed(path: Path, widths: Sequence[int], seed: int = 8) -> dict[str, np.ndarra
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
             file[name] = array
+    return arrays
+
+
+NARROW = ((2, 4), (2, 6), (3, 8), (3, 5), (3, 7))
+"""The blocks of a narrow HED: convolutions and their widths."""
+
+
+def narrow_hed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """Let a narrow HED be the published one, in a folder of weights of the test's own; returns its arrays by name."""
+    monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(folder / "weights"))
+    path = folder / "weights/hed/hed.h5"
+    arrays = hed(path, [width for _, width in NARROW])
+    file = File("hed.h5", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr("inpaintlab.published.hed.HED", Published("hed", "", None, "", "", (file,)))
+    monkeypatch.setattr(HED, "BLOCKS", NARROW)
+    monkeypatch.setattr(HEDNetwork.BODY, "BLOCKS", NARROW)
     return arrays
 
 

@@ -39,7 +39,7 @@ def values(rows: list[dict[str, str]]) -> dict[tuple[int, str], float]:
 def test_a_run_killed_in_each_phase_ends_like_an_unbroken_one(tmp_path: Path, model: str) -> None:
     settings = [*tiny(model, BATCHES), "every.validation=4", "every.panel=16", "data.batch_size=3"]
     # a random sigma per sample, so that a resumed run has to draw what the unbroken one drew
-    settings += ["model.sigma=[1,4]"] if model == "edgeconnect" else []
+    settings += ["model.edges.sigma=[1,4]"] if model == "edgeconnect" else []
     command = [SCRIPT, "train", *settings, "name=broken"]
     broken, output = tmp_path / "runs/broken", tmp_path / "output.txt"
 

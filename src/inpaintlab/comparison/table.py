@@ -162,6 +162,9 @@ class Table:
             notes.append("† sees something of the hidden part (an oracle): for orientation, never counted as best.")
         if not all(result.trained for result in self.results):
             notes.append("“untrained” marks methods whose weights were never trained: a floor, never counted as best.")
+        for result in self.results:
+            if "(trained on " in (edges := str(result.switches.get("edges"))):
+                notes.append(f"{result.label}: edges: {edges}.")
         columns = [(metric, bin_name) for metric in self.metrics for bin_name in self.bins]
         if any(self.mean(result, *column) is None for result in self.results for column in columns):
             notes.append(f"{NO_MEAN} means that the metric was not computed, or that a value of it is a failure.")

@@ -71,7 +71,7 @@ class Contents:
         return replace(self, image=self.image.pin_memory(), mask=self.mask.pin_memory(), edges=edges)
 
 
-def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) -> tuple[list[Photograph], list[str]]:
+def pair_photographs(image: Path, holes: Path, drawing: Path | None, out: Path) -> tuple[list[Photograph], list[str]]:
     """The photographs to complete: one if files are given, or all of a folder and the folders below it.
 
     In folders a photograph is paired with the mask, and the drawing, of the same path without ending; a single mask
@@ -80,7 +80,7 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
     Args:
         image: a photograph, or a folder of photographs.
         holes: its mask, or the folder of masks, or one mask for a folder.
-        edges: its drawing of edges, or the folder of drawings, or one for a folder; None without drawings.
+        drawing: its drawing of edges, or the folder of drawings, or one for a folder; None without drawings.
         out: a file or folder for one photograph, a folder for several.
 
     Returns:
@@ -91,14 +91,14 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
             or a name that is too long to be written.
     """
     _writable(out)
-    others = {"holes": holes} | ({"edges": edges} if edges else {})
+    others = {"holes": holes} | ({"drawing": drawing} if drawing else {})
     if not image.is_dir():
         if folders := [name for name, path in others.items() if path.is_dir()]:
             raise ValueError(f"{' and '.join(folders)} is a folder, but image={image} is not; give a file, too.")
         target = out / f"{image.stem}.png" if out.is_dir() else out
         if target.suffix.lower() != ".png":
             raise ValueError(f"out is {out}; give a file that ends in .png, so that known pixels stay exact.")
-        return _sparing_masks([Photograph(image, holes, edges, _writable(target))]), []
+        return _sparing_masks([Photograph(image, holes, drawing, _writable(target))]), []
     if out.resolve() in {image.resolve(), *(path.resolve() for path in others.values())}:
         raise ValueError(f"out={out} is a folder that is read, so completions would be completed; give another one.")
     if out.is_file():
@@ -115,12 +115,12 @@ def pair_photographs(image: Path, holes: Path, edges: Path | None, out: Path) ->
         _require_pairs(image, {_key(picture) for picture in names}, others[name], set(found))
     photographs = []
     for picture, stem in zip(names, _free_names(names), strict=True):
-        mask, drawing = (
+        mask, edges = (
             others[name] / partners[name][_key(picture)] if name in partners else others.get(name)
-            for name in ("holes", "edges")
+            for name in ("holes", "drawing")
         )
         assert mask is not None
-        photographs.append(Photograph(image / picture, mask, drawing, _writable(out / f"{stem}.png")))
+        photographs.append(Photograph(image / picture, mask, edges, _writable(out / f"{stem}.png")))
     return _sparing_masks(photographs), notes
 
 

@@ -14,6 +14,7 @@ from inpaintlab.data.pictures import (
     image_tensor,
     in_unit_range,
     read_rgb,
+    require_same_size,
 )
 from inpaintlab.data.samples import DataModule, TrainingSet, chosen_workers
 from inpaintlab.data.shard_lists import LIST
@@ -50,6 +51,7 @@ __all__ = [
     "plan_shards",
     "read_rgb",
     "require_chosen",
+    "require_same_size",
     "shard_faults",
     "splits_found",
     "write_shards",

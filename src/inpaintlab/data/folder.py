@@ -115,6 +115,11 @@ class Folder(Source):
         path = self.edges_path(split, name)
         return None if path is None else read_rgb(path, self.max_pixels).convert("L")
 
+    def edges_sha256(self, split: str, name: str) -> str | None:
+        """Hash over the file's bytes; None if this folder has no edge maps."""
+        path = self.edges_path(split, name)
+        return None if path is None else file_sha256(path)
+
     def edges_path(self, split: str, name: str) -> Path | None:
         """The file that holds an item's edge map; None if this folder has no edge maps.
 

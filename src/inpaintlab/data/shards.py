@@ -124,6 +124,11 @@ class Shards(Source):
         """The picture's edge map (mode L); None if it was packed without one."""
         return self._edges(*self._locate(split, self._place(split, name)))
 
+    def edges_sha256(self, split: str, name: str) -> str | None:
+        """Hash over the bytes of the edge map as stored in the shard; None if it was packed without one."""
+        shard, packed = self._locate(split, self._place(split, name))
+        return None if packed.edges is None else hashlib.sha256(self._bytes(shard, packed.edges)).hexdigest()
+
     def sha256(self, split: str, name: str) -> str:
         """Hash over the bytes of the picture as stored in the shard."""
         return hashlib.sha256(self._bytes(*self._locate(split, self._place(split, name)))).hexdigest()

@@ -81,6 +81,14 @@ class Source(ABC):
         """The item's edge map from a file (mode L); None if this source has no edge files."""
         return None
 
+    def edges_sha256(self, split: str, name: str) -> str | None:
+        """A hash over the bytes of the item's edge map; None if this source has no edge files.
+
+        Raises:
+            ValueError: it has, but none for this item.
+        """
+        return None
+
     def count(self, split: str) -> int:
         """How many items a split has."""
         return len(self.names(split))

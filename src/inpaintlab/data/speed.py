@@ -17,7 +17,8 @@ from inpaintlab.data.pictures import image_bytes, in_unit_range, read_rgb
 from inpaintlab.data.samples import TrainingSet
 from inpaintlab.data.shards import Shards
 from inpaintlab.data.sources import Source
-from inpaintlab.imaging import canny, picture_bytes, rgb_to_gray
+from inpaintlab.edges import canny
+from inpaintlab.imaging import picture_bytes, rgb_to_gray
 from inpaintlab.masks import Number
 from inpaintlab.randomness import sample_generator
 

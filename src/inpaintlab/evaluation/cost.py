@@ -105,9 +105,14 @@ def _count(model: Inpainter, image: Images, mask: Planes) -> tuple[int | None, f
         FlopCounterMode(display=False) as operations,
         _Parameters(model) as seen,
     ):
-        model.complete(image, mask)
+        model.complete(image, mask, _edges(model, mask))
     parameters = seen.used()
     return (parameters, operations.get_total_flops() / 2e9) if parameters else (None, None)
+
+
+def _edges(model: Inpainter, mask: Planes) -> Planes | None:
+    """A map of edges for a method that needs one; what it marks costs nothing."""
+    return torch.zeros_like(mask) if model.reads_edges else None
 
 
 class _Parameters(TorchDispatchMode):
@@ -143,7 +148,7 @@ def _rounds(model: Inpainter, image: Images, mask: Planes, blended: bool, load: 
     with load.watched() if image.device.type == "cpu" else nullcontext():
         while _another(len(took), float(sum(took))):
             started = wall()
-            model.complete(image, mask, blended=blended)
+            model.complete(image, mask, _edges(model, mask), blended=blended)
             if image.is_cuda:
                 torch.cuda.synchronize(image.device)
             took.append(wall() - started)

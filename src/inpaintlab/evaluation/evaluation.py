@@ -129,7 +129,7 @@ class Recorder(Callback):
         assert isinstance(pl_module, Inpainter)
         wanted = any(result.raw for result in self.results)
         with computing(trainer.precision, pl_module.device):
-            inside = pl_module.seen_inside(batch["image"], batch["mask"]) if wanted else {}
+            inside = pl_module.seen_inside(batch["image"], batch["mask"], pl_module.edge_files(batch)) if wanted else {}
         self.pending.append(self.thread.submit(self._record, batch, outputs, inside))
         while len(self.pending) > 2:
             self.pending.pop(0).result()

@@ -113,9 +113,11 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
     if resized := _resized(model, identity["label"], cfg, manifest):
         of = f"resize ({resized} of {len(manifest.items)} images)"
         identity["switches"] = {**identity["switches"], "fit": of}
+    _require_edge_maps(model, cfg, manifest)
     metrics, set_metrics = _metrics(cfg, manifest)
     meanings = {name: metric.meaning for name, metric in (metrics | set_metrics).items()}
-    parts = {type(part) for part in (model, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
+    of_method = (model, *model.sources)
+    parts = {type(part) for part in (*of_method, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
     common = {
         "manifest": manifest.sha256,
         "code": code_sha256({part.__module__ for part in parts} | modules_of(model.recipe)),
@@ -204,6 +206,16 @@ def _resized(model: Inpainter, label: str, cfg: DictConfig, manifest: Manifest) 
             f"others ({first}): give another manifest, or fit=resize, which resizes them and says so in the result."
         )
     return misfits
+
+
+def _require_edge_maps(model: Inpainter, cfg: DictConfig, manifest: Manifest) -> None:
+    """Raise a ValueError if the model reads edge maps from files and an image has none in the manifest."""
+    without = [item.image for item in manifest.items if item.edges_sha256 is None] if model.reads_edges else []
+    if without:
+        raise ValueError(
+            f"The method reads an edge map for each image, and {cfg.manifest} has none of '{without[0]}'; freeze the "
+            "test set with data.source.edges=DIR, or give another model/edges=..."
+        )
 
 
 def _require_room(folder: Path, pictures: Iterable[str]) -> None:

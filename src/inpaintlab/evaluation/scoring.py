@@ -26,6 +26,7 @@ import polars as pl
 import torch
 from jaxtyping import Float
 
+from inpaintlab.evaluation.drawn_edges import DENSITY, DRAWN, drawn_edges, edge_density
 from inpaintlab.evaluation.record import write_record
 from inpaintlab.evaluation.results import means_by_bin
 from inpaintlab.imaging import blend
@@ -160,12 +161,16 @@ class Scores:
 
         Args:
             batch: from `ManifestDataset`: ``image``, ``mask``, ``name`` and ``position``.
-            outputs: ``completed`` and, with ``raw``, the raw output: (B, 3, H, W) in [0, 1]; and the ``notes`` of each.
+            outputs: ``completed`` and, with ``raw``, the raw output: (B, 3, H, W) in [0, 1]; the ``notes`` of each;
+                and of a method that draws edges ``drawn_edges`` and ``true_edges``.
             inside: the intermediate outputs by name, for ``raw``.
         """
         image, mask = batch["image"], batch["mask"]
         completed = in_8_bits(blend(outputs["completed"], mask) if self.blended else outputs["completed"])
         columns: dict[str, Any] = score(self.metrics, completed, image, mask)
+        columns[DENSITY] = edge_density(image, mask)
+        if "drawn_edges" in outputs:
+            columns |= drawn_edges(outputs["drawn_edges"], outputs["true_edges"], mask)
         pictures = self._store("completed", batch["name"], completed)
         if self.raw:
             raw = in_8_bits(outputs["raw"])
@@ -214,7 +219,7 @@ class Scores:
         return pl.DataFrame(columns).hstack(scores), features
 
     def meanings(self) -> dict[str, Meaning]:
-        """The meaning of each metric of images, including those of the raw output."""
+        """The meaning of each metric of images, including those of the raw output; drawn edges are not among them."""
         meanings = {name: metric.meaning for name, metric in self.metrics.items()}
         return meanings | ({f"{name}_raw": _of_raw(meaning) for name, meaning in meanings.items()} if self.raw else {})
 
@@ -235,7 +240,8 @@ class Scores:
             set_means: their values by bin.
             facts: the other entries of result.json.
         """
-        metrics = self.meanings()
+        drawn = {name: meaning for name, meaning in DRAWN.items() if name in per_image.columns}
+        metrics = self.meanings() | drawn
         means = means_by_bin(per_image, metrics)
         for bin_name, values in set_means.items():
             means[bin_name] |= values

@@ -91,7 +91,10 @@ class Study:
         own = {"manifest": self.manifest, "results": self.results, "label": label}
         settings = self.evaluate | self.methods[label] | own
         if not settings.get("model"):  # the checkpoint holds the settings, and single ones override them
-            settings = {f"+{key}" if key.startswith("model.") else key: value for key, value in settings.items()}
+            settings = {
+                f"+{key}" if key.startswith(("model.", "model/edges")) else key: value
+                for key, value in settings.items()
+            }
         return overrides(settings)
 
     def comparison(self, given: Sequence[str]) -> DictConfig:

@@ -1,9 +1,9 @@
-"""Pictures without learning: opening and finding files, Canny, Poisson, planes, PyPatchMatch, offset colours."""
+"""Pictures without learning: opening and finding files, Poisson, planes, PyPatchMatch, offset colours."""
 
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.continuation import biharmonic
-from inpaintlab.imaging.edges import canny, rgb_to_gray
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
+from inpaintlab.imaging.gray import rgb_to_gray
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
 from inpaintlab.imaging.planes import PlaneFinder, Planes
@@ -27,7 +27,6 @@ __all__ = [
     "VanishingPointDetector",
     "biharmonic",
     "blend",
-    "canny",
     "find_pictures",
     "offset_colours",
     "on_disk",

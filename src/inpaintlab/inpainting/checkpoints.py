@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from inpaintlab.edges import EdgeSource
 from inpaintlab.inpainting.chosen import BEST, LAST, chosen_file
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.rates import Seen
@@ -25,7 +26,7 @@ from inpaintlab.recipes import built, data_of, plain, require_buildable
 CHECKPOINT_FORMAT = 1
 """The format of a checkpoint's record; the first checkpoints had none."""
 
-PARTS = (Schedule, AdversarialLoss, torch.optim.Optimizer)
+PARTS = (Schedule, AdversarialLoss, EdgeSource, torch.optim.Optimizer)
 """What may stand among the arguments of a model."""
 
 OWN_PARTS = (nn.Module,)
@@ -316,5 +317,6 @@ def _merged(recipe: Any, overrides: dict[str, Any]) -> dict[str, Any]:
     """The recipe of a checkpoint with single settings on top, which may be those of its parts."""
     merged = dict(recipe) if isinstance(recipe, dict) else {}
     for key, value in overrides.items():
-        merged[key] = _merged(merged.get(key), value) if isinstance(value, dict) else value
+        part = isinstance(value, dict) and "_target_" not in value  # a whole recipe takes the place of another
+        merged[key] = _merged(merged.get(key), value) if part else value
     return merged

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from lightning import LightningModule
 from torch import Tensor, nn
 
 from inpaintlab.imaging import biharmonic, blend
 from inpaintlab.inpainting.fitting import fit
-from inpaintlab.inpainting.made_for import MadeFor
+from inpaintlab.inpainting.made_for import MadeFor, pad_to_multiple, padded_side
 from inpaintlab.shapes import AnyImages, AnyPlanes, Images, Planes
 
 
@@ -37,6 +36,12 @@ class Inpainter(LightningModule, ABC):
 
     oracle = False
     """Whether the method gets ground truth inside the hole; tables mark it and never call it best."""
+
+    reads_edges: bool | None = None
+    """Whether the method needs an edge map from a file for each image; None where it knows no edges at all."""
+
+    sources: tuple[object, ...] = ()
+    """Objects whose code decides what is completed, beside that of the method's own file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +68,7 @@ class Inpainter(LightningModule, ABC):
         Args:
             visible: the image, 0 in the hole.
             mask: 1 = hole.
-            edges: a user's drawing for the hole, or None; not every method uses it.
+            edges: see ``complete``; not every method uses them.
 
         Returns:
             In [0, 1].
@@ -75,9 +80,20 @@ class Inpainter(LightningModule, ABC):
         """Intermediate results in [0, 1] by name, for the panels; none by default."""
         return {}
 
-    def true_edges(self, image: Images) -> Planes | None:
-        """The ``edges`` of an oracle, which depend on the hidden pixels too; none by default."""
-        return None
+    def edges_at_completion(self, image: Images, edges: Planes | None) -> Planes | None:
+        """The ``edges`` that ``forward`` gets for whole images: those given, but of an oracle the true ones."""
+        return edges
+
+    def edge_files(self, batch: Mapping[str, Any]) -> Planes | None:
+        """The edge maps of a batch that come from files, if the method reads them and the data have them."""
+        return batch.get("edges") if self.reads_edges else None
+
+    def require(self) -> None:  # most methods need nothing
+        """Load, before any work, what the method cannot do without beside its weights.
+
+        Raises:
+            ValueError: it cannot be had.
+        """
 
     def generators(self) -> list[nn.Module]:
         """The networks that complete images; none of a classical method."""
@@ -86,6 +102,13 @@ class Inpainter(LightningModule, ABC):
     def networks(self) -> list[nn.Module]:
         """The networks that complete images or that a training step runs, each once; none of a classical method."""
         return self.generators()
+
+    def drawing_and_truth(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Planes, Planes] | None:
+        """The edges that a network drew when it completed these images last, in [0, 1], and the true ones.
+
+        Arguments are those of ``complete``. None of a method that drew no edges.
+        """
+        return None
 
     def switches(self) -> dict[str, Any]:
         """The choices of this model where implementations of its paper differ, for plans, results and reports."""
@@ -108,7 +131,7 @@ class Inpainter(LightningModule, ABC):
         Args:
             image: its pixels in the hole do not matter.
             mask: 1 = hole.
-            edges: a user's drawing for the hole, or None.
+            edges: a user's drawing for the hole, or None; of a method that reads edge maps from files, the images'.
             blended: whether to add GLCIC's post-processing (``imaging.blend``).
 
         Raises:
@@ -147,7 +170,7 @@ class Inpainter(LightningModule, ABC):
         """Height and width of the image that ``forward`` sees of one of this size, in pixels."""
         if self.made_for is not None:
             return self.made_for.side, self.made_for.side
-        return _padded(height, self.stride, self.smallest), _padded(width, self.stride, self.smallest)
+        return padded_side(height, self.stride, self.smallest), padded_side(width, self.stride, self.smallest)
 
     @contextmanager
     def completing(self) -> Iterator[None]:
@@ -156,10 +179,12 @@ class Inpainter(LightningModule, ABC):
             yield
 
     @torch.no_grad()
-    def seen_inside(self, image: Images, mask: Planes) -> dict[str, Float[Tensor, "batch _ height width"]]:
-        """``inner_pictures`` of these images, at their own size."""
+    def seen_inside(
+        self, image: Images, mask: Planes, edges: Planes | None = None
+    ) -> dict[str, Float[Tensor, "batch _ height width"]]:
+        """``inner_pictures`` of these images, at their own size; arguments as in ``complete``."""
         with self.completing():
-            pictures = self.inner_pictures(*self._inputs(image, mask, None))
+            pictures = self.inner_pictures(*self._inputs(image, mask, edges))
         return {
             name: self._at_own_size(picture, torch.zeros_like(mask).expand(-1, picture.shape[1], -1, -1), mask)
             for name, picture in pictures.items()
@@ -167,10 +192,7 @@ class Inpainter(LightningModule, ABC):
 
     def _inputs(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """The arguments of ``forward``: the hole hidden, everything padded to the stride, or resized."""
-        if self.oracle:
-            if edges is not None:
-                raise ValueError(f"{type(self).__name__} is set to see the true edges; it takes no others beside them.")
-            edges = self.true_edges(image)
+        edges = self.edges_at_completion(image, edges)
         if (made_for := self.made_for) is not None:
             visible, hole = made_for.resized(hide(image, mask), mask), made_for.resized(mask, mask, hole=True)
             return hide(visible, hole), hole, None if edges is None else made_for.resized(edges, mask)
@@ -199,7 +221,7 @@ class Inpainter(LightningModule, ABC):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete a batch of validation images."""
-        return {"completed": self.complete(batch["image"], batch["mask"])}
+        return {"completed": self.complete(batch["image"], batch["mask"], self.edge_files(batch))}
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Raw outputs and completed images of a batch of a frozen test set, and the notes of each.
@@ -209,11 +231,17 @@ class Inpainter(LightningModule, ABC):
         """
         image, mask = batch["image"], batch["mask"]
         at_once = 1 if image.device.type == "cpu" or not self.generators() else len(image)
-        pairs = zip(image.split(at_once), mask.split(at_once), strict=True)
-        parts = [(*self.outputs(*pair), "; ".join(self.remarks())) for pair in pairs]
+        edges = self.edge_files(batch)
+        maps = [None] * len(image) if edges is None else edges.split(at_once)
+        parts, drawings = [], []
+        for triple in zip(image.split(at_once), mask.split(at_once), maps, strict=False):
+            parts.append((*self.outputs(*triple), "; ".join(self.remarks())))
+            drawings.append(self.drawing_and_truth(*triple))
         raw, completed, notes = zip(*parts, strict=True)
         each = [note for note, part in zip(notes, completed, strict=True) for _ in part]
-        return {"raw": torch.cat(raw), "completed": torch.cat(completed), "notes": each}
+        found = {"raw": torch.cat(raw), "completed": torch.cat(completed), "notes": each}
+        drawn, true = zip(*(pair or (None, None) for pair in drawings), strict=True)
+        return found if None in drawn else found | {"drawn_edges": torch.cat(drawn), "true_edges": torch.cat(true)}
 
 
 class Classical(Inpainter, ABC):
@@ -313,28 +341,6 @@ def hide(
 ) -> Float[Tensor, "batch colours height width"]:
     """The visible part of an image: 0 in the hole, even where a NaN was, the image elsewhere."""
     return torch.where(mask > 0.5, 0.0, image)
-
-
-def pad_to_multiple(
-    plane: Float[Tensor, "batch planes height width"], stride: int, smallest: int = 1
-) -> Float[Tensor, "batch planes padded_height padded_width"]:
-    """Pad at the bottom and right by reflection, or by the last pixel if the plane is too small for that.
-
-    Args:
-        plane: of any height and width.
-        stride: the padded height and width are multiples of it.
-        smallest: the least padded height and width, in pixels.
-    """
-    height, width = plane.shape[-2:]
-    bottom, right = (_padded(side, stride, smallest) - side for side in (height, width))
-    if not bottom and not right:
-        return plane
-    mode = "reflect" if bottom < height and right < width else "replicate"
-    return F.pad(plane, (0, right, 0, bottom), mode=mode)
-
-
-def _padded(side: int, stride: int, smallest: int) -> int:
-    return max(smallest, side + -side % stride)
 
 
 def _together(planes: tuple[Tensor | None, ...]) -> Tensor | None:

@@ -204,3 +204,26 @@ def _resized(planes: Pictures, height: int, width: int) -> Pictures:
     if planes.shape[-2:] == (height, width):
         return planes
     return F.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+
+
+def pad_to_multiple(
+    plane: Float[Tensor, "batch planes height width"], stride: int, smallest: int = 1
+) -> Float[Tensor, "batch planes padded_height padded_width"]:
+    """Pad at the bottom and right by reflection, or by the last pixel if the plane is too small for that.
+
+    Args:
+        plane: of any height and width.
+        stride: the padded height and width are multiples of it.
+        smallest: the least padded height and width, in pixels.
+    """
+    height, width = plane.shape[-2:]
+    bottom, right = (padded_side(side, stride, smallest) - side for side in (height, width))
+    if not bottom and not right:
+        return plane
+    mode = "reflect" if bottom < height and right < width else "replicate"
+    return F.pad(plane, (0, right, 0, bottom), mode=mode)
+
+
+def padded_side(side: int, stride: int, smallest: int) -> int:
+    """The least multiple of ``stride`` that is no less than ``side``; at least ``smallest``."""
+    return max(smallest, side + -side % stride)

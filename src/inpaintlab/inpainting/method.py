@@ -6,13 +6,17 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from inpaintlab.edges import EdgeSource
 from inpaintlab.inpainting.checkpoints import build, rebuild
 from inpaintlab.inpainting.chosen import chosen_file
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.learner import Learner
 from inpaintlab.layers import fuse_spectral_norm
 from inpaintlab.machine import file_sha256
-from inpaintlab.recipes import plain
+from inpaintlab.recipes import built, plain
+
+_EDGES = "model/edges"
+"""The group of settings that may be chosen beside a checkpoint, as a switch: what is known at the test."""
 
 
 def build_method(
@@ -29,7 +33,7 @@ def build_method(
     """Build the model of a recipe or of a checkpoint.
 
     A checkpoint has its own settings: ``model=...`` beside it must name the same method, and single
-    ``model.key=value`` overrides replace settings.
+    ``model.key=value`` overrides replace settings, and ``model/edges=...`` the source of its edges.
 
     Args:
         recipe: the model's settings (the key ``model`` of a configuration), or None.
@@ -45,17 +49,21 @@ def build_method(
         The model, and its identity for the result: label, settings, checkpoint, seed, choices.
 
     Raises:
-        ValueError: neither model nor checkpoint, a checkpoint of another method, a model that learns without one, or
-            settings that would be ignored.
+        ValueError: neither model nor checkpoint, a checkpoint of another method, a model that learns without one,
+            settings that would be ignored, or the method lacks what it needs beside its weights.
     """
     if checkpoint is not None:
-        model, origin = _from_checkpoint(checkpoint, which, recipe, named, overrides)
-        return model, _identity(_label(label, _name(Path(origin["path"]))), model, True, origin, seed)
+        model, origin, trained_on = _from_checkpoint(checkpoint, which, recipe, named, overrides)
+        model.require()
+        identity = _identity(_label(label, _name(Path(origin["path"]))), model, True, origin, seed)
+        identity["switches"] |= trained_on
+        return model, identity
     if which is not None:
         raise ValueError(f"which={which} chooses among the checkpoints of a run's folder, but no checkpoint is given.")
-    if not recipe:
+    if not recipe or "_target_" not in recipe:
         raise ValueError("No method is given: give checkpoint=runs/NAME, or model=telea (or another method).")
     model = build(recipe)
+    model.require()
     learns = isinstance(model, Learner)
     if learns and not untrained:
         raise ValueError(
@@ -67,17 +75,19 @@ def build_method(
 
 def _from_checkpoint(
     checkpoint: str, which: Any, recipe: DictConfig | None, named: str | None, overrides: Sequence[str]
-) -> tuple[Inpainter, dict[str, Any]]:
-    """The model of a checkpoint, ready to complete images, and the origin of its weights."""
+) -> tuple[Inpainter, dict[str, Any], dict[str, str]]:
+    """The model of a checkpoint, ready to complete images; its origin; switches that are other than in training."""
     given = [override.lstrip("+") for override in overrides]
     groups = [override for override in given if override.startswith("model/")]
-    if groups:
+    if groups := [override for override in groups if not override.startswith(f"{_EDGES}=")]:
         raise ValueError(
             f"{groups[0]} beside a checkpoint would be ignored, because the checkpoint brings its own settings; give "
             "single ones (model.key=value), or leave it out."
         )
     path = Path(checkpoint)
     settings = _single([override for override in given if override.startswith("model.")], recipe)
+    if any(override.startswith(f"{_EDGES}=") for override in given):
+        settings["edges"] = plain(OmegaConf.select(recipe, "edges"))
     model, record = rebuild(path, settings, which)
     if named and recipe and recipe["_target_"] != model.recipe["_target_"]:
         raise ValueError(f"{checkpoint} holds a {type(model).__name__}, not what model={named} names.")
@@ -91,7 +101,16 @@ def _from_checkpoint(
         "imported": record.get("imported"),
         "training": record.get("training"),
     }
-    return model, origin
+    return model, origin, _other_edges(model, record["model"].get("edges"), checkpoint)
+
+
+def _other_edges(model: Inpainter, before: Any, checkpoint: str) -> dict[str, str]:
+    """The switch that names the source of a model's edges and the other one that it was trained on, if it is other."""
+    now = model.recipe.get("edges")
+    if before is None or now == before:
+        return {}
+    trained, tested = (built(recipe, EdgeSource, checkpoint, inside=(EdgeSource,)) for recipe in (before, now))
+    return {"edges": f"{tested.in_words()} (trained on {trained.in_words()})"}
 
 
 def _single(overrides: Sequence[str], recipe: Any) -> dict[str, Any]:

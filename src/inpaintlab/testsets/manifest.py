@@ -13,7 +13,7 @@ from typing import Annotated, Any, final
 import torch
 from torch.utils.data import Dataset
 
-from inpaintlab.data import Crop, Source, image_tensor
+from inpaintlab.data import Crop, Source, edge_bytes, image_tensor, in_unit_range
 from inpaintlab.imaging import on_disk
 from inpaintlab.machine import (
     Between,
@@ -30,6 +30,7 @@ from inpaintlab.masks import Mask, Number
 from inpaintlab.randomness import sample_generator
 from inpaintlab.recipes import built
 from inpaintlab.shapes import Size, plain_size
+from inpaintlab.testsets.edge_maps import edge_map, moved_source, require_frozen_map
 from inpaintlab.testsets.holes import (
     Holes,
     MaskTensor,
@@ -56,6 +57,7 @@ class Item:
         hole_ratio: the hole's share of the pixels of that mask, in [0, 1].
         mask_file: the mask's file, relative to the root of the bin's mask folder; None if the hole is drawn.
         mask_file_sha256: the hash of that file; None if the hole is drawn.
+        edges_sha256: the hash of the image's edge map; None if its source has none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Item:
     hole_ratio: Annotated[float, Between(0, 1)]
     mask_file: str | None = None
     mask_file_sha256: Sha256 | None = None
+    edges_sha256: Sha256 | None = None
 
 
 @final
@@ -119,16 +122,20 @@ class Manifest:
             images: how many images of the split; None for all.
 
         Raises:
-            ValueError: an empty split, an image that cannot be read, a mask recipe whose ratio cannot be met.
+            ValueError: an empty split, an image or an edge map that cannot be read or is missing, a mask recipe whose
+                ratio cannot be met.
         """
         photographs = built(source, Source, "The manifest's source", inside=(Source,))
         cutting = built(crop, Crop, "The manifest's crop", inside=(Crop,))
         names = photographs.names(split)[:images]
-        hashes = {}
+        hashes, of_edges = {}, {}
         for name in names:
             # what would stop every evaluation must not be frozen: a damaged file, a strip too long to be resized
             cutting.require_memory(photographs.read(split, name), name)
             hashes[name] = photographs.sha256(split, name)
+            of_edges[name] = photographs.edges_sha256(split, name)
+            if of_edges[name] is not None:
+                edge_map(photographs, split, name)
         items = []
         for label, recipe in bins.items():
             holes = Holes(_mask(label, recipe), size)
@@ -144,6 +151,7 @@ class Manifest:
                         hole_ratio=hole_ratio(mask),
                         mask_file=file,
                         mask_file_sha256=file and file_sha256(holes.root / file),
+                        edges_sha256=of_edges[name],
                     )
                 )
         check_names(items)
@@ -227,7 +235,7 @@ class ManifestDataset(Dataset):
     """
 
     def __init__(self, manifest: Manifest, root: str | None = None, mask_root: str | None = None) -> None:
-        source = dict(manifest.source) | ({"root": root} if root else {})
+        source = moved_source(manifest.source, root) if root else dict(manifest.source)
         bins = {
             label: with_mask_root(recipe, mask_root, manifest.source.get("root"), root)
             for label, recipe in manifest.bins.items()
@@ -244,23 +252,30 @@ class ManifestDataset(Dataset):
         """One item, checked.
 
         Returns:
-            ``image`` (3, H, W) in [0, 1], ``mask`` (1, H, W) with 1 = hole, ``name``, and ``position`` in the manifest.
+            ``image`` (3, H, W) in [0, 1], ``mask`` (1, H, W) with 1 = hole, ``name``, and ``position`` in the manifest;
+            with edge maps ``edges`` (1, H, W) in [0, 1].
 
         Raises:
-            ValueError: the image, the mask file or the hole differs from the frozen one.
+            ValueError: the image, its edge map, the mask file or the hole differs from the frozen one.
         """
         item = self.manifest.items[index]
         self._check_image(item)
         picture = self.source.read(self.manifest.split, item.image)
         self.crop.require_memory(picture, item.image)
-        image = image_tensor(self.crop.evaluate(picture)(picture))
-        return {"image": image, "mask": self.mask(item), "name": item.name, "position": index}
+        cut = self.crop.evaluate(picture)
+        found = {"image": image_tensor(cut(picture)), "mask": self.mask(item), "name": item.name, "position": index}
+        if item.edges_sha256 is None:
+            return found
+        self._check_edges(item)
+        edges = edge_map(self.source, self.manifest.split, item.image)
+        return found | {"edges": in_unit_range(edge_bytes(cut(edges)))}
 
     def faults(self) -> Iterator[str]:
-        """A sentence for each image and mask file that is missing or changed, and for each hole that differs."""
+        """A sentence for each image, edge map and mask file that is missing or changed, and each hole that differs."""
         reported = set()
         images = {item.image: item for item in self.manifest.items}.values()
-        for check, items in ((self._check_image, images), (self.mask, self.manifest.items)):
+        checks = ((self._check_image, images), (self._check_edges, images), (self.mask, self.manifest.items))
+        for check, items in checks:
             for item in items:
                 try:
                     check(item)
@@ -281,6 +296,9 @@ class ManifestDataset(Dataset):
                 f"Image '{item.image}' is not the one that the manifest froze: its hash differs. Restore the file, or "
                 "make a new manifest."
             )
+
+    def _check_edges(self, item: Item) -> None:
+        require_frozen_map(self.source, self.manifest.split, item.image, item.edges_sha256)
 
     def mask(self, item: Item) -> MaskTensor:
         """The hole of an item, checked: (1, height, width).

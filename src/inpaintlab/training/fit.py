@@ -286,6 +286,8 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
     same_batch = settings.get("debug", {}).get("same_batch", False)
     data = instantiate(cfg.datamodule, mask=mask_recipe(settings), same_batch=same_batch)
     data.check()
+    model.require()
+    require_edge_maps(model, data)
     metrics = instantiate(cfg.metrics, _convert_="all")
     require_fitting(metrics, cfg.data.size)
     require_direction(cfg.monitor.name, cfg.monitor.higher_is_better, metrics)
@@ -296,6 +298,24 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
         keep_freed_memory()
     with full_disk_named(run_dir):
         train(settings, model, data, run_dir, before, stood, request, compilation)
+
+
+def require_edge_maps(model: Learner, data: DataModule) -> None:
+    """Check that the data have edge maps where the model reads them, and only there.
+
+    Raises:
+        ValueError: they are missing, or would be ignored.
+    """
+    if model.reads_edges is None:
+        return
+    there = data.source.edges_at("train", 0) is not None
+    if model.reads_edges and not there:
+        raise ValueError("model.edges reads an edge map for each picture; give data.source.edges=DIR.")
+    if there and not model.reads_edges:
+        raise ValueError(
+            "The pictures have edge maps (data.source.edges), which model.edges would ignore; give model/edges=files, "
+            "or leave the maps out."
+        )
 
 
 def chosen_steps(cfg: dict[str, Any]) -> Steps:

@@ -45,9 +45,11 @@ class Panels(Callback):
         if self.examples is None:
             dataset = trainer.datamodule.validation  # type: ignore[attr-defined]
             items = [dataset[index] for index in range(min(self.images, len(dataset)))]
-            self.examples = {key: torch.stack([item[key] for item in items]) for key in ("image", "mask")}
+            keys = [key for key in ("image", "mask", "edges") if key in items[0]]
+            self.examples = {key: torch.stack([item[key] for item in items]) for key in keys}
         examples = {key: value.to(model.device) for key, value in self.examples.items()}
-        panel = Image.fromarray(draw_panel(panel_columns(model, examples["image"], examples["mask"])))
+        columns = panel_columns(model, examples["image"], examples["mask"], model.edge_files(examples))
+        panel = Image.fromarray(draw_panel(columns))
         self.folder.mkdir(parents=True, exist_ok=True)
         with whole(self.folder / f"{iteration:07d}.png") as partial:
             panel.save(partial, format="png")
@@ -55,18 +57,19 @@ class Panels(Callback):
             tracker.picture("panels", panel, step=iteration - 1, caption=f"after {iteration} batches")
 
 
-def panel_columns(model: Inpainter, image: Images, mask: Planes) -> dict[str, Images]:
+def panel_columns(model: Inpainter, image: Images, mask: Planes, edges: Planes | None = None) -> dict[str, Images]:
     """The columns of a panel by their titles, from input to original: images (B, 3, H, W) in [0, 1].
 
     Args:
         model: completes the images.
         image: (B, 3, H, W) in [0, 1].
         mask: (B, 1, H, W), 1 = hole.
+        edges: their maps from files, of a method that reads these.
     """
-    raw = model.raw_output(image, mask)
+    raw = model.raw_output(image, mask, edges)
     return {
         "input": overlay(image, mask),
-        **{name: picture.expand_as(image) for name, picture in model.seen_inside(image, mask).items()},
+        **{name: picture.expand_as(image) for name, picture in model.seen_inside(image, mask, edges).items()},
         "raw output": raw,
         "completed": model.paste(image, mask, raw),
         "original": image,

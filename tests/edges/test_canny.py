@@ -14,9 +14,9 @@ from scipy import ndimage
 from skimage import color, data, feature
 from torch import Tensor
 
-from inpaintlab.imaging import canny, rgb_to_gray
-from inpaintlab.imaging.edges import _canny_on_device
-from inpaintlab.imaging.edges_on_cpu import (
+from inpaintlab.edges import canny
+from inpaintlab.edges.canny_detector import _canny_on_device
+from inpaintlab.edges.canny_on_cpu import (
     DOUBT_PER_TAP,
     _gaussian_by_opencv,
     _gaussian_by_scipy,
@@ -24,6 +24,7 @@ from inpaintlab.imaging.edges_on_cpu import (
     _with_weight_near_unusable,
     gaussian_taps,
 )
+from inpaintlab.imaging import rgb_to_gray
 
 PHOTOGRAPHS = ["astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina"]
 SIGMAS = [1.0, 1.5, 2.0, 3.0, 4.0]
@@ -216,7 +217,7 @@ def forbid(monkeypatch, name: str) -> None:
     def fail(*_):
         raise AssertionError(f"{name} was called")
 
-    monkeypatch.setattr(f"inpaintlab.imaging.edges_on_cpu.{name}", fail)
+    monkeypatch.setattr(f"inpaintlab.edges.canny_on_cpu.{name}", fail)
 
 
 @pytest.mark.parametrize("holes", [None, rectangles, blobs])
@@ -249,9 +250,9 @@ def test_thresholds_that_a_magnitude_nearly_meets_are_left_to_scipys_sums(pair, 
     smooth = ndimage.gaussian_filter(pair[0, 0].double().numpy(), 1.0, mode="constant")
     steepest = float(np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1))[10:-10, 10:-10].max())
     forbid(monkeypatch, "_gaussian_by_scipy")
-    monkeypatch.setattr(f"inpaintlab.imaging.edges_on_cpu.{threshold}", steepest + 1e-6)
+    monkeypatch.setattr(f"inpaintlab.edges.canny_on_cpu.{threshold}", steepest + 1e-6)
     canny(pair[:1], 1.0)
-    monkeypatch.setattr(f"inpaintlab.imaging.edges_on_cpu.{threshold}", steepest + shift)
+    monkeypatch.setattr(f"inpaintlab.edges.canny_on_cpu.{threshold}", steepest + shift)
     with pytest.raises(AssertionError, match="_gaussian_by_scipy was called"):
         canny(pair[:1], 1.0)
 
@@ -272,7 +273,7 @@ def test_both_smoothings_differ_by_less_than_what_is_taken_for_doubt(sigma):
 def test_strips_of_any_height_give_the_same_map(pair, rows, monkeypatch):
     known = rectangles(*pair[:, 0].shape)
     expected = reference(pair, 2.0), reference(pair, 2.0, known)
-    monkeypatch.setattr("inpaintlab.imaging.edges_on_cpu.PIXELS_PER_STRIP", rows * 256)
+    monkeypatch.setattr("inpaintlab.edges.canny_on_cpu.PIXELS_PER_STRIP", rows * 256)
     assert_equal(canny(pair, 2.0), expected[0])
     assert_equal(canny(pair, 2.0, known), expected[1])
 

@@ -1,4 +1,4 @@
-"""Edge maps of images: Canny's detector on batches of tensors, equal to scikit-image's pixel for pixel.
+"""Edge maps of grey images: Canny's detector on batches of tensors, equal to scikit-image's pixel for pixel.
 
 EdgeConnect is trained on the maps of `skimage.feature.canny`; other implementations (OpenCV, kornia) mark other
 pixels, and published weights notice. Every step below therefore rounds as SciPy and scikit-image round: the taps of
@@ -15,24 +15,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from kornia.color import rgb_to_grayscale
 from torch import Tensor
 
-from inpaintlab.imaging.edges_on_cpu import HIGH_THRESHOLD, LOW_THRESHOLD, edge_map, gaussian_taps
-from inpaintlab.shapes import Images, Planes
+from inpaintlab.edges.canny_on_cpu import HIGH_THRESHOLD, LOW_THRESHOLD, edge_map, gaussian_taps
+from inpaintlab.shapes import Planes
 
 # Rounds of joining groups between two looks at whether any changed: a look makes the host wait for the device.
 ROUNDS_PER_CHECK = 2
 JUMPS_PER_ROUND = 3
-
-
-def rgb_to_gray(image: Images) -> Planes:
-    """Luminance 0.2125 R + 0.7154 G + 0.0721 B, in the range and the dtype of the image.
-
-    These are the weights of `skimage.color.rgb2gray`, not Pillow's and OpenCV's 0.299, 0.587, 0.114, which give
-    visibly other edge maps.
-    """
-    return rgb_to_grayscale(image, rgb_weights=image.new_tensor([0.2125, 0.7154, 0.0721]))
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Canny's detector on one image in NumPy and OpenCV: what `inpaintlab.imaging.edges.canny` runs on a CPU.
+"""Canny's detector on one image in NumPy and OpenCV: what `inpaintlab.edges.canny` runs on a CPU.
 
 Torch needs about twice the time for the same sums, and more where each sum allocates memory. So an image is processed
 in strips of rows, in a buffer of the thread that about fits a core's cache. Arrays are flat, with repeated pixels
