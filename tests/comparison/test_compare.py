@@ -947,16 +947,19 @@ def test_two_definitions_of_one_metric_are_never_put_into_one_column(pair, tmp_p
 
 
 def test_a_frechet_distance_in_other_features_shares_no_column_with_fid(pair, tmp_path):
-    for folder, name, value in zip(pair, ("fid_inception2015", "fd_hed"), (41.5, 7.25), strict=True):
+    def score(folder, name, value, weights):
         means = json.loads((folder / "result.json").read_text())["means"]
         means = {bin_name: entry | {name: value} for bin_name, entry in means.items()}
-        of_set = METRICS["mae"] | {"definition": f"{name}, weights 0123", "of_set": True}
+        of_set = METRICS["mae"] | {"definition": f"{name} with the weights {weights}", "of_set": True}
         rewrite(folder, metrics=METRICS | {name: of_set}, means=means)
-    weak, strong = results = [Result.load(folder) for folder in pair]
+
+    score(pair[0], "fid_inception2015", 41.5, "0123")
+    score(pair[1], "fd_hed", 7.25, "4567")
+    results = [Result.load(folder) for folder in pair]
     table = tabulate(results)
-    cells = {name: [table.mean(result, name, "all") for result in (weak, strong)] for name in table.metrics}
+    cells = {name: [table.mean(result, name, "all") for result in results] for name in table.metrics}
     assert (cells["fid_inception2015"], cells["fd_hed"]) == ([41.5, None], [None, 7.25])
-    rewrite(pair[0], metrics=METRICS | {"fd_hed": of_set | {"definition": "fd_hed, weights 4567"}}, means=means)
+    score(pair[0], "fd_hed", 7.25, "89ab")
     assert "fd_hed means different things" in refusal(pair, tmp_path / "out")
 
 

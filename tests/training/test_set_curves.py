@@ -70,9 +70,8 @@ def test_scores_are_those_of_all_images_and_originals_are_seen_once() -> None:
     for seed, shown in ((1, 14), (2, 21)):
         scores = validated(features, images(seed), original)
         pairs = FeaturePairs(*(x.mean(dim=(2, 3)).double().numpy() for x in (original, images(seed))))
-        assert scores == pytest.approx(
-            {"fd_colours": FD(network).value(pairs), "kid_colours": KID(network).value(pairs)}
-        )
+        expected = {"fd_colours": FD(network).value(pairs), "kid_colours": KID(network).value(pairs)}
+        assert scores == pytest.approx(expected, rel=1e-4, abs=1e-6)
         assert network.shown == shown
 
 
@@ -152,7 +151,8 @@ def test_the_log_has_the_curve_the_plan_a_sentence_and_the_best_checkpoint_goes_
 def test_the_curve_changes_nothing_of_what_is_learnt(folder: Path) -> None:
     one, other = (checkpoint(folder / f"runs/{name}")["state_dict"] for name in ("with", "without"))
     assert one.keys() == other.keys()
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    for key, value in one.items():
+        assert torch.equal(value, other[key]) if isinstance(value, Tensor) else value == other[key], key
 
 
 def test_the_last_point_of_the_curve_is_what_an_evaluation_of_these_images_says(folder: Path) -> None:

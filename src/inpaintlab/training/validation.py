@@ -17,7 +17,7 @@ from inpaintlab.runs import mask_recipe
 from inpaintlab.shapes import Images
 from inpaintlab.testsets import Manifest, ManifestDataset
 
-_FEW = 10_000  # Heusel et al. (2017) advise to take at least as many images for a FID
+_FEW = 10_000  # the least that the authors of FID recommend (the README of their code, from memory)
 
 
 @final
