@@ -8,7 +8,7 @@ import torch
 
 from inpaintlab.data import image_tensor
 from inpaintlab.evaluation import Result
-from inpaintlab.figure.caption import caption, of_method, of_result
+from inpaintlab.figure.caption import caption, of_result
 from inpaintlab.figure.edge_settings import source_of
 from inpaintlab.figure.page import Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
@@ -82,7 +82,7 @@ def failures(results: Sequence[str], *, count: int, root: str | None, mask_root:
         FIG9,
         what,
         test_sets=[of_result(result)],
-        methods=[of_method(result)],
+        results=[result],
         metrics={metric: result.metrics[metric] for metric in MEASURES.values()},
         texts=texts_of(rows),
     )

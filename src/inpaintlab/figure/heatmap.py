@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from inpaintlab.comparison import SIGNIFICANT, Table, check, tabulate
 from inpaintlab.evaluation import ALL, Result
-from inpaintlab.figure.caption import caption, of_method, of_result
+from inpaintlab.figure.caption import caption, of_result
 from inpaintlab.figure.page import Drawn
 from inpaintlab.figure.sources import meaning
 from inpaintlab.figure.text import LINE, NORMAL, POINTS, SMALL, families, lines, measured
@@ -73,12 +73,11 @@ def heatmap(results: Sequence[str], *, metric: str, diagonal: Mapping[str, str])
             f"Δ is the difference from the method that was trained for the column ({of}), over the same images; * "
             f"where p < {SIGNIFICANT} (paired over photographs, Holm-corrected over bins and methods)."
         )
-    methods = {result.label: result for table in matrix.tables.values() for result in table.results}
     written = caption(
         HEATMAP,
         what,
         test_sets=[f"{column}: {of_result(table.results[0])}" for column, table in matrix.tables.items()],
-        methods=[of_method(methods[row]) for row in matrix.rows],
+        results=[result for table in matrix.tables.values() for result in table.results],
         metrics={metric: first.metrics[metric]},
         notes=dict.fromkeys(note for table in matrix.tables.values() for note in (*table.notes(), *table.left_out())),
         texts=[*columns, *matrix.rows],

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from inpaintlab.comparison import Table, tabulate
 from inpaintlab.evaluation import Result
-from inpaintlab.figure.caption import caption, of_method, of_result
+from inpaintlab.figure.caption import caption, of_result
 from inpaintlab.figure.edge_settings import WithSigma, by_sigma
 from inpaintlab.figure.page import WIDTH, Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
@@ -121,7 +121,7 @@ def sigma_curves(
         FIG6,
         what,
         test_sets=[of_result(loaded[0])],
-        methods=[of_method(one.result) for one in series],
+        results=[one.result for one in series],
         metrics=meanings,
         notes=[*table.notes(), *table.left_out()],
         texts=[one.line for one in series],
@@ -272,7 +272,7 @@ def sigma_pictures(
         FIG7,
         what,
         test_sets=[of_result(loaded[0])],
-        methods=[of_method(one.result) for one in series],
+        results=[one.result for one in series],
         metrics=of,
         texts=texts_of(rows),
     )
