@@ -152,11 +152,8 @@ def test_the_numbers_of_fig6_are_those_of_compare(folders):
     ]
     for row in found:
         estimate = table.statistics.estimates[row["metric"], "all", row["label"]]
-        assert (float(row["mean"]), float(row["low"]), float(row["high"])) == (
-            estimate.mean,
-            estimate.low,
-            estimate.high,
-        )
+        numbers = [float(row[key]) for key in ("mean", "low", "high")]
+        assert numbers == pytest.approx([estimate.mean, estimate.low, estimate.high], rel=1e-8)
         assert row["sigma"] == {"s1": "1.0", "o1": "1.0", "s3": "3.0", "o3": "3.0", "none": ""}[row["label"]]
         assert row["line"].startswith("true" if row["label"][0] == "o" else "predicted")
 

@@ -8,7 +8,7 @@ from inpaintlab.edges import Canny, EdgeSource, HEDAndCanny, NoEdges
 from inpaintlab.evaluation import Result
 from inpaintlab.recipes import built
 
-PREDICTED, TRUE = "predicted edges", "true edges (oracle †)"
+PREDICTED, TRUE, LEVEL = "predicted edges", "true edges (oracle †)", "no edges"
 
 
 @final
@@ -31,7 +31,7 @@ class WithSigma:
     @property
     def name(self) -> str:
         """The sigma as figures print it."""
-        return "no edges" if self.sigma is None else f"σ = {self.sigma:g}"  # noqa: RUF001  (a sigma is meant)
+        return LEVEL if self.sigma is None else f"σ = {self.sigma:g}"  # noqa: RUF001  (a sigma is meant)
 
 
 def source_of(result: Result) -> EdgeSource:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from inpaintlab.comparison import Table, tabulate
 from inpaintlab.evaluation import Result
 from inpaintlab.figure.caption import caption, of_result
-from inpaintlab.figure.edge_settings import WithSigma, by_sigma
+from inpaintlab.figure.edge_settings import LEVEL, WithSigma, by_sigma
 from inpaintlab.figure.page import WIDTH, Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
 from inpaintlab.figure.sources import (
@@ -24,6 +24,7 @@ from inpaintlab.figure.sources import (
     load,
     meaning,
     moved,
+    nine_digits,
     of_photographs,
     pixels,
     score,
@@ -96,7 +97,14 @@ def sigma_curves(
     for axes, name in zip(panels, metrics, strict=True):
         _panel(axes, table, series, name, bin_name, densities)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    order = sorted(range(len(labels)), key=lambda place: labels[place].startswith(LEVEL))  # levels come last
+    figure.legend(
+        [handles[place] for place in order],
+        [labels[place] for place in order],
+        loc="outside upper center",
+        ncols=3 if len(metrics) > 1 else 1,
+        frameon=False,
+    )
     numbers = [
         (
             *(one.result.label, one.line, one.sigma, densities.get(one.result.label), name, bin_name),
@@ -152,6 +160,7 @@ def _panel(
     axes: Axes, table: Table, series: Sequence[WithSigma], metric: str, bin_name: str, densities: dict[str, float]
 ) -> None:
     look = looks(one.line for one in series)
+    levels = sum(one.sigma is None for one in series)
     for line in dict.fromkeys(one.line for one in series):
         style: dict[str, Any] = {"color": look[line].colour, "linewidth": 1.4}
         points = [(one, *_estimate(table, one.result, metric, bin_name)) for one in series if one.line == line]
@@ -174,7 +183,12 @@ def _panel(
                 **style,
             )
         for _, mean, low, high in [point for point in known if point[0].sigma is None]:
-            axes.axhline(mean or 0.0, linestyle=(0, (4, 2)), label=f"no edges ({line.partition(' ')[0]})", **style)
+            axes.axhline(
+                mean or 0.0,
+                linestyle=(0, (4, 2)),
+                label=LEVEL if levels == 1 else f"{LEVEL} ({line.partition(' ')[0]})",
+                **style,
+            )
             if low is not None and high is not None:
                 axes.axhspan(low, high, color=style["color"], alpha=0.12, linewidth=0)
     sigmas = sorted({one.sigma for one in series if one.sigma is not None})
@@ -195,7 +209,7 @@ def _estimate(
     """Mean and ends of its interval, as `compare` gives them."""
     found = table.statistics.estimates.get((metric, bin_name, result.label))
     mean = table.mean(result, metric, bin_name)
-    return (mean, None, None) if found is None else (mean, found.low, found.high)
+    return (mean, None, None) if found is None else (mean, nine_digits(found.low), nine_digits(found.high))
 
 
 def _densities(series: Sequence[WithSigma], bin_name: str, root: str | None, mask_root: str | None) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """What figures are drawn of: result folders, the photographs of their test set, and the edges that they kept."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,6 +153,11 @@ def item(result: Result, name: str) -> Mapping[str, Any]:
 def titled(result: Result, name: str) -> str:
     """An image in words: its name, and how much of it is hole; the name begins with the bin."""
     return f"{name}, {100 * item(result, name)['hole_ratio']:.0f} % hole"
+
+
+def nine_digits(number: float | None) -> float | None:
+    """A number as files hold it: the last digits of a sum of products differ between processors; None for NaN."""
+    return None if number is None or math.isnan(number) else float(f"{number:.9g}")
 
 
 def score(value: float, metric: str, meaning_of: Mapping[str, Meaning]) -> str:
