@@ -86,15 +86,17 @@ def test_what_is_missing_is_evaluated_and_compared(here: Path, started: list[lis
     assert (here / "comparison" / "report.html").is_file()
 
 
-def test_a_single_setting_goes_on_top_of_a_checkpoints(here: Path) -> None:
+def test_a_single_setting_and_a_source_of_edges_go_on_top_of_a_checkpoints(here: Path) -> None:
     trained = run_here("train", *tiny("edgeconnect", 1), "name=edgeconnect", cwd=here)
     assert trained.returncode == 0, trained.stderr
-    oracle = {"checkpoint": "runs/edgeconnect", "model.test_edges": "whole"}
+    oracle = {"checkpoint": "runs/edgeconnect", "model.test_edges": "whole", "model/edges": "none"}
     path = write(here, methods={"Canny": oracle, "named": oracle | {"model": "edgeconnect"}})
     for label in ("Canny", "named"):
         done = run_here("evaluate", *Study.load(path).of_method(label), cwd=here)
         assert done.returncode == 0, done.stderr
-        assert Result.load(here / "results" / label).oracle
+        result = Result.load(here / "results" / label)
+        assert result.oracle
+        assert result.switches["edges"] == "none (trained on canny, sigma 2)"
 
 
 def test_a_finished_study_starts_nothing(here: Path, started: list[list[str]]) -> None:

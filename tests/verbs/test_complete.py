@@ -96,6 +96,14 @@ def test_a_drawing_of_edges_changes_what_is_painted(here: Path, run: Path) -> No
     assert (read(here / "alone.png") != read(here / "drawn.png")).any()
 
 
+def test_a_source_of_files_needs_them_and_takes_what_is_drawn(here: Path, run: Path) -> None:
+    settings = (f"checkpoint={run}", "image=photo.png", "holes=hole.png", "+model/edges=files")
+    told = refused(complete(here, *settings, "out=done.png"))
+    assert "edges reads an edge map for each photograph (files (trained on canny, sigma 2)); give drawing=FILE" in told
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(here / "drawing.png")
+    succeeded(complete(here, *settings, "out=done.png", "drawing=drawing.png"))
+
+
 def test_a_mask_without_a_hole_gives_the_photograph_and_says_so(here: Path) -> None:
     told = succeeded(complete(here, "model=telea", "image=photo.png", "holes=none.png", "out=done.png"))
     assert "the mask has no hole" in told

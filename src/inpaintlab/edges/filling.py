@@ -22,7 +22,7 @@ def fill_unseen(image: Images, mask: Planes) -> Images:
     """Fill the hole so that a detector of edges sees neither its rim nor anything in it.
 
     It gets the colours of `fill_smoothly` and a texture as strong as the one around it; for where fur or grass ends at
-    a smooth patch, there is an edge that people would draw. So HED, thinned, marks 2.0 % of the pixels within 7 of a
+    a smooth patch, there is an edge that people would draw. So HED, thinned, marks 1.8 % of the pixels within 7 of a
     hole in the fur of scikit-image's chelsea; around a smooth patch it marks 6.0 %, and without a hole 1.3 %.
 
     Args:
@@ -32,11 +32,15 @@ def fill_unseen(image: Images, mask: Planes) -> Images:
     Returns:
         The known pixels as they are; the same for the same input on every device, but for rounding.
     """
-    smooth = fill_smoothly(image, mask)
-    detail = smooth - F.avg_pool2d(smooth, 5, stride=1, padding=2, count_include_pad=False)
-    strength = fill_smoothly(detail.square().mean(dim=1, keepdim=True), mask).sqrt()
-    textured = (smooth + strength * _texture(*image.shape[-2:], image.device)).clamp(0, 1)
-    return torch.where(mask > 0.5, textured, image)
+    hole = mask > 0.5
+    known = (~hole).to(image.dtype)
+    seen = torch.where(hole, 0.0, image)
+    around, share = (F.avg_pool2d(plane, 5, stride=1, padding=2) for plane in (seen, known))
+    detail = seen - around / share.clamp(min=1e-6)  # from the mean of the known pixels around
+    energy = detail.square().mean(dim=1, keepdim=True)
+    colours, energies = fill_smoothly(torch.cat([seen, energy], dim=1), mask).split([3, 1], dim=1)
+    textured = (colours + energies.sqrt() * _texture(*image.shape[-2:], image.device)).clamp(0, 1)
+    return torch.where(hole, textured, image)
 
 
 @lru_cache(maxsize=4)

@@ -48,7 +48,8 @@ class HED(EdgeSource):
     def require(self) -> None:
         """Load the network."""
         if not self.network:
-            self.network = (HEDNetwork(),)
+            with torch.random.fork_rng(devices=[]):  # layers draw weights as they are made, which are replaced
+                self.network = (HEDNetwork(),)
 
     def mark(self, image: Images, mask: Planes | None, drawn: Sequence[float] | None, given: Planes | None) -> Planes:
         """The network's map, thinned and cut at the threshold as is set."""

@@ -116,7 +116,8 @@ def plan_evaluation(cfg: DictConfig, named: str | None, overrides: Sequence[str]
     _require_edge_maps(model, cfg, manifest)
     metrics, set_metrics = _metrics(cfg, manifest)
     meanings = {name: metric.meaning for name, metric in (metrics | set_metrics).items()}
-    parts = {type(part) for part in (model, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
+    of_method = (model, *model.sources)
+    parts = {type(part) for part in (*of_method, *metrics.values(), *set_metrics.values())} | {Scores, Manifest}
     common = {
         "manifest": manifest.sha256,
         "code": code_sha256({part.__module__ for part in parts} | modules_of(model.recipe)),

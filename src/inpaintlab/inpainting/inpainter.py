@@ -40,6 +40,9 @@ class Inpainter(LightningModule, ABC):
     reads_edges: bool | None = None
     """Whether the method needs an edge map from a file for each image; None where it knows no edges at all."""
 
+    sources: tuple[object, ...] = ()
+    """Objects whose code decides what is completed, beside that of the method's own file."""
+
     def __init__(self) -> None:
         super().__init__()
         self.completes_compiled = False

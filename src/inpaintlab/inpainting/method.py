@@ -60,7 +60,7 @@ def build_method(
         return model, identity
     if which is not None:
         raise ValueError(f"which={which} chooses among the checkpoints of a run's folder, but no checkpoint is given.")
-    if not recipe:
+    if not recipe or "_target_" not in recipe:
         raise ValueError("No method is given: give checkpoint=runs/NAME, or model=telea (or another method).")
     model = build(recipe)
     model.require()

@@ -171,7 +171,7 @@ class EdgeConnect(Learner):
         self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
         self.test_composite = require_flag("model.test_composite", test_composite)
         self.oracle = test_edges == "whole" or edges.draws
-        self.reads_edges = edges.reads
+        self.reads_edges, self.sources = edges.reads, (edges,)
         self.drawn: Planes | None = None
         """What G1 drew last at completion; None if it drew nothing."""
         self.vgg: tuple[VGG, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it

@@ -298,10 +298,12 @@ def require_edge_maps(model: Learner, data: DataModule) -> None:
     Raises:
         ValueError: they are missing, or would be ignored.
     """
+    if model.reads_edges is None:
+        return
     there = data.source.edges_at("train", 0) is not None
     if model.reads_edges and not there:
         raise ValueError("model.edges reads an edge map for each picture; give data.source.edges=DIR.")
-    if there and model.reads_edges is False:
+    if there and not model.reads_edges:
         raise ValueError(
             "The pictures have edge maps (data.source.edges), which model.edges would ignore; give model/edges=files, "
             "or leave the maps out."
