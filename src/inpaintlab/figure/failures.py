@@ -57,7 +57,8 @@ def failures(results: Sequence[str], *, count: int, root: str | None, mask_root:
             row = item(result, name)
             values = [row[metric] for metric in MEASURES.values()]
             numbers.append((word, rank, name, row["bin"], row["hole_ratio"], *values, row.get("edge_density")))
-            scores = ", ".join(f"{one} {value:.3f}" for one, value in zip(MEASURES, values, strict=True))
+            known = [f"{value:.3f}" if math.isfinite(value) else "undefined" for value in values]
+            scores = ", ".join(f"{one} {value}" for one, value in zip(MEASURES, known, strict=True))
             true = source.whole(image_tensor(found[name].image)[None])
             cells = [
                 Cell(pixels(found[name].painted), "input"),

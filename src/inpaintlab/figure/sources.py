@@ -161,6 +161,9 @@ def nine_digits(number: float | None) -> float | None:
 
 
 def score(value: float, metric: str, meaning_of: Mapping[str, Meaning]) -> str:
-    """A value of a metric below a picture."""
+    """A value of a metric below a picture; one that is undefined is left out."""
+    if math.isnan(value):
+        return ""
     unit = meaning_of[metric].unit
-    return f"{value:.2f}{f' {unit}' if unit else ''}"
+    number = "∞" if value == math.inf else f"{value:.2f}" if unit in ("dB", "%") or abs(value) >= 10 else f"{value:.4f}"
+    return f"{number} {unit}".strip()
