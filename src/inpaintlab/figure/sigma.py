@@ -9,6 +9,7 @@ import polars as pl
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from inpaintlab.comparison import Table, tabulate
 from inpaintlab.evaluation import Result
@@ -38,6 +39,9 @@ FIG6, FIG7 = "fig6_sigma", "fig7_sigma"
 
 _SETS = ("fid", "fd_hed")
 """The metrics of whole sets that ``auto`` looks for, in this order."""
+
+
+_ASIDE = 0.05  # inches between the points of two lines at one sigma, so that no interval hides another
 
 
 _NUMBERS = {
@@ -161,7 +165,9 @@ def _panel(
 ) -> None:
     look = looks(one.line for one in series)
     levels = sum(one.sigma is None for one in series)
-    for line in dict.fromkeys(one.line for one in series):
+    lines = list(dict.fromkeys(one.line for one in series))
+    for number, line in enumerate(lines):
+        aside = ScaledTranslation((number - (len(lines) - 1) / 2) * _ASIDE, 0, axes.figure.dpi_scale_trans)
         style: dict[str, Any] = {"color": look[line].colour, "linewidth": 1.4}
         points = [(one, *_estimate(table, one.result, metric, bin_name)) for one in series if one.line == line]
         known = [point for point in points if point[1] is not None and math.isfinite(point[1])]
@@ -179,6 +185,7 @@ def _panel(
                 marker=look[line].marker,
                 markersize=4,
                 capsize=2.5,
+                transform=axes.transData + aside,
                 dashes=look[line].dashes or (None, None),
                 **style,
             )
