@@ -389,6 +389,15 @@ def test_an_oracle_is_marked_and_never_best(pair):
     assert table.leader() is weak
 
 
+def test_edges_of_another_source_than_in_training_are_told_below_the_tables(pair):
+    words = "hed, thinned, from 0.5 on (trained on canny, sigma 2)"
+    rewrite(pair[1], switches={"edges": words})
+    rewrite(pair[0], switches={"edges": "canny, sigma 2"})
+    table = tabulate([Result.load(folder) for folder in pair])
+    assert f"strong: edges: {words}." in table.notes()
+    assert not any(note.startswith("weak: ") for note in table.notes())
+
+
 def test_untrained_methods_are_marked_and_do_not_lead(pair):
     rewrite(pair[1], trained=False)
     table = tabulate([Result.load(folder) for folder in pair])

@@ -184,6 +184,11 @@ def test_the_method_beside_a_checkpoint_has_to_be_the_checkpoints(here: Path) ->
     assert "model=glcic" in told
 
 
+def test_a_source_of_files_needs_a_test_set_with_maps(here: Path) -> None:
+    told = refused(evaluate(here, "checkpoint=runs/edgeconnect", "+model/edges=files"))
+    assert "test.json has none of 'test_0000'; freeze the test set with data.source.edges=DIR" in told
+
+
 def test_settings_and_a_source_of_edges_go_on_top_of_the_checkpoints(here: Path) -> None:
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "model=edgeconnect", "model.fill=zero", "label=zero"))
     succeeded(evaluate(here, "checkpoint=runs/edgeconnect", "+model/edges=none", "label=none"))

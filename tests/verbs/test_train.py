@@ -255,6 +255,19 @@ def test_init_of_nothing_is_refused(tmp_path: Path) -> None:
     assert "no checkpoint" in refused(train(tmp_path, *tiny("glcic"), "init=runs/none"))
 
 
+def test_edge_maps_are_there_where_the_model_reads_them_and_only_there(tmp_path: Path) -> None:
+    told = refused(train(tmp_path, *tiny("edgeconnect", 1), "model/edges=files"))
+    assert "model.edges reads an edge map for each picture; give data.source.edges=DIR" in told
+    for folder, size in (("photos/train", (40, 40)), ("photos/val", (40, 40)), ("maps/train", (40, 40))):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in "ab":
+            Image.new("RGB", size, {"a": "red", "b": "blue"}[name]).save(tmp_path / folder / f"{name}.png")
+    own = ["data=folder", f"data.root={tmp_path}/photos", f"data.source.edges={tmp_path}/maps"]
+    settings = [setting for setting in tiny("edgeconnect", 1) if setting != "data=toy"]
+    told = refused(train(tmp_path, *settings, *own))
+    assert "which model.edges would ignore; give model/edges=files" in told
+
+
 def test_edgeconnect_trains_stage_by_stage(tmp_path: Path) -> None:
     common = [setting for setting in tiny("edgeconnect") if "schedule" not in setting]
     for stage, before in (("edge", None), ("inpaint", "edge"), ("edge_inpaint", "inpaint")):
