@@ -4,7 +4,7 @@
 #
 #   CHECKPOINT=   a trained EdgeConnect; empty: a narrow one is trained here for BATCHES (300) in each phase
 #   OF_SIGMA=     checkpoints of each sigma, with %s in its place, such as runs/ec_s%s; empty: CHECKPOINT at each sigma
-#   WITHOUT=      a checkpoint that was trained without edges (model/edges=none); empty: no such level in fig6, fig7
+#   WITHOUT=      a checkpoint that was trained without edges (model/edges=none); empty: CHECKPOINT without them
 #   SIGMAS="1 2 3 5"
 #   METRICS=      of the evaluations: default, or perceptual for FID; fd_hed works offline
 #   OTHERS="telea navier_stokes mean_colour"   methods beside EdgeConnect in fig3_qualitative; RESULTS= more result folders
@@ -42,10 +42,8 @@ for sigma in ${SIGMAS:-1 2 3 5}; do
   evaluate "oracle$sigma" checkpoint="$of" +model.edges.sigma="$sigma" +model.test_edges=whole
   predicted+=("figures/results/sigma$sigma") true_edges+=("figures/results/oracle$sigma")
 done
-if [[ -n "${WITHOUT:-}" ]]; then
-  evaluate no_edges checkpoint="$WITHOUT" raw=true
-  predicted+=(figures/results/no_edges)
-fi
+evaluate no_edges checkpoint="${WITHOUT:-$checkpoint}" +model/edges=none raw=true
+predicted+=(figures/results/no_edges)
 evaluate edgeconnect checkpoint="$checkpoint" raw=true
 others=()
 for model in ${OTHERS-telea navier_stokes mean_colour}; do

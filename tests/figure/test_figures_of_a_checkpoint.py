@@ -102,7 +102,7 @@ def test_the_right_half_has_the_other_photographs_edges_and_the_left_half_is_unt
     drawn = transfer(OmegaConf.create(settings))
     (row,) = shown
     edges = cell(row, "edges of both")
-    other = torch.from_numpy(np.asarray(Image.open(right))).permute(2, 0, 1)[None] / 255
+    other = torch.from_numpy(np.array(Image.open(right))).permute(2, 0, 1)[None] / 255
     assert np.array_equal(edges[:, 15:] / 255, model.edges.whole(other)[0, 0].numpy()[:, 15:])
     assert np.array_equal(cell(row, "output")[:, :15], np.asarray(Image.open(left))[:, :15])
     assert not np.array_equal(cell(row, "output")[:, 15:], np.asarray(Image.open(left))[:, 15:])

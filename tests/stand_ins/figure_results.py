@@ -15,7 +15,7 @@ from stand_ins.results import MAE_METRIC, PSNR_METRIC, rewrite, write_result
 
 SIZE = 16
 BINS = {
-    "10-20": {"_target_": "inpaintlab.masks.Rectangle", "height": [6, 6], "width": [6, 6]},
+    "10-20": {"_target_": "inpaintlab.masks.Rectangle", "height": [0.375, 0.375], "width": [0.375, 0.375]},
     "fixed": {"_target_": "inpaintlab.masks.Block", "fraction": 0.5},
 }
 FID = Meaning("Frechet distance of a set.", "", higher_is_better=False, of_set=True)

@@ -95,12 +95,12 @@ def read(verb: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
             print(f"inpaintlab {verb}: there is no '{word}'.{nearest(word, words)} {known}", file=sys.stderr)
             raise SystemExit(2)
         command = f"{verb} {word}"
-    elif verb == NAMED and not {"--help", "-h"} & set(rest):
-        print(f"inpaintlab {verb}: name a figure first, as in inpaintlab {verb} {words[2]}. {known}", file=sys.stderr)
-        raise SystemExit(2)
         key = COMMANDS[command].file
         if key and rest and not rest[0].startswith(f"{key}=") and _is_path(rest[0]):
             rest[0] = f"{key}={literal(expanded(rest[0]))}"
+    elif verb == NAMED and not {"--help", "-h"} & set(rest):
+        print(f"inpaintlab {verb}: name a figure first, as in inpaintlab {verb} {words[2]}. {known}", file=sys.stderr)
+        raise SystemExit(2)
     return command, folders_as_override(rest) if COMMANDS[command].folders else rest
 
 

@@ -25,6 +25,7 @@ def caption(
     *,
     test_sets: Iterable[str] = (),
     methods: Iterable[str] = (),
+    results: Iterable[Result] = (),
     metrics: Mapping[str, Meaning] | None = None,
     notes: Iterable[str] = (),
     texts: Iterable[str] = (),
@@ -35,14 +36,16 @@ def caption(
         name: of the figure.
         what: what it shows, in sentences; how its images were chosen.
         test_sets: see `of_manifest` and `of_result`.
-        methods: see `of_method` and `of_checkpoint`.
+        methods: see `of_checkpoint`.
+        results: or the results that it is drawn of, see `of_method`.
         metrics: the meaning of each metric in it.
         notes: further sentences, such as those on intervals.
         texts: the labels that are drawn, to tell of characters without a font.
     """
     lines = [f"# {name}", "", " ".join(what), ""]
     lines += [f"- Test set: {line}" for line in dict.fromkeys(test_sets)]
-    lines += [f"- Method: {line}" for line in methods]
+    results = list({result.folder: result for result in results}.values())
+    lines += [f"- Method: {line}" for line in (*methods, *dict.fromkeys(map(of_method, results)))]
     for metric, meaning in (metrics or {}).items():
         by = "" if meaning.backend == "inpaintlab" else f"; computed by {meaning.backend}"
         unit = f" ({meaning.unit})" if meaning.unit else ""
@@ -54,6 +57,7 @@ def caption(
             f"- No font of this machine has {missing}: each is drawn as the frame of its script; install a font of it "
             "(such as Noto) and draw the figure again."
         )
+    lines += [f"- {line}" for line in of_versions(results)]
     lines.append(f"- Command: {code(shlex.join(command_line()))}")
     drawn_by = f"inpaintlab {version('inpaintlab')}" + (f" at commit {code(at)}" if (at := commit()) else "")
     lines.append(f"- Drawn by {drawn_by}, matplotlib {version('matplotlib')}.")
@@ -85,15 +89,23 @@ def of_manifest(path: Path, name: str) -> str:
 
 
 def of_method(result: Result) -> str:
-    """A method of a result in one line: its label, what it is set to, whose weights it has, what scored it."""
+    """A method of a result in one line: its label, what it is set to, whose weights it has."""
     label, _, marks = marked(result).partition(result.label)
     parts = [f"{label}{code(result.label)}{marks}", result.method.rpartition(".")[2], *_edges(result.switches)]
     parts += [weights(result), *_origin(result.checkpoint)]
     if result.post_processing:
         parts.append(f"after {result.post_processing}")
-    versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
-    commit_of = f"commit {code(result.commit)}, " if result.commit else ""
-    return f"{', '.join(parts)}; scored by {commit_of}{versions}"
+    return ", ".join(parts)
+
+
+def of_versions(results: Iterable[Result]) -> list[str]:
+    """What scored the results, one line for all that share it."""
+    sharing: dict[str, list[str]] = {}
+    for result in results:
+        versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
+        at = f" at commit {code(result.commit)}" if result.commit else ""
+        sharing.setdefault(f"{versions}{at}", []).append(code(result.label))
+    return [f"Scored with {versions}: {', '.join(dict.fromkeys(labels))}." for versions, labels in sharing.items()]
 
 
 def of_checkpoint(identity: Mapping[str, Any], method: str) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from inpaintlab.edges import Canny, EdgeSource, NoEdges
+from inpaintlab.edges import Canny, EdgeSource, HEDAndCanny, NoEdges
 from inpaintlab.evaluation import Result
 from inpaintlab.recipes import built
 
-PREDICTED, TRUE = "predicted edges", "true edges (oracle †)"
+PREDICTED, TRUE, LEVEL = "predicted edges", "true edges (oracle †)", "no edges"
 
 
 @final
@@ -31,7 +31,7 @@ class WithSigma:
     @property
     def name(self) -> str:
         """The sigma as figures print it."""
-        return "no edges" if self.sigma is None else f"σ = {self.sigma:g}"  # noqa: RUF001  (a sigma is meant)
+        return LEVEL if self.sigma is None else f"σ = {self.sigma:g}"  # noqa: RUF001  (a sigma is meant)
 
 
 def source_of(result: Result) -> EdgeSource:
@@ -79,18 +79,23 @@ def _with_sigma(result: Result) -> WithSigma:
     source = source_of(result)
     if isinstance(source, NoEdges):
         return WithSigma(result, None, "", source)
-    sigma = getattr(source, "sigma", None)
-    if sigma is None:
+    canny = _canny(source)
+    if canny is None:
         raise ValueError(
             f"{result.folder} has its edges from {source.in_words()}, which has no sigma: leave it out, or give "
             "results of Canny's edges."
         )
-    return WithSigma(result, float(sigma), "", source)
+    return WithSigma(result, canny.sigma, "", source)
+
+
+def _canny(source: EdgeSource) -> Canny | None:
+    """The detector whose sigma a source has; None if it has none."""
+    return source.canny if isinstance(source, HEDAndCanny) else source if isinstance(source, Canny) else None
 
 
 def _line(one: WithSigma, *, several: bool) -> str:
     whose = TRUE if one.result.oracle else PREDICTED
-    drawn_for_training = isinstance(one.source, Canny) and one.source.range is not None
-    ranged = f", {one.source.in_words()}" if drawn_for_training else ""
+    canny = _canny(one.source)
+    ranged = f", {one.source.in_words()}" if canny is not None and canny.range is not None else ""
     kind = f", {type(one.source).__name__}" if several and one.sigma is not None and not ranged else ""
     return f"{whose}{kind}{ranged}"

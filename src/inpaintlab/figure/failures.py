@@ -8,7 +8,7 @@ import torch
 
 from inpaintlab.data import image_tensor
 from inpaintlab.evaluation import Result
-from inpaintlab.figure.caption import caption, of_method, of_result
+from inpaintlab.figure.caption import caption, of_result
 from inpaintlab.figure.edge_settings import source_of
 from inpaintlab.figure.page import Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
@@ -57,7 +57,8 @@ def failures(results: Sequence[str], *, count: int, root: str | None, mask_root:
             row = item(result, name)
             values = [row[metric] for metric in MEASURES.values()]
             numbers.append((word, rank, name, row["bin"], row["hole_ratio"], *values, row.get("edge_density")))
-            scores = ", ".join(f"{one} {value:.3f}" for one, value in zip(MEASURES, values, strict=True))
+            known = [f"{value:.3f}" if math.isfinite(value) else "undefined" for value in values]
+            scores = ", ".join(f"{one} {value}" for one, value in zip(MEASURES, known, strict=True))
             true = source.whole(image_tensor(found[name].image)[None])
             cells = [
                 Cell(pixels(found[name].painted), "input"),
@@ -82,7 +83,7 @@ def failures(results: Sequence[str], *, count: int, root: str | None, mask_root:
         FIG9,
         what,
         test_sets=[of_result(result)],
-        methods=[of_method(result)],
+        results=[result],
         metrics={metric: result.metrics[metric] for metric in MEASURES.values()},
         texts=texts_of(rows),
     )

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from inpaintlab.comparison import SIGNIFICANT, Table, check, tabulate
 from inpaintlab.evaluation import ALL, Result
-from inpaintlab.figure.caption import caption, of_method, of_result
+from inpaintlab.figure.caption import caption, of_result
 from inpaintlab.figure.page import Drawn
-from inpaintlab.figure.sources import meaning
+from inpaintlab.figure.sources import meaning, nine_digits
 from inpaintlab.figure.text import LINE, NORMAL, POINTS, SMALL, families, lines, measured
 
 HEATMAP = "heatmap"
@@ -73,12 +73,11 @@ def heatmap(results: Sequence[str], *, metric: str, diagonal: Mapping[str, str])
             f"Δ is the difference from the method that was trained for the column ({of}), over the same images; * "
             f"where p < {SIGNIFICANT} (paired over photographs, Holm-corrected over bins and methods)."
         )
-    methods = {result.label: result for table in matrix.tables.values() for result in table.results}
     written = caption(
         HEATMAP,
         what,
         test_sets=[f"{column}: {of_result(table.results[0])}" for column, table in matrix.tables.items()],
-        methods=[of_method(methods[row]) for row in matrix.rows],
+        results=[result for table in matrix.tables.values() for result in table.results],
         metrics={metric: first.metrics[metric]},
         notes=dict.fromkeys(note for table in matrix.tables.values() for note in (*table.notes(), *table.left_out())),
         texts=[*columns, *matrix.rows],
@@ -216,9 +215,9 @@ def _mean(matrix: Matrix, column: str, row: str, metric: str) -> float:
 
 
 def _ink(shade: tuple[float, float, float, float]) -> str:
-    """Black or white, whichever can be read on this colour."""
-    red, green, blue, _ = shade
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+    """Black or white, whichever has the higher contrast to this colour (WCAG 2, relative luminance)."""
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in shade[:3])
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "white"
 
 
 def _numbers(matrix: Matrix, metric: str) -> pl.DataFrame:
@@ -229,9 +228,10 @@ def _numbers(matrix: Matrix, metric: str) -> pl.DataFrame:
             if result is None:
                 continue
             estimate = table.statistics.estimates.get((metric, ALL, row))
-            ends = (None, None) if estimate is None else (estimate.low, estimate.high)
+            ends = (None, None) if estimate is None else (nine_digits(estimate.low), nine_digits(estimate.high))
             apart = table.statistics.from_reference.get((metric, ALL, row)) if column in matrix.diagonal else None
-            differences = (None,) * 4 if apart is None else (apart.mean, apart.low, apart.high, apart.p)
+            apart_in = (None,) * 4 if apart is None else (apart.mean, apart.low, apart.high, apart.p)
+            differences = tuple(map(nine_digits, apart_in))
             own = matrix.diagonal.get(column)
             found.append(
                 (row, column, metric, table.bins[ALL], table.mean(result, metric, ALL), *ends, own, *differences)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from inpaintlab.comparison import marked
-from inpaintlab.figure.caption import ORACLE, caption, of_method, of_result
+from inpaintlab.figure.caption import ORACLE, caption, of_result
 from inpaintlab.figure.page import Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
 from inpaintlab.figure.sources import (
@@ -64,7 +64,7 @@ def qualitative(
         FIG3,
         what,
         test_sets=[of_result(loaded[0])],
-        methods=[of_method(result) for result in loaded],
+        results=loaded,
         metrics=of,
         notes=[ORACLE] if any(result.oracle for result in loaded) else [],
         texts=texts_of(rows),

@@ -9,11 +9,12 @@ import polars as pl
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from inpaintlab.comparison import Table, tabulate
 from inpaintlab.evaluation import Result
-from inpaintlab.figure.caption import caption, of_method, of_result
-from inpaintlab.figure.edge_settings import WithSigma, by_sigma
+from inpaintlab.figure.caption import caption, of_result
+from inpaintlab.figure.edge_settings import LEVEL, WithSigma, by_sigma
 from inpaintlab.figure.page import WIDTH, Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
 from inpaintlab.figure.sources import (
@@ -24,6 +25,7 @@ from inpaintlab.figure.sources import (
     load,
     meaning,
     moved,
+    nine_digits,
     of_photographs,
     pixels,
     score,
@@ -37,6 +39,9 @@ FIG6, FIG7 = "fig6_sigma", "fig7_sigma"
 
 _SETS = ("fid", "fd_hed")
 """The metrics of whole sets that ``auto`` looks for, in this order."""
+
+
+_ASIDE = 0.05  # inches between the points of two lines at one sigma, so that no interval hides another
 
 
 _NUMBERS = {
@@ -96,7 +101,14 @@ def sigma_curves(
     for axes, name in zip(panels, metrics, strict=True):
         _panel(axes, table, series, name, bin_name, densities)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    order = sorted(range(len(labels)), key=lambda place: labels[place].startswith(LEVEL))  # levels come last
+    figure.legend(
+        [handles[place] for place in order],
+        [labels[place] for place in order],
+        loc="outside upper center",
+        ncols=3 if len(metrics) > 1 else 1,
+        frameon=False,
+    )
     numbers = [
         (
             *(one.result.label, one.line, one.sigma, densities.get(one.result.label), name, bin_name),
@@ -121,7 +133,7 @@ def sigma_curves(
         FIG6,
         what,
         test_sets=[of_result(loaded[0])],
-        methods=[of_method(one.result) for one in series],
+        results=[one.result for one in series],
         metrics=meanings,
         notes=[*table.notes(), *table.left_out()],
         texts=[one.line for one in series],
@@ -152,7 +164,10 @@ def _panel(
     axes: Axes, table: Table, series: Sequence[WithSigma], metric: str, bin_name: str, densities: dict[str, float]
 ) -> None:
     look = looks(one.line for one in series)
-    for line in dict.fromkeys(one.line for one in series):
+    levels = sum(one.sigma is None for one in series)
+    lines = list(dict.fromkeys(one.line for one in series))
+    for number, line in enumerate(lines):
+        aside = ScaledTranslation((number - (len(lines) - 1) / 2) * _ASIDE, 0, axes.figure.dpi_scale_trans)
         style: dict[str, Any] = {"color": look[line].colour, "linewidth": 1.4}
         points = [(one, *_estimate(table, one.result, metric, bin_name)) for one in series if one.line == line]
         known = [point for point in points if point[1] is not None and math.isfinite(point[1])]
@@ -170,11 +185,17 @@ def _panel(
                 marker=look[line].marker,
                 markersize=4,
                 capsize=2.5,
+                transform=axes.transData + aside,
                 dashes=look[line].dashes or (None, None),
                 **style,
             )
         for _, mean, low, high in [point for point in known if point[0].sigma is None]:
-            axes.axhline(mean or 0.0, linestyle=(0, (4, 2)), label=f"no edges ({line.partition(' ')[0]})", **style)
+            axes.axhline(
+                mean or 0.0,
+                linestyle=(0, (4, 2)),
+                label=LEVEL if levels == 1 else f"{LEVEL} ({line.partition(' ')[0]})",
+                **style,
+            )
             if low is not None and high is not None:
                 axes.axhspan(low, high, color=style["color"], alpha=0.12, linewidth=0)
     sigmas = sorted({one.sigma for one in series if one.sigma is not None})
@@ -195,7 +216,7 @@ def _estimate(
     """Mean and ends of its interval, as `compare` gives them."""
     found = table.statistics.estimates.get((metric, bin_name, result.label))
     mean = table.mean(result, metric, bin_name)
-    return (mean, None, None) if found is None else (mean, found.low, found.high)
+    return (mean, None, None) if found is None else (mean, nine_digits(found.low), nine_digits(found.high))
 
 
 def _densities(series: Sequence[WithSigma], bin_name: str, root: str | None, mask_root: str | None) -> dict[str, float]:
@@ -272,7 +293,7 @@ def sigma_pictures(
         FIG7,
         what,
         test_sets=[of_result(loaded[0])],
-        methods=[of_method(one.result) for one in series],
+        results=[one.result for one in series],
         metrics=of,
         texts=texts_of(rows),
     )

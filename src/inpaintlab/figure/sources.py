@@ -1,6 +1,7 @@
 """What figures are drawn of: result folders, the photographs of their test set, and the edges that they kept."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,7 +155,15 @@ def titled(result: Result, name: str) -> str:
     return f"{name}, {100 * item(result, name)['hole_ratio']:.0f} % hole"
 
 
+def nine_digits(number: float | None) -> float | None:
+    """A number as files hold it: the last digits of a sum of products differ between processors; None for NaN."""
+    return None if number is None or math.isnan(number) else float(f"{number:.9g}")
+
+
 def score(value: float, metric: str, meaning_of: Mapping[str, Meaning]) -> str:
-    """A value of a metric below a picture."""
+    """A value of a metric below a picture; one that is undefined is left out."""
+    if math.isnan(value):
+        return ""
     unit = meaning_of[metric].unit
-    return f"{value:.2f}{f' {unit}' if unit else ''}"
+    number = "∞" if value == math.inf else f"{value:.2f}" if unit in ("dB", "%") or abs(value) >= 10 else f"{value:.4f}"
+    return f"{number} {unit}".strip()
