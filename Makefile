@@ -19,6 +19,9 @@ $(VENV)/.ready: pyproject.toml uv.lock setup.sh
 demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five methods, end in a report
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/00_demo/run.sh
 
+# What they compile is kept, whatever this machine's settings say of it: it takes half a minute of each worker.
+test test-fast test-slow: export PYTHONDONTWRITEBYTECODE :=
+
 test: setup ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 

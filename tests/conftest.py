@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import jaxtyping
+import jaxtyping._import_hook
 import pytest
 
-from stand_ins.signatures import checked
+from stand_ins.signatures import Loader, checked
 
 if TYPE_CHECKING:
     from stand_ins.building import Builder, Composer
 
 jaxtyping.jaxtyped = checked
+jaxtyping._import_hook._JaxtypingLoader = Loader
 
 # What takes seconds is imported where it is used: with several workers this file is read by one more process, which
 # runs no test and which they wait for.

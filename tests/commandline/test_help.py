@@ -1,5 +1,6 @@
 """Help comes at once, from conf/ alone; every setting in conf/ has its comment, and help shows it."""
 
+import functools
 import re
 import sys
 from itertools import pairwise
@@ -24,6 +25,22 @@ VERBS = {CONF / f"{command.config}.yaml": words for words, command in COMMANDS.i
 CHOICES = [path for path in FILES if path not in VERBS]
 EXPERIMENTS = [path for path in FILES if path.parent == CONF / "experiment"]
 HEAVY = ("torch", "lightning", "wandb", "cv2")
+
+
+@functools.cache
+def composed(*given: Any) -> Any:
+    """What a page is made of, once for all that look at it, at whatever width."""
+    conf, config, arguments = given
+    return composing(conf, config, list(arguments))
+
+
+composing = help.composed
+
+
+@pytest.fixture(autouse=True)
+def composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody changes ``conf/`` while tests run, and each page takes half a second."""
+    monkeypatch.setattr(help, "composed", lambda *given: composed(*given[:2], tuple(given[2])))
 
 
 def asked(capsys: pytest.CaptureFixture[str], *arguments: str, columns: int = 120) -> str:

@@ -329,14 +329,14 @@ def scribble(folder: Path) -> None:
     (folder / "result.json").write_text("{")
 
 
-@pytest.mark.parametrize("harm", [lose_a_picture, cut_short, scribble])
-def test_a_damaged_result_is_neither_reused_nor_in_the_way_forever(here: Path, harm: Callable[[Path], None]) -> None:
+def test_a_damaged_result_is_neither_reused_nor_in_the_way_forever(here: Path) -> None:
     succeeded(evaluate(here, "model=mean_colour"))
     whole = contents(here / "results/mean_colour/completed")
-    harm(here / "results/mean_colour")
-    assert "overwrite=true replaces it" in refused(evaluate(here, "model=mean_colour"))
-    succeeded(evaluate(here, "model=mean_colour", "overwrite=true"))
-    assert contents(here / "results/mean_colour/completed") == whole
+    for harm in (lose_a_picture, cut_short, scribble):
+        harm(here / "results/mean_colour")
+        assert "overwrite=true replaces it" in refused(evaluate(here, "model=mean_colour")), harm
+        succeeded(evaluate(here, "model=mean_colour", "overwrite=true"))
+        assert contents(here / "results/mean_colour/completed") == whole, harm
     assert "there already" in succeeded(evaluate(here, "model=mean_colour")).stdout
 
 
@@ -623,11 +623,11 @@ def test_an_evaluation_that_breaks_off_at_its_very_end_is_finished(ten: Path, mo
 def test_how_the_work_is_divided_changes_no_bit(ten: Path, method: str) -> None:
     edges = "+metrics.edge_f1_tol1={_target_:inpaintlab.metrics.EdgeF1,tolerance:1}"
     command = ["manifest=ten.json", method, edges]
-    divisions = {"one": ["batch_size=1"], "three": ["batch_size=3", "workers=2"], "all": ["batch_size=16"]}
+    divisions = {"one": ["batch_size=1"], "three": ["batch_size=3", "workers=2"]}
     for label, division in divisions.items():
         succeeded(evaluate(ten, *command, *division, f"label={label}"))
-    first, *others = [Result.load(ten / "results" / label).per_image for label in divisions]
-    assert all(first.equals(other) for other in others)
+    first, other = [Result.load(ten / "results" / label).per_image for label in divisions]
+    assert first.equals(other)
 
 
 @pytest.mark.slow

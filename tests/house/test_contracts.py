@@ -62,13 +62,14 @@ def test_bfloat16_rounds_the_hole_and_nothing_else(model: Inpainter) -> None:
 
 
 @each_model
-@pytest.mark.parametrize("content", ["noise", "nan", "infinity"])
-def test_what_lies_inside_the_hole_has_no_influence(model: Inpainter, content: str) -> None:
+def test_what_lies_inside_the_hole_has_no_influence(model: Inpainter) -> None:
     image, mask = sample()
-    others = {"noise": torch.rand_like(image), "nan": torch.full_like(image, torch.nan)}
-    other = others.get(content, torch.full_like(image, torch.inf))
-    changed = torch.where(mask > 0.5, other, image)
-    assert torch.equal(model.complete(changed, mask), model.complete(image, mask))
+    expected = model.complete(image, mask)
+    others = {"noise": torch.rand_like(image)}
+    others |= {str(value): torch.full_like(image, value) for value in (torch.nan, torch.inf)}
+    for content, other in others.items():
+        changed = torch.where(mask > 0.5, other, image)
+        assert torch.equal(model.complete(changed, mask), expected), content
 
 
 @each_model

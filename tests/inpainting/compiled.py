@@ -304,7 +304,7 @@ def test_a_network_whose_compiler_fails_or_hangs_goes_on_uncompiled(built: Build
     """With the losses of an uncompiled run, bit for bit, since nothing was computed before the failure."""
     seen, told = [], io.StringIO()
     for more in ([], [Compiling(Console(file=told, width=500), LIMIT, backend)]):
-        model = built("glcic", *phases(built("glcic"), 2))
+        model = built("glcic", *phases(built("glcic"), 1))
         fit(model, *more, steps := Watched())
         seen.append(steps.losses)
     assert seen[0] == seen[1]

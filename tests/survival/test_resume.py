@@ -35,7 +35,7 @@ def values(rows: list[dict[str, str]]) -> dict[tuple[int, str], float]:
 
 
 @pytest.mark.slow
-@each_model("glcic", "partial_convolution")
+@each_model("glcic")
 def test_a_run_killed_in_each_phase_ends_like_an_unbroken_one(tmp_path: Path, model: str) -> None:
     settings = [*tiny(model, BATCHES), "every.validation=4", "every.panel=16", "data.batch_size=3"]
     # a random sigma per sample, so that a resumed run has to draw what the unbroken one drew

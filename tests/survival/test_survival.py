@@ -247,8 +247,12 @@ def fill(disk: Path, left: int) -> Path:
 
 @pytest.mark.parametrize(
     ("left", "panels"),
-    [(4096 * 20, 100), (4096 * 3, 100), (0, 100), (0, 1)],
-    ids=["in the middle of a checkpoint", "at its beginning", "nothing left", "in a panel"],
+    [
+        pytest.param(4096 * 20, 100, id="in the middle of a checkpoint"),
+        pytest.param(0, 1, id="in a panel"),
+        pytest.param(4096 * 3, 100, id="at its beginning", marks=pytest.mark.endurance),
+        pytest.param(0, 100, id="nothing left", marks=pytest.mark.endurance),
+    ],
 )
 def test_a_full_disk_leaves_the_last_checkpoint_and_the_same_command_goes_on(
     whole: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, left: int, panels: int
@@ -317,20 +321,20 @@ def test_a_result_that_finds_no_space_is_not_there_by_half(small_disk: Path, who
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
+        # one of each part of the settings in every run: one comparison goes over all of them
         ("model.learning_rate=0.5", "model.learning_rate"),
         ("mask=block", "mask"),
-        ("hole_ratio=[0.1,0.4]", "hole_ratio"),
         ("data=toy data.source.count=7", "data.source.count"),
-        ("data.batch_size=3", "data.batch_size"),
-        ("data.flip=0.1", "data.flip"),
-        ("seed=2", "seed"),
-        ("model.width=0.125", "model.width"),
         ("accumulate=2", "accumulate"),
-        ("average=0.9", "average"),
-        ("clip_gradients=1.0", "clip_gradients"),
         ("monitor.name=val/mae", "monitor.name"),
-        ("validation_images=3", "validation_images"),
         ("trainer.precision=64-true", "trained in 32-true so far and would go on in 64-true"),
+        *(
+            pytest.param(setting, setting.partition("=")[0], marks=pytest.mark.endurance)
+            for setting in (
+                *("hole_ratio=[0.1,0.4]", "data.batch_size=3", "data.flip=0.1", "seed=2", "model.width=0.125"),
+                *("average=0.9", "clip_gradients=1.0", "validation_images=3"),
+            )
+        ),
     ],
 )
 def test_what_decides_a_result_does_not_change_in_the_middle_of_a_run(ran: Path, setting: str, named: str) -> None:
@@ -355,11 +359,8 @@ def test_another_number_of_processes_is_another_batch_and_refused(ran: Path) -> 
 @pytest.mark.parametrize(
     "setting",
     [
-        "every.validation=3 every.checkpoint=1 every.panel=4 every.log=2",
-        "data.workers=1",
-        "panel_images=1",
-        "health.batches=50",
-        "trainer=auto trainer.accelerator=cpu",
+        "every.validation=3 every.checkpoint=1 every.panel=4 every.log=2 panel_images=1 health.batches=50",
+        "data.workers=1 trainer=auto trainer.accelerator=cpu",
     ],
 )
 def test_what_only_looks_on_may_change_and_changes_nothing(ran: Path, unbroken: dict[str, Any], setting: str) -> None:
@@ -398,8 +399,15 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return checkpoint(folder / "runs/a")
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("harm", ["removed", "damaged"])
+@pytest.mark.parametrize(
+    ("harm", "workers"),
+    [
+        ("removed", 0),
+        ("damaged", 1),
+        pytest.param("removed", 1, marks=pytest.mark.endurance),
+        pytest.param("damaged", 0, marks=pytest.mark.endurance),
+    ],
+)
 def test_an_image_that_goes_while_training_is_named_and_the_run_goes_on_when_it_is_back(
     learnt: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str, workers: int
 ) -> None:

@@ -21,7 +21,7 @@ from inpaintlab.completion import progress_shown
 from inpaintlab.evaluation import Result
 from inpaintlab.inpainting import Classical
 from stand_ins.commands import SCRIPT, run, run_anew, run_here, start
-from stand_ins.models import CLASSICAL
+from stand_ins.models import CLASSICAL, only
 
 Done = subprocess.CompletedProcess[str]
 SEARCHING = [name for name in CLASSICAL if name not in ("telea", "navier_stokes", "biharmonic", "mean_colour")]
@@ -190,16 +190,18 @@ def compiled() -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_two_processes_complete_what_one_does(frozen: Path, tmp_path: Path, compiled: dict[str, str]) -> None:
-    for model in ("patchmatch", "patchmatch_library"):
-        command = ["evaluate", f"manifest={frozen}/32.json", f"model={model}", "trainer=cpu", "batch_size=3"]
-        one = run_here(*command, "label=one", "overwrite=true", cwd=tmp_path)
-        assert one.returncode == 0, one.stderr
-        two = ["trainer.devices=2", "trainer.strategy=ddp", "label=two", "overwrite=true"]
-        both = run(SCRIPT, *command, *two, cwd=tmp_path, home=tmp_path / "home", **compiled)
-        assert both.returncode == 0, both.stderr
-        first, second = (Result.load(tmp_path / "results" / label).per_image for label in ("one", "two"))
-        assert first.equals(second)
+@pytest.mark.parametrize("model", only("patchmatch", of=("patchmatch", "patchmatch_library")))
+def test_two_processes_complete_what_one_does(
+    frozen: Path, tmp_path: Path, compiled: dict[str, str], model: str
+) -> None:
+    command = ["evaluate", f"manifest={frozen}/32.json", f"model={model}", "trainer=cpu", "batch_size=3"]
+    one = run_here(*command, "label=one", cwd=tmp_path)
+    assert one.returncode == 0, one.stderr
+    two = ["trainer.devices=2", "trainer.strategy=ddp", "label=two"]
+    both = run(SCRIPT, *command, *two, cwd=tmp_path, home=tmp_path / "home", **compiled)
+    assert both.returncode == 0, both.stderr
+    first, second = (Result.load(tmp_path / "results" / label).per_image for label in ("one", "two"))
+    assert first.equals(second)
 
 
 MEASURED = """
