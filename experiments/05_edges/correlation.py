@@ -1,6 +1,6 @@
 """python correlation.py RESULTS: do better edges in the hole go with better pixels there?
 
-For each method that draws edges, Spearman's correlation over the images of a bin, with a 95 % interval over photographs:
+For each method that draws edges, Spearman's correlation over the images of a bin, with a 95 % interval over them:
 
 - of the F1 of its drawn edges with its error in the hole (negative: better edges, better pixels). An image that is easy
   for both makes such a correlation too;

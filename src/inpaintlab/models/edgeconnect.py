@@ -25,10 +25,7 @@ FILLS = {"white": 1.0, "zero": 0.0}
 
 
 class EdgeGenerator(nn.Module):
-    """G1: draws the edges in the hole. 10,761,089 parameters at width 1 with spectral norm on all layers but the last.
-
-    As in the released code, residual blocks with spectral norm have no biases.
-    """
+    """G1: draws the edges in the hole. 10,761,089 parameters at width 1 with spectral norm on all but the last layer."""
 
     def __init__(self, width: float = 1.0, *, spectral: bool = True, fill: float = 1.0) -> None:
         super().__init__()
@@ -129,10 +126,7 @@ class EdgeConnect(Learner):
     stride = 4
     smallest = 12
     NETWORKS = ("edge_generator", "edge_discriminator", "inpaint_generator", "inpaint_discriminator")
-    adversaries: Mapping[str, str] = {
-        "edge_discriminator": "edge_generator",
-        "inpaint_discriminator": "inpaint_generator",
-    }
+    adversaries: Mapping[str, str] = {NETWORKS[1]: NETWORKS[0], NETWORKS[3]: NETWORKS[2]}
 
     def __init__(
         self,
@@ -164,8 +158,7 @@ class EdgeConnect(Learner):
             network: {name: weight for name, weight in losses.items() if weight is not None}
             for network, losses in weights.items()
         }
-        self.gan = gan
-        self.edges = edges
+        self.gan, self.edges = gan, edges
         self.discriminator_ratio = discriminator_ratio
         self.betas = (float(betas[0]), float(betas[1]))
         self.width = width
@@ -188,22 +181,16 @@ class EdgeConnect(Learner):
         self.sees_truth = not edges.draws and (test_edges == "whole" or hole_edges == "original")
         self.oracle = self.sees_truth or edges.draws
         self.reads_edges, self.sources = edges.reads, (edges,)
-        self.drawn: Planes | None = None
-        """What G1 drew last at completion; None if it drew nothing."""
+        self.drawn: Planes | None = None  # by G1 at the last completion
         self.vgg: tuple[VGG, ...] = ()  # in a tuple, so that no checkpoint and no optimizer gets it
+        told = ("conditional", "style_region", "joint", "train_edges", "test_edges", "hole_edges", "test_composite")
         self.choices = {
             "gan": type(gan).__name__,
             "edges": edges.in_words(),
             "spectral_norm": ", ".join(spectral_norm) or "none",
             "fill": require_one_of("model.fill", fill, FILLS),
             "output": require_one_of("model.output", output, ("colours", "offsets")),
-            "conditional": conditional,
-            "style_region": style_region,
-            "joint": joint,
-            "train_edges": train_edges,
-            "test_edges": test_edges,
-            "hole_edges": hole_edges,
-            "test_composite": test_composite,
+            **{name: getattr(self, name) for name in told},
             "vgg": VGG.kind(vgg, self.weights["inpaint"]),
             "vgg_normalised": vgg_normalised,
         }
@@ -221,17 +208,16 @@ class EdgeConnect(Learner):
         """G2's raw output from the source's edges in the known region and G1's, or a user's ``edges``, in the hole.
 
         ``edges`` are the true ones of a model that is to see these, and the files' of one whose source reads files;
-        both are used in the known region, and G1's in the hole, unless the files are drawings for it or ``hole_edges``
-        says otherwise.
+        both are used in the known region, and G1's in the hole, unless drawings or ``hole_edges`` take their place.
         """
         return self.inpaint_generator(visible, self.edge_map(visible, mask, edges), mask)
 
     def edge_map(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Planes:
         """G2's edges at completion, with arguments as in ``forward``; only an oracle's depend on hidden pixels."""
-        if edges is not None and self.sees_truth and self.hole_edges == "original":
-            self.drawn = None
+        self.drawn = None
+        if edges is not None and self.hole_edges == "original":
             return edges
-        known_edges, self.drawn = self.known_edges(visible, mask, edges), None
+        known_edges = self.known_edges(visible, mask, edges)
         users = not self.reads_edges and not self.sees_truth
         if (drawing := edges if users else self.edges.in_hole(edges)) is not None:
             return drawing * mask + known_edges * (1 - mask)
@@ -329,7 +315,7 @@ class EdgeConnect(Learner):
     def learn_to_draw(self, scene: "Scene", drawn: Planes) -> tuple[Losses, Tensor]:
         """One step of D1; returns the losses of both to log, and the weighted sum of G1's through the updated D1."""
         _, optimizer_d1, *_ = self.optimizers()  # type: ignore[attr-defined]
-        real, fake = torch.cat([scene.gray, scene.true_edges], dim=1), torch.cat([scene.gray, drawn], dim=1)
+        real, fake = (torch.cat([scene.gray, edges], dim=1) for edges in (scene.true_edges, drawn))
         d_losses = self.discriminator_losses(self.edge_discriminator, real, fake)
         self.descend(weigh(d_losses, self.weights["discriminator"]), optimizer_d1)
         g_losses = self.edge_losses(real, fake)
@@ -436,9 +422,9 @@ class EdgeConnect(Learner):
         image, mask = batch["image"], batch["mask"]
         visible, given = hide(image, mask), self.edge_files(batch)
         true_edges = self.true_edges(image, given)
-        seen = true_edges if self.test_edges == "whole" else given
+        known_edges = self.known_edges(visible, mask, true_edges if self.test_edges == "whole" else given)
         with self.completing():
-            drawn = self.edge_generator(rgb_to_gray(visible), self.known_edges(visible, mask, seen), mask)
+            drawn = self.edge_generator(rgb_to_gray(visible), known_edges, mask)
         # Known pixels become true negatives, which neither precision nor recall counts.
         for metric, name in ((self.edge_precision, "edge_precision"), (self.edge_recall, "edge_recall")):
             metric.update((drawn * mask).flatten(), (true_edges * mask > 0.5).flatten().int())
