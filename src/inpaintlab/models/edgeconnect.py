@@ -25,7 +25,7 @@ FILLS = {"white": 1.0, "zero": 0.0}
 
 
 class EdgeGenerator(nn.Module):
-    """G1: draws the edges in the hole. 10,761,089 parameters at width 1 with spectral norm on all but the last layer."""
+    """G1: draws the edges in the hole. 10,761,089 parameters at width 1, spectral norm on all but the last layer."""
 
     def __init__(self, width: float = 1.0, *, spectral: bool = True, fill: float = 1.0) -> None:
         super().__init__()
