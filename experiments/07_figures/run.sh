@@ -39,7 +39,7 @@ for sigma in ${SIGMAS:-1 2 3 5}; do
   # shellcheck disable=SC2059  # the user's template
   if [[ -n "${OF_SIGMA:-}" ]]; then of="$(printf "$OF_SIGMA" "$sigma")"; fi
   evaluate "sigma$sigma" checkpoint="$of" +model.edges.sigma="$sigma" raw=true
-  evaluate "oracle$sigma" checkpoint="$of" +model.edges.sigma="$sigma" +model.test_edges=whole
+  evaluate "oracle$sigma" checkpoint="$of" +model.edges.sigma="$sigma" +model.hole_edges=original
   predicted+=("figures/results/sigma$sigma") true_edges+=("figures/results/oracle$sigma")
 done
 evaluate no_edges checkpoint="${WITHOUT:-$checkpoint}" +model/edges=none raw=true
