@@ -199,7 +199,7 @@ def _require_taking(model: EdgeConnect, label: str) -> None:
     if model.reads_edges:
         raise ValueError(f"{label} reads its edges from files, so it takes no others beside them.")
     if model.oracle:
-        raise ValueError(f"{label} is set to see the true edges (test_edges=whole), so it takes no others beside them.")
+        raise ValueError(f"{label} is set to see the true edges, so it takes no others beside them.")
     if isinstance(model.edges, NoEdges):
         raise ValueError(f"{label} was trained without known edges (edges none), so no edges of others would help it.")
 
