@@ -86,8 +86,8 @@ def _from_checkpoint(
         )
     path = Path(checkpoint)
     settings = _single([override for override in given if override.startswith("model.")], recipe)
-    if any(override.startswith(f"{_EDGES}=") for override in given):
-        settings["edges"] = plain(OmegaConf.select(recipe, "edges"))
+    if recipe and any(override.startswith(f"{_EDGES}=") for override in given):
+        settings["edges"] = plain(recipe["edges"])
     model, record = rebuild(path, settings, which)
     if named and recipe and recipe["_target_"] != model.recipe["_target_"]:
         raise ValueError(f"{checkpoint} holds a {type(model).__name__}, not what model={named} names.")
