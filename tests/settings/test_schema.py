@@ -30,7 +30,7 @@ NEEDED = {
     "manifest leaks": ["manifest=x", "data=toy"],
     "sweep status": ["sweep=x"],
     "figures fig2_overview": ["checkpoint=x"],
-    "figures fig10_transfer": ["checkpoint=x", "left=[x]", "right=[x]"],
+    "figures fig10_transfer": ["checkpoint=x"],
     "figures fig11_removal": ["checkpoint=x", "image=x", "holes=x", "drawing=x"],
 }
 """What has no default."""
