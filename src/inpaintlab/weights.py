@@ -31,7 +31,8 @@ def show(console: Console) -> None:
     for starter in STARTERS:
         size = f"{starter.path.stat().st_size / 1e6:.1f} MB"
         table.add_row(starter.name, starter.purpose, "-", size, f"sha256 {starter.sha256[:8]}", "yes")
-    sources = {f"in this package, {STARTER_CREDITS}  {STARTER_LICENCE}": [starter.name for starter in STARTERS]}
+    saw = "; ".join(f"{starter.name} saw {starter.saw}" for starter in STARTERS)
+    sources = {f"{STARTER_CREDITS}  {STARTER_LICENCE}\n    {saw}": [starter.name for starter in STARTERS]}
     for entry in CATALOGUE:
         table.add_row(entry.name, entry.purpose, entry.layout or "-", _size(entry), _hashes(entry), _presence(entry))
         sources.setdefault(f"{entry.source}  {entry.licence}", []).append(entry.name)

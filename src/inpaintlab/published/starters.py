@@ -14,12 +14,14 @@ class Starter:
 
     Args:
         name: what stands for a path wherever a checkpoint is named.
-        purpose: whose network it is, how wide, and what it saw.
+        purpose: whose network it is, how wide, and what it was trained on.
+        saw: of how many batches.
         sha256: the file's SHA-256 in hex.
     """
 
     name: str
     purpose: str
+    saw: str
     sha256: str
 
     @property
@@ -31,16 +33,20 @@ class Starter:
 STARTER_LAYOUT = "starter"
 """What their record says in place of the layout of published files."""
 
-STARTER_LICENCE = "as this package; photographs CC BY 2.0 and CC0 1.0"
+STARTER_LICENCE = "as this package; of 799 photographs under CC BY 2.0 and 650 under CC0 1.0"
 STARTER_CREDITS = _FOLDER / "CREDITS.md"
 
 STARTERS: tuple[Starter, ...] = (
     Starter(
-        "starter-glcic", "GLCIC, a quarter as wide", "c2648270a8908e7bf2d9847d2d8e00da86d659a40b40dda6603be11308f4084a"
+        "starter-glcic",
+        "GLCIC, width 1/4: flowers, garments",
+        "5,209 batches of 16 crops of 64 pixels",
+        "c2648270a8908e7bf2d9847d2d8e00da86d659a40b40dda6603be11308f4084a",
     ),
     Starter(
         "starter-edgeconnect",
-        "EdgeConnect, an eighth as wide",
+        "EdgeConnect, width 1/8: flowers, garments",
+        "6,200 batches of 8 crops of 64 pixels, 2,200 of them for the edges",
         "3285bb9f0f6b9656eec1119e0ec7de622d9d0b5dc44145b63b72f7b39739b465",
     ),
 )
