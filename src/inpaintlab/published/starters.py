@@ -47,7 +47,7 @@ STARTERS: tuple[Starter, ...] = (
         "starter-edgeconnect",
         "EdgeConnect, width 1/8: flowers, garments",
         "6,200 batches of 8 crops of 64 pixels, 2,200 of them for the edges",
-        "3285bb9f0f6b9656eec1119e0ec7de622d9d0b5dc44145b63b72f7b39739b465",
+        "beea8bef2655c5ff1b4986a40b390e96ab3ceb2a32e9a87e3a59cc4331918931",
     ),
 )
 """All starter weights."""
