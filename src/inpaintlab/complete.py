@@ -34,8 +34,8 @@ from inpaintlab.inpainting import (
 from inpaintlab.machine import ending_tidily
 from inpaintlab.runs import lines_of_choice
 
-_STARTER, _STARTER_THAT_DRAWS = "starter-glcic", "starter-edgeconnect"
-"""The starter weights that are taken where no method is named, without and with a user's drawing of edges."""
+_STARTER = "starter-edgeconnect"
+"""The starter weights that are taken where no method is named: the ones that lose less on pictures above 64 pixels."""
 
 _MOST_REMARKS = 5
 """How many masks are told of."""
@@ -88,9 +88,7 @@ def main(cfg: DictConfig) -> None:
         print(f"inpaintlab complete: {note}", file=sys.stderr)
     torch.manual_seed(cfg.seed)
     hydra = HydraConfig.get()
-    checkpoint = cfg.checkpoint
-    if checkpoint is None and not cfg.get("model"):
-        checkpoint = _STARTER_THAT_DRAWS if cfg.drawing is not None else _STARTER
+    checkpoint = _STARTER if cfg.checkpoint is None and not cfg.get("model") else cfg.checkpoint
     model, identity = build_method(
         cfg.get("model"),
         checkpoint,
