@@ -179,6 +179,7 @@ def test_edgeconnect_has_the_released_examples_numbers(composed: Composer) -> No
         "vgg_normalised": False,
         "spectral_norm": ["edge_generator", "edge_discriminator", "inpaint_discriminator"],
         "fill": "white",
+        "output": "colours",
         "conditional": False,
         "style_region": "hole",
         "joint": "code",
