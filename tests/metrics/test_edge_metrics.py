@@ -15,8 +15,8 @@ from skimage.feature import canny
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from inpaintlab.edges import canny as ours
 from inpaintlab.evaluation.results import means_by_bin
-from inpaintlab.imaging import canny as ours
 from inpaintlab.metrics import EdgeF1, EdgeMetric, EdgePrecision, EdgeRecall, PerImageMetric
 from inpaintlab.metrics import score as columns_of
 from stand_ins.building import Composer
