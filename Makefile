@@ -26,7 +26,7 @@ test: setup ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 FAST := machine masks layers losses metrics runs settings house/test_architecture.py house/test_config.py
-FAST += house/test_messages.py house/test_recipes.py house/test_foreign_files.py
+FAST += commandline/test_messages.py house/test_recipes.py house/test_foreign_files.py
 test-fast: setup ## two minutes' worth of them, for the inner loop: the ground, the settings, the house
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow and not endurance" $(addprefix tests/,$(FAST))
 
