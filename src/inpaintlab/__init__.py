@@ -1,3 +1,3 @@
 """inpaintlab: train, sweep and compare image-inpainting models."""
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
