@@ -36,3 +36,10 @@ inpaintlab train -m hydra/sweeper=list "hydra.sweeper.search.file=$here/sources.
 # Each once with the edges that G1 draws in the hole, once with the true ones (an oracle), once with none there.
 inpaintlab compare study="$here/study.yaml"
 python "$here/correlation.py" edges/results | tee edges/edges.md
+
+edges=edges/results
+inpaintlab figures fig6_sigma $edges/canny_{1,2,3}{,_true} $edges/none out=edges/figures
+inpaintlab figures fig6_sigma $edges/canny_{1,2,3}{,_true} $edges/none axis=density out=edges/figures/density
+inpaintlab figures fig7_sigma $edges/canny_{1,2,3} $edges/none out=edges/figures
+inpaintlab figures fig9_failures $edges/canny_2 out=edges/figures
+inpaintlab figures fig3_qualitative $edges/{canny_2,hed,hed_and_canny,none,canny_2_true} out=edges/figures

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # experiments/06_transfer/run.sh [SETTING ...]: settings say which photographs, such as data=folder data.root=PHOTOGRAPHS
-# with the folders train, val and test; without one it takes the six photographs of the demo. Out come transfer/report, and
-# transfer/figures with the heat map.
+# with the folders train, val and test; without one it takes the six photographs of the demo. Out comes the heat map
+# in transfer/figures.
 #
 #   MODEL=edgeconnect   or another that learns from any hole
 #   BATCHES=1800  batches of 8 pictures of each training, over all its phases
@@ -24,9 +24,14 @@ short=(${SHORT-model.output=offsets model.weights.inpaint.adversarial=null model
   model.weights.inpaint.style=null model.learning_rate=2e-3})
 
 # Blocks of 25 %, strokes of 20 to 30 %, so that these two differ by their kind alone, and the mixture as it is trained on.
-inpaintlab manifest "${photographs[@]}" images="${TESTED:-null}" \
-  'bins={blocks: {_target_: inpaintlab.masks.Block, fraction: 0.5}, strokes: {_target_: inpaintlab.masks.WithHoleRatio, mask: "${irregular}", low: 0.2, high: 0.3}, mixture: {_target_: inpaintlab.masks.Mixture, masks: [{_target_: inpaintlab.masks.Block, fraction: 0.5}, "${irregular}"], weights: [1, 1]}}' \
-  out=transfer/test.json
+block='{_target_: inpaintlab.masks.Block, fraction: 0.5}'
+declare -A holes=([blocks]="$block"
+  [strokes]='{_target_: inpaintlab.masks.WithHoleRatio, mask: "${irregular}", low: 0.2, high: 0.3}'
+  [mixture]="{_target_: inpaintlab.masks.Mixture, masks: [$block, \"\${irregular}\"], weights: [1, 1]}")
+kinds=(blocks strokes mixture)
+for kind in "${kinds[@]}"; do
+  inpaintlab manifest "${photographs[@]}" images="${TESTED:-null}" "bins={$kind: ${holes[$kind]}}" "out=transfer/$kind.json"
+done
 
 inpaintlab train -m hydra/sweeper=list "hydra.sweeper.search.file=$here/masks.yaml" name=masks runs=transfer/runs \
   "${photographs[@]}" "model=${MODEL:-edgeconnect}" "model.width=${WIDTH:-0.125}" \
@@ -36,4 +41,8 @@ inpaintlab train -m hydra/sweeper=list "hydra.sweeper.search.file=$here/masks.ya
   every.validation=300 every.checkpoint=100 every.panel=600 validation_images=32 logger=csv \
   hydra/launcher=joblib "hydra.launcher.n_jobs=${JOBS:-2}" ${TRAIN:-}
 
-inpaintlab compare study="$here/study.yaml"
+for kind in "${kinds[@]}"; do
+  inpaintlab evaluate -m "manifest=transfer/$kind.json" "results=transfer/results/$kind" which=last workers=0 \
+    checkpoint=transfer/runs/masks/blocks,transfer/runs/masks/strokes,transfer/runs/masks/mixture
+done
+inpaintlab figures heatmap transfer/results/*/* out=transfer/figures
