@@ -3,7 +3,6 @@
 # with the folders train, val and test; without one it takes the six photographs of the demo. Out comes the heat map
 # in transfer/figures.
 #
-#   MODEL=edgeconnect   or another that learns from any hole
 #   BATCHES=1800  batches of 8 pictures of each training, over all its phases
 #   SIZE=64       side of the squares
 #   TESTED=null   photographs of the test set, the first so many; null: all
@@ -34,7 +33,7 @@ for kind in "${kinds[@]}"; do
 done
 
 inpaintlab train -m hydra/sweeper=list "hydra.sweeper.search.file=$here/masks.yaml" name=masks runs=transfer/runs \
-  "${photographs[@]}" "model=${MODEL:-edgeconnect}" "model.width=${WIDTH:-0.125}" \
+  "${photographs[@]}" model=edgeconnect "model.width=${WIDTH:-0.125}" \
   "${short[@]}" data.batch_size=8 "model.schedule.phases.edge.batches=$third" model.schedule.phases.edge.learning_rate=4e-4 \
   "model.schedule.phases.inpaint.batches=$third" "model.schedule.phases.edge_inpaint.batches=$third" \
   model.schedule.phases.joint.batches=0 \
