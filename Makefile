@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml uv.lock setup.sh
 	bash setup.sh $(VENV) dev
 	touch $@
 
-demo: setup ## train GLCIC and EdgeConnect on real photographs, compare five methods, end in a report
+demo: setup ## train GLCIC and EdgeConnect on real photographs, compare them with others, end in a report
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/00_demo/run.sh
 
 # What they compile is kept, whatever this machine's settings say of it: it takes half a minute of each worker.

@@ -88,7 +88,8 @@ def main(cfg: DictConfig) -> None:
         print(f"inpaintlab complete: {note}", file=sys.stderr)
     torch.manual_seed(cfg.seed)
     hydra = HydraConfig.get()
-    checkpoint = _STARTER if cfg.checkpoint is None and not cfg.get("model") else cfg.checkpoint
+    named = "_target_" in (cfg.get("model") or {})  # single settings, such as +model.hole_edges=none, name no method
+    checkpoint = _STARTER if cfg.checkpoint is None and not named else cfg.checkpoint
     model, identity = build_method(
         cfg.get("model"),
         checkpoint,

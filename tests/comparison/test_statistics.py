@@ -13,11 +13,11 @@ from inpaintlab.comparison import tabulate
 from inpaintlab.comparison.bootstrap import bootstrap, ends
 from inpaintlab.comparison.paired_tests import holm, resampled, signed_rank, swapping
 from inpaintlab.comparison.statistics import Statistics, analyse, paired_test
-from inpaintlab.evaluation import Result
+from inpaintlab.evaluation import ALL, DRAWN, Result
 from inpaintlab.evaluation.results import means_by_bin
 from inpaintlab.metrics import Meaning
 
-METRICS = {"psnr_rgb": Meaning("PSNR", "dB", True, infinite_allowed=True), "mae": Meaning("MAE", "", False)}
+METRICS = {"psnr_rgb": Meaning("PSNR", "dB", True, infinite_allowed=True), "mae": Meaning("MAE", "", False)} | DRAWN
 
 
 def result(label: str, bins: dict[str, list[float | None]], metric: str = "psnr_rgb", **changes: Any) -> Result:
@@ -398,3 +398,16 @@ def test_all_three_kinds_stand_in_one_comparison():
     assert {key[:2] for key in found.estimates} == {key[:2] for key in found.from_best} == keys
     for metric, test in (("psnr_rgb", "signed rank"), ("f1_micro", "swap"), ("fid", "resampling")):
         assert paired_test(method("a", 0).metrics[metric]) == test
+
+
+@pytest.mark.parametrize(("other", "ranked"), [("canny, sigma 2 (trained on none)", True), ("canny, sigma 3", False)])
+def test_nobody_leads_in_edges_that_are_held_against_others(other: str, ranked: bool) -> None:
+    sources, f1 = {"one": "canny, sigma 2", "other": other}, "drawn_edge_f1"
+    values = {"one": [0.5, 0.6, 0.7, 0.8], "other": [0.1, 0.3, 0.2, 0.4]}
+    results = [result(label, {"10-20": values[label]}, f1, switches={"edges": of}) for label, of in sources.items()]
+    for reference in (None, "other"):
+        found = analyse(results, {f1: DRAWN[f1]}, [ALL], reference)
+        assert {label for _, _, label in found.estimates} == {"one", "other"}
+        assert found.best == ({(f1, ALL): "one"} if ranked else {})
+        assert bool(found.from_reference) == ranked
+    assert ("nobody leads" in " ".join(tabulate(results).notes())) != ranked

@@ -667,6 +667,22 @@ def test_the_originals_edges_in_the_hole_make_an_oracle_that_g1_has_no_part_in(b
     torch.testing.assert_close(completed, torch.where(mask == 1, raw, image))
 
 
+@pytest.mark.parametrize("setting", ["model.hole_edges=none", "model.hole_edges=original", "model.test_edges=whole"])
+def test_drawings_leave_no_place_for_other_edges_in_the_hole(built: Builder, setting: str) -> None:
+    with pytest.raises(InstantiationException) as caught:
+        built("edgeconnect", "model/edges=drawn", setting)
+    assert "model/edges=drawn wants model.hole_edges=drawn" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 40), (40, 1)])
+def test_what_is_too_thin_for_canny_is_completed_and_no_edge_counted(built: Builder, height: int, width: int) -> None:
+    image = torch.rand(1, 3, height, width)
+    mask = (torch.arange(width).expand(1, 1, height, width) % 2).float()
+    found = built("edgeconnect").test_step({"image": image, "mask": mask}, 0)
+    assert "drawn_edges" not in found
+    assert torch.equal(found["completed"][(mask == 0).expand_as(image)], image[(mask == 0).expand_as(image)])
+
+
 def test_without_edges_in_the_hole_g2_gets_those_around_it_alone(built: Builder) -> None:
     image, mask = batch_of().values()
     drawing, bare = built("edgeconnect"), built("edgeconnect", "model.hole_edges=none")

@@ -65,6 +65,9 @@ def test_a_changed_and_a_missing_map_are_named_and_stop_an_evaluation(root: Path
     assert "b.png, which does not exist" in missing
     with pytest.raises(ValueError, match=r"edge map of 'a\.jpg' is not the one"):
         dataset[0]
+    unread = ManifestDataset(frozen_before := dataset.manifest, with_edges=False)  # by a method that knows no edges
+    assert frozen_before.items[0].edges_sha256
+    assert "edges" not in unread[0]
 
 
 @pytest.mark.parametrize("fault", ["missing", "other size", "damaged"])

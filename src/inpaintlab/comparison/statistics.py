@@ -19,7 +19,7 @@ import polars as pl
 
 from inpaintlab.comparison.bootstrap import Draws, Numbering, Quantity, Row, bootstrap, ends, mean_of
 from inpaintlab.comparison.paired_tests import half_width, holm, mean_difference, resampled, signed_rank, swapping
-from inpaintlab.evaluation import ALL, Result
+from inpaintlab.evaluation import ALL, DRAWN, Result
 from inpaintlab.metrics import Meaning
 
 SIGNIFICANT = 0.05
@@ -103,6 +103,16 @@ def competes(result: Result) -> bool:
     return result.trained and not result.oracle
 
 
+def unlike(results: list[Result]) -> set[str]:
+    """The metrics that these results do not share the truth of, so that nobody leads.
+
+    Drawn edges are held against those that the method's own source of edges marks.
+    """
+    drawing = [result for result in results if DRAWN.keys() & result.metrics.keys()]
+    sources = {str(result.switches.get("edges")).partition(" (trained on")[0] for result in drawing}
+    return set(DRAWN) if len(sources) > 1 else set()
+
+
 def paired_test(metric: Meaning) -> Literal["signed rank", "swap", "resampling"]:
     """The name of the test for differences of a metric (see `paired_tests`)."""
     if metric.of_set:
@@ -125,16 +135,17 @@ def analyse(
         bins: the mask bins, with "all".
         reference: the label that differences are taken from; None for the best method.
     """
+    ranked = {name: metric for name, metric in metrics.items() if name not in unlike(results)}
     estimates: dict[Key, Estimate] = {}
     best: dict[tuple[str, str], str] = {}
     differences: dict[Pair, Difference] = {}
     for bin_name in bins:
-        best |= _best(results, metrics, bin_name)
+        best |= _best(results, ranked, bin_name)
         seed = f"{results[0].manifest['sha256']}/{bin_name}"
         of_images = _scored(results, [name for name, metric in metrics.items() if not metric.of_set], bin_name)
         of_sets = _scored(results, [name for name, metric in metrics.items() if metric.of_set], bin_name)
         for found, apart in (
-            _of_images(of_images, _pairs(of_images, best, reference), metrics, seed),
+            _of_images(of_images, [p for p in _pairs(of_images, best, reference) if p[0][0] in ranked], metrics, seed),
             _of_sets(of_sets, _pairs(of_sets, best, reference)),
         ):
             estimates |= found

@@ -14,6 +14,7 @@ from inpaintlab.comparison.statistics import (
     competes,
     paired_test,
     standing,
+    unlike,
 )
 from inpaintlab.evaluation import ALL, Result, bin_order
 from inpaintlab.metrics import Meaning
@@ -94,7 +95,9 @@ class Table:
         """Whether a mean is the "best" of its column, "level" with the best, or neither (see `caption`)."""
         if not competes(result) or self.mean(result, metric, bin_name) is None:
             return ""
-        best = self.statistics.best[metric, bin_name]
+        best = self.statistics.best.get((metric, bin_name))
+        if best is None:
+            return ""
         if result.label != best:
             return "level" if self._level(result, metric, bin_name) else ""
         rivals = [rival for rival in self.results if competes(rival) and rival is not result]
@@ -165,6 +168,8 @@ class Table:
         for result in self.results:
             if "(trained on " in (edges := str(result.switches.get("edges"))):
                 notes.append(f"{result.label}: edges: {edges}.")
+        if unlike(self.results):
+            notes.append("drawn_edge_*: against the edges of each method's own source; these differ, so nobody leads.")
         columns = [(metric, bin_name) for metric in self.metrics for bin_name in self.bins]
         if any(self.mean(result, *column) is None for result in self.results for column in columns):
             notes.append(f"{NO_MEAN} means that the metric was not computed, or that a value of it is a failure.")

@@ -71,7 +71,7 @@ class HEDNetwork(nn.Module):
 
     def forward(self, image: Images) -> Planes:
         """The probability of an edge at every pixel of an RGB image in [0, 1]: lines several pixels wide."""
-        features = self.body(image)
+        features = self.body(image, self.last)
         sides = [
             F.interpolate(side(features[name]), image.shape[-2:], mode="bilinear", align_corners=False)
             for side, name in zip(self.sides, self.last, strict=True)

@@ -1,5 +1,6 @@
 """Evaluating one method on one test set, and the result folder that it writes."""
 
+from inpaintlab.evaluation.drawn_edges import DRAWN
 from inpaintlab.evaluation.evaluation import evaluate
 from inpaintlab.evaluation.plan import Plan, plan_evaluation
 from inpaintlab.evaluation.resampling import block_sizes, drawn, frozen_random
@@ -8,6 +9,7 @@ from inpaintlab.evaluation.study import Study, evaluate_missing, look_for_result
 
 __all__ = [
     "ALL",
+    "DRAWN",
     "FIXED",
     "Plan",
     "Result",

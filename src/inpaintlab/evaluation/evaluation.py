@@ -204,7 +204,7 @@ def evaluate(
         ValueError: an image or mask differs from the frozen one, or another process writes the same result.
         SystemExit: Ctrl-C stopped it.
     """
-    dataset = ManifestDataset(manifest, root, mask_root)
+    dataset = ManifestDataset(manifest, root, mask_root, with_edges=bool(model.reads_edges))
     loader = DataLoader(
         dataset, batch_size, sampler=UnscoredItems(results, len(dataset)), num_workers=min(workers, len(dataset))
     )

@@ -220,7 +220,8 @@ def look_for_results(study: Study) -> tuple[list[Path], list[str]]:
             require_values("evaluate", cfg)
             plan = plan_evaluation(cfg, cfg.hydra.runtime.choices.get("model"), settings)
             if plan.missing:
-                ManifestDataset(plan.manifest, cfg.root, cfg.mask_root)[0]  # are the photographs here at all?
+                maps = bool(plan.model.reads_edges)
+                ManifestDataset(plan.manifest, cfg.root, cfg.mask_root, with_edges=maps)[0]  # are the photographs here?
                 missing.append(label)
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
             inner = error.__cause__ if isinstance(error, InstantiationException) else None

@@ -1,7 +1,7 @@
 """The convolutions of a VGG, frozen, for what compares features or draws edges from them."""
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -56,12 +56,17 @@ class VGGLayers(nn.Module, ABC):
             if isinstance(layer, nn.Conv2d):
                 layer.load_state_dict({part: state[f"{name}.{part}"] for part in ("weight", "bias")})
 
-    def forward(self, image: Images) -> dict[str, Float[Tensor, "batch features rows columns"]]:
-        """All feature maps after a ReLU or a pooling by name, from relu1_1 on."""
+    def forward(
+        self, image: Images, kept: Collection[str] | None = None
+    ) -> dict[str, Float[Tensor, "batch features rows columns"]]:
+        """Feature maps after a ReLU or a pooling by name, from relu1_1 on: those that are ``kept``, or all.
+
+        The first ones are large: 64 planes of the image's size.
+        """
         features = {}
         x = (image - self.mean) / self.deviation
         for name, layer in self.layers.items():
             x = layer(x)
-            if not name.startswith("conv"):
+            if name in kept if kept is not None else not name.startswith("conv"):
                 features[name] = x
         return features

@@ -269,13 +269,10 @@ class HEDFeatures(PublishedNetwork):
         require_hed(f"The network {self.name}")
 
     def features(self, network: nn.Module, pixels: Pixels) -> Float[Tensor, "batch features"]:
-        """The mean of each feature; no map but the present one is kept, of which the first ones are large."""
+        """The mean of each feature."""
         assert isinstance(network, HED)
         x = pixels.float() / 255
         height, width = (max(side, self.shortest) for side in x.shape[-2:])
         if x.shape[-2:] != (height, width):
             x = F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
-        x = (x - network.mean) / network.deviation
-        for layer in network.layers.values():
-            x = layer(x)
-        return x.mean(dim=(2, 3))
+        return network(x, ("relu5_3",))["relu5_3"].mean(dim=(2, 3))

@@ -176,9 +176,9 @@ class EdgeConnect(Learner):
         self.test_edges = require_one_of("model.test_edges", test_edges, ("known", "whole"))
         self.test_composite = require_flag("model.test_composite", test_composite)
         self.hole_edges = require_one_of("model.hole_edges", hole_edges, ("drawn", "original", "none"))
-        if edges.draws and hole_edges != "drawn":
-            raise ValueError(f"model.hole_edges={hole_edges} leaves no place for drawings; give drawn, or other edges.")
-        self.sees_truth = not edges.draws and (test_edges == "whole" or hole_edges == "original")
+        if edges.draws and (hole_edges, test_edges) != ("drawn", "known"):
+            raise ValueError("model/edges=drawn wants model.hole_edges=drawn and model.test_edges=known beside it.")
+        self.sees_truth = test_edges == "whole" or hole_edges == "original"
         self.oracle = self.sees_truth or edges.draws
         self.reads_edges, self.sources = edges.reads, (edges,)
         self.drawn: Planes | None = None  # by G1 at the last completion
@@ -229,7 +229,7 @@ class EdgeConnect(Learner):
 
     def known_edges(self, image: Images, mask: Planes, edges: Planes | None) -> Planes:
         """The source's edges without the hole's pixels, as in the released test script, or an oracle's true edges."""
-        if self.test_edges == "whole" and edges is not None and not self.edges.draws:
+        if self.test_edges == "whole" and edges is not None:
             return edges
         return self.edges.known(image, mask, given=edges)
 
@@ -251,7 +251,7 @@ class EdgeConnect(Learner):
 
     def drawing_and_truth(self, image: Images, mask: Planes, edges: Planes | None) -> tuple[Planes, Planes] | None:
         """G1's last map, and the edges that the source marks in the whole images; None where G1 drew nothing."""
-        if self.drawn is None:
+        if self.drawn is None or min(image.shape[-2:]) < 3:  # Canny takes none so thin
             return None
         return self._at_own_size(self.drawn, mask, mask).float(), self.true_edges(image, edges)
 

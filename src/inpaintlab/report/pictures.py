@@ -63,7 +63,7 @@ def originals(folder: Path, names: list[str], root: str | None, mask_root: str |
         OSError: likewise.
     """
     manifest = Manifest.load(folder / "manifest.json")
-    dataset = ManifestDataset(manifest, root, mask_root)
+    dataset = ManifestDataset(manifest, root, mask_root, with_edges=False)
     positions = {item.name: position for position, item in enumerate(manifest.items)}
     unknown = [name for name in names if name not in positions]
     if unknown:

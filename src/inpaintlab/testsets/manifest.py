@@ -232,15 +232,19 @@ class ManifestDataset(Dataset):
         root: where the photographs of a folder lie on this machine, if not where they lay when it was frozen. Mask
             folders inside the photographs' folder move with it.
         mask_root: where the mask files lie on this machine, if they moved.
+        with_edges: whether to read the edge maps, if the manifest has them; ``faults`` looks at them in any case.
     """
 
-    def __init__(self, manifest: Manifest, root: str | None = None, mask_root: str | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, root: str | None = None, mask_root: str | None = None, *, with_edges: bool = True
+    ) -> None:
         source = moved_source(manifest.source, root) if root else dict(manifest.source)
         bins = {
             label: with_mask_root(recipe, mask_root, manifest.source.get("root"), root)
             for label, recipe in manifest.bins.items()
         }
         self.manifest = manifest
+        self.with_edges = with_edges
         self.source = built(source, Source, "The manifest's source", inside=(Source,))
         self.crop = built(manifest.crop, Crop, "The manifest's crop", inside=(Crop,))
         self.holes = {label: Holes(_mask(label, recipe), manifest.size) for label, recipe in bins.items()}
@@ -264,7 +268,7 @@ class ManifestDataset(Dataset):
         self.crop.require_memory(picture, item.image)
         cut = self.crop.evaluate(picture)
         found = {"image": image_tensor(cut(picture)), "mask": self.mask(item), "name": item.name, "position": index}
-        if item.edges_sha256 is None:
+        if item.edges_sha256 is None or not self.with_edges:
             return found
         self._check_edges(item)
         edges = edge_map(self.source, self.manifest.split, item.image)

@@ -301,7 +301,7 @@ def _build_and_fit(cfg: DictConfig, run_dir: Path, request: Request) -> None:
 
 
 def require_edge_maps(model: Learner, data: DataModule) -> None:
-    """Check that the data have edge maps where the model reads them, and only there.
+    """Check that the data have edge maps where the model reads them; one that learns from other edges refuses them.
 
     Raises:
         ValueError: they are missing, or would be ignored.
