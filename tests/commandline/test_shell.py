@@ -48,7 +48,7 @@ def offered(line: str, breaks: str = "") -> list[str]:
         ("manifest split m.json pa", ["parts="]),
         ("nonsense m", []),
         ("weights list m", []),
-        ("train 'mod", ["model.", "model/gan=", "model/optimizer=", "model/schedule=", "model="]),
+        ("train 'mod", ["model.", "model/edges=", "model/gan=", "model/optimizer=", "model/schedule=", "model="]),
     ],
 )
 def test_a_word_becomes_what_the_command_knows(line: str, words: list[str]) -> None:

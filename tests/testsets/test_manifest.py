@@ -482,15 +482,15 @@ def test_a_split_that_was_killed_between_its_files_can_be_repeated(frozen: Path)
 
 
 def test_a_split_that_meets_a_full_disk_writes_no_part(frozen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, write = contents(frozen), Path.write_text
+    before, write = contents(frozen), Path.write_bytes
 
-    def full(path: Path, text: str, *given: Any, **named: Any) -> int:
+    def full(path: Path, content: bytes) -> int:
         if "part2" in path.name:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        return write(path, text, *given, **named)
+        return write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(Path, "write_bytes", full)
         done = run_here("manifest", "split", "a.json", cwd=frozen)
     assert (done.returncode, contents(frozen)) == (1, before)
     assert "no space left" in done.stderr

@@ -290,7 +290,7 @@ def _table(rows: Sequence[tuple[str, str]], width: int, indent: str = "  ", colu
     margin = len(indent) + column
     lines = []
     for left, right in rows:
-        wrapped = textwrap.wrap(right, width - margin)
+        wrapped = textwrap.wrap(right, width - margin, break_on_hyphens=False)
         beside = len(left) + 2 <= column
         first = f"{indent}{left.ljust(column)}{wrapped.pop(0)}" if wrapped and beside else f"{indent}{left}"
         lines += [first, *(" " * margin + line for line in wrapped)]
