@@ -51,12 +51,10 @@ for model in ${OTHERS-telea navier_stokes mean_colour}; do
   others+=("figures/results/$model")
 done
 
-# A metric of the set for the second panel, if the evaluations have one.
-panels=(); if [[ "${METRICS:-default}" == default ]]; then panels=(set_metric=null); fi
 inpaintlab figures fig2_overview "$checkpoint" manifest=figures/test.json count=3 out=figures
 inpaintlab figures fig3_qualitative figures/results/edgeconnect "${others[@]}" ${RESULTS:-} out=figures
-inpaintlab figures fig6_sigma "${predicted[@]}" "${true_edges[@]}" "${panels[@]}" out=figures
-inpaintlab figures fig6_sigma "${predicted[@]}" "${true_edges[@]}" "${panels[@]}" axis=density out=figures/density
+inpaintlab figures fig6_sigma "${predicted[@]}" "${true_edges[@]}" out=figures
+inpaintlab figures fig6_sigma "${predicted[@]}" "${true_edges[@]}" axis=density out=figures/density
 inpaintlab figures fig7_sigma "${predicted[@]}" out=figures
 inpaintlab figures fig9_failures figures/results/edgeconnect out=figures
 

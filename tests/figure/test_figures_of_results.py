@@ -5,6 +5,7 @@ import io
 import math
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from inpaintlab.comparison import tabulate
 from inpaintlab.evaluation import Result
 from inpaintlab.figure import Drawn, failures, heatmap, qualitative, sigma_curves, sigma_pictures, write
 from inpaintlab.figure.failures import lowest
+from inpaintlab.figure.sigma import _of_set
 from stand_ins.commands import run_here
-from stand_ins.figure_results import SIZE, figure_result, frozen
+from stand_ins.figure_results import FID, SIZE, figure_result, frozen
 
 MOVED = {"root": None, "mask_root": None}
 IMAGES = 8
@@ -36,18 +38,18 @@ def folders(tmp_path_factory, manifest):
     """Results at sigma 1 and 3 and without edges, and those of the oracle at 1 and 3."""
     results = tmp_path_factory.mktemp("results")
     made = {}
-    for label, sigma, oracle, gain in (
-        ("s1", 1.0, False, 0.0),
-        ("s3", 3.0, False, 1.0),
-        ("none", None, False, -2.0),
-        ("o1", 1.0, True, 5.0),
-        ("o3", 3.0, True, 4.0),
+    for label, sigma, hole, gain in (
+        ("s1", 1.0, "drawn", 0.0),
+        ("s3", 3.0, "drawn", 1.0),
+        ("none", None, "drawn", -2.0),
+        ("o1", 1.0, "original", 5.0),
+        ("o3", 3.0, "original", 4.0),
     ):
         psnr = [value + gain + 0.1 * place for place, value in enumerate(VALUES)]
         fid = [40.0 - gain, *(40.0 - gain + step for step in (-1.0, 0.5, 1.0, -0.5))]
         drawn = DRAWN if label == "s1" else None
         made[label] = str(
-            figure_result(results / label, manifest, psnr, sigma=sigma, fid=fid, drawn=drawn, raw=True, oracle=oracle)
+            figure_result(results / label, manifest, psnr, sigma=sigma, fid=fid, drawn=drawn, raw=True, hole_edges=hole)
         )
     return made
 
@@ -109,7 +111,9 @@ def test_the_same_inputs_give_the_same_bytes_with_numbers_and_a_caption(monkeypa
         (lambda f, m, t: curves([f["s1"], other(t, frozen(seed=1), "moved")]), "different manifests"),
         (lambda f, m, t: curves([f["s1"], f["s3"]], metric="psnr_rbg"), "Did you mean 'psnr_rgb'"),
         (lambda f, m, t: curves([f["s1"], f["s3"]], bin_name="5-10"), "no such bin"),
-        (lambda f, m, t: curves([f["s1"], other(t, m, "plain", sigma=2.0)]), "no metric of a whole set"),
+        (lambda f, m, t: pictures([f["s1"], f["s3"]], metric="fid_inception2015"), "no picture has a value"),
+        (lambda f, m, t: all_methods([f["s1"]], metric="fid_inception2015"), "no picture has a value"),
+        (lambda f, m, t: heatmap([], metric="psnr_rgb", diagonal={}), "results/*/*"),
         (lambda f, m, t: pictures([f["s1"], other(t, m, "lean", sigma=5.0)]), "raw=true"),
         (lambda f, m, t: pictures([f["s1"], f["s3"]], images=["fixed/test_0"]), "the test set has no"),
         (lambda f, m, t: failures([f["s1"], f["s3"]], count=1, **MOVED), "one result folder, not 2"),
@@ -148,8 +152,8 @@ def test_the_numbers_of_fig6_are_those_of_compare(folders):
     table = tabulate([Result.load(folder) for folder in map(Path, folders.values())])
     found = rows(drawn)
     assert [(row["label"], row["metric"]) for row in found[:4]] == [
-        *(("s1", metric) for metric in ("psnr_rgb", "fid")),
-        *(("s3", metric) for metric in ("psnr_rgb", "fid")),
+        *(("s1", metric) for metric in ("psnr_rgb", "fid_inception2015")),
+        *(("s3", metric) for metric in ("psnr_rgb", "fid_inception2015")),
     ]
     for row in found:
         estimate = table.statistics.estimates[row["metric"], "all", row["label"]]
@@ -161,11 +165,47 @@ def test_the_numbers_of_fig6_are_those_of_compare(folders):
 
 def test_the_points_of_fig6_stand_at_their_sigmas_and_no_edges_is_a_level(folders):
     panels = curves(folders.values()).figure.axes
-    assert [axes.get_ylabel() for axes in panels] == ["psnr_rgb (dB) ↑", "fid ↓"]
+    assert [axes.get_ylabel() for axes in panels] == ["psnr_rgb (dB) ↑", "fid_inception2015 ↓"]
     for axes in panels:
         points = {tuple(line.get_xdata()) for line in axes.lines if line.get_marker() not in ("None", "", "_", "|")}
         assert (1.0, 3.0) in points
     assert curves(folders.values(), set_metric=None).figure.axes[1:] == []
+
+
+def test_a_line_is_of_the_edges_that_fill_and_surround_the_hole(tmp_path, manifest):
+    kinds = {"drawn": {}, "true": {"hole_edges": "original"}, "empty": {"hole_edges": "none"}}
+    kinds |= {"rim": {"test_edges": "whole"}, "both": {"hole_edges": "none", "test_edges": "whole"}}
+    made = [
+        other(tmp_path, manifest, f"{name}{sigma}", sigma=float(sigma), **settings)
+        for name, settings in kinds.items()
+        for sigma in (1, 2)
+    ]
+    drawn = curves(made)
+    lines = {row["label"]: row["line"].removesuffix(" (oracle †)") for row in rows(drawn)}
+    assert {lines[f"{name}1"] for name in kinds} == {lines[f"{name}2"] for name in kinds}
+    assert [lines[f"{name}1"] for name in kinds] == [
+        *("predicted edges", "true edges", "hole left empty", "predicted edges, true ones around the hole"),
+        "hole left empty, true ones around the hole",
+    ]
+    for line in lines.values():
+        assert f"“{line}" in drawn.caption
+
+
+def test_auto_takes_an_fid_before_fd_hed_and_draws_one_panel_without_either(tmp_path, manifest):
+    def drawn(fid, **settings):
+        folder = tmp_path / str(settings)
+        return curves([other(folder, manifest, str(s), sigma=s, fid=fid, **settings) for s in (1.0, 2.0)])
+
+    fid = [40.0, 39.0, 41.0, 40.5, 39.5]
+    for name in ("fid_edgeconnect", "fd_hed", "kid"):
+        assert {row["metric"] for row in rows(drawn(fid, set_metric=name))} == {"psnr_rgb", name}
+    alone = drawn(None)
+    assert len(alone.figure.axes) == 1
+    assert "share no metric of a whole set" in alone.caption
+    metrics = dict.fromkeys(("kid", "fd_hed", "fid_edgeconnect"), FID)
+    both = [Result.load(Path(other(tmp_path, manifest, "several")))]
+    assert _of_set([replace(both[0], metrics=metrics)]) == "fid_edgeconnect"
+    assert _of_set([replace(both[0], metrics=dict.fromkeys(("kid", "fd_hed"), FID))]) == "fd_hed"
 
 
 def test_the_density_axis_has_more_edges_at_a_lower_sigma(folders):

@@ -48,6 +48,9 @@ def figure_result(
     fid: list[float] | None = None,
     drawn: dict[str, list[float]] | None = None,
     raw: bool = False,
+    hole_edges: str = "drawn",
+    test_edges: str = "known",
+    set_metric: str = "fid_inception2015",
     **changes: Any,
 ) -> Path:
     """A whole result of EdgeConnect on a manifest.
@@ -60,13 +63,17 @@ def figure_result(
         fid: a metric of the set: its value, then its values on resampled photographs.
         drawn: further columns of images, by metric.
         raw: whether it kept pictures of the raw output and of the edges.
+        hole_edges: EdgeConnect's; 'original' makes it an oracle.
+        test_edges: EdgeConnect's; 'whole' makes it an oracle.
+        set_metric: what the metric of the set is called.
         changes: keys of its result.json.
     """
     manifest.save(folder / "manifest.json")
     names = [item.name for item in manifest.items]
     facts: dict[str, Any] = {
         "method": "inpaintlab.models.edgeconnect.EdgeConnect",
-        "config": {"edges": edges_of(sigma)},
+        "config": {"edges": edges_of(sigma), "hole_edges": hole_edges, "test_edges": test_edges},
+        "oracle": hole_edges == "original" or test_edges == "whole",
         "switches": {"edges": "canny"},
         "manifest": {"sha256": manifest.sha256, "items": len(names), "size": manifest.size},
     }
@@ -80,10 +87,10 @@ def figure_result(
     table.write_parquet(folder / "per_image.parquet")
     means = means_by_bin(table, metrics)
     if fid is not None:
-        metrics["fid"] = FID
-        changes["replicates"] = {"fid": dict.fromkeys(means, fid[1:])}
+        metrics[set_metric] = FID
+        changes["replicates"] = {set_metric: dict.fromkeys(means, fid[1:])}
         for bin_name in means:
-            means[bin_name]["fid"] = fid[0]
+            means[bin_name][set_metric] = fid[0]
     if raw:
         for kind, shape in (("raw", (SIZE, SIZE, 3)), ("inside/edges", (SIZE, SIZE))):
             (folder / kind).mkdir(parents=True)

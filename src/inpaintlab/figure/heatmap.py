@@ -87,7 +87,10 @@ def heatmap(results: Sequence[str], *, metric: str, diagonal: Mapping[str, str])
 
 def _matrix(folders: Sequence[str], metric: str, diagonal: Mapping[str, str]) -> Matrix:
     if not folders:
-        raise ValueError(f"Give the result folders of all test sets, as in `inpaintlab figures {HEATMAP} */results/*`.")
+        raise ValueError(
+            "Give the result folders of all test sets, those of one in one folder, as in "
+            f"`inpaintlab figures {HEATMAP} results/*/*` of results/TEST/LABEL."
+        )
     columns: dict[str, list[Result]] = {}
     for folder in folders:
         result = Result.load(Path(folder))

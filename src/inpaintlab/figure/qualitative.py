@@ -13,7 +13,7 @@ from inpaintlab.figure.sources import (
     completed,
     item,
     load,
-    meaning,
+    of_images,
     of_photographs,
     pixels,
     score,
@@ -46,7 +46,7 @@ def qualitative(
         ValueError: results of different test sets, a picture that is missing, or a photograph that has moved.
     """
     loaded = load(FIG3, results)
-    of = {} if metric is None else {metric: meaning(loaded, metric, "metric")}
+    of = {} if metric is None else {metric: of_images(loaded, metric, "metric")}
     names, rule = chosen(loaded[0], images, count)
     found = of_photographs(loaded[0], names, root, mask_root)
     rows, numbers = [], []

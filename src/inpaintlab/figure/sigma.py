@@ -14,7 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 from inpaintlab.comparison import Table, tabulate
 from inpaintlab.evaluation import Result
 from inpaintlab.figure.caption import caption, of_result
-from inpaintlab.figure.edge_settings import LEVEL, WithSigma, by_sigma
+from inpaintlab.figure.edge_settings import LEVEL, WithSigma, by_sigma, in_words
 from inpaintlab.figure.page import WIDTH, Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
 from inpaintlab.figure.sources import (
@@ -26,6 +26,7 @@ from inpaintlab.figure.sources import (
     meaning,
     moved,
     nine_digits,
+    of_images,
     of_photographs,
     pixels,
     score,
@@ -37,8 +38,8 @@ from inpaintlab.testsets import Manifest, ManifestDataset
 FIG6, FIG7 = "fig6_sigma", "fig7_sigma"
 
 
-_SETS = ("fid", "fd_hed")
-"""The metrics of whole sets that ``auto`` looks for, in this order."""
+_SETS = ("fid_", "fd_hed")
+"""How the names of the metrics of whole sets begin that ``auto`` looks for, in this order."""
 
 
 _ASIDE = 0.05  # inches between the points of two lines at one sigma, so that no interval hides another
@@ -74,10 +75,11 @@ def sigma_curves(
     """EdgeConnect's Figure 6: a metric of images and one of the set against sigma, with 95 % intervals.
 
     Args:
-        results: folders of one test set, each of another sigma; an oracle's make a line of their own, and a result
-            without edges is a level.
+        results: folders of one test set, each of another sigma; those whose hole is filled or surrounded by other
+            edges make a line of their own, and a result without edges is a level.
         metric: of images.
-        set_metric: of the whole set; 'auto' for the first of FID and fd_hed that all have, None for a single panel.
+        set_metric: of the whole set; 'auto' for an FID, or fd_hed, or another that all have, if there is one; None for
+            a single panel.
         bin_name: the mask bin; 'all' for all images.
         axis: 'sigma', or 'density' for the share of the hole's pixels that the edges of that sigma mark in the
             originals.
@@ -89,7 +91,8 @@ def sigma_curves(
     """
     loaded = load(FIG6, results)
     series = by_sigma(loaded)
-    metrics = [metric, *_set_metric(loaded, set_metric)]
+    of_set = _of_set(loaded) if set_metric == "auto" else set_metric
+    metrics = [metric] if of_set is None else [metric, of_set]
     keys = {metric: "metric"} | dict.fromkeys(metrics[1:], "set_metric")
     meanings = {name: meaning(loaded, name, key) for name, key in keys.items()}
     if bin_name not in loaded[0].means:
@@ -123,10 +126,10 @@ def sigma_curves(
     what = [
         f"{' and '.join(metrics)} against the {against}; bars are 95 % intervals.",
         f"Over {table.bins[bin_name]} images (bin '{bin_name}').",
-        "“predicted edges” are those that the edge generator draws from the known pixels, as at completion.",
+        *in_words(series),
     ]
-    if any(one.result.oracle for one in series):
-        what.append("“true edges” gives the generators edges that depend on the hidden pixels, so it is no result.")
+    if set_metric == "auto" and of_set is None:
+        what.append("The results share no metric of a whole set (evaluate with metrics=perceptual or metrics=fd_hed).")
     if any(one.sigma is None for one in series):
         what.append("“no edges” is a network without any known edges (sigma none), drawn as a level.")
     written = caption(
@@ -141,23 +144,13 @@ def sigma_curves(
     return Drawn(figure, pl.DataFrame(numbers, schema=_NUMBERS, orient="row"), written)
 
 
-def _set_metric(results: Sequence[Result], wanted: str | None) -> list[str]:
-    """The chosen metric of whole sets, if any.
-
-    Raises:
-        ValueError: there is none that all results have.
-    """
-    if wanted != "auto":
-        return [] if wanted is None else [wanted]
+def _of_set(results: Sequence[Result]) -> str | None:
+    """The metric of whole sets to show of those that all results have; None if they share none."""
     common = [
         name for name, one in results[0].metrics.items() if one.of_set and all(name in r.metrics for r in results)
     ]
-    if not common:
-        raise ValueError(
-            "The results share no metric of a whole set: evaluate them with metrics=perceptual or +metrics=fd_hed, or "
-            "give set_metric=null for one panel."
-        )
-    return [next((name for name in _SETS if name in common), common[0])]
+    liked = [name for beginning in _SETS for name in common if name.startswith(beginning)]
+    return next(iter([*liked, *common]), None)
 
 
 def _panel(
@@ -193,7 +186,7 @@ def _panel(
             axes.axhline(
                 mean or 0.0,
                 linestyle=(0, (4, 2)),
-                label=LEVEL if levels == 1 else f"{LEVEL} ({line.partition(' ')[0]})",
+                label=LEVEL if levels == 1 else f"{LEVEL} ({line})",
                 **style,
             )
             if low is not None and high is not None:
@@ -267,7 +260,7 @@ def sigma_pictures(
     """
     loaded = load(FIG7, results)
     series = by_sigma(loaded)
-    of = {metric: meaning(loaded, metric, "metric")}
+    of = {metric: of_images(loaded, metric, "metric")}
     names, rule = chosen(loaded[0], images, count)
     for one in series:
         kept_edges(one.result, names[0])
@@ -287,6 +280,7 @@ def sigma_pictures(
     what = [
         "For each image, above: the original, and the edges that the inpainting generator got at each sigma; below: "
         f"the image with its hole, and what was painted, with its {metric}.",
+        *in_words(series),
         rule,
     ]
     written = caption(

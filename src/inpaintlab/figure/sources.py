@@ -58,6 +58,22 @@ def meaning(results: Sequence[Result], metric: str, key: str) -> Meaning:
     return results[0].metrics[metric]
 
 
+def of_images(results: Sequence[Result], metric: str, key: str) -> Meaning:
+    """The meaning of a metric of which all of the results have a value for each image; arguments as in `meaning`.
+
+    Raises:
+        ValueError: a result lacks it, or it has a value for several images only.
+    """
+    found = meaning(results, metric, key)
+    if found.columns(metric) != [metric]:
+        others = [name for name, one in results[0].metrics.items() if one.columns(name) == [name]]
+        raise ValueError(
+            f"{key}={metric} is a number of many images together, so no picture has a value of its own: give one of "
+            f"{', '.join(others)}."
+        )
+    return found
+
+
 def chosen(result: Result, wanted: Sequence[str], count: int) -> tuple[list[str], str]:
     """The images of a figure, and the sentence that says how they were chosen.
 
