@@ -50,6 +50,7 @@ def _checked(cfg: DictConfig) -> tuple[list[Checked], list[str]]:
     drawing = None if cfg.drawing is None else Path(cfg.drawing)
     found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), drawing, Path(cfg.out))
     for photograph in found:
+        assert photograph.out is not None
         if photograph.out.exists() and not cfg.overwrite and made_of(photograph.out) is None:
             raise ValueError(f"{photograph.out} exists; give another out=..., or overwrite=true.")
     checked = check_photographs(found, cfg)
@@ -70,6 +71,7 @@ def _missing(checked: list[Checked], identity: dict[str, Any], cfg: DictConfig) 
     missing = []
     for one, made in wanted:
         out = one.photograph.out
+        assert out is not None
         if not out.exists():
             missing.append((one, made))
         elif made_of(out) != made:

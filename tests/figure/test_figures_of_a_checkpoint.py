@@ -9,11 +9,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from inpaintlab.figure import overview, removal, transfer
+from inpaintlab.figure.caption import of_checkpoint
 from inpaintlab.figure.sheet import sheet
 from stand_ins.building import build_model
 from stand_ins.figure_results import frozen
 
 ORIGIN = {"path": "runs/ec/last.ckpt", "sha256": "ab" * 32, "iterations": 7, "images_seen": 56, "imported": None}
+FILES = {"images": [], "count": 1, "manifest": None, "drawing": None}
 COMMON = {"checkpoint": "runs/ec", "which": None, "root": None, "mask_root": None}
 MASKS = {"hole_colour": "white", "threshold": 0.5}
 
@@ -81,6 +83,49 @@ def test_the_stages_of_an_image_fit_together(tmp_path, checkpoint, shown):
     assert manifest.sha256 in drawn.caption
     assert ORIGIN["sha256"] in drawn.caption
     assert drawn.numbers.height == 2 * 3
+
+
+@pytest.mark.parametrize("test_edges", ["known", "whole"])
+def test_known_edges_are_those_that_the_edge_generator_gets(tmp_path, checkpoint, shown, monkeypatch, test_edges):
+    """At a size that is padded, in a folder where a file is called as figures are."""
+    model = checkpoint(f"model.test_edges={test_edges}")
+    monkeypatch.chdir(tmp_path)
+    photo = photograph(Path("figure.png"), (21, 30), 3)
+    hole = np.zeros((21, 30))
+    hole[5:15, 6:18] = 1
+    drawn = overview(OmegaConf.create(COMMON | MASKS | FILES | {"image": photo, "holes": plane(Path("m.png"), hole)}))
+    (row,) = shown
+    image = torch.from_numpy(np.array(Image.open(photo))).permute(2, 0, 1)[None] / 255
+    mask = torch.from_numpy(hole)[None, None].float()
+    seen = model.seen_inside(image, mask)["edges"][0, 0].numpy()
+    assert cell(row, "known edges").any()
+    assert np.array_equal(cell(row, "known edges")[hole == 0] / 255, seen[hole == 0])
+    assert (cell(row, "known edges")[hole == 1] == 0).all()
+    assert ("†" in drawn.caption) == (test_edges == "whole")
+
+
+def test_a_setting_that_an_overview_would_not_use_is_refused(tmp_path, checkpoint):
+    checkpoint()
+    photo, mask = photograph(tmp_path / "a.png", (16, 16), 0), plane(tmp_path / "m.png", np.eye(16))
+    settings = COMMON | MASKS | FILES | {"image": photo, "holes": mask}
+    for key, value in {"count": 2, "images": ["a"], "root": "x", "mask_root": "x"}.items():
+        with pytest.raises(ValueError, match=rf"^{key}= chooses"):
+            overview(OmegaConf.create(settings | {key: value}))
+    with pytest.raises(ValueError, match=r"^holes= is the mask"):
+        overview(OmegaConf.create(settings | {"image": None, "manifest": "test.json"}))
+    checkpoint("model.hole_edges=none")
+    with pytest.raises(ValueError, match="no predicted edges"):
+        overview(OmegaConf.create(settings))
+
+
+def test_a_caption_tells_starter_weights_from_published_ones():
+    origins = {layout: ORIGIN | {"imported": {"layout": layout}} for layout in ("starter", "edgeconnect")}
+    told = {
+        layout: of_checkpoint({"label": "a", "switches": {}, "checkpoint": origin}, "EdgeConnect")
+        for layout, origin in origins.items()
+    }
+    assert "starter weights" in told["starter"]
+    assert "published weights" in told["edgeconnect"]
 
 
 def test_what_cannot_be_an_overview_is_told(tmp_path, checkpoint):

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from inpaintlab.comparison import tabulate
+from inpaintlab.edges import EdgeFiles
 from inpaintlab.evaluation import Result
 from inpaintlab.figure import Drawn, failures, heatmap, qualitative, sigma_curves, sigma_pictures, write
-from inpaintlab.figure.failures import lowest
+from inpaintlab.figure.failures import _true_edges, lowest
 from inpaintlab.figure.sigma import _of_set
 from stand_ins.commands import run_here
 from stand_ins.figure_results import FID, SIZE, figure_result, frozen
@@ -243,6 +244,21 @@ def test_the_worst_are_chosen_by_number_and_equal_ones_by_name(folders, manifest
         *(("recall", place) for place in "12"),
     ]
     assert "1 of precision, 1 of recall" in failures([folders["s1"]], count=1, **MOVED).caption
+
+
+def test_edges_that_come_from_files_are_those_of_the_originals(tmp_path):
+    for folder, colour in (("photos", "teal"), ("maps", "white")):
+        (tmp_path / folder / "test").mkdir(parents=True)
+        Image.new("RGB", (SIZE, SIZE), colour).save(tmp_path / folder / "test" / "a.png")
+    folders = {"root": str(tmp_path / "photos"), "edges": str(tmp_path / "maps"), "max_pixels": 10**6}
+    split = {"train": "train", "val": "val", "test": "test"}
+    manifest = frozen(source={"_target_": "inpaintlab.data.Folder"} | folders | split)
+    files = {"config": {"edges": {"_target_": "inpaintlab.edges.EdgeFiles"}}}
+    drawn = {metric: [0.5, 0.5] for metric in DRAWN}
+    made = figure_result(tmp_path / "a", manifest, [20.0, 21.0], drawn=drawn, raw=True, **files)
+    assert "marked by files" in failures([str(made)], count=1, **MOVED).caption
+    true = _true_edges(Result.load(made), EdgeFiles(), [manifest.items[0].name], None, None)
+    assert (true[manifest.items[0].name] == 255).all()
 
 
 # heatmap

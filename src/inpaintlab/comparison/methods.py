@@ -1,6 +1,8 @@
 """Facts about a method beside its scores: whose weights it has, what they were trained on, what it costs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from inpaintlab.comparison.table import NO_MEAN
 from inpaintlab.evaluation import Result
@@ -76,9 +78,12 @@ def weights(result: Result) -> str:
     """Whose weights a method has, such as "trained here", "starter weights" or "learns nothing"."""
     if not result.trained:
         return "untrained"
-    if result.checkpoint is None:
-        return "learns nothing"
-    if imported := result.checkpoint.get("imported"):
+    return "learns nothing" if result.checkpoint is None else weights_of(result.checkpoint)
+
+
+def weights_of(checkpoint: Mapping[str, Any]) -> str:
+    """Whose weights a checkpoint holds, from what is recorded of it: `Result.checkpoint`."""
+    if imported := checkpoint.get("imported"):
         return "starter weights" if imported["layout"] == STARTER_LAYOUT else "published weights"
     return "trained here"
 

@@ -96,6 +96,7 @@ def write_completed(
         share = np.count_nonzero(hole) / hole.size  # torch would start threads of its own in each thread that writes
         note = f"{share:.1%} filled" if share < 1 else "all hole: nothing of the image is left"
         note = ", ".join([note, *notes])
+    assert photograph.out is not None
     photograph.out.parent.mkdir(parents=True, exist_ok=True)
     save_png(picture, original, made, photograph.out)
     lost = f"; not kept: {', '.join(original.lost)}" if original.lost else ""

@@ -35,13 +35,13 @@ class Photograph:
         image: the photograph.
         mask: its mask, in the same size.
         edges: a drawing of its edges in the same size; None without one.
-        out: the file that the completed image is written to.
+        out: the file that the completed image is written to; None if none is.
     """
 
     image: Path
     mask: Path
     edges: Path | None
-    out: Path
+    out: Path | None
 
 
 @final
@@ -71,7 +71,9 @@ class Contents:
         return replace(self, image=self.image.pin_memory(), mask=self.mask.pin_memory(), edges=edges)
 
 
-def pair_photographs(image: Path, holes: Path, drawing: Path | None, out: Path) -> tuple[list[Photograph], list[str]]:
+def pair_photographs(
+    image: Path, holes: Path, drawing: Path | None, out: Path | None
+) -> tuple[list[Photograph], list[str]]:
     """The photographs to complete: one if files are given, or all of a folder and the folders below it.
 
     In folders a photograph is paired with the mask, and the drawing, of the same path without ending; a single mask
@@ -81,7 +83,7 @@ def pair_photographs(image: Path, holes: Path, drawing: Path | None, out: Path) 
         image: a photograph, or a folder of photographs.
         holes: its mask, or the folder of masks, or one mask for a folder.
         drawing: its drawing of edges, or the folder of drawings, or one for a folder; None without drawings.
-        out: a file or folder for one photograph, a folder for several.
+        out: a file or folder for one photograph, a folder for several; None if nothing will be written.
 
     Returns:
         The photographs, and sentences on the files that are left out.
@@ -90,21 +92,25 @@ def pair_photographs(image: Path, holes: Path, drawing: Path | None, out: Path) 
         ValueError: a folder of masks for a single file, a folder without a picture, names that occur on one side only,
             or a name that is too long to be written.
     """
-    _writable(out)
+    if out is not None:
+        _writable(out)
     others = {"holes": holes} | ({"drawing": drawing} if drawing else {})
     if not image.is_dir():
         if folders := [name for name, path in others.items() if path.is_dir()]:
             raise ValueError(f"{' and '.join(folders)} is a folder, but image={image} is not; give a file, too.")
+        if out is None:
+            return [Photograph(image, holes, drawing, None)], []
         target = out / f"{image.stem}.png" if out.is_dir() else out
         if target.suffix.lower() != ".png":
             raise ValueError(f"out is {out}; give a file that ends in .png, so that known pixels stay exact.")
         return _sparing_masks([Photograph(image, holes, drawing, _writable(target))]), []
-    if out.resolve() in {image.resolve(), *(path.resolve() for path in others.values())}:
+    if out is not None and out.resolve() in {image.resolve(), *(path.resolve() for path in others.values())}:
         raise ValueError(f"out={out} is a folder that is read, so completions would be completed; give another one.")
-    if out.is_file():
+    if out is not None and out.is_file():
         raise ValueError(f"out={out} is a file, but image={image} is a folder; give a folder to write to.")
-    names, notes = _pictures(image, [out, *others.values()])
-    partners = {name: _partners(path, [out]) for name, path in others.items() if path.is_dir()}
+    written = [] if out is None else [out]
+    names, notes = _pictures(image, [*written, *others.values()])
+    partners = {name: _partners(path, written) for name, path in others.items() if path.is_dir()}
     stems = Counter(_key(name) for name in names)
     for name, found in partners.items():
         if twice := [picture for picture in names if stems[_key(picture)] > 1]:
@@ -114,13 +120,14 @@ def pair_photographs(image: Path, holes: Path, drawing: Path | None, out: Path) 
             )
         _require_pairs(image, {_key(picture) for picture in names}, others[name], set(found))
     photographs = []
-    for picture, stem in zip(names, _free_names(names), strict=True):
+    targets = [None] * len(names) if out is None else [_writable(out / f"{stem}.png") for stem in _free_names(names)]
+    for picture, target_of in zip(names, targets, strict=True):
         mask, edges = (
             others[name] / partners[name][_key(picture)] if name in partners else others.get(name)
             for name in ("holes", "drawing")
         )
         assert mask is not None
-        photographs.append(Photograph(image / picture, mask, edges, _writable(out / f"{stem}.png")))
+        photographs.append(Photograph(image / picture, mask, edges, target_of))
     return _sparing_masks(photographs), notes
 
 
@@ -131,7 +138,7 @@ def _sparing_masks(photographs: list[Photograph]) -> list[Photograph]:
         ValueError: one would be.
     """
     inputs = {path.resolve() for one in photographs for path in (one.mask, one.edges) if path is not None}
-    if spoiled := [one.out for one in photographs if one.out.resolve() in inputs]:
+    if spoiled := [one.out for one in photographs if one.out is not None and one.out.resolve() in inputs]:
         raise ValueError(f"A completion would replace {shown(spoiled[0])}, which is to be read; give another out=...")
     return photographs
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.comparison import marked, weights
+from inpaintlab.comparison import marked, weights, weights_of
 from inpaintlab.evaluation import Result
 from inpaintlab.figure.text import without_font
 from inpaintlab.machine import command_line, commit, shown
@@ -111,8 +111,7 @@ def of_versions(results: Iterable[Result]) -> list[str]:
 def of_checkpoint(identity: Mapping[str, Any], method: str) -> str:
     """The same of a method that was built of a checkpoint for this figure; see `build_method` for its identity."""
     parts = [code(identity["label"]), method, *_edges(identity["switches"])]
-    imported = (identity["checkpoint"] or {}).get("imported")
-    parts += ["published weights" if imported else "trained here", *_origin(identity["checkpoint"])]
+    parts += [weights_of(identity["checkpoint"]), *_origin(identity["checkpoint"])]
     return ", ".join(parts)
 
 

@@ -4,15 +4,15 @@ import math
 from collections.abc import Sequence
 
 import polars as pl
-import torch
 
-from inpaintlab.data import image_tensor
+from inpaintlab.edges import EdgeSource
 from inpaintlab.evaluation import Result
 from inpaintlab.figure.caption import caption, of_result
 from inpaintlab.figure.edge_settings import source_of
 from inpaintlab.figure.page import Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
-from inpaintlab.figure.sources import Pixels, completed, item, kept_edges, load, of_photographs, pixels, titled
+from inpaintlab.figure.sources import Pixels, completed, item, kept_edges, load, moved, of_photographs, pixels, titled
+from inpaintlab.testsets import Manifest, ManifestDataset
 
 FIG9 = "fig9_failures"
 
@@ -51,6 +51,7 @@ def failures(results: Sequence[str], *, count: int, root: str | None, mask_root:
         raise ValueError(f"{result.folder}: no image has a {MEASURES['precision']} or a {MEASURES['recall']}.")
     kept_edges(result, names[0])
     found = of_photographs(result, names, root, mask_root)
+    true = _true_edges(result, source, names, root, mask_root)
     rows, numbers = [], []
     for word, chosen in worst.items():
         for rank, name in enumerate(chosen, 1):
@@ -59,10 +60,9 @@ def failures(results: Sequence[str], *, count: int, root: str | None, mask_root:
             numbers.append((word, rank, name, row["bin"], row["hole_ratio"], *values, row.get("edge_density")))
             known = [f"{value:.3f}" if math.isfinite(value) else "undefined" for value in values]
             scores = ", ".join(f"{one} {value}" for one, value in zip(MEASURES, known, strict=True))
-            true = source.whole(image_tensor(found[name].image)[None])
             cells = [
                 Cell(pixels(found[name].painted), "input"),
-                Cell(_plane(true), "edges of the original"),
+                Cell(true[name], "edges of the original"),
                 Cell(kept_edges(result, name), "edges drawn"),
                 Cell(completed(result, name), "output"),
                 Cell(pixels(found[name].image), "original"),
@@ -97,5 +97,16 @@ def lowest(result: Result, metric: str, count: int) -> list[str]:
     return [name for _, name in sorted(pair for pair in values if math.isfinite(pair[0]))[:count]]
 
 
-def _plane(edges: torch.Tensor) -> Pixels:
-    return (edges[0, 0] * 255).round().byte().numpy()
+def _true_edges(
+    result: Result, source: EdgeSource, names: Sequence[str], root: str | None, mask_root: str | None
+) -> dict[str, Pixels]:
+    """What the source marks in the originals, some of which bring a map from a file."""
+    pairs = ManifestDataset(Manifest.load(result.folder / "manifest.json"), root, mask_root)
+    places = {item.name: place for place, item in enumerate(pairs.manifest.items)}
+    edges = {}
+    with moved(root):
+        for name in names:
+            pair = pairs[places[name]]
+            given = pair["edges"][None] if "edges" in pair else None
+            edges[name] = (source.whole(pair["image"][None], given=given)[0, 0] * 255).round().byte().numpy()
+    return edges

@@ -14,7 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 from inpaintlab.comparison import Table, tabulate
 from inpaintlab.evaluation import Result
 from inpaintlab.figure.caption import caption, of_result
-from inpaintlab.figure.edge_settings import LEVEL, WithSigma, by_sigma, in_words
+from inpaintlab.figure.edge_settings import LEVEL, RIM, WithSigma, by_sigma, in_words
 from inpaintlab.figure.page import WIDTH, Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
 from inpaintlab.figure.sources import (
@@ -174,7 +174,7 @@ def _panel(
                 at[order],
                 means[order],
                 yerr=np.array(bars)[:, order],
-                label=line,
+                label=line.replace(RIM, f",\n{RIM.removeprefix(', ')}"),
                 marker=look[line].marker,
                 markersize=4,
                 capsize=2.5,

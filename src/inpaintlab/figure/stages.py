@@ -1,55 +1,26 @@
 """Figures of one checkpoint: fig2_overview, fig10_transfer and fig11_removal."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, final
+from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from inpaintlab.completion import pair_photographs, read_photograph
-from inpaintlab.data import image_tensor, in_unit_range, read_rgb
 from inpaintlab.edges import NoEdges
-from inpaintlab.figure.caption import caption, code, of_checkpoint, of_manifest
+from inpaintlab.figure.caption import caption, of_checkpoint
+from inpaintlab.figure.cases import Case, cases_of, of_files, pairs_of_halves
 from inpaintlab.figure.page import Drawn
 from inpaintlab.figure.sheet import Cell, Row, sheet, texts_of
-from inpaintlab.figure.sources import Pixels, by_hash, moved
+from inpaintlab.figure.sources import Pixels
 from inpaintlab.imaging import rgb_to_gray
 from inpaintlab.inpainting import WHOLE, build_method, computing, device_type, fit, hide
-from inpaintlab.machine import file_sha256, shown
 from inpaintlab.models import EdgeConnect
-from inpaintlab.recipes import nearest
 from inpaintlab.report import painted
 from inpaintlab.shapes import Images, Planes
-from inpaintlab.testsets import Manifest, ManifestDataset
 
 FIG2, FIG10, FIG11 = "fig2_overview", "fig10_transfer", "fig11_removal"
-
-
-_UNWRITTEN = Path("figure.png")  # photographs are paired as for `complete`, and none is completed into a file
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Case:
-    """An image with its hole.
-
-    Args:
-        name: of the image.
-        image: RGB in [0, 1].
-        mask: 1 = hole.
-        drawing: a user's drawing for the hole, 1 = edge, or the manifest's map of edges; None without one.
-        files: what it was read from, with the hash of each.
-    """
-
-    name: str
-    image: Images
-    mask: Planes
-    drawing: Planes | None = None
-    files: str = ""
 
 
 # ------------------------------------------------------------------------------------------------------- fig2_overview
@@ -64,13 +35,12 @@ def overview(cfg: DictConfig) -> Drawn:
     Raises:
         ValueError: a checkpoint that draws no edges, no image, or one that cannot be read.
     """
-    cases, about, rule = _cases(cfg, FIG2)
+    cases, about, rule = cases_of(cfg, FIG2)
     model, method, _ = _edge_connect(cfg)
     rows, numbers = [], []
     for case in cases:
         given = case.drawing if model.reads_edges else None
-        output, composite = _completed(model, case, given)
-        stages = _alone(model, case, given) | {"composite": composite}
+        output, stages = _stages(model, case, given)
         gray = rgb_to_gray(hide(case.image, case.mask))
         filled = torch.where(case.mask > 0.5, model.edge_generator.fill, gray)
         cells = [
@@ -106,7 +76,7 @@ def transfer(cfg: DictConfig) -> Drawn:
     Raises:
         ValueError: a checkpoint that takes no edges, photographs that cannot be read, or pairs of different sizes.
     """
-    pairs, about = _pairs(cfg)
+    pairs, about = pairs_of_halves(cfg)
     model, method, label = _edge_connect(cfg)
     _require_taking(model, label)
     rows, numbers = [], []
@@ -144,7 +114,7 @@ def removal(cfg: DictConfig) -> Drawn:
     Raises:
         ValueError: a checkpoint that takes no edges, or files that cannot be read, do not pair or differ in size.
     """
-    cases = _of_files(cfg, cfg.drawing)
+    cases = of_files(cfg, cfg.drawing)
     model, method, label = _edge_connect(cfg)
     _require_taking(model, label)
     rows, numbers = [], []
@@ -187,7 +157,6 @@ def _edge_connect(cfg: DictConfig) -> tuple[EdgeConnect, str, str]:
             f"checkpoint={cfg.checkpoint} holds a {type(model).__name__}, which draws no edges: give one of "
             "EdgeConnect."
         )
-    model.require()
     device = device_type("auto")
     fit(model.networks(), device, WHOLE)
     marks = " † (an oracle: it gets edges that depend on the hidden pixels)" if model.oracle else ""
@@ -213,119 +182,35 @@ def _completed(model: EdgeConnect, case: Case, edges: Planes | None = None) -> t
         return completed.cpu(), model.seen_inside(image, mask, given)["edges"].float().cpu()
 
 
-def _alone(model: EdgeConnect, case: Case, given: Planes | None) -> dict[str, Planes]:
-    """The known edges, and those that the edge generator has just drawn of the whole image.
+def _stages(model: EdgeConnect, case: Case, given: Planes | None) -> tuple[Images, dict[str, Planes]]:
+    """The completion, and the edges on the way to it: what the edge generator got, drew, and what became of both.
 
     Raises:
-        ValueError: it drew none, because its source of edges brings those of the hole.
+        ValueError: it drew none, because others fill the hole.
     """
-    image, mask = _sent(case.image, model), _sent(case.mask, model)
-    found = model.drawing_and_truth(image, mask, given)
-    if found is None:
-        raise ValueError(f"{type(model).__name__} with edges {model.edges.in_words()} draws none itself.")
-    known = model.edges.known(image, mask, given=given) * (1 - mask)
-    return {"known": known.cpu(), "drawn": found[0].cpu()}
+    seen: list[tuple[Planes, Planes]] = []
+
+    def keep(_: Any, inputs: tuple[Planes, Planes, Planes], drawn: Planes) -> None:
+        _, known, mask = inputs
+        seen.append((known * (1 - mask), drawn))
+
+    watching = model.edge_generator.register_forward_hook(keep)
+    try:
+        output, composite = _completed(model, case, given)
+    finally:
+        watching.remove()
+    if not seen:
+        raise ValueError(
+            f"{type(model).__name__} with edges {model.edges.in_words()} and hole_edges={model.hole_edges} draws none "
+            "itself, so there are no predicted edges to show."
+        )
+    height, width = case.mask.shape[-2:]
+    known, drawn = (plane[..., :height, :width].float().cpu() for plane in seen[-1])
+    return output, {"known": known, "drawn": drawn, "composite": composite}
 
 
 def _sent(plane: Tensor, model: EdgeConnect) -> Tensor:
     return plane.to(model.device)
-
-
-# ----------------------------------------------------------------------------------------------------------- the images
-
-
-def _cases(cfg: DictConfig, name: str) -> tuple[list[Case], list[str], str]:
-    """The images of a manifest, or of files; what the caption says of the test set; and how they were chosen."""
-    if (cfg.manifest is None) == (cfg.image is None):
-        raise ValueError(
-            f"{name} is of a manifest's images or of a file: give manifest=TEST.json, or image= and holes=."
-        )
-    if cfg.manifest is None:
-        return list(_of_files(cfg, None)), [], ""
-    manifest = Manifest.load(Path(cfg.manifest))
-    names = [item.name for item in manifest.items]
-    about = [of_manifest(Path(cfg.manifest), Path(cfg.manifest).name)]
-    wanted, rule = list(cfg.images), "The images were named on the command line."
-    if not wanted:
-        wanted, rule = by_hash(manifest.sha256, {item.name: item.image for item in manifest.items}, cfg.count)
-    if unknown := [one for one in wanted if one not in names]:
-        raise ValueError(f"images: {cfg.manifest} has no '{unknown[0]}'.{nearest(unknown[0], names)}")
-    pairs = ManifestDataset(manifest, cfg.root, cfg.mask_root)
-    cases = []
-    with moved(cfg.root):
-        for one in wanted:
-            item = pairs[names.index(one)]
-            edges = item["edges"][None] if "edges" in item else None
-            cases.append(Case(one, item["image"][None], item["mask"][None], edges))
-    return cases, about, rule
-
-
-def _of_files(cfg: DictConfig, drawing: str | None) -> Sequence[Case]:
-    """A user's photographs with their masks and drawings, paired as for `inpaintlab complete`."""
-    if cfg.holes is None:
-        raise ValueError("image= without holes=: give the mask of the photograph, or the folder of the masks.")
-    found, _ = pair_photographs(
-        Path(cfg.image), Path(cfg.holes), None if drawing is None else Path(drawing), _UNWRITTEN
-    )
-    cases = []
-    for photograph in found:
-        contents = read_photograph(photograph, cfg)
-        name = photograph.image.name
-        if not contents.mask.any():
-            raise ValueError(f"The mask {shown(photograph.mask)} has no hole: no {cfg.hole_colour} pixel.")
-        files = [path for path in (photograph.image, photograph.mask, photograph.edges) if path is not None]
-        drawn = None if contents.edges is None else in_unit_range(contents.edges)
-        image, mask = in_unit_range(contents.image), in_unit_range(contents.mask)
-        cases.append(Case(shown(name), image, mask, drawn, _hashed(files)))
-    return cases
-
-
-def _pairs(cfg: DictConfig) -> tuple[list[tuple[Case, Case]], list[str]]:
-    """The photographs of fig10_transfer, two by two, with the right half as the hole; and the test set, if any."""
-    lefts, rights = list(cfg.left), list(cfg.right)
-    if not lefts or len(lefts) != len(rights):
-        raise ValueError(
-            f"left= names {len(lefts)} photographs and right= {len(rights)}: give as many of each, at least one."
-        )
-    about: list[str] = []
-    read: Callable[[str], Case] = _of_file
-    if cfg.manifest is not None:
-        manifest = Manifest.load(Path(cfg.manifest))
-        about.append(of_manifest(Path(cfg.manifest), Path(cfg.manifest).name))
-        pairs = ManifestDataset(manifest, cfg.root, cfg.mask_root)
-        places = {item.image: place for place, item in reversed(list(enumerate(manifest.items)))}
-
-        def of_manifests(name: str) -> Case:
-            if name not in places:
-                raise ValueError(f"{cfg.manifest} has no photograph '{name}'.{nearest(name, places)}")
-            with moved(cfg.root):
-                image = pairs[places[name]]["image"][None]
-            return Case(name, image, _right_half(image))
-
-        read = of_manifests
-    found = [(read(left), read(right)) for left, right in zip(lefts, rights, strict=True)]
-    for left, right in found:
-        if left.image.shape != right.image.shape:
-            sizes = [f"{one.name} is {one.image.shape[-1]} x {one.image.shape[-2]}" for one in (left, right)]
-            raise ValueError(f"{', '.join(sizes)} pixels: give pairs of photographs of one size.")
-        if left.image.shape[-1] < 2:
-            raise ValueError(f"{left.name} is 1 pixel wide: it has no left and right half.")
-    return found, about
-
-
-def _of_file(name: str) -> Case:
-    image = image_tensor(read_rgb(name))[None]
-    return Case(shown(Path(name).name), image, _right_half(image), files=_hashed([Path(name)]))
-
-
-def _right_half(image: Images) -> Planes:
-    mask = torch.zeros_like(image[:, :1])
-    mask[..., image.shape[-1] // 2 :] = 1
-    return mask
-
-
-def _hashed(files: Sequence[Path]) -> str:
-    return ", ".join(f"{code(shown(path))} (SHA-256 {code(file_sha256(path))})" for path in files)
 
 
 def _files(cases: Sequence[Case]) -> list[str]:
