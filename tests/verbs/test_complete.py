@@ -60,8 +60,9 @@ def test_where_no_method_is_named_the_starter_weights_complete_and_a_line_says_s
     assert np.array_equal(
         read(here / "done.png")[read(here / "hole.png") == 0], read(here / "photo.png")[read(here / "hole.png") == 0]
     )
-    succeeded(complete(here, "image=photo.png", "holes=hole.png", "drawing=hole.png", "out=drawn.png"))
-    assert not np.array_equal(read(here / "drawn.png"), read(here / "done.png"))
+    for setting in ("drawing=hole.png", "+model.hole_edges=none"):
+        succeeded(complete(here, "image=photo.png", "holes=hole.png", setting, "out=other.png", "overwrite=true"))
+        assert not np.array_equal(read(here / "other.png"), read(here / "done.png"))
 
 
 @pytest.mark.parametrize("blend", ["false", "true"])
@@ -216,10 +217,6 @@ def test_an_untrained_network_paints_the_same_each_time(here: Path) -> None:
     for name in ("once", "again"):
         succeeded(complete(here, *settings, f"out={name}.png"))
     assert (read(here / "once.png") == read(here / "again.png")).all()
-
-
-def test_without_a_method_the_user_is_told_how_to_give_one(here: Path) -> None:
-    assert "checkpoint=runs/NAME" in refused(complete(here, "image=photo.png", "holes=hole.png", "out=done.png"))
 
 
 # ------------------------------------------------------------------------------------------------------------- folders
