@@ -15,8 +15,8 @@ from inpaintlab.comparison import tabulate
 from inpaintlab.edges import EdgeFiles
 from inpaintlab.evaluation import Result
 from inpaintlab.figure import Drawn, failures, heatmap, qualitative, sigma_curves, sigma_pictures, write
-from inpaintlab.figure.failures import _true_edges, lowest
 from inpaintlab.figure.sigma import _of_set
+from inpaintlab.figure.worst_edges import _true_edges, lowest
 from stand_ins.commands import run_here
 from stand_ins.figure_results import FID, SIZE, figure_result, frozen
 

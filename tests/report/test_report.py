@@ -22,8 +22,8 @@ from inpaintlab.evaluation import Result
 from inpaintlab.metrics import Meaning
 from inpaintlab.recipes import in_words
 from inpaintlab.report import html_page
+from inpaintlab.report.appearance import PALETTE, USUAL, looks
 from inpaintlab.report.cases import most_different, pick, worst_first
-from inpaintlab.report.looks import PALETTE, USUAL, looks
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.pictures import HOLE_COLOUR, Original, data_uri, originals, painted, rim
 from inpaintlab.report.plots import plot, running_mean

@@ -1,6 +1,6 @@
 """The HTML report of a comparison, its pictures and looks, and logging results and comparisons to W&B."""
 
-from inpaintlab.report.looks import Look, looks
+from inpaintlab.report.appearance import Look, looks
 from inpaintlab.report.page import html_page
 from inpaintlab.report.pictures import Original, completion, kinds, originals, painted
 from inpaintlab.report.pictures import read as read_kept

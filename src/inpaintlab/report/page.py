@@ -24,8 +24,8 @@ from inpaintlab.comparison import (
     weights,
 )
 from inpaintlab.evaluation import FIXED
+from inpaintlab.report.appearance import looks
 from inpaintlab.report.cases import GALLERY, gallery, pair
-from inpaintlab.report.looks import looks
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.plots import plot, window
 from inpaintlab.shapes import in_pixels

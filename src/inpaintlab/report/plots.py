@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from inpaintlab.comparison import Table
 from inpaintlab.evaluation import ALL, FIXED, Result
-from inpaintlab.report.looks import Look, looks
+from inpaintlab.report.appearance import Look, looks
 
 _INK = "#010203"  # stands for the page's text colour until the SVG is written
 
