@@ -164,6 +164,15 @@ def test_the_numbers_of_fig6_are_those_of_compare(folders):
         assert row["line"].startswith("true" if row["label"][0] == "o" else "predicted")
 
 
+def test_curves_of_fig6_lie_inside_their_panel_with_the_ends_of_their_intervals(folders):
+    drawn = curves(folders.values(), set_metric=None)
+    (axes,) = drawn.figure.axes
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert left < 1.0 < 3.0 < right
+    for low, high in drawn.numbers.select("low", "high").rows():
+        assert bottom < low < high < top
+
+
 def test_the_points_of_fig6_stand_at_their_sigmas_and_no_edges_is_a_level(folders):
     panels = curves(folders.values()).figure.axes
     assert [axes.get_ylabel() for axes in panels] == ["psnr_rgb (dB) ↑", "fid_inception2015 ↓"]

@@ -182,6 +182,8 @@ def _panel(
                 dashes=look[line].dashes or (None, None),
                 **style,
             )
+            ends = [*(means - bars[0]), *(means + bars[1])]
+            axes.update_datalim(np.column_stack([np.tile(at, 2), ends]))  # which a shifted curve does not do itself
         for _, mean, low, high in [point for point in known if point[0].sigma is None]:
             axes.axhline(
                 mean or 0.0,
@@ -191,6 +193,8 @@ def _panel(
             )
             if low is not None and high is not None:
                 axes.axhspan(low, high, color=style["color"], alpha=0.12, linewidth=0)
+    axes.margins(x=0.1, y=0.06)
+    axes.autoscale_view()
     sigmas = sorted({one.sigma for one in series if one.sigma is not None})
     if densities:
         axes.set_xlabel("edges, % of the hole's pixels")
