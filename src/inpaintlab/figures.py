@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -21,6 +22,7 @@ from inpaintlab.figure import (
     transfer,
     write,
 )
+from inpaintlab.recipes import plain
 
 
 @command("figures fig2_overview")
@@ -32,63 +34,27 @@ def fig2_overview(cfg: DictConfig) -> None:
 @command("figures fig3_qualitative")
 def fig3_qualitative(cfg: DictConfig) -> None:
     """Draw the same holes, completed by all methods."""
-    _write(
-        "fig3_qualitative",
-        cfg,
-        lambda: qualitative(
-            cfg.results,
-            images=cfg.images,
-            count=cfg.count,
-            metric=cfg.metric,
-            root=cfg.root,
-            mask_root=cfg.mask_root,
-        ),
-    )
+    _write("fig3_qualitative", cfg, lambda: qualitative(**_drawn_by(cfg)))
 
 
 @command("figures fig6_sigma")
 def fig6_sigma(cfg: DictConfig) -> None:
     """Draw metrics against sigma."""
-    _write(
-        "fig6_sigma",
-        cfg,
-        lambda: sigma_curves(
-            cfg.results,
-            metric=cfg.metric,
-            set_metric=cfg.set_metric,
-            bin_name=cfg.bin,
-            axis=cfg.axis,
-            root=cfg.root,
-            mask_root=cfg.mask_root,
-        ),
-    )
+    settings = _drawn_by(cfg)
+    bin_name = settings.pop("bin")
+    _write("fig6_sigma", cfg, lambda: sigma_curves(bin_name=bin_name, **settings))
 
 
 @command("figures fig7_sigma")
 def fig7_sigma(cfg: DictConfig) -> None:
     """Draw edges and pictures at each sigma."""
-    _write(
-        "fig7_sigma",
-        cfg,
-        lambda: sigma_pictures(
-            cfg.results,
-            images=cfg.images,
-            count=cfg.count,
-            metric=cfg.metric,
-            root=cfg.root,
-            mask_root=cfg.mask_root,
-        ),
-    )
+    _write("fig7_sigma", cfg, lambda: sigma_pictures(**_drawn_by(cfg)))
 
 
 @command("figures fig9_failures")
 def fig9_failures(cfg: DictConfig) -> None:
     """Draw the images whose predicted edges are worst."""
-    _write(
-        "fig9_failures",
-        cfg,
-        lambda: failures(cfg.results, count=cfg.count, root=cfg.root, mask_root=cfg.mask_root),
-    )
+    _write("fig9_failures", cfg, lambda: failures(**_drawn_by(cfg)))
 
 
 @command("figures fig10_transfer")
@@ -106,7 +72,12 @@ def fig11_removal(cfg: DictConfig) -> None:
 @command("figures heatmap")
 def matrix(cfg: DictConfig) -> None:
     """Draw what is trained on rows and tested on columns."""
-    _write("heatmap", cfg, lambda: heatmap(cfg.results, metric=cfg.metric, diagonal=dict(cfg.diagonal)))
+    _write("heatmap", cfg, lambda: heatmap(**_drawn_by(cfg)))
+
+
+def _drawn_by(cfg: DictConfig) -> dict[str, Any]:
+    """The settings that a figure is drawn by; the others say where it goes and whose code is trusted."""
+    return {key: value for key, value in plain(cfg).items() if key not in ("out", "trust")}
 
 
 def _write(name: str, cfg: DictConfig, draw: Callable[[], Drawn]) -> None:

@@ -8,12 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import pytest
 import torch
 from hydra.utils import instantiate
-from jaxtyping import Float
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
@@ -22,13 +21,13 @@ from torchmetrics import MetricCollection
 from inpaintlab.data import Toy
 from inpaintlab.data.order import Part, Positions
 from inpaintlab.inpainting import Inpainter, frozen
-from inpaintlab.metrics import FD, FeatureNetwork
-from inpaintlab.shapes import Images
+from inpaintlab.metrics import FD
 from inpaintlab.survival import ending_together, require_launcher, require_processes
 from inpaintlab.training import training_trainer
 from inpaintlab.training.validation import Validation
 from stand_ins.building import Builder, compose_train, state_of, toy_data
 from stand_ins.commands import SCRIPT, checkpoint, environment, run, run_here, tiny
+from stand_ins.features import Colours
 from stand_ins.models import PHASES, only
 
 COUNT = 16  # pictures
@@ -45,22 +44,6 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The port of the processes, which Lightning leaves in the environment, is taken away again."""
     for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-
-
-@final
-class Colours(FeatureNetwork):
-    """The mean of each colour."""
-
-    name = "colours"
-    width = 3
-    definition = "the mean of each colour"
-    key = "colours"
-
-    def require(self) -> None:
-        pass
-
-    def forward(self, images: Images) -> Float[Tensor, "batch features"]:
-        return images.mean(dim=(2, 3))
 
 
 class Record(Callback):

@@ -4,12 +4,10 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import final
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from inpaintlab.evaluation import Result
@@ -17,33 +15,12 @@ from inpaintlab.losses import HED
 from inpaintlab.metrics import FD, KID, FeatureNetwork, FeaturePairs, HEDFeatures
 from inpaintlab.published import File, Published
 from inpaintlab.runs import Progress
-from inpaintlab.shapes import Images
 from inpaintlab.training.validation import SetFeatures, notes_of_few
 from stand_ins.commands import checkpoint, run_here, tiny
+from stand_ins.features import Colours
 from stand_ins.published_files import hed
 
 NARROW = ((2, 4), (2, 6), (3, 8), (3, 5), (3, 7))
-
-
-@final
-class Colours(FeatureNetwork):
-    """The mean of each colour; counts the images that it is shown."""
-
-    name = "colours"
-    width = 3
-    definition = "the mean of each colour"
-    key = "colours"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shown = 0
-
-    def require(self) -> None:
-        pass
-
-    def forward(self, images: Images) -> Float[Tensor, "batch features"]:
-        self.shown += len(images)
-        return images.mean(dim=(2, 3))
 
 
 def validated(
