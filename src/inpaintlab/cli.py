@@ -38,10 +38,10 @@ eval "$(inpaintlab -sc install=bash)" lets the tab key complete verbs, choices a
 
 
 def main() -> None:
-    """Run one verb as ``python -m inpaintlab.<verb>`` would.
+    """Run one verb as ``python -m inpaintlab.verbs.VERB`` would.
 
     The module runs as ``__main__`` with its own spec, so that Lightning's relaunch of a process per device finds
-    ``python -m inpaintlab.train ...`` again instead of this dispatcher without its verb.
+    ``python -m inpaintlab.verbs.train ...`` again instead of this dispatcher without its verb.
     """
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     # Python looks for cycles in all that torch has loaded before it ends, for a second; then none is left to be found
@@ -61,7 +61,7 @@ def main() -> None:
         os.environ["PYTHONSAFEPATH"] = "1"
         try:
             if not _answered(verb):
-                runpy.run_module(f"inpaintlab.{verb}", run_name="__main__", alter_sys=True)
+                runpy.run_module(f"inpaintlab.verbs.{verb}", run_name="__main__", alter_sys=True)
         except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
             raise SystemExit(1) from None

@@ -133,5 +133,5 @@ def answer(verb: str, arguments: Sequence[str]) -> None:
         raise AssertionError(f"{sys.argv[1:]} asks for no work.")
 
     # Hydra names the job after the module, and looks below the wrapper that tests put on to check types
-    inspect.unwrap(nothing).__module__ = f"inpaintlab.{verb}"
+    inspect.unwrap(nothing).__module__ = f"inpaintlab.verbs.{verb}"
     command(words)(nothing)()

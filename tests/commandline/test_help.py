@@ -353,6 +353,6 @@ print(len(asked))
 
 
 def test_the_jobs_of_a_sweep_are_listed_without_torch(tmp_path: Path) -> None:
-    code = f"import sys, inpaintlab.sweep\nprint([name for name in {HEAVY!r} if name in sys.modules])"
+    code = f"import sys, inpaintlab.verbs.sweep\nprint([name for name in {HEAVY!r} if name in sys.modules])"
     done = run_anew(sys.executable, "-c", code, cwd=tmp_path, home=tmp_path / "home")
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

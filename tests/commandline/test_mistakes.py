@@ -80,7 +80,7 @@ def test_a_command_does_not_see_hydras_variable(tmp_path: Path, monkeypatch: pyt
         seen.append(os.environ.get(FULL))
         raise ValueError("enough")
 
-    monkeypatch.setattr("inpaintlab.sweep.SweepFolder.load", load)
+    monkeypatch.setattr("inpaintlab.verbs.sweep.SweepFolder.load", load)
     monkeypatch.delenv(FULL, raising=False)
     assert run_here("sweep", "status", "sweep=x", cwd=tmp_path).returncode == 1
     assert seen == [None]

@@ -24,7 +24,6 @@ from skimage.feature import canny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from inpaintlab.commandline.arguments import folders_as_override
-from inpaintlab.compare import compare, main
 from inpaintlab.comparison import Table, load_papers, table_csv, table_latex, table_markdown, tabulate, terminal_tables
 from inpaintlab.comparison.latex import escaped
 from inpaintlab.evaluation import Result, bin_order
@@ -32,6 +31,7 @@ from inpaintlab.evaluation.results import means_by_bin
 from inpaintlab.machine import write_json, write_texts
 from inpaintlab.metrics import Meaning
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
+from inpaintlab.verbs.compare import compare, main
 from stand_ins.commands import run_here
 from stand_ins.results import MAE_METRIC, METRICS, NAMES, PSNR_METRIC, rewrite, write_result
 

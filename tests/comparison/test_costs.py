@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from inpaintlab.compare import compare
 from inpaintlab.comparison import costs, tabulate
 from inpaintlab.evaluation import Result
 from inpaintlab.report import html_page
+from inpaintlab.verbs.compare import compare
 from stand_ins.results import write_result
 
 COST = {

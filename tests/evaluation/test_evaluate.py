@@ -493,7 +493,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_that_is_on_it(
 def test_two_evaluations_do_not_write_one_result_at_a_time(ten: Path, tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(
-        "import time, inpaintlab.evaluation.scoring as s, inpaintlab.evaluate as e\n"
+        "import time, inpaintlab.evaluation.scoring as s, inpaintlab.verbs.evaluate as e\n"
         "add = s.Scores.add\n"
         "s.Scores.add = lambda *a: (add(*a), time.sleep(60))\n"
         "e.main()\n"
@@ -583,7 +583,7 @@ def test_of_evaluations_of_one_label_at_the_same_instant_one_writes_and_all_end(
 def test_a_killed_process_leaves_parts_that_the_next_one_takes_up(ten: Path, tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(
-        "import time, inpaintlab.evaluation.scoring as s, inpaintlab.evaluate as e\n"
+        "import time, inpaintlab.evaluation.scoring as s, inpaintlab.verbs.evaluate as e\n"
         "s.ROWS_A_PART = 1\n"
         "add = s.Scores.add\n"
         "s.Scores.add = lambda *a: (add(*a), time.sleep(0.5))\n"

@@ -80,7 +80,7 @@ def test_what_is_missing_is_evaluated_and_compared(here: Path, started: list[lis
     write(here)
     done = compare(here)
     assert done.returncode == 0, done.stderr
-    assert [command[1:3] for command in started] == [["-m", "inpaintlab.evaluate"]] * 2
+    assert [command[1:3] for command in started] == [["-m", "inpaintlab.verbs.evaluate"]] * 2
     assert "label='mean colour'" in started[1]
     rows = pl.read_csv(here / "comparison" / "table.csv")
     assert set(rows["label"]) == set(METHODS)

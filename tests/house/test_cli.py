@@ -98,7 +98,7 @@ def test_the_package_starts_a_verbs_module_as_the_program(
         "runpy.run_module", lambda name, run_name, alter_sys: seen.append((name, run_name, alter_sys, sys.argv[1:]))
     )
     cli.main()
-    assert seen == [("inpaintlab.doctor", "__main__", True, ["data=toy"])]
+    assert seen == [("inpaintlab.verbs.doctor", "__main__", True, ["data=toy"])]
 
 
 def test_an_unknown_verb_is_refused_with_the_nearest_one(

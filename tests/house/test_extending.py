@@ -19,8 +19,8 @@ from inpaintlab.inpainting.checkpoints import OWN_PARTS, PARTS
 from inpaintlab.machine import code_sha256
 from inpaintlab.masks import Mask
 from inpaintlab.recipes import built, require_buildable, require_settings
-from inpaintlab.sweep import wandb_sweep
 from inpaintlab.trust import modules_of, trusted_by, trusting
+from inpaintlab.verbs.sweep import wandb_sweep
 from stand_ins.commands import checkpoint, run_here
 
 PAGE = (CONF.parent / "docs/extending.md").read_text(encoding="utf-8")
@@ -143,7 +143,7 @@ def test_a_studys_evaluations_get_the_folders_and_the_trust_of_its_command(
     done = followed.run("compare", "study=study.yaml", *given, searched, "out=no")
     assert "2 of 2 evaluations failed (method 'a': not today; method 'b': not today)" in done.stderr
     for command in commands:
-        assert command[2:7] == ["inpaintlab.evaluate", *given[:2], searched, given[2]]
+        assert command[2:7] == ["inpaintlab.verbs.evaluate", *given[:2], searched, given[2]]
 
 
 def test_an_exported_sweep_names_the_users_folder(followed: Followed) -> None:

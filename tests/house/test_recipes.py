@@ -84,7 +84,7 @@ HOSTILE = {
     "a class that nothing defines": "inpaintlab.masks.Absent",
     "a class of no wing": "inpaintlab.absent.Half",
     "a class of the package's top": "inpaintlab.recipes.Any",
-    "a verb": "inpaintlab.train.main",
+    "a verb": "inpaintlab.verbs.train.main",
     "a function that a door names": "inpaintlab.machine.write_texts",
     "a function by its file": "inpaintlab.machine.files.write_texts",
     "a constant that a door names": "inpaintlab.published.CATALOGUE",

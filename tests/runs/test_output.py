@@ -170,7 +170,7 @@ def test_a_log_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, termi
     [
         (["python", "/x/bin/inpaintlab", "train", "a=1"], ["inpaintlab", "train", "a=1"]),
         (["python", "-m", "inpaintlab", "train"], ["inpaintlab", "train"]),
-        (["python", "-u", "-X", "dev", "-m", "inpaintlab.train", "a=1"], ["inpaintlab", "train", "a=1"]),
+        (["python", "-u", "-X", "dev", "-m", "inpaintlab.verbs.train", "a=1"], ["inpaintlab", "train", "a=1"]),
         (["python", "mine.py", "inpaintlab"], ["python", "mine.py", "inpaintlab"]),
     ],
 )

@@ -47,7 +47,7 @@ def run_here(verb: str, *settings: str, cwd: Path, **variables: str) -> subproce
 
     What the command leaves behind in the process (seeds, thread count, variables) is put back.
     """
-    main = importlib.import_module(f"inpaintlab.{verb}").main
+    main = importlib.import_module(f"inpaintlab.verbs.{verb}").main
     out, err, code = io.StringIO(), io.StringIO(), 0
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     with pytest.MonkeyPatch.context() as patch:

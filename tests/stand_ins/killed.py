@@ -22,8 +22,8 @@ import torch
 from inpaintlab.inpainting import Learner, load_checkpoint
 from inpaintlab.survival import Journal
 from inpaintlab.survival.saving import WholeCheckpointIO
-from inpaintlab.train import main as train
 from inpaintlab.training.validation import Validation
+from inpaintlab.verbs.train import main as train
 
 STAGES = ("start", "training", "checkpoint", "best checkpoint", "progress", "validation", "end")
 _SHARED = mmap.mmap(-1, 16)  # the stage and the batch; children share it

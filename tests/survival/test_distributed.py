@@ -289,7 +289,7 @@ def test_what_a_broken_connection_says_becomes_a_sentence(tmp_path: Path) -> Non
 @pytest.mark.endurance
 def test_processes_that_torchrun_starts_on_two_nodes_share_a_run_and_resume_it(tmp_path: Path) -> None:
     (tmp_path / "seen").mkdir()
-    settings = ["-m", "inpaintlab.train", *FAULTY, "trainer=ddp_nodes", "data.source.count=16", "every.panel=100"]
+    settings = ["-m", "inpaintlab.verbs.train", *FAULTY, "trainer=ddp_nodes", "data.source.count=16", "every.panel=100"]
     place = [
         "--nnodes=2",
         "--nproc-per-node=1",

@@ -647,7 +647,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, *sett
 def test_a_job_is_the_command_of_one_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = launched(tmp_path, monkeypatch, 'echo "$@"; echo "$WANDB_RUN_GROUP"; cat')  # cat: nothing to read, no wait
     assert (folder / "output.log").read_text().splitlines() == [
-        "-m inpaintlab.train data.flip=0.25 seed=3 name='a/seed-3'",
+        "-m inpaintlab.verbs.train data.flip=0.25 seed=3 name='a/seed-3'",
         "a",
     ]
 
@@ -658,7 +658,7 @@ def test_a_jobs_command_finds_the_configuration_that_the_sweep_was_given(
     (tmp_path / "own/mask").mkdir(parents=True)
     (tmp_path / "own/mask/mine.yaml").write_text("_target_: inpaintlab.masks.Half\n")
     folder = launched(tmp_path, monkeypatch, 'echo "$@"', "--config-dir", "own", "mask=mine")
-    assert (folder / "output.log").read_text().startswith(f"-m inpaintlab.train --config-dir {tmp_path}/own ")
+    assert (folder / "output.log").read_text().startswith(f"-m inpaintlab.verbs.train --config-dir {tmp_path}/own ")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_the_command_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
 def test_another_process_with_other_threads_gives_the_same_bytes(tmp_path: Path) -> None:
     settings = ["data=toy", "data.size=32", "images=3"]
     succeeded(run_here("manifest", *settings, "out=a.json", cwd=tmp_path))
-    code = "import torch; torch.set_num_threads(3); from inpaintlab.manifest import main; main()"
+    code = "import torch; torch.set_num_threads(3); from inpaintlab.verbs.manifest import main; main()"
     command = [sys.executable, "-c", code, "create", *settings, "out=b.json"]
     succeeded(run_anew(*command, cwd=tmp_path, home=tmp_path / "home", OMP_NUM_THREADS="3", PYTHONHASHSEED="7"))
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()

@@ -394,7 +394,7 @@ def test_a_training_that_was_asked_to_end_is_a_preempted_run(tmp_path: Path) -> 
     script = tmp_path / "script.py"
     script.write_text(
         "import signal, sys\n"
-        "from inpaintlab import train\n"
+        "from inpaintlab.verbs import train\n"
         "from inpaintlab.inpainting.learner import Learner\n"
         "step = Learner.training_step\n"
         "def ask(learner, *given):\n"

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from PIL import Image
 from rich.console import Console
 
-from inpaintlab.bench import Pace, pace_of, report
 from inpaintlab.data import (
     Folder,
     PictureFormat,
@@ -28,6 +27,7 @@ from inpaintlab.data import (
 from inpaintlab.data.speed import _by_stages, _contents
 from inpaintlab.masks import Rectangle
 from inpaintlab.runs import Progress
+from inpaintlab.verbs.bench import Pace, pace_of, report
 from stand_ins.commands import run_here
 
 
@@ -58,7 +58,7 @@ def test_cores_are_counted_up() -> None:
 
 
 def test_the_report_says_what_a_training_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inpaintlab.bench.cores", lambda: 4)
+    monkeypatch.setattr("inpaintlab.verbs.bench.cores", lambda: 4)
     stream = StringIO()
     cost = PreparationTime(10, whole=0.1, stages={"decode": 0.03, "mask": 0.01}, edges=0.01)
     report(cost, Pace(250), 1, 3, Console(file=stream, width=100))

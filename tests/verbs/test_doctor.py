@@ -16,9 +16,9 @@ from PIL import Image
 from rich.console import Console
 
 from inpaintlab.data import Finding, Folder, Photos, RandomCrop, Toy, TrainingSet, examine
-from inpaintlab.doctor import report
 from inpaintlab.masks import Center, Mask, MaskFolder, Mixture, WithHoleRatio
 from inpaintlab.testsets import Manifest
+from inpaintlab.verbs.doctor import report
 from stand_ins.commands import run, run_here
 from stand_ins.hostile_pictures import one_colour_webp
 
@@ -327,7 +327,7 @@ def test_the_command_ends_with_a_summary_and_an_exit_code(root: Path, tmp_path_f
     home = tmp_path_factory.mktemp("home")
 
     def doctor() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "inpaintlab.doctor", "data=folder", f"data.root={root}", "data.size=16"]
+        command = [sys.executable, "-m", "inpaintlab.verbs.doctor", "data=folder", f"data.root={root}", "data.size=16"]
         return run(*command, cwd=root, home=home)
 
     sound = doctor()

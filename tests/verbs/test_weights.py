@@ -19,7 +19,7 @@ TWO = Published("two-files", "two networks", "layout-b", "CC0", "https://example
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of published weights; the catalogue holds two entries."""
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr("inpaintlab.weights.CATALOGUE", (ONE, TWO))
+    monkeypatch.setattr("inpaintlab.verbs.weights.CATALOGUE", (ONE, TWO))
     return tmp_path / "weights"
 
 
@@ -118,7 +118,9 @@ def test_fetch_prints_where_the_files_are_and_nothing_else(
 ) -> None:
     url = put(tmp_path / "site/one.pth", b"weights").as_uri()
     (file,) = ONE.files
-    monkeypatch.setattr("inpaintlab.weights.CATALOGUE", (Published("one", "", None, "", "", (File(file.name, url),)),))
+    monkeypatch.setattr(
+        "inpaintlab.verbs.weights.CATALOGUE", (Published("one", "", None, "", "", (File(file.name, url),)),)
+    )
     code, out, _ = asked_for(tmp_path, "fetch", "one")
     assert (code, out) == (0, f"{folder}/one/one.pth\n")
     assert (folder / "one/one.pth").read_bytes() == b"weights"
@@ -143,7 +145,7 @@ def test_a_download_that_is_stopped_ends_without_a_trace(
     def stopped(entry: Published) -> list[Path]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("inpaintlab.weights.fetch", stopped)
+    monkeypatch.setattr("inpaintlab.verbs.weights.fetch", stopped)
     code, _, err = asked_for(tmp_path, "fetch", "one-file")
     assert code == 130
     assert len(err.splitlines()) == 1
@@ -196,7 +198,7 @@ def test_a_local_file_with_a_wrong_hash_is_not_imported(
     tmp_path: Path, folder: Path, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = Published("known", "", "layout-a", "", "", (File("one.pth", sha256="0123abcd"),))
-    monkeypatch.setattr("inpaintlab.weights.CATALOGUE", (known,))
+    monkeypatch.setattr("inpaintlab.verbs.weights.CATALOGUE", (known,))
     put(folder / "known/one.pth")
     assert "is not the published file" in refused(tmp_path, "import", "known", "--as", "layout-a", "--out", "c.ckpt")
     assert imported == []

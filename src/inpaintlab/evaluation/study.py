@@ -189,7 +189,7 @@ def evaluate_missing(study: Study, missing: list[str], console: Console, given: 
     for number, label in enumerate(missing, 1):
         console.print(f"evaluating {label} ({number} of {len(missing)})", markup=False, highlight=False)
         # a process of its own may start one process per device, frees its memory, and cannot end other evaluations
-        command = [sys.executable, "-m", "inpaintlab.evaluate", *given, *study.of_method(label)]
+        command = [sys.executable, "-m", "inpaintlab.verbs.evaluate", *given, *study.of_method(label)]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             failed.append(f"method '{label}': {_reason(done)}")

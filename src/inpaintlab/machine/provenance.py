@@ -49,7 +49,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def command_line() -> list[str]:
     """The command of this process as it was typed, which ``shlex.join`` makes one to be pasted.
 
-    Such as ``["inpaintlab", "train", "seed=2"]``, also for ``python -m inpaintlab.train seed=2``; in a program of
+    Such as ``["inpaintlab", "train", "seed=2"]``, also for ``python -m inpaintlab.verbs.train seed=2``; in a program of
     somebody else's, that program and its arguments.
     """
     typed = sys.orig_argv
@@ -57,7 +57,7 @@ def command_line() -> list[str]:
         if part.startswith("-") or typed[at - 1] in ("-X", "-W"):  # an option of Python's
             continue
         if typed[at - 1] == "-m" and part.partition(".")[0] == "inpaintlab":
-            return [*part.split("."), *typed[at + 1 :]]
+            return [*(word for word in part.split(".") if word != "verbs"), *typed[at + 1 :]]
         if Path(part).name in ("inpaintlab", "inpaintlab.exe"):
             return ["inpaintlab", *typed[at + 1 :]]
         break

@@ -61,7 +61,7 @@ def run_job(
         return
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FAILED).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "inpaintlab.train", *training.arguments]
+    command = [sys.executable, "-m", "inpaintlab.verbs.train", *training.arguments]
     environment = {**os.environ, **(variables or {}), PARENT: str(os.getpid())}
     environment.setdefault("WANDB_RUN_GROUP", folder.parent.name)
     environment.pop("SLURM_NTASKS", None)  # or Lightning would wait for SLURM to start a process a device
