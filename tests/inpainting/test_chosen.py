@@ -97,6 +97,27 @@ def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
         method(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("starter-edgeconect", "starter-edgeconnect"), ("runs/glcik", "runs/glcic"), ("runs/one.ckp", "runs/one.ckpt")],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest_that_has_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, meant: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/glcic").mkdir(parents=True)
+    (tmp_path / "runs/glcik2").mkdir()  # nearer, but without weights
+    (tmp_path / "runs/glcic/last.ckpt").write_bytes(b"")
+    (tmp_path / "runs/one.ckpt").write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"There is no checkpoint at .*{typed};.* Did you mean '{meant}'\?$"):
+        method(Path(typed))
+
+
+def test_weights_that_are_nowhere_near_any_others_get_no_question(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"or a file in it\.$"):
+        method(tmp_path / "absent/folder")
+
+
 # ------------------------------------------------------------------------------------------------------------ the line
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from inpaintlab.edges import EdgeSource
-from inpaintlab.inpainting.chosen import BEST, LAST, chosen_file
+from inpaintlab.inpainting.chosen import BEST, LAST, chosen_file, meant_instead
 from inpaintlab.inpainting.inpainter import Inpainter
 from inpaintlab.inpainting.rates import Seen
 from inpaintlab.inpainting.schedule import Schedule
@@ -137,7 +137,8 @@ def load_checkpoint(place: Path, which: Any = None) -> dict[str, Any]:
 def _load(path: Path) -> dict[str, Any]:
     """See `load_checkpoint`."""
     if not path.is_file():
-        raise ValueError(f"There is no checkpoint at {path.absolute()}; give a run's folder, or a file in it.")
+        hint = meant_instead(path)
+        raise ValueError(f"There is no checkpoint at {path.absolute()}; give a run's folder, or a file in it.{hint}")
     with path.open("rb") as file:
         if file.read(1) == b"\x80":
             raise ValueError(

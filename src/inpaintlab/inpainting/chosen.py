@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.published import starter_file
+from inpaintlab.published import STARTERS, starter_file
+from inpaintlab.recipes import nearest
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -31,3 +32,21 @@ def chosen_file(place: Path, which: Any = None) -> Path:
             f"{place} has no {BEST}, which a run's first validation writes; which=last takes its newest checkpoint."
         )
     return best if which != "last" and best.is_file() else place / LAST
+
+
+def meant_instead(missing: Path) -> str:
+    """The question whether other weights were meant than a file that is missing: a neighbour of it, starter weights.
+
+    Returns:
+        " Did you mean 'runs/glcic'?", with the leading space, or "".
+    """
+    with_weights = (one for one in _neighbours(missing) if one.suffix == ".ckpt" or (one / LAST).is_file())
+    starters = [starter.name for starter in STARTERS] if missing.parent == Path() else []
+    return nearest(str(missing), [*map(str, with_weights), *starters])
+
+
+def _neighbours(place: Path) -> list[Path]:
+    try:
+        return sorted(place.parent.iterdir())
+    except OSError:  # its folder is missing, too, or closed to us
+        return []
