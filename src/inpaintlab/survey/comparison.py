@@ -43,7 +43,7 @@ class Compared:
         if len(self.names) == 1:
             return "One run, so no settings differ."
         count = len(self.differences)
-        return f"{count or 'No'} setting{' differs' if count == 1 else 's differ'}{':' if count else '.'}"
+        return f"{count or 'No'} setting{' differs' if count == 1 else 's differ'}."
 
 
 def compare(runs: Sequence[Run], beginnings: Sequence[str]) -> Compared:

@@ -6,6 +6,7 @@ from typing import final
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -35,7 +36,7 @@ class Grid:
     def show(self, console: Console) -> None:
         """Print the table; where the output is no terminal, each row as one line without padding at its end.
 
-        A terminal that is too narrow even for the columns that have to be there gets a line a cell.
+        A terminal that is too narrow even for the columns that have to be there gets a paragraph a row.
         """
         widths = [max(map(cell_len, column)) for column in zip(self.headings, *self.rows, strict=True)]
         if not console.is_terminal:
@@ -49,12 +50,11 @@ class Grid:
             if least <= console.width:
                 console.print(self._table(kept, widths), markup=False, highlight=False)
                 return
-        for row in self.rows:
-            first, *rest = (Text(cell) for cell in row)
-            console.print(first, soft_wrap=True, style="bold")
-            for heading, cell in zip(self.headings[1:], rest, strict=True):
-                if cell:
-                    console.print(Text(f"  {heading} ") + cell, soft_wrap=True)
+        for first, *rest in self.rows:
+            if first:
+                console.print(Text(first, style="bold"), soft_wrap=True)
+            cells = (f"{heading} {cell}" for heading, cell in zip(self.headings[1:], rest, strict=True) if cell)
+            console.print(Padding(Text(", ".join(cells), overflow="fold"), (0, 0, 0, _GAP)))
 
     def _least(self, at: int, width: int) -> int:
         return min(width, _LEAST_OF_FOLDED) if self.headings[at] in self.folded else width

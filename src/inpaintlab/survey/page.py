@@ -11,7 +11,7 @@ from inpaintlab.survey.comparison import Compared
 from inpaintlab.survey.curves import Curve
 from inpaintlab.survey.differences import in_one_line
 from inpaintlab.survey.summary import printable
-from inpaintlab.survey.tables import cells_of
+from inpaintlab.survey.tables import HEADINGS, cells_of
 
 _MARKED = 40
 """The most points of a curve that are marked one by one; those of more are a line."""
@@ -38,13 +38,16 @@ def page_of(found: Compared) -> str:
     names = [printable(name) for name in found.names]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
+    reasons = [printable(entry.reason) for entry in found.summaries]
     rows = [
-        (name, [*cells_of(entry), printable(entry.reason)]) for name, entry in zip(names, found.summaries, strict=True)
+        (name, [*cells_of(entry)[1:], *[reason] * any(reasons)])
+        for name, entry, reason in zip(names, found.summaries, reasons, strict=True)
     ]
     return template.render(
         names=names,
         looks=looks(names),
-        rows=[(name, cells[1:]) for name, cells in rows],
+        headings=[*HEADINGS, *["reason"] * any(reasons)],
+        rows=rows,
         notes=[printable(note) for note in found.notes],
         sentence=found.sentence,
         differences=[
