@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from inpaintlab.runs import give_up, state_of
+from inpaintlab.runs import give_up
 from inpaintlab.survey import ABSENT, compare, curves_of, differing, listed, runs_in, runs_of, sparkline, summary_of
 from inpaintlab.survey.curves import of_interest
 from inpaintlab.survey.grid import Grid
@@ -54,8 +55,8 @@ def test_runs_are_found_newest_first_and_the_jobs_of_a_sweep_stand_together(tmp_
 
 def test_a_run_that_wrote_anything_is_found(tmp_path: Path) -> None:
     for name in ("progress.json", "output.log", "starts.jsonl", "failed.txt", "stopped.txt", "last.ckpt"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
+        (tmp_path / f"with {name}").mkdir()
+        (tmp_path / f"with {name}" / name).touch()
     assert len(runs_in(tmp_path).runs) == 6
 
 
@@ -129,9 +130,7 @@ def test_states_are_in_the_words_of_a_sweeps_status(tmp_path: Path) -> None:
     assert summaries["failed"].reason == "The disk is full."
     assert summaries["stopped"].reason == "It was pruned."
     assert "progress.json" in summaries["unreadable"].reason
-    assert [name for name, entry in summaries.items() if entry.reason] == ["failed", "stopped", "unreadable"] or {
-        name for name, entry in summaries.items() if entry.reason
-    } == {"failed", "stopped", "unreadable"}
+    assert {name for name, entry in summaries.items() if entry.reason} == {"failed", "stopped", "unreadable"}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ def test_a_line_tells_what_is_trained_on_what_how_far_how_well_and_when(tmp_path
     ],
 )
 def test_an_age_is_in_its_largest_unit(seconds: float, words: str) -> None:
-    assert age(seconds) == words
+    assert age(float(seconds)) == words
 
 
 FILES = ["progress.json", "config.json", "failed.txt", "output.log", "validation.json", "trained_on.json"]
@@ -246,22 +245,22 @@ def leaves(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(KEYS, NESTED, min_size=1, max_size=4), st.data())
-def test_the_differences_are_exactly_the_keys_that_were_changed(settings: dict[str, Any], data: st.DataObject) -> None:
-    changed = data.draw(st.sets(st.sampled_from(sorted(leaves(settings)))))
-    other = copy.deepcopy(settings)
+def test_the_differences_are_exactly_the_keys_that_were_changed(before: dict[str, Any], data: st.DataObject) -> None:
+    changed = data.draw(st.sets(st.sampled_from(sorted(leaves(before)))))
+    other = copy.deepcopy(before)
     for key in changed:
         *above, last = key.split(".")
         place = other
         for part in above:
             place = place[part]
         place[last] = "another value"
-    found = differing([settings, other, settings])
+    found = differing([before, other, before])
     assert found.keys() == changed
-    assert all(
-        values == [leaves(settings)[key], "another value", leaves(settings)[key]] for key, values in found.items()
-    )
-    assert differing([settings, settings]) == {}
+    own = leaves(before)
+    assert all(values == [own[key], "another value", own[key]] for key, values in found.items())
+    assert differing([before, before]) == {}
 
 
 @pytest.mark.parametrize(
@@ -349,7 +348,7 @@ def test_the_curves_of_validation_come_first_and_only_those_asked_for() -> None:
 @pytest.mark.parametrize(
     ("curve", "drawn"),
     [
-        ({1: 0.0, 2: 1.0, 3: 2.0, 4: 3.0}, "▁▃▅█"),
+        ({1: 0.0, 2: 1.0, 3: 2.0, 4: 3.0}, "▁▃▆█"),
         ({1: 3.0, 4: 0.0}, "███▁"),
         ({1: 0.0, 2: 3.0}, "▁█"),
         ({3: 1.5}, "  ▅"),
@@ -389,7 +388,7 @@ def test_two_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) ->
     [
         ([], "nothing to compare"),
         (["glcik"], "There is no folder glcik, which would be a run's. Did you mean 'glcic'?"),
-        (["\x1b[2J"], r"There is no folder \x1b\[2J"),
+        (["\x1b[2J"], r"There is no folder \x1b[2J"),
         (["empty"], "empty holds no run"),
         (["many"], "These are 101 runs, and at most 100"),
     ],
@@ -404,9 +403,7 @@ def test_what_is_no_run_is_told_in_a_sentence(
         folder = tmp_path / f"many/{number}"
         folder.mkdir(parents=True)
         (folder / "output.log").touch()
-    with pytest.raises(
-        ValueError, match=told.replace("[2J", r"\[2J").replace("\\x1b\\\\", "\\\\x1b\\") if "x1b" in told else told
-    ) as error:
+    with pytest.raises(ValueError, match=re.escape(told)) as error:
         runs_of(given, Path("runs"))
     assert str(error.value).isprintable()
 
@@ -432,7 +429,7 @@ def test_a_table_fits_a_terminal_of_any_width_and_keeps_what_has_to_be_there(wid
         assert "".join(text.split()) in shown
     if lines[0].startswith("run"):  # a table; otherwise names are lines of their own, which the terminal wraps
         assert max(map(cell_len, lines)) <= width
-        assert [word for word in lines[0].split()] in (["run", "data", "state", "age"], ["run", "state", "age"])
+        assert lines[0].split() in (["run", "data", "state", "age"], ["run", "state", "age"])
 
 
 def test_what_is_piped_is_a_line_a_row_without_padding() -> None:
@@ -499,7 +496,7 @@ def test_text_that_no_encoding_has_can_be_printed() -> None:
     assert printable("two\nlines") == "two lines"
 
 
-def test_only_the_runs_that_are_shown_are_read(tmp_path: Path) -> None:
+def test_thousands_of_runs_are_found_without_reading_any(tmp_path: Path) -> None:
     for number in range(2000):
         folder = tmp_path / f"run{number}"
         folder.mkdir()
