@@ -21,7 +21,17 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from inpaintlab.runs import give_up
-from inpaintlab.survey import ABSENT, compare, curves_of, differing, listed, runs_in, runs_of, sparkline, summary_of
+from inpaintlab.survey import (
+    ABSENT,
+    compare,
+    curves_of,
+    differing,
+    runs_in,
+    runs_of,
+    sparkline,
+    summary_of,
+    table_of_runs,
+)
 from inpaintlab.survey.curves import of_interest
 from inpaintlab.survey.grid import Grid
 from inpaintlab.survey.page import page_of, write_page
@@ -145,7 +155,7 @@ def test_the_phase_is_that_of_the_next_batch(tmp_path: Path, done: int, phase: s
 def test_a_line_tells_what_is_trained_on_what_how_far_how_well_and_when(tmp_path: Path) -> None:
     a_run(tmp_path / "a", (20.0, 23.456, 21.0), done=6, seconds_ago=7300)
     entry = summary_of(runs_in(tmp_path).runs[0])
-    grid = listed([entry])
+    grid = table_of_runs([entry])
     assert dict(zip(grid.headings, grid.rows[0], strict=True)) == {
         "run": "a",
         "model": "GLCIC",
@@ -192,7 +202,7 @@ def test_a_damaged_run_is_a_line_and_the_others_stay(tmp_path: Path, name: str, 
     if name == "progress.json":
         assert entries["damaged"].state == "unreadable"
         assert name in entries["damaged"].reason
-    assert all(cell.isprintable() for row in listed(list(entries.values())).rows for cell in row)
+    assert all(cell.isprintable() for row in table_of_runs(list(entries.values())).rows for cell in row)
     found = compare(runs_of([str(tmp_path)], tmp_path), ["val/"])
     assert found.metrics == ["val/psnr_rgb"]
 
@@ -205,7 +215,7 @@ def test_files_damaged_at_random_end_in_a_line_too(tmp_path: Path) -> None:
         for _ in range(60):
             (folder / name).write_bytes(mutations(whole, generator))
             (run,) = runs_in(tmp_path).runs
-            assert all(cell.isprintable() for cell in listed([summary_of(run)]).rows[0])
+            assert all(cell.isprintable() for cell in table_of_runs([summary_of(run)]).rows[0])
             compare([run], ["val/"])
         (folder / name).write_bytes(whole)
 
@@ -219,7 +229,7 @@ def test_nothing_waits_for_a_fifo(tmp_path: Path, name: str) -> None:
     assert compare(runs_of([str(folder)], tmp_path), ["val/"]).names == ["a"]
 
 
-def test_a_run_that_is_being_written_is_listed(tmp_path: Path) -> None:
+def test_a_run_that_is_being_written_is_table_of_runs(tmp_path: Path) -> None:
     """Its folder is made first, then its lock, its settings, its progress."""
     folder = tmp_path / "a"
     folder.mkdir()
@@ -462,8 +472,8 @@ def hostile_runs(home: Path) -> list[Path]:
 def test_nothing_in_a_runs_files_reaches_the_terminal_or_the_page_as_more_than_text(tmp_path: Path) -> None:
     hostile_runs(tmp_path)
     found = compare(runs_of([str(tmp_path)], tmp_path), ["val/"])
-    assert all(cell.isprintable() for row in listed(found.summaries).rows for cell in row)
-    assert any("[red]" in cell for row in listed(found.summaries).rows for cell in row)
+    assert all(cell.isprintable() for row in table_of_runs(found.summaries).rows for cell in row)
+    assert any("[red]" in cell for row in table_of_runs(found.summaries).rows for cell in row)
     page = page_of(found)
     assert "\x1b" not in page
     assert "<script" not in page

@@ -6,7 +6,7 @@ from inpaintlab.survey.differences import ABSENT, differing
 from inpaintlab.survey.found import Run, runs_in
 from inpaintlab.survey.records import as_record, comparison_record
 from inpaintlab.survey.summary import Summary, summary_of
-from inpaintlab.survey.tables import curves, differences, listed
+from inpaintlab.survey.tables import table_of_curves, table_of_runs, table_of_settings
 
 __all__ = [
     "ABSENT",
@@ -18,13 +18,13 @@ __all__ = [
     "common",
     "compare",
     "comparison_record",
-    "curves",
     "curves_of",
-    "differences",
     "differing",
-    "listed",
     "runs_in",
     "runs_of",
     "sparkline",
     "summary_of",
+    "table_of_curves",
+    "table_of_runs",
+    "table_of_settings",
 ]

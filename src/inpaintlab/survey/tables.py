@@ -22,7 +22,7 @@ _SHOWN_OF_A_VALUE = 300
 HEADINGS = ("run", "model", "data", "phase", "batches", "best", "state")
 
 
-def listed(summaries: Sequence[Summary], now: float | None = None) -> Grid:
+def table_of_runs(summaries: Sequence[Summary], now: float | None = None) -> Grid:
     """A line a run: name, model, data, phase, batches, best score, state and age, and the reason where one has any.
 
     Args:
@@ -50,7 +50,7 @@ def cells_of(entry: Summary) -> list[str]:
     return [*texts, batches, best, entry.state]
 
 
-def differences(found: Compared) -> Grid | None:
+def table_of_settings(found: Compared) -> Grid | None:
     """The settings that differ, a column a run, or of many runs a line a value; None if none differ."""
     names = [printable(name) for name in found.names]
     if not found.differences:
@@ -77,7 +77,7 @@ def _in_words(value: Any) -> str:
     return text if len(text) <= _SHOWN_OF_A_VALUE else f"{text[:_SHOWN_OF_A_VALUE]}..."
 
 
-def curves(found: Compared, *, plain: bool = False) -> Grid | None:
+def table_of_curves(found: Compared, *, plain: bool = False) -> Grid | None:
     """A line for each curve of each run, drawn on one scale, with its values at common batches; None if there is none.
 
     Args:

@@ -14,12 +14,12 @@ from inpaintlab.survey import (
     as_record,
     compare,
     comparison_record,
-    curves,
-    differences,
-    listed,
     runs_in,
     runs_of,
     summary_of,
+    table_of_curves,
+    table_of_runs,
+    table_of_settings,
 )
 
 
@@ -36,7 +36,7 @@ def list_runs(cfg: DictConfig) -> None:
     else:
         console = Console()
         if summaries:
-            listed(summaries).show(console)
+            table_of_runs(summaries).show(console)
         rest = len(found.runs) - len(chosen)
         more = f", the newest {len(chosen)} of them above; last=null lists all" if rest else ""
         count = f"{len(found.runs):,} run{'' if len(found.runs) == 1 else 's'}" if found.runs else "no runs"
@@ -55,11 +55,11 @@ def compare_runs(cfg: DictConfig) -> None:
         print(json.dumps(comparison_record(found), allow_nan=False))
     else:
         console = Console()
-        listed(found.summaries).show(console)
+        table_of_runs(found.summaries).show(console)
         print(f"\n{found.sentence}")
-        if (grid := differences(found)) is not None:
+        if (grid := table_of_settings(found)) is not None:
             grid.show(console)
-        if (grid := curves(found, plain=console.options.ascii_only)) is not None:
+        if (grid := table_of_curves(found, plain=console.options.ascii_only)) is not None:
             print()
             grid.show(console)
     if page is not None:
