@@ -20,6 +20,7 @@ from inpaintlab.survey import (
     table_of_curves,
     table_of_runs,
     table_of_settings,
+    write_page,
 )
 
 
@@ -63,8 +64,6 @@ def compare_runs(cfg: DictConfig) -> None:
             print()
             grid.show(console)
     if page is not None:
-        from inpaintlab.survey.page import write_page  # plots: seconds, which the terminal need not wait for
-
         write_page(page, found)
         print(shown(page), file=sys.stderr if cfg.json else sys.stdout)
     _tell(found.notes)
