@@ -1,5 +1,6 @@
 """The command ``inpaintlab runs``: which runs there are, and how they differ."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -80,6 +81,8 @@ WORDS = {"list": list_runs, "compare": compare_runs}
 def main() -> None:
     """Entry of ``inpaintlab runs [FOLDER]`` and ``inpaintlab runs compare RUN RUN ...``."""
     words, sys.argv[1:] = read("runs", sys.argv[1:])
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of any script on a terminal of any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     WORDS[words.removeprefix("runs ")]()
 
 
