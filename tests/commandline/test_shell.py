@@ -29,6 +29,11 @@ def offered(line: str, breaks: str = "") -> list[str]:
         ("manifest lea", ["leaks "]),
         ("sweep ", ["export ", "status "]),
         ("weights f", ["fetch "]),
+        ("ru", ["runs "]),
+        ("runs ", ["compare ", "list "]),
+        ("runs la", ["last="]),
+        ("runs list json=", ["json=false ", "json=true "]),
+        ("runs compare x pa", ["page="]),
         ("train model=ed", ["model=edgeconnect ", "model=edgeconnect_paper "]),
         ("train -m model=glcic,edgeconnect_", ["model=glcic,edgeconnect_paper "]),
         ("train model/sch", ["model/schedule="]),
@@ -90,6 +95,21 @@ def test_a_shell_that_does_not_divide_at_an_equals_sign_gets_files_with_their_ke
     assert offered("train data=folder data.root=absent/x") == []
 
 
+def test_names_of_runs_and_of_the_jobs_of_a_sweep_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("glcic-toy", "glcic-places", "sweep/seed-1", "sweep/seed-2", "it's odd", ".hidden"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "runs/a file").touch()
+    assert offered("runs compare gl", BREAKS) == []  # not where the user is
+    monkeypatch.chdir(tmp_path)
+    assert offered("runs compare gl", BREAKS) == ["glcic-places ", "glcic-toy "]
+    assert offered("runs compare glcic-toy sweep/", BREAKS) == ["sweep/seed-1 ", "sweep/seed-2 "]
+    every = offered("runs compare ", BREAKS)
+    assert {word for word in every if "=" not in word} == {"glcic-places ", "glcic-toy ", "sweep ", "hydra."}
+    assert offered("runs compare runs/", BREAKS) == []  # bash itself offers files
+    assert offered("runs compare runs/sw") == ["runs/sweep/"]
+    assert offered("sweep status runs/sw") == ["runs/sweep/"]
+
+
 def test_no_setting_that_is_fixed_is_offered() -> None:
     assert not [word for word in offered("train ") if word.startswith("datamodule")]
 
@@ -132,4 +152,9 @@ def test_another_request_is_told_what_there_is(
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_each_shell_is_told_how_to_ask(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     answer_shell(CONF, [f"install={name}"], list(VERBS))
-    assert "-sc query=" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "-sc query=" in told
+    assert ("bashcompinit" in told) == (name == "zsh")  # zsh reads bash's own completion through it
+    assert ("complete -c inpaintlab" in told) == (name == "fish")
+    answer_shell(CONF, [f"uninstall={name}"], list(VERBS))
+    assert "inpaintlab" in capsys.readouterr().out

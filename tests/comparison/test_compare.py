@@ -981,7 +981,7 @@ def test_folders_survive_the_grammar_of_hydra(tmp_path):
     folders = ["my results/a b", "x,y", "it's [one] {two}", 'say "hi"', "ends with \\", "plain", "a:b(c)"]
     (tmp_path / "lr=0.1,seed=2").mkdir()
     with_equals = str(tmp_path / "lr=0.1,seed=2")
-    arguments = folders_as_override(["out=here", *folders, with_equals, "pictures=3"])
+    arguments = folders_as_override(["out=here", *folders, with_equals, "pictures=3"], "results")
     assert arguments[1:] == ["out=here", "pictures=3"]
     (override,) = OverridesParser.create().parse_overrides(arguments[:1])
     assert override.key_or_group == "results"
@@ -990,7 +990,7 @@ def test_folders_survive_the_grammar_of_hydra(tmp_path):
 
 def test_flags_and_their_values_are_no_folders():
     arguments = ["--cfg", "job", "-cd", "conf", "+new=1", "~old", "--help"]
-    assert folders_as_override(arguments) == arguments
+    assert folders_as_override(arguments, "results") == arguments
 
 
 def test_the_command_line_compares_folders_with_awkward_names(pair, tmp_path, monkeypatch, capsys):

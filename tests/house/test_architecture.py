@@ -15,7 +15,7 @@ STOREYS = (
     ("losses", "metrics", "inpainting", "models", "readers", "importers"),
     ("data", "testsets"),
     ("runs", "settings", "survival", "training", "sweeps"),
-    ("completion", "evaluation", "comparison", "report", "figure"),
+    ("completion", "evaluation", "comparison", "report", "figure", "survey"),
     ("commandline",),
     ("verbs",),
 )

@@ -34,7 +34,7 @@ def test_the_wheel_carries_the_package_its_yaml_and_the_reports_template(wheel: 
     assert "inpaintlab/conf/train.yaml" in expected
     starters = [starter.path for starter in STARTERS]
     expected |= {f"inpaintlab/published/starter/{path.name}" for path in [*starters, STARTER_CREDITS]}
-    assert expected | {"inpaintlab/report/template.html"} <= set(packed)
+    assert expected | {"inpaintlab/report/template.html", "inpaintlab/survey/page.html"} <= set(packed)
     for path in starters:
         assert packed[f"inpaintlab/published/starter/{path.name}"] == path.read_bytes()
     assert not [name for name in packed if name.endswith((".pyc", ".partial"))]

@@ -20,12 +20,12 @@ class Command:
     Args:
         config: its file in conf/, without the suffix; None: it takes the settings of others.
         file: the setting that a path right behind its words stands for; None: it takes no path.
-        folders: whether all paths behind its words are the setting ``results``.
+        folders: the setting, a list, that all paths behind its words stand for; None: it takes none.
     """
 
     config: str | None
     file: str | None = None
-    folders: bool = False
+    folders: str | None = None
 
 
 FIGURES = {
@@ -47,7 +47,7 @@ NAMED = "figures"
 
 COMMANDS = {
     **{verb: Command(verb) for verb in ("train", "evaluate", "complete", "shard", "doctor")},
-    "compare": Command("compare", folders=True),
+    "compare": Command("compare", folders="results"),
     # not manifest/create: manifest=FILE would ask for a choice of a group where conf/ had a folder of that name
     "manifest create": Command("manifests/create"),
     "manifest show": Command("manifests/show", file="manifest"),
@@ -57,10 +57,15 @@ COMMANDS = {
     "manifest import": Command("manifests/import"),
     "sweep status": Command("sweep", file="sweep"),
     "sweep export": Command(None),
+    # not runs/list: runs=FOLDER, of inpaintlab train, would ask for a choice of a group
+    "runs list": Command("runs", file="folder"),
+    "runs compare": Command("runs_compare", folders="folders"),
     "bench data": Command("bench"),
     NAMED: Command(None),
     **{
-        f"{NAMED} {name}": Command(f"figures/{name}", file=None if results else "checkpoint", folders=results)
+        f"{NAMED} {name}": Command(
+            f"figures/{name}", "checkpoint" if not results else None, "results" if results else None
+        )
         for name, results in FIGURES.items()
     },
 }
@@ -89,23 +94,24 @@ def read(verb: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
     rest, words = list(arguments), words_of(verb)
     command = f"{verb} {words[0]}" if words and verb != NAMED else verb
     known = f"{'There are' if len(words) > 1 else 'There is'}: {', '.join(words)}."
-    if words and rest and (rest[0].isalpha() or (verb == NAMED and rest[0].replace("_", "").isalnum())):
+    is_word = words and rest and (rest[0].isalpha() or (verb == NAMED and rest[0].replace("_", "").isalnum()))
+    if is_word and not (rest[0] not in words and COMMANDS[command].file and os.path.isdir(rest[0])):
         word = rest.pop(0)
         if word not in words:
             print(f"inpaintlab {verb}: there is no '{word}'.{nearest(word, words)} {known}", file=sys.stderr)
             raise SystemExit(2)
         command = f"{verb} {word}"
-        key = COMMANDS[command].file
-        if key and rest and not rest[0].startswith(f"{key}=") and _is_path(rest[0]):
-            rest[0] = f"{key}={literal(expanded(rest[0]))}"
     elif verb == NAMED and not {"--help", "-h"} & set(rest):
         print(f"inpaintlab {verb}: name a figure first, as in inpaintlab {verb} {words[2]}. {known}", file=sys.stderr)
         raise SystemExit(2)
-    return command, folders_as_override(rest) if COMMANDS[command].folders else rest
+    if (key := COMMANDS[command].file) and rest and not rest[0].startswith(f"{key}=") and _is_path(rest[0]):
+        rest[0] = f"{key}={literal(expanded(rest[0]))}"
+    folders = COMMANDS[command].folders
+    return command, folders_as_override(rest, folders) if folders else rest
 
 
-def folders_as_override(arguments: Sequence[str]) -> list[str]:
-    """Gather the result folders into one Hydra override ``results=[...]``; the rest stays as it is."""
+def folders_as_override(arguments: Sequence[str], key: str) -> list[str]:
+    """Gather the folders into one Hydra override ``KEY=[...]``; the rest stays as it is."""
     folders, rest = [], []
     before = ""
     for argument in arguments:
@@ -114,7 +120,7 @@ def folders_as_override(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(argument)
         before = argument
-    return [f"results=[{','.join(folders)}]", *rest] if folders else rest
+    return [f"{key}=[{','.join(folders)}]", *rest] if folders else rest
 
 
 def settings_of(arguments: Sequence[str]) -> list[str]:

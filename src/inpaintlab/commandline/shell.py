@@ -5,6 +5,7 @@ follow is read from conf/, as for ``--help``, so that no module that does a comm
 """
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +49,7 @@ _FLAGS = {
     "--config-dir": (),
     "--config-name": (),
 }
+_NAME = re.compile(r"\w[\w.+%@-]*")  # of a run, that no shell takes for anything else
 _WEIGHTS = ("list", "fetch", "import")  # the words of the one verb that takes no settings
 
 
@@ -140,6 +142,8 @@ def _candidates(conf: Path, words: Sequence[str], last: str, verbs: Sequence[str
     if last.startswith("-"):
         yield from (f"{flag} " for flag in (*_FLAGS, *(["--multirun"] if command == "train" else [])))
         return
+    if COMMANDS[command].folders == "folders" and "=" not in last:
+        yield from _runs(last)
     if COMMANDS[command].file and not rest and "=" not in last and not last.isalpha():
         return  # a file
     config = COMMANDS[command].config or "train"
@@ -195,16 +199,31 @@ def _values(command: str, settings: Settings, key: str) -> Iterator[str]:
         yield str(node)
 
 
+def _runs(last: str) -> Iterator[str]:
+    """Names of runs and sweeps in the folder ``runs``, and behind the name of a sweep those of its jobs."""
+    sweep, slash, _ = last.rpartition("/")
+    try:
+        entries = sorted(Path("runs", sweep).iterdir()) if sweep not in (".", "..", "runs") else []
+    except OSError:
+        return
+    yield from (f"{sweep}{slash}{entry.name} " for entry in entries if _NAME.fullmatch(entry.name) and entry.is_dir())
+
+
 def _files(last: str) -> list[str]:
-    """Files for a shell that divides words at spaces alone, which would take the key for a part of the name."""
+    """Files for a shell that divides words at spaces alone, which would take the key for a part of the name.
+
+    Without a key, what has a slash in it is a path.
+    """
     key, equals, start = last.partition("=")
     if not equals:
-        return []
+        key, start = "", last
+        if "/" not in last:
+            return []
     folder, _, begin = start.rpartition("/")
     place = Path(f"{folder}/" if folder or start.startswith("/") else ".").expanduser()
     try:
         found = sorted(entry for entry in place.iterdir() if entry.name.startswith(begin))
     except OSError:
         return []
-    head = f"{key}={folder}/" if "/" in start else f"{key}="
+    head = f"{key}{equals}{folder}/" if "/" in start else f"{key}{equals}"
     return [f"{head}{entry.name}{'/' if entry.is_dir() else ' '}" for entry in found if begin or entry.name[0] != "."]

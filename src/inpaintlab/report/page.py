@@ -63,7 +63,7 @@ def html_page(table: Table, count: int, root: str | None = None) -> str:
         gallery=gallery(table, numbers, count, root),
         numbers=numbers,
         data=as_json(numbers, table, metric=numbers.headline, leader=leader, other=runner_up, shown=GALLERY),
-        style=Markup(_file("report.css")),
+        style=Markup(style()),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         manifest=first.manifest,
@@ -81,6 +81,11 @@ def html_page(table: Table, count: int, root: str | None = None) -> str:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_file("template.html"))
+
+
+def style() -> str:
+    """The style sheet of the page."""
+    return _file("report.css")
 
 
 def _breakable(label: str) -> Markup:

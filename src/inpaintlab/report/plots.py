@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib
@@ -56,16 +57,32 @@ def plot(table: Table, metric: str) -> str:
 
     An infinite mean is a triangle on the upper edge.
     """
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": metric}):
-        figure = Figure(figsize=(4.8, 3.1), layout="constrained")
-        axes = figure.add_subplot()
+    unit = table.metrics[metric].unit
+
+    def draw(axes: Axes) -> None:
         look = looks(result.label for result in table.results)
         for result in table.results:
             if metric in result.metrics:
                 _draw(axes, table, result, metric, look[result.label])
-        unit = table.metrics[metric].unit
-        axes.set_xlabel("hole, % of the pixels")
-        axes.set_ylabel(f"{metric} ({unit})" if unit else metric)
+
+    return svg(draw, metric, "hole, % of the pixels", f"{metric} ({unit})" if unit else metric)
+
+
+def svg(draw: Callable[[Axes], None], salt: str, across: str, upwards: str = "") -> str:
+    """One SVG element in the style of the report's plots.
+
+    Args:
+        draw: draws into the axes.
+        salt: makes ids of it that no other plot of the page has.
+        across: the label of the horizontal axis.
+        upwards: that of the vertical one.
+    """
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": salt}):
+        figure = Figure(figsize=(4.8, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.set_xlabel(across)
+        axes.set_ylabel(upwards)
         axes.grid(alpha=0.2, color=_INK, linewidth=0.6)
         return _svg(figure)
 

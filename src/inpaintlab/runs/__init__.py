@@ -14,6 +14,7 @@ from inpaintlab.runs.record import (
     lines_of_choice,
     locked,
     reason_of,
+    state_in_a_word,
     state_of,
 )
 from inpaintlab.runs.settings import (
@@ -32,7 +33,7 @@ from inpaintlab.runs.settings import (
     weight_files,
     without_places,
 )
-from inpaintlab.runs.trained_on import Entry, Kinds, changes, digest, look_at, save_list
+from inpaintlab.runs.trained_on import Entry, Kinds, changes, digest, look_at, recorded_digest, save_list
 
 __all__ = [
     "FAILED",
@@ -67,10 +68,12 @@ __all__ = [
     "mask_recipe",
     "named_folder",
     "reason_of",
+    "recorded_digest",
     "require_same_settings",
     "require_taken",
     "run_folder",
     "save_list",
+    "state_in_a_word",
     "state_of",
     "taken",
     "training_record",

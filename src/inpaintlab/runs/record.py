@@ -152,6 +152,14 @@ def state_of(folder: Path, total: int | None = None) -> str:
     return "unfinished" if progress is not None or (folder / OUTPUT).is_file() else "waiting"
 
 
+def state_in_a_word(folder: Path) -> tuple[str, str]:
+    """The state of a run for a list: that of `state_of`, or 'unreadable' with the sentence that says why."""
+    try:
+        return state_of(folder), ""
+    except (ValueError, OSError) as error:
+        return "unreadable", str(error)
+
+
 def _written(path: Path) -> int:
     return path.stat().st_mtime_ns if path.is_file() else 0
 

@@ -108,6 +108,14 @@ def changes(folder: Path, before: Mapping[str, Mapping[str, Any]], now: Kinds) -
     return told
 
 
+def recorded_digest(folder: Path) -> dict[str, dict[str, int | str]]:
+    """The digest of the files that a run's folder lists; empty if it lists none, or if its list is damaged."""
+    try:
+        return digest(_read_list(folder))
+    except UnicodeEncodeError:  # no file has such a name
+        return {}
+
+
 def _apart(before: Files, now: Files) -> Iterator[str]:
     gone, new = [n for n in before if n not in now], [n for n in now if n not in before]
     by_entry = {now[name]: name for name in new if now[name].content}

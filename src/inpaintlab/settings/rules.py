@@ -1,10 +1,10 @@
 """Rules across settings: what one may be where others are what they are."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from inpaintlab.recipes import nearest
 from inpaintlab.runs import mask_recipe, require_taken
-from inpaintlab.shapes import Size, height_width, in_pixels, plain_size
 
 if TYPE_CHECKING:
     from inpaintlab.inpainting import Inpainter, Learner
@@ -78,7 +78,7 @@ def _require_devices(trainer: dict[str, Any]) -> None:
         )
 
 
-def require_size(model: "type[Inpainter]", size: Size) -> None:
+def require_size(model: "type[Inpainter]", size: int | Sequence[int]) -> None:
     """Check the size of training pictures against what a model takes.
 
     Args:
@@ -88,6 +88,8 @@ def require_size(model: "type[Inpainter]", size: Size) -> None:
     Raises:
         ValueError: its networks take no pictures of that size.
     """
+    from inpaintlab.shapes import height_width, in_pixels  # torch: not for commands that only look
+
     sides, stride = height_width(size), getattr(model, "stride", 1)  # a function of the user's own may make a model
     if wrong := [side for side in sides if side % stride]:
         lower = max(wrong[0] // stride, 1) * stride
@@ -117,6 +119,7 @@ def require_holes(model: "type[Inpainter]", settings: dict[str, Any]) -> None:
     from hydra.utils import instantiate
 
     from inpaintlab.inpainting import extents
+    from inpaintlab.shapes import height_width
 
     height, width = height_width(settings["data"]["size"])
     mask = instantiate(mask_recipe(settings), _convert_="all")
@@ -147,6 +150,8 @@ def require_batch(model: "Learner", settings: dict[str, Any]) -> None:
     Raises:
         ValueError: batches are too small.
     """
+    from inpaintlab.shapes import plain_size
+
     size, batch_size = settings["data"]["size"], settings["data"]["batch_size"]
     together = bool(settings["trainer"].get("sync_batchnorm"))  # batch norm over the batches of several processes
     if batch_size < model.smallest_batch and not together:

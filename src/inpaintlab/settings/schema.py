@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from inpaintlab.machine import Said
 from inpaintlab.settings import kinds as k
 from inpaintlab.settings.figures import FIGURES
+from inpaintlab.settings.run_lists import RUNS
 
 # ----------------------------------------------------------------------------------------------------- parts of several
 
@@ -334,6 +335,7 @@ SCHEMAS: Mapping[str, Any] = {
     "doctor": Doctor,
     "bench data": BenchData,
     "sweep status": SweepStatus,
+    **RUNS,
     **FIGURES,
 }
 """The table of each command, by its words."""

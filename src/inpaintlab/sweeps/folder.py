@@ -13,7 +13,7 @@ from typing import final
 from rich.table import Column, Table
 
 from inpaintlab.machine import conform, read_json, write_json
-from inpaintlab.runs import FREE_TO_CHANGE, PLACE, Progress, duration, is_name, is_place, reason_of, state_of
+from inpaintlab.runs import FREE_TO_CHANGE, PLACE, Progress, duration, is_name, is_place, reason_of, state_in_a_word
 
 RECORD = "sweep.json"
 
@@ -107,7 +107,7 @@ class SweepFolder:
 
     def states(self) -> dict[str, str]:
         """Each job's state; 'unreadable' if its files are damaged."""
-        return {name: _state(self.path / name) for name in self.jobs}
+        return {name: state_in_a_word(self.path / name)[0] for name in self.jobs}
 
 
 def deciding(fixed: Sequence[str]) -> list[str]:
@@ -156,13 +156,6 @@ def _short(keys: Sequence[str]) -> dict[str, str]:
     last = {key: re.split(r"[./@]", key.lstrip("+"))[-1] for key in keys}
     unique = len(set(last.values())) == len(keys)
     return {key: word if unique else re.sub(r"[^\w]+", ".", key.lstrip("+")) for key, word in last.items()}
-
-
-def _state(folder: Path) -> str:
-    try:
-        return state_of(folder)
-    except ValueError:
-        return "unreadable"
 
 
 def summary(states: Mapping[str, str]) -> str:

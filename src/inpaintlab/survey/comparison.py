@@ -1,0 +1,118 @@
+"""Several runs side by side: what the terminal, the page and JSON show of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from inpaintlab.machine import shown
+from inpaintlab.recipes import nearest
+from inpaintlab.survey.curves import Curve, curves_of, of_interest
+from inpaintlab.survey.differences import differing, recorded
+from inpaintlab.survey.found import Run, runs_in
+from inpaintlab.survey.summary import Summary, settings_of, summary_of
+
+MOST_RUNS = 100
+"""That are compared at once; of more nobody sees anything."""
+
+
+@final
+@dataclass(frozen=True)
+class Compared:
+    """Runs side by side, in the order in which they were given.
+
+    Args:
+        names: one a run, no two alike.
+        summaries: one a run.
+        differences: see `differing`; without the runs whose settings cannot be read, which have ABSENT everywhere.
+        curves: one a run, by the name of what was logged.
+        metrics: the names of the curves that are shown.
+        notes: a sentence for each file that could not be read.
+    """
+
+    names: list[str]
+    summaries: list[Summary]
+    differences: dict[str, list[Any]]
+    curves: list[dict[str, Curve]]
+    metrics: list[str]
+    notes: list[str]
+
+    @property
+    def sentence(self) -> str:
+        """How many settings differ."""
+        if len(self.names) == 1:
+            return "One run, so no settings differ."
+        count = len(self.differences)
+        return f"{count or 'No'} setting{' differs' if count == 1 else 's differ'}."
+
+
+def compare(runs: Sequence[Run], beginnings: Sequence[str]) -> Compared:
+    """Read the settings and curves of runs.
+
+    Args:
+        runs: at least one.
+        beginnings: how the names of the curves begin that are shown.
+    """
+    notes: list[str] = []
+    settings, curves = [], []
+    summaries = [summary_of(run) for run in runs]
+    for run in runs:
+        own, _ = settings_of(run.folder)  # what is wrong with it, the summary tells
+        settings.append(recorded(run.folder, own))
+        drawn, faults = curves_of(run.folder)
+        curves.append(drawn)
+        notes += faults
+    return Compared(
+        [run.name for run in runs],
+        summaries,
+        differing(settings),
+        curves,
+        of_interest(curves, beginnings),
+        notes,
+    )
+
+
+def runs_of(given: Sequence[str], home: Path) -> list[Run]:
+    """The runs that paths or names stand for: a run's folder for itself, another folder for all runs in it.
+
+    Args:
+        given: paths of folders, or names of runs and sweeps in ``home``.
+        home: the folder of all runs.
+
+    Raises:
+        ValueError: one is neither, holds no run, or they are too many.
+    """
+    if not given:
+        raise ValueError(
+            "There is nothing to compare: give folders of runs, as in `inpaintlab runs compare runs/a runs/b`."
+        )
+    runs: dict[Path, Run] = {}
+    for text in given:
+        for run in _runs(text, home):
+            runs.setdefault(run.folder.resolve(), run)
+    if len(runs) > MOST_RUNS:
+        raise ValueError(f"These are {len(runs):,} runs, and at most {MOST_RUNS} are compared at once: name fewer.")
+    return _named_apart(list(runs.values()))
+
+
+def _runs(text: str, home: Path) -> list[Run]:
+    folder = Path(text).expanduser()
+    if not folder.is_dir() and (home / text).is_dir():
+        folder = home / text
+    if not folder.is_dir():
+        known = [run.name for run in runs_in(home).runs] if home.is_dir() else []
+        near = nearest(folder.name, known)
+        raise ValueError(
+            f"There is no folder {shown(folder)}, which would be a run's.{shown(near)} inpaintlab runs lists them."
+        )
+    found = runs_in(folder)
+    if not found.runs:
+        told = f" {found.notes[0]}" if found.notes else ""
+        raise ValueError(f"{shown(folder)} holds no run: give the folder of a run or of a sweep.{told}")
+    return sorted(found.runs, key=lambda run: run.name)
+
+
+def _named_apart(runs: list[Run]) -> list[Run]:
+    """The runs with their names, or their paths where two have one name."""
+    names = [run.name for run in runs]
+    return [replace(run, name=str(run.folder)) if names.count(run.name) > 1 else run for run in runs]

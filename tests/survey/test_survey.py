@@ -1,0 +1,516 @@
+"""Runs side by side: every run is found, differences are exactly those, curves are joined by the batch."""
+
+import copy
+import io
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from inpaintlab.runs import give_up
+from inpaintlab.survey import (
+    ABSENT,
+    compare,
+    curves_of,
+    differing,
+    runs_in,
+    runs_of,
+    sparkline,
+    summary_of,
+    table_of_runs,
+)
+from inpaintlab.survey.curves import of_interest
+from inpaintlab.survey.grid import Grid
+from inpaintlab.survey.page import page_of, write_page
+from inpaintlab.survey.summary import age, printable
+from inpaintlab.sweeps import Job, SweepFolder
+from stand_ins.mutation import mutations
+from stand_ins.run_folders import SETTINGS, a_run, aged, log
+
+ESCAPE = "\x1b[2J\x1b]0;owned\x07"
+
+
+# --------------------------------------------------------------------------------------------------------------- found
+
+
+def test_runs_are_found_newest_first_and_the_jobs_of_a_sweep_stand_together(tmp_path: Path) -> None:
+    a_run(tmp_path / "old", seconds_ago=500)
+    a_run(tmp_path / "new", seconds_ago=10)
+    sweep = SweepFolder(tmp_path / "sweep", [])
+    sweep.add([Job("seed-1", ("seed=1",)), Job("seed-2", ("seed=2",)), Job("seed-3", ("seed=3",))])
+    a_run(tmp_path / "sweep/seed-1", seconds_ago=300)
+    a_run(tmp_path / "sweep/seed-2", seconds_ago=900)
+    (tmp_path / "sweep/submitit").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "a file").touch()
+    found = runs_in(tmp_path)
+    assert [run.name for run in found.runs] == ["new", "sweep/seed-1", "sweep/seed-2", "sweep/seed-3", "old"]
+    assert found.notes == []
+    assert [run.name for run in runs_in(tmp_path / "sweep").runs] == ["seed-1", "seed-2", "seed-3"]
+    assert [run.name for run in runs_in(tmp_path / "old").runs] == ["old"]
+
+
+def test_a_run_that_wrote_anything_is_found(tmp_path: Path) -> None:
+    for name in ("progress.json", "output.log", "starts.jsonl", "failed.txt", "stopped.txt", "last.ckpt"):
+        (tmp_path / f"with {name}").mkdir()
+        (tmp_path / f"with {name}" / name).touch()
+    assert len(runs_in(tmp_path).runs) == 6
+
+
+def test_what_lies_deeper_than_a_sweep_is_no_run(tmp_path: Path) -> None:
+    a_run(tmp_path / "runs/a/b/c")
+    a_run(tmp_path / "runs/d")
+    a_run(tmp_path / "runs/d/kept")
+    assert [run.name for run in runs_in(tmp_path / "runs").runs] == ["d"]
+
+
+def test_a_damaged_record_of_a_sweep_hides_no_job_with_a_folder(tmp_path: Path) -> None:
+    a_run(tmp_path / "sweep/job")
+    (tmp_path / "sweep/sweep.json").write_text("{")
+    found = runs_in(tmp_path)
+    assert [run.name for run in found.runs] == ["sweep/job"]
+    assert len(found.notes) == 1
+    assert "sweep.json" in found.notes[0]
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_run(tmp_path / "a")
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    found = runs_in(tmp_path)
+    assert [run.name for run in found.runs] == ["a"]
+    assert found.notes == [f"{tmp_path}/closed cannot be read (Permission denied)."]
+
+
+# ------------------------------------------------------------------------------------------------------------- summary
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """A run's lock in the hands of another process."""
+    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", code, str(folder / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate(b"\n")
+
+
+def in_every_state(home: Path) -> SweepFolder:
+    """A sweep with a job in each state that there is."""
+    jobs = ["done", "running", "failed", "stopped", "unfinished", "waiting", "unreadable"]
+    sweep = SweepFolder(home / "sweep", [])
+    sweep.add([Job(name, (f"notes={name}",)) for name in jobs])
+    for name in set(jobs) - {"waiting"}:
+        a_run(sweep.path / name, done=10 if name == "done" else 4)
+    (sweep.path / "failed/failed.txt").write_text("The disk is full.\n")
+    give_up(sweep.path / "stopped", "It was pruned.")
+    (sweep.path / "unreadable/progress.json").write_text('{"iterations": 1')
+    return sweep
+
+
+def test_states_are_in_the_words_of_a_sweeps_status(tmp_path: Path) -> None:
+    sweep = in_every_state(tmp_path)
+    with held(sweep.path / "running"):
+        summaries = {run.name: summary_of(run) for run in runs_in(sweep.path).runs}
+        states = sweep.states()
+    assert {name: entry.state for name, entry in summaries.items()} == states == {name: name for name in states}
+    assert summaries["failed"].reason == "The disk is full."
+    assert summaries["stopped"].reason == "It was pruned."
+    assert "progress.json" in summaries["unreadable"].reason
+    assert {name for name, entry in summaries.items() if entry.reason} == {"failed", "stopped", "unreadable"}
+
+
+@pytest.mark.parametrize(
+    ("done", "phase"), [(0, "completion"), (3, "completion"), (4, "joint"), (9, "joint"), (10, "joint"), (99, "joint")]
+)
+def test_the_phase_is_that_of_the_next_batch(tmp_path: Path, done: int, phase: str) -> None:
+    a_run(tmp_path / "a", done=done)
+    (run,) = runs_in(tmp_path).runs
+    assert summary_of(run).phase == phase
+
+
+def test_a_line_tells_what_is_trained_on_what_how_far_how_well_and_when(tmp_path: Path) -> None:
+    a_run(tmp_path / "a", (20.0, 23.456, 21.0), done=6, seconds_ago=7300)
+    entry = summary_of(runs_in(tmp_path).runs[0])
+    grid = table_of_runs([entry])
+    assert dict(zip(grid.headings, grid.rows[0], strict=True)) == {
+        "run": "a",
+        "model": "GLCIC",
+        "data": "Folder(root=photos)",
+        "phase": "joint",
+        "batches": "6/10",
+        "best": "val/psnr_rgb 23.46",
+        "state": "unfinished",
+        "age": "2 h",
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "0 s"),
+        (0.9, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (86399, "23 h"),
+        (1e6, "11 d"),
+    ],
+)
+def test_an_age_is_in_its_largest_unit(seconds: float, words: str) -> None:
+    assert age(float(seconds)) == words
+
+
+FILES = ["progress.json", "config.json", "failed.txt", "output.log", "validation.json", "trained_on.json"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff\xfe\x00", b"nul\x00l", b'{"model": 3, "data": {"source": []}}']
+)
+def test_a_damaged_run_is_a_line_and_the_others_stay(tmp_path: Path, name: str, content: bytes) -> None:
+    a_run(tmp_path / "damaged")
+    (tmp_path / "damaged" / name).write_bytes(content)
+    a_run(tmp_path / "sound")
+    entries = {run.name: summary_of(run) for run in runs_in(tmp_path).runs}
+    assert entries.keys() == {"damaged", "sound"}
+    assert (entries["sound"].state, entries["sound"].reason) == ("done", "")
+    if name == "progress.json":
+        assert entries["damaged"].state == "unreadable"
+        assert name in entries["damaged"].reason
+    assert all(cell.isprintable() for row in table_of_runs(list(entries.values())).rows for cell in row)
+    found = compare(runs_of([str(tmp_path)], tmp_path), ["val/"])
+    assert found.metrics == ["val/psnr_rgb"]
+
+
+def test_files_damaged_at_random_end_in_a_line_too(tmp_path: Path) -> None:
+    folder = a_run(tmp_path / "a")
+    generator = random.Random(1)
+    for name in ("progress.json", "config.json", "log/version_0/metrics.csv"):
+        whole = (folder / name).read_bytes()
+        for _ in range(60):
+            (folder / name).write_bytes(mutations(whole, generator))
+            (run,) = runs_in(tmp_path).runs
+            assert all(cell.isprintable() for cell in table_of_runs([summary_of(run)]).rows[0])
+            compare([run], ["val/"])
+        (folder / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", [*FILES, "log/version_0/metrics.csv", ".lock"])
+def test_nothing_waits_for_a_fifo(tmp_path: Path, name: str) -> None:
+    folder = a_run(tmp_path / "a")
+    (folder / "stopped.txt").touch()
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    assert compare(runs_of([str(folder)], tmp_path), ["val/"]).names == ["a"]
+
+
+def test_a_run_that_is_being_written_is_table_of_runs(tmp_path: Path) -> None:
+    """Its folder is made first, then its lock, its settings, its progress."""
+    folder = tmp_path / "a"
+    folder.mkdir()
+    assert runs_in(tmp_path).runs == []
+    (folder / "starts.jsonl").write_text('{"time"')
+    (folder / ".progress.json.0.partial").write_text("{")
+    entry = summary_of(runs_in(tmp_path).runs[0])
+    assert (entry.model, entry.progress, entry.reason) == ("", None, "")
+
+
+# --------------------------------------------------------------------------------------------------------- differences
+
+
+VALUES = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(0.1, 0.9) | st.text(max_size=3) | st.just([1, 2])
+KEYS = st.text("abcd", min_size=1, max_size=2)
+NESTED = st.recursive(VALUES, lambda inner: st.dictionaries(KEYS, inner, min_size=1, max_size=3), max_leaves=12)
+
+
+def leaves(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    found = {}
+    for key, value in settings.items():
+        found |= leaves(value, f"{before}{key}.") if isinstance(value, dict) and value else {f"{before}{key}": value}
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(KEYS, NESTED, min_size=1, max_size=4), st.data())
+def test_the_differences_are_exactly_the_keys_that_were_changed(before: dict[str, Any], data: st.DataObject) -> None:
+    changed = data.draw(st.sets(st.sampled_from(sorted(leaves(before)))))
+    other = copy.deepcopy(before)
+    for key in changed:
+        *above, last = key.split(".")
+        place = other
+        for part in above:
+            place = place[part]
+        place[last] = "another value"
+    found = differing([before, other, before])
+    assert found.keys() == changed
+    own = leaves(before)
+    assert all(values == [own[key], "another value", own[key]] for key, values in found.items())
+    assert differing([before, before]) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ({"a": 1}, {}, {"a": [1, ABSENT]}),
+        ({"a": {}}, {}, {"a": [{}, ABSENT]}),
+        ({"a": {}}, {"a": {"b": 1}}, {"a.b": [ABSENT, 1]}),
+        ({"a": {"b": {"c": 1}}}, {}, {"a.b.c": [1, ABSENT]}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": [{"b": 1}, None]}),
+        ({"a": True}, {"a": 1}, {"a": [True, 1]}),
+        ({"a": [1, {"b": True}]}, {"a": [1, {"b": 1}]}, {"a": [[1, {"b": True}], [1, {"b": 1}]]}),
+        ({"a": 1}, {"a": 1.0}, {}),
+        ({"a": None}, {}, {"a": [None, ABSENT]}),
+    ],
+)
+def test_what_a_run_lacks_is_a_difference(one: dict[str, Any], other: dict[str, Any], found: dict[str, Any]) -> None:
+    assert differing([one, other]) == found
+
+
+def test_runs_differ_in_settings_code_and_files_but_not_in_their_names(tmp_path: Path) -> None:
+    code = {"commit": "abc", "versions": {"torch": "2.13.0"}}
+    a_run(tmp_path / "a", settings=SETTINGS | code | {"name": "a", "datamodule": {"flip": 0.5}, "configuration": "x"})
+    b = a_run(
+        tmp_path / "b", settings=SETTINGS | {"seed": 2, "name": "b", "commit": "abd", "versions": {"torch": "2.12"}}
+    )
+    (b / "validation.json").write_text("{}")
+    (b / "trained_on.json").write_text(json.dumps({"pictures": {"p.png": [7, "0123"]}}))
+    found = compare(runs_of([str(tmp_path / "a"), str(b)], tmp_path), [])
+    assert found.differences.keys() == {"seed", "commit", "versions.torch", "files.pictures", "files.validation"}
+    assert found.differences["seed"] == [1, 2]
+    assert str(found.differences["files.pictures"][1]).startswith("1 files, 7 bytes, ")
+    assert found.sentence == "5 settings differ."
+
+
+# -------------------------------------------------------------------------------------------------------------- curves
+
+
+def test_a_later_start_replaces_what_an_earlier_one_logged_from_its_first_batch_on(tmp_path: Path) -> None:
+    log(tmp_path, 0, {"val/x": {2: 1.0, 4: 2.0, 6: 3.0}, "train/y": {1: 1.0, 5: 5.0}})
+    log(tmp_path, 1, {"val/x": {4: 20.0}, "train/z": {5: 0.5}})
+    curves, notes = curves_of(tmp_path)
+    assert curves == {"train/y": {1: 1.0, 5: 5.0}, "train/z": {5: 0.5}, "val/x": {2: 1.0, 4: 20.0}}
+    assert notes == []
+
+
+def test_starts_are_joined_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for start in (10, 9, 2, 0):
+        log(tmp_path, start, {"val/x": {start + 1: float(start), 20: float(start)}})
+    assert curves_of(tmp_path)[0] == {"val/x": {1: 0.0, 3: 2.0, 10: 9.0, 11: 10.0, 20: 10.0}}
+
+
+def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    path = log(tmp_path, 0, {"val/x": {2: 18.5, 4: 19.5}})
+    path.write_text(path.read_text()[:-3])  # "19.5" has become "19", were it read
+    assert curves_of(tmp_path) == ({"val/x": {2: 18.5}}, [])
+
+
+def test_cells_that_are_no_numbers_are_gaps(tmp_path: Path) -> None:
+    path = log(tmp_path, 0, {"val/x": {}})
+    path.write_text("val/x,step\n1.0,0\nnan,1\nword,2\n,3\ninf,4\n1,2,3\n5.0,-7\n6.0,x\n7.0,1e30\n")
+    assert curves_of(tmp_path) == ({"val/x": {1: 1.0, 5: float("inf")}}, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n1,2\n", "step\n1\n", 'step,"' + "x" * 200_000 + '"\n1,2\n', "step,x\n\x00,\x00\n"]
+)
+def test_a_file_that_is_no_log_of_ours_gives_no_curve_and_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "log/version_0/metrics.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    log(tmp_path, 1, {"val/x": {2: 1.0}})
+    curves, notes = curves_of(tmp_path)
+    assert curves["val/x"] == {2: 1.0}
+    assert len(notes) == (text.startswith("a,b") or len(text) > 1000)
+
+
+def test_the_curves_of_validation_come_first_and_only_those_asked_for() -> None:
+    curves: list[dict[str, dict[int, float]]] = [{"train/b": {}, "val/a": {}, "speed/c": {}}, {"train/a": {}}]
+    assert of_interest(curves, ["val/", "train/"]) == ["val/a", "train/a", "train/b"]
+    assert of_interest(curves, []) == []
+    assert len(of_interest(curves, [""])) == 4
+
+
+@pytest.mark.parametrize(
+    ("curve", "drawn"),
+    [
+        ({1: 0.0, 2: 1.0, 3: 2.0, 4: 3.0}, "▁▃▆█"),
+        ({1: 3.0, 4: 0.0}, "███▁"),
+        ({1: 0.0, 2: 3.0}, "▁█"),
+        ({3: 1.5}, "  ▅"),
+        ({1: float("inf"), 2: -9.0}, "█▁"),
+        ({}, ""),
+    ],
+)
+def test_a_curve_is_drawn_from_the_first_batch_to_its_last(curve: dict[int, float], drawn: str) -> None:
+    assert sparkline(curve, 0.0, 3.0, 4, 4) == drawn
+
+
+def test_a_cell_of_the_drawing_is_the_mean_of_its_batches() -> None:
+    assert sparkline({batch: float(batch % 2) for batch in range(1, 101)}, 0.0, 1.0, 100, 2) == "▅▅"
+    assert sparkline({1: 5.0, 2: 5.0}, 5.0, 5.0, 2, 2) == "▅▅"
+    assert sparkline({1: 0.0, 2: 1.0}, 0.0, 1.0, 2, 2, plain=True).isascii()
+
+
+# ------------------------------------------------------------------------------------------------------ which are meant
+
+
+def test_a_name_is_looked_for_among_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    a_run(tmp_path / "runs/a")
+    a_run(tmp_path / "runs/s/2")
+    a_run(tmp_path / "runs/s/1")
+    names = [run.name for run in runs_of(["a", "s", "runs/s/1"], Path("runs"))]
+    assert names == ["a", "1", "2"]
+
+
+def test_two_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    one, other = a_run(tmp_path / "x/a"), a_run(tmp_path / "y/a")
+    assert [run.name for run in runs_of([str(one), str(other), str(one)], tmp_path)] == [str(one), str(other)]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "nothing to compare"),
+        (["glcik"], "There is no folder glcik, which would be a run's. Did you mean 'glcic'?"),
+        (["\x1b[2J"], r"There is no folder \x1b[2J"),
+        (["empty"], "empty holds no run"),
+        (["many"], "These are 101 runs, and at most 100"),
+    ],
+)
+def test_what_is_no_run_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    a_run(tmp_path / "runs/glcic")
+    (tmp_path / "empty").mkdir()
+    for number in range(101):
+        folder = tmp_path / f"many/{number}"
+        folder.mkdir(parents=True)
+        (folder / "output.log").touch()
+    with pytest.raises(ValueError, match=re.escape(told)) as error:
+        runs_of(given, Path("runs"))
+    assert str(error.value).isprintable()
+
+
+# --------------------------------------------------------------------------------------------------- terminal and page
+
+
+WIDE = Grid(
+    ["run", "data", "state", "age"],
+    [["a/" + "name" * 12, "Folder(root=/data/places)", "done", "3 d"], ["写真の実験", "-", "unfinished", "1 min"]],
+    ("run", "data"),
+    ("data",),
+)
+
+
+@pytest.mark.parametrize("width", [10, 20, 30, 38, 39, 40, 60, 80, 120, 300])
+def test_a_table_fits_a_terminal_of_any_width_and_keeps_what_has_to_be_there(width: int) -> None:
+    page = io.StringIO()
+    WIDE.show(Console(file=page, force_terminal=True, width=width, color_system=None, legacy_windows=False))
+    lines = page.getvalue().splitlines()
+    shown = "".join(page.getvalue().split())
+    for text in ("写真の実験", "unfinished", "1min"):
+        assert "".join(text.split()) in shown
+    if lines[0].startswith("run"):  # a table; otherwise names are lines of their own, which the terminal wraps
+        assert max(map(cell_len, lines)) <= width
+        assert lines[0].split() in (["run", "data", "state", "age"], ["run", "state", "age"])
+
+
+def test_what_is_piped_is_a_line_a_row_without_padding() -> None:
+    page = io.StringIO()
+    WIDE.show(Console(file=page, force_terminal=False, width=20))
+    lines = page.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines == [line.rstrip() for line in lines]
+    assert lines[1].split() == ["a/" + "name" * 12, "Folder(root=/data/places)", "done", "3", "d"]
+
+
+HOSTILE = {
+    **SETTINGS,
+    "model": {"_target_": f"x.<b>{ESCAPE}", "schedule": {"phases": {f"[red]{ESCAPE}": {"batches": 99}}}},
+    "data": {"source": {"_target_": "x.</td><script>alert(1)</script>", "root": "${oc.env:HOME}\ud800\u202e"}},
+    f"</th>{ESCAPE}": "<img src=x onerror=alert(1)>",
+}
+
+
+def hostile_runs(home: Path) -> list[Path]:
+    name = f"[bold]<b>{ESCAPE}"
+    runs = [a_run(home / name, settings=HOSTILE), a_run(home / "plain")]
+    log(runs[0], 1, {"val/</figcaption><script>alert(2)</script>$\\frac{": {2: 1.0}})
+    (runs[0] / "failed.txt").write_text(f"<script>alert(3)</script>{ESCAPE}")
+    aged(runs[0], 100)
+    os.utime(runs[0] / "failed.txt")
+    return runs
+
+
+def test_nothing_in_a_runs_files_reaches_the_terminal_or_the_page_as_more_than_text(tmp_path: Path) -> None:
+    hostile_runs(tmp_path)
+    found = compare(runs_of([str(tmp_path)], tmp_path), ["val/"])
+    assert all(cell.isprintable() for row in table_of_runs(found.summaries).rows for cell in row)
+    assert any("[red]" in cell for row in table_of_runs(found.summaries).rows for cell in row)
+    page = page_of(found)
+    assert "\x1b" not in page
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "onerror=alert(1)&gt;" in page
+    assert "${oc.env:HOME}" in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+def test_the_page_holds_the_settings_and_a_plot_a_curve(tmp_path: Path) -> None:
+    a_run(tmp_path / "a")
+    a_run(tmp_path / "b", settings=SETTINGS | {"seed": 2})
+    log(tmp_path / "b", 1, {"train/loss": {1: 0.5, 2: float("inf")}})
+    page = tmp_path / "new/folder/page.html"
+    found = compare(runs_of([str(tmp_path)], tmp_path), ["val/", "train/"])
+    write_page(page, found)
+    text = page.read_text()
+    assert text.count("<figure>") == text.count("<svg xmlns") == 2
+    assert "<code>seed</code>" in text
+    assert '<td class="differs">2</td>' in text
+    assert "last values: a 22, b 22" in text
+    before = page.read_bytes()
+    write_page(page, found)
+    assert page.read_bytes() == before
+    assert [path.name for path in page.parent.iterdir()] == ["page.html"]
+
+
+def test_text_that_no_encoding_has_can_be_printed() -> None:
+    assert printable("a\ud800b\nc\t\udcff").isprintable()
+    assert printable("two\nlines") == "two lines"
+
+
+def test_thousands_of_runs_are_found_without_reading_any(tmp_path: Path) -> None:
+    for number in range(2000):
+        folder = tmp_path / f"run{number}"
+        folder.mkdir()
+        (folder / "progress.json").write_bytes(b"{")
+    start = time.perf_counter()
+    assert len(runs_in(tmp_path).runs) == 2000
+    assert time.perf_counter() - start < 5
