@@ -52,7 +52,7 @@ class Painter(Inpainter):
 
 @pytest.fixture
 def cfg() -> DictConfig:
-    given = {"hole_colour": "white", "threshold": 0.5, "blend": False, "trainer": {"precision": "32-true"}}
+    given = {"hole_colour": "white", "threshold": 0.5, "blend": False, "memory": 2, "window": "auto", "trainer": {"precision": "32-true"}}
     return OmegaConf.create(given)
 
 
@@ -138,13 +138,13 @@ def wrap_writing(monkeypatch: pytest.MonkeyPatch, before: Callable[[str], None])
     """Call ``before`` with a photograph's name before its file is written."""
     from inpaintlab.completion import completing
 
-    whole = completing.save_png
+    whole = completing.save_picture
 
     def save(picture: Any, original: Any, made: str, path: Path) -> None:
         before(path.stem)
         whole(picture, original, made, path)
 
-    monkeypatch.setattr(completing, "save_png", save)
+    monkeypatch.setattr(completing, "save_picture", save)
 
 
 def test_lines_come_in_order_though_files_do_not(

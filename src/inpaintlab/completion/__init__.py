@@ -3,14 +3,19 @@
 from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
-from inpaintlab.completion.originals import made_of
+from inpaintlab.completion.formats import made_of
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
+from inpaintlab.completion.windows import MEMORY, Completion, Windowing, complete_windowed
 
 __all__ = [
+    "MEMORY",
     "Checked",
+    "Completion",
     "Photograph",
+    "Windowing",
     "check_photographs",
     "complete_folder",
+    "complete_windowed",
     "hash_of",
     "made_of",
     "pair_photographs",

@@ -7,11 +7,13 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from inpaintlab.completion.originals import filled, save_png
+from inpaintlab.completion.formats import save_picture, told_of
+from inpaintlab.completion.originals import filled
 from inpaintlab.completion.photographs import Contents, Photograph
+from inpaintlab.completion.windows import Plan, Windowing
 from inpaintlab.data import in_unit_range
 from inpaintlab.imaging import blend
-from inpaintlab.inpainting import Inpainter, computing
+from inpaintlab.inpainting import Classical, Inpainter, computing
 from inpaintlab.machine import shown
 from inpaintlab.shapes import AnyImages, Images
 
@@ -42,6 +44,17 @@ def raw_outputs(
     event = torch.cuda.Event()
     event.record()
     return arriving, event
+
+
+def in_windows(windowing: Windowing, plan: Plan, contents: Contents, cfg: DictConfig) -> tuple[Images, None, list[str]]:
+    """What a method puts out for one photograph in windows; arguments and results as of `raw_outputs`, and notes."""
+    image, mask = in_unit_range(contents.image), in_unit_range(contents.mask)
+    edges = None if contents.edges is None else in_unit_range(contents.edges)
+    method = windowing.method
+    heard = method.progress if isinstance(method, Classical) else None  # by the bar on the terminal
+    with computing(cfg.trainer.precision, method.device):
+        raw, notes = windowing.raw_output(plan, image, mask, edges, heard)
+    return raw, None, [*plan.notes, *notes]
 
 
 def _drawing(contents: Contents, device: torch.device) -> Tensor | None:
@@ -98,6 +111,8 @@ def write_completed(
         note = ", ".join([note, *notes])
     assert photograph.out is not None
     photograph.out.parent.mkdir(parents=True, exist_ok=True)
-    save_png(picture, original, made, photograph.out)
-    lost = f"; not kept: {', '.join(original.lost)}" if original.lost else ""
-    return f"{shown(photograph.image)} -> {shown(photograph.out)}: {note}{lost}"
+    save_picture(picture, original, made, photograph.out)
+    of_pixels, lost = told_of(original, photograph.out)
+    note = "; ".join([note, *of_pixels])
+    not_kept = f"; not kept: {', '.join(lost)}" if lost else ""
+    return f"{shown(photograph.image)} -> {shown(photograph.out)}: {note}{not_kept}"

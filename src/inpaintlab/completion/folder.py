@@ -10,9 +10,10 @@ import torch
 from omegaconf import DictConfig
 
 from inpaintlab.completion.checking import AT_ONCE, THREADS, Checked
-from inpaintlab.completion.completing import raw_outputs, write_completed
+from inpaintlab.completion.completing import in_windows, raw_outputs, write_completed
 from inpaintlab.completion.photographs import Contents, read_photograph
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.completion.windows import Windowing
+from inpaintlab.inpainting import Inpainter, computing
 from inpaintlab.shapes import Images
 
 TOGETHER = 2**20
@@ -34,7 +35,7 @@ def complete_folder(
     Args:
         model: on its device, with its weights.
         photographs: each with the hash of what it is made of, see `hash_of`.
-        cfg: the settings of ``inpaintlab complete``: precision, blend, hole_colour and threshold.
+        cfg: the settings of ``inpaintlab complete``: precision, blend, hole_colour, threshold, memory and window.
         tell: takes a line for each photograph, in their order, once its file is written.
         together: pixels, padding included, that are completed in one batch; 0 completes them one by one, and so does
             None on a CPU, whose convolutions are no faster in batches and round otherwise.
@@ -88,6 +89,7 @@ class _Folder:
     ) -> None:
         self.model, self.cfg, self.tell = model, cfg, tell
         self.together, self.at_once = together, at_once
+        self.windowing = Windowing(model, cfg.memory, cfg.window)
         self.to_come = deque(photographs)
         self.row: deque[_Slot] = deque()
         self.unread: deque[_Slot] = deque()
@@ -96,7 +98,14 @@ class _Folder:
         self.readers, self.writers = (ThreadPoolExecutor(THREADS) for _ in range(2))
 
     def complete(self) -> None:
-        """Complete all of them."""
+        """Complete all of them.
+
+        Raises:
+            ValueError: as of `complete_folder`, or the memory does not suffice for one of them, before any is begun.
+        """
+        with computing(self.cfg.trainer.precision, self.model.device):
+            for size in {checked.extent.size for checked, _ in self.to_come if checked.extent.has_hole}:
+                self.windowing.require(size)
         try:
             self._complete_as_read()
             self._complete_batches()
@@ -151,6 +160,11 @@ class _Folder:
         """Complete a photograph, or let it wait for others of its size."""
         if not contents.mask.any():
             self._write(slot, contents, None, None)
+            return
+        with computing(self.cfg.trainer.precision, self.model.device):
+            plan = self.windowing.plan(contents.mask[0, 0].numpy())
+        if plan.windows:
+            self._write(slot, contents, *in_windows(self.windowing, plan, contents, self.cfg))
             return
         height, width = size = self.model.padded_size(*contents.mask.shape[-2:])
         batch = self.batches[size]

@@ -48,7 +48,8 @@ def _checked(cfg: DictConfig) -> tuple[list[Checked], list[str]]:
         The photographs, and sentences on what is left out, and on masks that may be none.
     """
     drawing = None if cfg.drawing is None else Path(cfg.drawing)
-    found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), drawing, Path(cfg.out))
+    kept = cfg.format == "input"
+    found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), drawing, Path(cfg.out), kept=kept)
     for photograph in found:
         assert photograph.out is not None
         if photograph.out.exists() and not cfg.overwrite and made_of(photograph.out) is None:
