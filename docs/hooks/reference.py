@@ -27,6 +27,10 @@ from inpaintlab.config import CONF
 
 DOCS = Path(__file__).parents[1]
 PACKAGE = DOCS.parent / "src/inpaintlab"
+TYPED = """\
+Settings are given as `KEY=VALUE`, choices of a group as `GROUP=CHOICE`. A key that no file has yet is given as
+`+KEY=VALUE`. `inpaintlab VERB --help` prints the same tables in a terminal, `--cfg job` the resolved settings.
+A default of `???` must be given; `null` is none."""
 TABLE = "| setting | default | meaning |\n|---|---|---|"
 
 
@@ -45,7 +49,7 @@ def prose(text: str, up: str = "../../") -> str:
 
 def _link(name: str, up: str) -> str:
     page = name.replace("\\", "")
-    return f"[{name}]({up}{page}.md)" if (DOCS / f"{page}.md").is_file() else f"docs/{name}.md"
+    return f"[{page}]({up}{page}.md)" if (DOCS / f"{page}.md").is_file() else f"`docs/{page}.md`"
 
 
 def code(text: str) -> str:
@@ -238,14 +242,7 @@ def index_page() -> str:
     lines = ["# Reference", "", "Made of the program and of the comments in its YAML, when this site was built.", ""]
     lines += ["## Verbs", "", "| verb | what it does |", "|---|---|"]
     lines += [f"| [{verb}](verbs/{verb}.md) | {prose(capital(line), '../')} |" for verb, line in VERBS.items()]
-    lines += [
-        "",
-        "Settings are given as `KEY=VALUE`, choices of a group as `GROUP=CHOICE`. A key that is not in a file yet",
-    ]
-    lines += [
-        "is given as `+KEY=VALUE`. `inpaintlab VERB --help` prints the same tables in a terminal, `--cfg job` the"
-    ]
-    lines += ["resolved settings. A default of `???` must be given; `null` is none.", ""]
+    lines += ["", *TYPED.splitlines(), ""]
     lines += ["## Groups", "", "| group | choices |", "|---|---|"]
     for group, files in groups().items():
         names = ", ".join(f"[{file.stem}](groups/{page_of(group)}#{file.stem.lower()})" for file in files)
