@@ -31,6 +31,13 @@ TYPED = """\
 Settings are given as `KEY=VALUE`, choices of a group as `GROUP=CHOICE`. A key that no file has yet is given as
 `+KEY=VALUE`. `inpaintlab VERB --help` prints the same tables in a terminal, `--cfg job` the resolved settings.
 A default of `???` must be given; `null` is none."""
+PYTHON = """\
+# inpaintlab from Python
+
+Each of these is `inpaintlab.NAME` as well: `import inpaintlab` loads them when they are first asked for.
+
+::: inpaintlab.programs
+"""
 TABLE = "| setting | default | meaning |\n|---|---|---|"
 
 
@@ -256,7 +263,7 @@ def pages() -> dict[str, str]:
     found |= {f"reference/verbs/{verb}.md": verb_page(verb) for verb in VERBS}
     found |= {f"reference/groups/{page_of(group)}": group_page(group, files) for group, files in groups().items()}
     if (PACKAGE / "programs/__init__.py").is_file():
-        found["reference/python.md"] = "# inpaintlab from Python\n\n::: inpaintlab.programs\n"
+        found["reference/python.md"] = PYTHON
     return found
 
 

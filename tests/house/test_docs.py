@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from docs.hooks import links, reference
+from docs.hooks import links, notebooks, reference
 from inpaintlab.cli import VERBS
 from inpaintlab.commandline.arguments import COMMANDS, FLAGS_WITH_VALUE
 from inpaintlab.commandline.comments import comments
@@ -169,6 +169,29 @@ def test_links_out_of_docs_are_pages_of_the_site_or_paths() -> None:
     )
     assert lost == ["gone.md"]
     assert links.moved("```\n[a](../src)\n```\n[s](SECURITY.md)", "CHANGELOG.md")[0].endswith("[s](SECURITY.md)")
+
+
+def test_a_notebook_is_a_page_with_what_its_cells_gave() -> None:
+    outputs = [
+        {"output_type": "stream", "text": ["one\n", "two\n"]},
+        {"output_type": "execute_result", "data": {"text/plain": "x", "text/html": ["<table>\n\n", "</table>"]}},
+        {"output_type": "display_data", "data": {"text/plain": "<Image>", "image/png": "ab\ncd\n"}},
+        {"output_type": "execute_result", "data": {"text/plain": ["3"]}},
+    ]
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "text"]},
+        {"cell_type": "code", "source": "1 + 2", "outputs": outputs},
+        {"cell_type": "code", "source": "pass", "outputs": []},
+    ]
+    assert notebooks.as_markdown({"cells": cells}).split("\n\n") == [
+        "# Title\ntext",
+        "```python\n1 + 2\n```",
+        "```text\none\ntwo\n```",
+        '<div class="output">\n<table>\n</table>\n</div>',
+        '<img class="output" alt="" src="data:image/png;base64,abcd">',
+        "```text\n3\n```",
+        "```python\npass\n```\n",
+    ]
 
 
 # -------------------------------------------------------------------------------------------------------- the commands
