@@ -280,6 +280,8 @@ def made() -> dict[str, str]:
 def on_config(config: Any) -> Any:
     """Hang the generated pages into the part of the navigation that is called Reference."""
     (reference,) = [entry["Reference"] for entry in config.nav if "Reference" in entry]
+    made.cache_clear()  # a served site is built again and again
+    content.cache_clear()
     verbs = [{verb: f"reference/verbs/{verb}.md"} for verb in VERBS]
     named = [{group: f"reference/groups/{page_of(group)}"} for group in groups()]
     reference[:0] = [{"Overview": "reference/index.md"}, {"Verbs": verbs}, {"Groups of settings": named}]

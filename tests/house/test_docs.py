@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
@@ -276,6 +277,17 @@ def test_a_page_shows_commands_that_there_are(path: Path) -> None:
                     assert fine or choice == "null", f"{line}: {key} has no {choice}"
             elif not own:
                 assert key in OF_HYDRA or fits(key, keys), f"{line}: {command} has no {key}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_a_page_names_targets_of_make_and_extras_that_there_are(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {extra for found in re.findall(r"inpaintlab\[([a-z,]+)\]", text) for extra in found.split(",")} <= set(
+        extras
+    )
 
 
 def test_every_choice_that_the_page_of_training_names_is_there() -> None:
