@@ -20,7 +20,7 @@ import yaml
 from inpaintlab.cli import VERBS
 from inpaintlab.commandline.arguments import COMMANDS, FIGURES, OF_WORDS
 from inpaintlab.commandline.comments import LOADER, comments, head
-from inpaintlab.commandline.help import typed
+from inpaintlab.commandline.help import FIXED, composed, typed
 from inpaintlab.commandline.multirun import GROUPS
 from inpaintlab.commandline.quoting import without_kind
 from inpaintlab.config import CONF
@@ -101,21 +101,35 @@ def package(file: Path) -> str:
 
 
 def rows(node: Mapping[str, Any], meanings: Mapping[str, str], inside: str = "") -> Iterator[tuple[str, str, str]]:
-    """Key, default and meaning of each setting of a file, in its order; of what no run changes as well."""
+    """Key, default and meaning of each setting of a file, in its order; of what no run changes as well.
+
+    A mapping is one row where nothing in it has a meaning of its own.
+    """
     for key, value in node.items():
         name = f"{inside}{key}"
         if str(key).startswith("_") or name in ("defaults", "hydra"):
             continue
         meaning = meanings.get(name, "")
         explained = any(known.startswith(f"{name}.") and text for known, text in meanings.items())
-        if not isinstance(value, dict) or not value:
-            yield name, typed(value), meaning
-        elif "_target_" in value and not explained:
-            yield name, "" if meaning.startswith("fixed: ") else typed(value), meaning
+        if not isinstance(value, dict) or not explained:
+            yield name, "" if meaning.startswith(FIXED) and isinstance(value, dict) else typed(value), meaning
         else:
             if meaning or "_target_" in value:
-                yield name, "", meaning
+                made_of = "of this class, made of the settings below" if "_target_" in value else ""
+                yield name, str(value.get("_target_", "")).rpartition(".")[2], meaning or made_of
             yield from rows(value, meanings, f"{name}.")
+
+
+def meanings(file: Path) -> dict[str, str]:
+    """What each key of a file means: as its comment says, or that of the file which it is changed from."""
+    own = {key: meaning for key, meaning in comments(file).items() if meaning}
+    if file.parent == CONF / "experiment":
+        return {**composed(CONF, "train", [f"experiment={file.stem}"]).meanings, **own}
+    inherited: dict[str, str] = {}
+    for entry in content(file).get("defaults", []):
+        if isinstance(entry, str) and (base := file.parent / f"{entry}.yaml").is_file():
+            inherited |= meanings(base)
+    return {**inherited, **own}
 
 
 def table(file: Path) -> list[str]:
@@ -123,7 +137,7 @@ def table(file: Path) -> list[str]:
     before = package(file)
     lines = [
         f"| {code(f'{before}{key}')} | {code(value) if value else ''} | {prose(without_kind(meaning))} |"
-        for key, value, meaning in rows(content(file), comments(file))
+        for key, value, meaning in rows(content(file), meanings(file))
     ]
     return [TABLE, *lines, ""] if lines else []
 
@@ -224,7 +238,7 @@ def group_page(group: str, files: Iterable[Path]) -> str:
 
 def about(group: str, file: Path) -> list[str]:
     """The class that a choice builds, and the choices that it begins with."""
-    lines = []
+    lines, inner = [], []
     if target := content(file).get("_target_"):
         lines.append(f"Class: `{target}`.")
     for entry in content(file).get("defaults", []):
@@ -235,7 +249,9 @@ def about(group: str, file: Path) -> list[str]:
                 name = key.removeprefix("override ")
                 name = name.lstrip("/") if name.startswith("/") else f"{group}/{name}"
                 if choice and (CONF / f"{name}/{choice}.yaml").is_file():
-                    lines.append(f"[{name}={choice}]({page_of(name)}#{str(choice).lower()}).")
+                    inner.append(f"[{name}={choice}]({page_of(name)}#{str(choice).lower()})")
+    if inner:
+        lines.append(f"With {', '.join(inner)}.")
     return [" ".join(lines), ""] if lines else []
 
 

@@ -94,6 +94,14 @@ def test_every_commented_key_of_conf_stands_in_the_reference(pages: dict[str, st
             assert without_kind(meaning).replace("`", "") in [text.replace("`", "") for text in meanings], place
 
 
+def test_a_key_that_a_choice_changes_means_what_it_means_in_the_file_below(pages: dict[str, str]) -> None:
+    experiments, models = rows(pages["reference/groups/experiment.md"]), rows(pages["reference/groups/model.md"])
+    assert experiments["every.log"] == [("10", "batches between two lines of the log")]
+    assert {meaning for _, meaning in experiments["model.width"]} == {"of all channel counts; 1 is the paper's network"}
+    assert "" not in {meaning for _, meaning in models["model.width"]}
+    assert experiments["model.learning_rate"][1] == ("0.0005", "about mmagic's (4e-4)")
+
+
 def test_a_default_is_shown_as_it_is_typed(pages: dict[str, str]) -> None:
     told = rows(pages["reference/groups/mask.md"])
     assert told["mask.strokes"][0][0] == "[1,8]"
@@ -234,9 +242,7 @@ def known(command: str) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
                 choices[place if group == name else group] = frozenset(file.stem for file in others)
     keys = set()
     for file in files:
-        keys |= {
-            f"{reference.package(file)}{key}" for key, _, _ in reference.rows(reference.content(file), comments(file))
-        }
+        keys |= {f"{reference.package(file)}{key}" for key in comments(file)}
     return frozenset(keys), choices
 
 
