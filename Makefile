@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PERCEPTUAL := .venv-perceptual
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test test-fast test-slow test-perceptual lint bench
+.PHONY: help setup demo test test-fast test-slow test-perceptual lint docs bench
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -44,6 +44,11 @@ lint: setup ## style, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# It asks no other machine for anything; a broken link or a page that is not in the navigation ends it.
+docs: setup ## the documentation as a site, in site/; ARGS=serve: on http://127.0.0.1:8000 while it is written
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build --strict --quiet)
+	@echo "Open site/index.html; for its search: python3 -m http.server --directory site"
 
 bench: setup ## measure against the plain reference; QUICK=1: see in two minutes that it works; ARGS="cases=[edges]"
 	$(BIN)/python -m benchmarks $(if $(QUICK),quick=true width=0.5) $(ARGS)

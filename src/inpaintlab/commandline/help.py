@@ -253,7 +253,7 @@ def _rows(node: Mapping[str, Any], prefix: str, meanings: Mapping[str, str]) -> 
         if value == {} and not meaning:
             continue
         if not isinstance(value, dict) or not value or (meaning and not inside and "_target_" in value):
-            yield f"{name}={_text(value)}", meaning
+            yield f"{name}={typed(value)}", meaning
             continue
         rows = list(_rows(value, f"{name}.", meanings))
         if inside and meaning:
@@ -263,7 +263,7 @@ def _rows(node: Mapping[str, Any], prefix: str, meanings: Mapping[str, str]) -> 
         yield from rows
 
 
-def _text(value: Any) -> str:
+def typed(value: Any) -> str:
     """A value as it is typed; of a recipe the class and its arguments."""
     match value:
         case None:
@@ -271,12 +271,12 @@ def _text(value: Any) -> str:
         case bool():
             return str(value).lower()
         case list():
-            return f"[{','.join(map(_text, value))}]"
+            return f"[{','.join(map(typed, value))}]"
         case dict() if "_target_" in value:
-            arguments = [f"{key}={_text(entry)}" for key, entry in value.items() if not key.startswith("_")]
+            arguments = [f"{key}={typed(entry)}" for key, entry in value.items() if not key.startswith("_")]
             return f"{value['_target_'].rpartition('.')[2]}({', '.join(arguments)})"
         case dict():
-            return f"{{{', '.join(f'{key}: {_text(entry)}' for key, entry in value.items())}}}"
+            return f"{{{', '.join(f'{key}: {typed(entry)}' for key, entry in value.items())}}}"
     return str(value)
 
 
