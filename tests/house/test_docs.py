@@ -331,6 +331,12 @@ def test_what_a_page_loads_is_told() -> None:
     assert Loaded(page).found == ["//x.y/z.css", "s.js", "https://p.q/r.png"]
 
 
+def test_make_docs_builds_strictly() -> None:
+    """With ``--quiet`` MkDocs counts no warnings, and a broken link would pass."""
+    told = subprocess.run(["make", "--dry-run", "docs"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert "mkdocs build --strict\n" in told.stdout
+
+
 @pytest.mark.slow
 def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     site = tmp_path / "site"
