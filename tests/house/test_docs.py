@@ -177,6 +177,8 @@ def test_links_out_of_docs_are_pages_of_the_site_or_paths() -> None:
         "[w](https://x.y)"
     )
     assert lost == ["gone.md"]
+    assert links.moved("[n](notebook.ipynb)", "python.md")[0] == "[n](notebook.md)"
+    assert links.moved("[n](notebook.ipynb)", "notebook.md")[0] == "[n](notebook.ipynb)"
     assert links.moved("```\n[a](../src)\n```\n[s](SECURITY.md)", "CHANGELOG.md")[0].endswith("[s](SECURITY.md)")
 
 
