@@ -45,9 +45,9 @@ lint: setup ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# It asks no other machine for anything; a broken link or a page that is not in the navigation ends it.
+# A broken link or a page that is not in the navigation ends it; not with --quiet, which lets MkDocs count no warnings.
 docs: setup ## the documentation as a site, in site/; ARGS=serve: on http://127.0.0.1:8000 while it is written
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build --strict --quiet)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build --strict)
 	@echo "Open site/index.html; for its search: python3 -m http.server --directory site"
 
 bench: setup ## measure against the plain reference; QUICK=1: see in two minutes that it works; ARGS="cases=[edges]"

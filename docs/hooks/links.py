@@ -44,6 +44,8 @@ def moved(markdown: str, page: str) -> tuple[str, list[str]]:
         place = posixpath.normpath(posixpath.join(posixpath.dirname(here), path))
         if place.startswith("docs/") or place in beside:
             site = place.removeprefix("docs/")
+            as_page = re.sub(r"\.ipynb$", ".md", site)
+            site = site if as_page == page else as_page  # its own page alone leads to the file of a notebook
             return f"[{text}]({posixpath.relpath(site, posixpath.dirname(page) or '.')}{anchor}{name})"
         if not (REPOSITORY / place).exists():
             lost.append(target)

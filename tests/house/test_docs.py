@@ -177,6 +177,8 @@ def test_links_out_of_docs_are_pages_of_the_site_or_paths() -> None:
         "[w](https://x.y)"
     )
     assert lost == ["gone.md"]
+    assert links.moved("[n](notebook.ipynb)", "python.md")[0] == "[n](notebook.md)"
+    assert links.moved("[n](notebook.ipynb)", "notebook.md")[0] == "[n](notebook.ipynb)"
     assert links.moved("```\n[a](../src)\n```\n[s](SECURITY.md)", "CHANGELOG.md")[0].endswith("[s](SECURITY.md)")
 
 
@@ -329,6 +331,12 @@ def test_what_a_page_loads_is_told() -> None:
         '<a href="https://a.b"></a><link href="//x.y/z.css"><script src="s.js"></script><img src="https://p.q/r.png">'
     )
     assert Loaded(page).found == ["//x.y/z.css", "s.js", "https://p.q/r.png"]
+
+
+def test_make_docs_builds_strictly() -> None:
+    """With ``--quiet`` MkDocs counts no warnings, and a broken link would pass."""
+    told = subprocess.run(["make", "--dry-run", "docs"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert "mkdocs build --strict\n" in told.stdout
 
 
 @pytest.mark.slow
