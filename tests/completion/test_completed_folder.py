@@ -52,8 +52,8 @@ class Painter(Inpainter):
 
 @pytest.fixture
 def cfg() -> DictConfig:
-    given = {"hole_colour": "white", "threshold": 0.5, "blend": False, "memory": 2, "window": "auto", "trainer": {"precision": "32-true"}}
-    return OmegaConf.create(given)
+    given = {"hole_colour": "white", "threshold": 0.5, "blend": False, "memory": 2, "window": "auto"}
+    return OmegaConf.create(given | {"trainer": {"precision": "32-true"}})
 
 
 @pytest.fixture

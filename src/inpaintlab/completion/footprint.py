@@ -37,7 +37,7 @@ class Footprint:
         """Bytes for an image of so many pixels."""
         return self.fixed + self.each * pixels
 
-    def most(self, memory: float) -> float:
+    def most(self, memory: int | float) -> float:
         """How many pixels so many bytes suffice for."""
         return (memory - self.fixed) / self.each
 
