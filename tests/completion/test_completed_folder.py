@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Bool, Float
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from inpaintlab.completion import Checked, check_photographs, complete_folder, f
 from inpaintlab.completion.checking import _Room
 from inpaintlab.completion.photographs import read_photograph
 from inpaintlab.data import read_rgb
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Classical, Inpainter
 from inpaintlab.layers import Context
 from inpaintlab.machine import ending_tidily
 
@@ -278,8 +279,10 @@ def test_large_photographs_are_completed_in_windows_among_small_ones(photos: Pat
         Image.fromarray(picture).save(photos / folder_name / "2large.png")
     told: list[str] = []
     model = Near()
-    complete_folder(model, checked(photos, cfg), cfg, told.append, together=5 * 32 * 48)
+    shares: list[float] = []
+    complete_folder(model, checked(photos, cfg), cfg, told.append, together=5 * 32 * 48, progress=shares.append)
     assert [name_in(line) for line in told] == ["0", "1", "2", "2large", "3", "4", "5"]
+    assert shares == [0]  # of the large one alone, whose network is not asked in this stand-in
     assert "completed in a window with 16 pixels around each hole: the pixels of the whole image" in told[3]
     assert not any("window" in line for line in [*told[:3], *told[4:]])
     done = np.asarray(Image.open(photos / "out" / "2large.png"))
@@ -300,3 +303,20 @@ def test_memory_that_does_not_suffice_is_told_before_anything_is_written(photos:
     with pytest.raises(ValueError, match="memory=1e-06 gigabytes do not suffice"):
         complete_folder(Near(), checked(photos, cfg), cfg, lambda line: None)
     assert written(photos) == []
+
+
+@pytest.mark.parametrize("window", ["whole", 5])
+def test_progress_counts_photographs_that_take_seconds(photos: Path, cfg: DictConfig, window: str | int) -> None:
+    class Slow(Classical):
+        def fill(
+            self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+        ) -> Float[np.ndarray, "height width 3"]:
+            for share in (0.5, 1.0):
+                self.progress(share)
+            return image
+
+    cfg.window = window
+    shares: list[float] = []
+    complete_folder(Slow(), checked(photos, cfg), cfg, lambda line: None, progress=shares.append)
+    assert [share for share in shares if share % 1 != 0] == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+    assert shares[-1] == 6
