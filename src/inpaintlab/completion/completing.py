@@ -1,6 +1,6 @@
 """One photograph from its contents to a finished file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from inpaintlab.completion.photographs import Contents, Photograph
 from inpaintlab.completion.windows import Plan, Windowing
 from inpaintlab.data import in_unit_range
 from inpaintlab.imaging import blend
-from inpaintlab.inpainting import Classical, Inpainter, computing
+from inpaintlab.inpainting import Inpainter, computing
 from inpaintlab.machine import shown
 from inpaintlab.shapes import AnyImages, Images
 
@@ -46,13 +46,21 @@ def raw_outputs(
     return arriving, event
 
 
-def in_windows(windowing: Windowing, plan: Plan, contents: Contents, cfg: DictConfig) -> tuple[Images, None, list[str]]:
-    """What a method puts out for one photograph in windows; arguments and results as of `raw_outputs`, and notes."""
+def in_windows(
+    windowing: Windowing, plan: Plan, contents: Contents, cfg: DictConfig, heard: Callable[[float], None]
+) -> tuple[Images, None, list[str]]:
+    """What a method puts out for one large photograph; results as of `raw_outputs`, and notes.
+
+    Args:
+        windowing: of the method.
+        plan: of the photograph.
+        contents: what its files hold.
+        cfg: the settings of ``inpaintlab complete``.
+        heard: takes the share that is done.
+    """
     image, mask = in_unit_range(contents.image), in_unit_range(contents.mask)
     edges = None if contents.edges is None else in_unit_range(contents.edges)
-    method = windowing.method
-    heard = method.progress if isinstance(method, Classical) else None  # by the bar on the terminal
-    with computing(cfg.trainer.precision, method.device):
+    with computing(cfg.trainer.precision, windowing.method.device):
         raw, notes = windowing.raw_output(plan, image, mask, edges, heard)
     return raw, None, [*plan.notes, *notes]
 

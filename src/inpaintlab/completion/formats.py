@@ -8,15 +8,9 @@ from typing import Any, final
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from inpaintlab.completion.originals import XMP, Original
+from inpaintlab.completion.originals import MADE, MADE_TAG, PARTS, XMP, Original
 from inpaintlab.imaging import opened
 from inpaintlab.machine import shown, whole
-
-MADE = "inpaintlab"
-"""The key of a text in our PNG files: a hash of what the picture was made of."""
-
-_MADE_TAG = 65_000
-"""In other formats, that hash is in this tag of the EXIF data, one of those that TIFF leaves to everybody."""
 
 _XMP_TAG = 700  # of a TIFF
 
@@ -77,11 +71,12 @@ def _save_webp(picture: Image.Image, original: Original, made: str, path: Path) 
 
 
 def _save_tiff(picture: Image.Image, original: Original, made: str, path: Path) -> None:
-    beside: dict[str, Any] = dict(original.beside)
     exif = _exif_of(original.beside, made)
     if XMP in original.texts:
         exif[_XMP_TAG] = original.texts[XMP].encode()
-    picture.save(path, format="TIFF", compression="tiff_adobe_deflate", **{**beside, "exif": exif})
+    # libtiff, which compresses, cannot write these parts of EXIF data
+    compression = None if any(tag in exif for tag in PARTS) else "tiff_adobe_deflate"
+    picture.save(path, format="TIFF", compression=compression, **{**original.beside, "exif": exif})
 
 
 def _with_tag(original: Original, made: str) -> dict[str, Any]:
@@ -92,7 +87,7 @@ def _exif_of(beside: Mapping[str, Any], made: str) -> Image.Exif:
     exif = Image.Exif()
     if "exif" in beside:
         exif.load(beside["exif"])
-    exif[_MADE_TAG] = made
+    exif[MADE_TAG] = made
     return exif
 
 
@@ -190,7 +185,7 @@ def made_of(path: Path) -> str | None:
         with opened(path) as picture:
             if MADE in picture.info:
                 return str(picture.info[MADE])
-            made = picture.getexif().get(_MADE_TAG) if picture.format != "PNG" else None
+            made = picture.getexif().get(MADE_TAG) if picture.format != "PNG" else None
             return None if made is None else str(made)
     except Exception:  # what is damaged fails in as many ways as there are formats, and is none of ours
         return None

@@ -30,13 +30,15 @@ _TAGS = (270, 271, 272, 305, 306, 315, 33432)
 """Of a TIFF's tags, which mostly say how it is stored, those that EXIF has: description, camera, software, date,
 artist, copyright."""
 
-_PARTS, _INTEROPERABILITY = (34665, 34853), 40965
+PARTS, _INTEROPERABILITY = (34665, 34853), 40965
 """The tags of EXIF's parts on the exposure and the place, and what the first of them may point to."""
 
 XMP = "XML:com.adobe.xmp"
 """The key of XMP data among a picture's texts."""
 
-_OURS = "inpaintlab"  # the key of a text in our own PNG files
+MADE, MADE_TAG = "inpaintlab", 65_000
+"""A hash of what a completion was made of is a text of this key in a PNG, and in other formats in this tag of the EXIF
+data, one of those that TIFF leaves to everybody."""
 
 _MOST_DPI = 10**7  # a PNG counts pixels a metre, in 32 bits
 
@@ -134,9 +136,9 @@ def _exif(source: Image.Image) -> bytes | None:
     found = source.getexif()
     kept = Image.Exif()
     for tag, value in found.items():
-        if tag not in _PARTS and (source.format != "TIFF" or tag in _TAGS):
+        if tag not in (*PARTS, MADE_TAG) and (source.format != "TIFF" or tag in _TAGS):
             kept[tag] = value
-    for tag in _PARTS:
+    for tag in PARTS:
         # a part may point to a further one, whose place changes
         if part := {key: value for key, value in found.get_ifd(tag).items() if key != _INTEROPERABILITY}:
             kept[tag] = part
@@ -149,7 +151,7 @@ def _texts(source: Image.Image) -> dict[str, str]:
         str(key): str(text)
         for key, text in getattr(source, "text", {}).items()
         # ImageMagick's copy of the EXIF block turns a picture as well as the block itself does
-        if key not in (_OURS, XMP) and not key.startswith("Raw profile type")
+        if key not in (MADE, XMP) and not key.startswith("Raw profile type")
     }
     if isinstance(comment := source.info.get("comment"), bytes):
         texts["Comment"] = comment.decode("utf-8", "replace")

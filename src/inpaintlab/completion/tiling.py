@@ -79,7 +79,7 @@ class Tiling:
         return sum(window.pixels + EACH for window in self.windows)
 
 
-def tiled(hole: Hole, context: Context, most: float, *, cuts: bool) -> Tiling:
+def tiled(hole: Hole, context: Context, most: int | float, *, cuts: bool) -> Tiling:
     """Windows around a hole.
 
     They are found by dividing the hole's smallest rectangle where it has the widest gap, or else in its middle where
@@ -110,7 +110,7 @@ class _Search:
         cut: whether a connected part was divided.
     """
 
-    def __init__(self, hole: Hole, context: Context, most: float, cuts: bool) -> None:
+    def __init__(self, hole: Hole, context: Context, most: int | float, cuts: bool) -> None:
         self.hole, self.context, self.most, self.cuts = hole, context, most, cuts
         self.cut = False
 

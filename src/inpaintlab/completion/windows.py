@@ -87,7 +87,7 @@ class Windowing:
         ValueError: a setting is out of its range.
     """
 
-    def __init__(self, method: Inpainter, memory: float = MEMORY, window: str | int = "auto") -> None:
+    def __init__(self, method: Inpainter, memory: int | float = MEMORY, window: str | int = "auto") -> None:
         if not 0 < memory < float("inf"):
             raise ValueError(f"memory={memory} is no number of gigabytes above 0.")
         if isinstance(window, bool) or not (window in ("auto", "whole") or (isinstance(window, int) and window > 0)):
@@ -274,7 +274,7 @@ def complete_windowed(
     edges: Planes | None = None,
     *,
     blended: bool = False,
-    memory: float = MEMORY,
+    memory: int | float = MEMORY,
     window: str | int = "auto",
     progress: Progress | None = None,
 ) -> Completion:

@@ -133,8 +133,9 @@ def main(cfg: DictConfig) -> None:
     if cfg.compile:
         compile_generators(model, device)
     timed = CompileTimer() if cfg.compile else nullcontext()
-    with ending_tidily(), progress_shown(model, len(todo), console), timed as watch:
-        complete_folder(model, todo, cfg, partial(console.print, markup=False, highlight=False, soft_wrap=True))
+    tell = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    with ending_tidily(), progress_shown(len(todo), console) as progress, timed as watch:
+        complete_folder(model, todo, cfg, tell, progress=progress)
     if watch and (seconds := watch.taken()):
         console.print(f"compiled for them: {seconds:.1f} s", highlight=False)
 
