@@ -92,7 +92,7 @@ def test_no_tracker_is_the_default_and_leaves_no_trace(tmp_path: Path, monkeypat
         pytest.fail("nobody asked for a tracker")
 
     write_result(tmp_path / "weak", PSNR)
-    monkeypatch.setattr("inpaintlab.report.tracked.track_comparison", asked)
+    monkeypatch.setattr("inpaintlab.verbs.compare.track_comparison", asked)  # which has it from its door
     done = run_here("compare", "results=[weak]", "pictures=0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "comparison/wandb").exists()

@@ -306,6 +306,15 @@ def test_runs_differ_in_settings_code_and_files_but_not_in_their_names(tmp_path:
     assert found.sentence == "5 settings differ."
 
 
+def test_a_run_without_settings_makes_no_difference(tmp_path: Path) -> None:
+    a_run(tmp_path / "a")
+    (a_run(tmp_path / "b") / "config.json").unlink()
+    a_run(tmp_path / "c", settings=SETTINGS | {"seed": 2})
+    found = compare(runs_of([str(tmp_path)], tmp_path), [])
+    assert found.differences == {"seed": [1, ABSENT, 2]}
+    assert found.notes == ["b has no settings that can be read, so those of the others are compared."]
+
+
 # -------------------------------------------------------------------------------------------------------------- curves
 
 

@@ -14,7 +14,7 @@ from inpaintlab.sweeps import Job, SweepFolder
 from stand_ins.commands import run_anew, run_here, tiny
 from stand_ins.run_folders import SETTINGS, a_run, aged
 
-HEAVY = ("torch", "lightning", "wandb", "cv2", "matplotlib", "polars")
+HEAVY = ("torch", "lightning", "wandb", "cv2", "polars")
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_runs_are_listed_and_compared_without_torch(home: Path) -> None:
     code = f"""
 import sys
 from inpaintlab.cli import main
-for arguments in (["runs"], ["runs", "compare", "a", "b"]):
+for arguments in (["runs"], ["runs", "compare", "a", "b"], ["runs", "compare", "a", "b", "page=p.html"]):
     sys.argv = ["inpaintlab", *arguments]
     main()
 print([name for name in {HEAVY!r} if name in sys.modules])
@@ -142,7 +142,8 @@ print([name for name in {HEAVY!r} if name in sys.modules])
     done = run_anew(sys.executable, "-c", code, cwd=home, home=home / "home")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "setting differs." in done.stdout
+    assert done.stdout.count("setting differs.") == 2
+    assert (home / "p.html").is_file()
 
 
 def test_no_choice_of_a_group_is_called_like_the_folder_of_all_runs() -> None:

@@ -1,8 +1,12 @@
-"""The look of each method in every plot: its colour, dashes and marker follow from its label, not from its place."""
+"""The look of each method in every plot: its colour, dashes and marker follow from its label, not from its place.
+
+And the style sheet of pages.
+"""
 
 import hashlib
 import math
 from collections.abc import Iterable
+from importlib import resources
 from itertools import count
 from typing import NamedTuple
 
@@ -65,6 +69,11 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         )
         for label, look in found.items()
     }
+
+
+def style() -> str:
+    """The style sheet of the report, and of other pages that look like it."""
+    return resources.files(__package__).joinpath("report.css").read_text("utf-8")
 
 
 def _look(wish: int, step: int) -> int:

@@ -24,7 +24,7 @@ from inpaintlab.comparison import (
     weights,
 )
 from inpaintlab.evaluation import FIXED
-from inpaintlab.report.appearance import looks
+from inpaintlab.report.appearance import looks, style
 from inpaintlab.report.cases import GALLERY, gallery, pair
 from inpaintlab.report.numbers import Numbers, as_json
 from inpaintlab.report.plots import plot, window
@@ -81,11 +81,6 @@ def html_page(table: Table, count: int, root: str | None = None) -> str:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_file("template.html"))
-
-
-def style() -> str:
-    """The style sheet of the page."""
-    return _file("report.css")
 
 
 def _breakable(label: str) -> Markup:

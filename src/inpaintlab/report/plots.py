@@ -1,37 +1,17 @@
 """The plots of the report: each metric against the hole ratio, as SVG with the page's text colour."""
 
-import io
 import math
-import re
-from collections.abc import Callable
 from typing import Any
 
-import matplotlib
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from inpaintlab.comparison import Table
 from inpaintlab.evaluation import ALL, FIXED, Result
 from inpaintlab.report.appearance import Look, looks
-
-_INK = "#010203"  # stands for the page's text colour until the SVG is written
-
-
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "font.family": "sans-serif",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+from inpaintlab.report.svg_plot import svg
 
 
 def window(images: int) -> int:
@@ -68,25 +48,6 @@ def plot(table: Table, metric: str) -> str:
     return svg(draw, metric, "hole, % of the pixels", f"{metric} ({unit})" if unit else metric)
 
 
-def svg(draw: Callable[[Axes], None], salt: str, across: str, upwards: str = "") -> str:
-    """One SVG element in the style of the report's plots.
-
-    Args:
-        draw: draws into the axes.
-        salt: makes ids of it that no other plot of the page has.
-        across: the label of the horizontal axis.
-        upwards: that of the vertical one.
-    """
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": salt}):
-        figure = Figure(figsize=(4.8, 3.1), layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        axes.set_xlabel(across)
-        axes.set_ylabel(upwards)
-        axes.grid(alpha=0.2, color=_INK, linewidth=0.6)
-        return _svg(figure)
-
-
 def _draw(axes: Axes, table: Table, result: Result, metric: str, method: Look) -> None:
     look: dict[str, Any] = {"color": method.colour, "dashes": method.dashes}
     apart = {"color": look["color"], "clip_on": False, "linestyle": "none"}
@@ -121,17 +82,3 @@ def _draw(axes: Axes, table: Table, result: Result, metric: str, method: Look) -
             return
         x, y = running_mean(100 * kept["hole_ratio"].to_numpy(), kept[metric].to_numpy(), size)
         axes.plot(x, y, linewidth=1, alpha=0.35, **look)
-
-
-def _svg(figure: Figure) -> str:
-    page = io.StringIO()
-    # Without metadata the same numbers give the same bytes, and the page holds no URL.
-    figure.savefig(page, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = page.getvalue()
-    text = text[text.index("<svg") :].replace(_INK, "currentColor")
-    # The size comes from the page; the viewBox keeps the proportions.
-    head, body = text.split(">", 1)
-    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    # A plot's style sheet would apply to the whole page, and the ids of its groups recur in every plot.
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
-    return head + ">" + re.sub(r'<g id="[^"]*"', "<g", body)

@@ -8,7 +8,7 @@ from typing import Any, final
 from inpaintlab.machine import shown
 from inpaintlab.recipes import nearest
 from inpaintlab.survey.curves import Curve, curves_of, of_interest
-from inpaintlab.survey.differences import differing, recorded
+from inpaintlab.survey.differences import ABSENT, differing, recorded
 from inpaintlab.survey.found import Run, runs_in
 from inpaintlab.survey.summary import Summary, settings_of, summary_of
 
@@ -24,7 +24,7 @@ class Compared:
     Args:
         names: one a run, no two alike.
         summaries: one a run.
-        differences: see `differing`; without the runs whose settings cannot be read, which have ABSENT everywhere.
+        differences: see `differing`; runs whose settings cannot be read have ABSENT everywhere and make no difference.
         curves: one a run, by the name of what was logged.
         metrics: the names of the curves that are shown.
         notes: a sentence for each file that could not be read.
@@ -54,18 +54,21 @@ def compare(runs: Sequence[Run], beginnings: Sequence[str]) -> Compared:
         beginnings: how the names of the curves begin that are shown.
     """
     notes: list[str] = []
-    settings, curves = [], []
+    curves = []
     summaries = [summary_of(run) for run in runs]
-    for run in runs:
-        own, _ = settings_of(run.folder)  # what is wrong with it, the summary tells
-        settings.append(recorded(run.folder, own))
+    settings = [settings_of(run.folder)[0] for run in runs]  # what is wrong with a file, the summary tells
+    for run, own in zip(runs, settings, strict=True):
+        if not own:
+            notes.append(f"{run.name} has no settings that can be read, so those of the others are compared.")
         drawn, faults = curves_of(run.folder)
         curves.append(drawn)
         notes += faults
+    known = [recorded(run.folder, own) for run, own in zip(runs, settings, strict=True) if own]
+    found = {key: iter(values) for key, values in differing(known).items()}
     return Compared(
         [run.name for run in runs],
         summaries,
-        differing(settings),
+        {key: [next(values) if own else ABSENT for own in settings] for key, values in found.items()},
         curves,
         of_interest(curves, beginnings),
         notes,

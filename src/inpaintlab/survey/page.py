@@ -33,7 +33,7 @@ def page_of(found: Compared) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from inpaintlab.report import looks, style  # loads torch
+    from inpaintlab.report import looks, style
 
     names = [printable(name) for name in found.names]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

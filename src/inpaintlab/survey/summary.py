@@ -61,7 +61,7 @@ def summary_of(run: Run) -> Summary:
         run,
         _model(settings),
         _data(settings),
-        _phase(settings, 0 if progress is None else progress.iterations),
+        "" if state == "unreadable" else _phase(settings, 0 if progress is None else progress.iterations),
         state,
         progress,
         " ".join(" ".join(filter(None, [reason, *faults])).split()),
