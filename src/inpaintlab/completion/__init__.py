@@ -3,7 +3,7 @@
 from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
-from inpaintlab.completion.originals import made_of
+from inpaintlab.completion.originals import made_of, paintable, painted
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "complete_folder",
     "hash_of",
     "made_of",
+    "paintable",
+    "painted",
     "pair_photographs",
     "progress_shown",
     "read_photograph",
