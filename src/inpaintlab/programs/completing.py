@@ -20,7 +20,6 @@ from inpaintlab.inpainting import (
     device_type,
     extents,
     fit,
-    hide,
 )
 from inpaintlab.models import EdgeConnect
 from inpaintlab.programs.cases import Case, cases_of
@@ -176,11 +175,14 @@ class Method:
 
     def _edges_of(self, model: EdgeConnect, case: Case) -> Edges:
         image, mask, drawing = case.on(self.device)
-        used = model.seen_inside(image, mask, drawing)["edges"].float()
-        known = used
-        if not model.test_composite and drawing is None:  # then the network's drawing is used around the hole as well
-            with model.completing():
-                known = model.known_edges(hide(image, mask), mask, model.edges_at_completion(image, drawing)).float()
+        seen: list[Tensor] = []
+        watching = model.edge_generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+        try:
+            used = model.seen_inside(image, mask, drawing)["edges"].float()
+        finally:
+            watching.remove()
+        # where the network's drawing is used around the hole as well, what it saw there is no part of what is used
+        known = seen[-1][..., : mask.shape[-2], : mask.shape[-1]].float() if seen else used
         home = case.picture.home
         return Edges(case.picture.plane((known * (1 - mask)).to(home)), case.picture.plane((used * mask).to(home)))
 

@@ -155,8 +155,9 @@ class OfTensor(Picture):
         """See `Picture`; NaN where one is outside the hole."""
         if self.tensor.dtype == torch.uint8:
             return None
-        known = torch.where(hole[0], 0, self.tensor)
-        return torch.stack([known.amin(), known.amax()]).float()
+        ends = (torch.where(hole[0], beyond, self.tensor) for beyond in (torch.inf, -torch.inf))
+        low, high = ends
+        return torch.stack([low.amin(), high.amax()]).float()
 
 
 @final

@@ -181,7 +181,7 @@ def require_two_values(mask: Plane, facts: Sequence[float]) -> None:
     if not unit and not full:
         half = "127" if high > 1 else "0.5"
         raise ValueError(
-            f"{mask.called} has values from {low:g} to {high:g}, and a mask has two: 0, and 1 or 255 in the hole; give "
+            f"{mask.called} has values {_range(low, high)}, and a mask has two: 0, and 1 or 255 in the hole; give "
             f"mask > {half}, if that is what you mean."
         )
 
@@ -191,5 +191,9 @@ def require_drawing(drawing: Plane, facts: Sequence[float]) -> None:
     low, high, *_ = facts
     if not (low >= 0 and (high <= 1 or drawing.values.dtype == torch.uint8)):
         raise ValueError(
-            f"{drawing.called} has values from {low:g} to {high:g}; give uint8, 255 on an edge, or bool, or 0 to 1."
+            f"{drawing.called} has values {_range(low, high)}; give uint8, 255 on an edge, or bool, or 0 to 1."
         )
+
+
+def _range(low: float, high: float) -> str:
+    return f"from {low + 0.0:g} to {high + 0.0:g}"  # no "-0"

@@ -96,6 +96,10 @@ def require_range(picture: Picture, low: float, high: float) -> None:
         return
     if low != low or high != high:
         raise ValueError(f"{picture.called} has a NaN outside its hole; only what lies in the hole may be anything.")
-    hint = "divide by 255" if low >= 0 and 1 < high <= 255 else "give (image + 1) / 2" if low >= -1.01 else "clip it"
-    hint = "clip it" if high <= 1.5 and low > -0.5 else hint
-    raise ValueError(f"{picture.called} has values from {low:g} to {high:g} outside its hole; give 0 to 1 ({hint}).")
+    if low > -0.5 and high < 1.5:
+        hint = "clip it"
+    else:
+        hint = "divide by 255" if low >= 0 and high <= 255 else "give (image + 1) / 2" if low > -1.5 else "scale it"
+    raise ValueError(
+        f"{picture.called} has values from {low + 0.0:g} to {high:g} outside its hole; give 0 to 1 ({hint})."
+    )
