@@ -2,8 +2,8 @@
 
 import io
 import threading
-import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -307,7 +307,7 @@ def test_edges_come_in_the_kind_of_the_image_and_go_back_in(
     again, alone = (told(edgeconnect.complete(given, HOLE, edges)).astype(float) for edges in (found.predicted, None))
     # where an image is padded its hole is, and the network draws there what no drawing says
     assert np.abs(again - alone).max() <= (0.01 if "float" in kind else 3)
-    assert np.abs(again - alone)[HOLE].mean() < (1e-3 if "float" in kind else 0.3)
+    assert np.abs(again - alone)[HOLE].mean() < (2e-3 if "float" in kind else 0.5)
 
 
 def test_a_drawing_takes_the_place_of_predicted_edges(edgeconnect: Method) -> None:
@@ -345,8 +345,8 @@ BAD_IMAGES = {
     "objects": (COLOURS.astype(object), "array of object"),
     "a long tensor": (torch.from_numpy(COLOURS).movedim(-1, 0).long(), "tensor of int64; give floats from 0 to 1"),
     "floats of bytes": (
-        COLOURS.astype(np.float32),
-        r"values from 0 to 255 outside its hole; give 0 to 1 \(divide by 255",
+        COLOURS * np.float32(1),
+        r"from 0 to 255 outside its hole; give 0 to 1 \(divide by 255",
     ),
     "floats around zero": (FLOATS * 2 - 1, r"give \(image \+ 1\) / 2"),
     "an overshoot": (FLOATS * 1.1 - 0.05, "clip it"),
@@ -364,8 +364,7 @@ def damaged() -> Image.Image:
 
 
 def refused(call: Callable[[], Any], sentence: str) -> None:
-    with warnings.catch_warnings(), pytest.raises(ValueError, match=sentence) as error:
-        warnings.simplefilter("error")
+    with pytest.raises(ValueError, match=sentence) as error:  # and no warning, which is an error in tests
         call()
     assert "\n" not in str(error.value)
 
@@ -418,10 +417,8 @@ def test_what_is_no_drawing_is_told_in_one_sentence(name: str, edgeconnect: Meth
 
 def test_a_method_without_edges_takes_and_shows_none(glcic: Method, mean: Method) -> None:
     for method in (glcic, mean):
-        refused(
-            lambda method=method: method.complete(COLOURS, HOLE, HOLE), "a drawing would be ignored; leave edges out"
-        )
-        refused(lambda method=method: method.edges(COLOURS, HOLE), "completes without edges")
+        refused(partial(method.complete, COLOURS, HOLE, HOLE), "a drawing would be ignored; leave edges out")
+        refused(partial(method.edges, COLOURS, HOLE), "completes without edges")
 
 
 def test_the_one_of_several_that_is_wrong_is_named(mean: Method) -> None:

@@ -100,6 +100,5 @@ def require_range(picture: Picture, low: float, high: float) -> None:
         hint = "clip it"
     else:
         hint = "divide by 255" if low >= 0 and high <= 255 else "give (image + 1) / 2" if low > -1.5 else "scale it"
-    raise ValueError(
-        f"{picture.called} has values from {low + 0.0:g} to {high:g} outside its hole; give 0 to 1 ({hint})."
-    )
+    values = f"from {low + 0.0:g} to {high:g}"  # no "-0"
+    raise ValueError(f"{picture.called} has values {values} outside its hole; give 0 to 1 ({hint}).")
