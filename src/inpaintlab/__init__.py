@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inpaintlab.programs import Edges, Method, load, method
+    from inpaintlab.programs import Comparison, Edges, Evaluation, Method, compare, evaluate, load, method
 
 __version__ = "0.7.0"
 
-__all__ = ["Edges", "Method", "__version__", "load", "method"]
+__all__ = ["Comparison", "Edges", "Evaluation", "Method", "__version__", "compare", "evaluate", "load", "method"]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,7 +54,7 @@ class Method:
         label: its name in tables.
         inpainter: the model, on its device.
         identity: label, settings, checkpoint and choices, as a result records them.
-        settings: what names it on a command line, such as ``["checkpoint='runs/faces'"]``; None where nothing does.
+        settings: what names it on a command line, such as ``{"checkpoint": "runs/faces"}``; None where nothing does.
         precision: in which its networks compute, "32-true" or "bf16-mixed".
         fit: "refuse" or "resize": what becomes of images that a model of one size and hole does not take.
     """
@@ -65,7 +65,7 @@ class Method:
         label: str,
         *,
         identity: Mapping[str, Any] | None = None,
-        settings: Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
         device: str = "auto",
         precision: str | None = WHOLE,
         fit: Literal["refuse", "resize"] = "refuse",
@@ -88,7 +88,7 @@ class Method:
             raise ValueError(f"fit is {fit!r}; it can be 'refuse' or 'resize'.")
         chosen = _device(device, networks=bool(inpainter.generators()))
         self.label, self.inpainter, self.fit = label, inpainter, fit
-        self.identity, self.settings = dict(identity or {}), None if settings is None else list(settings)
+        self.identity, self.settings = dict(identity or {}), None if settings is None else dict(settings)
         self.precision = _precision(precision, chosen, inpainter, label)
         _fit_networks(inpainter, chosen, self.precision)
         self._turn = RLock()
