@@ -3,11 +3,22 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inpaintlab.programs import Comparison, Edges, Evaluation, Method, compare, evaluate, load, method
+    from inpaintlab.programs import Comparison, Edges, Evaluation, Method, compare, evaluate, freeze, load, method
 
 __version__ = "0.7.0"
 
-__all__ = ["Comparison", "Edges", "Evaluation", "Method", "__version__", "compare", "evaluate", "load", "method"]
+__all__ = [
+    "Comparison",
+    "Edges",
+    "Evaluation",
+    "Method",
+    "__version__",
+    "compare",
+    "evaluate",
+    "freeze",
+    "load",
+    "method",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from inpaintlab.programs.comparing import compare, write_comparison
 from inpaintlab.programs.completing import Edges, Method
 from inpaintlab.programs.evaluating import evaluate, score
+from inpaintlab.programs.freezing import freeze, frozen_of
 from inpaintlab.programs.loading import load, method
 from inpaintlab.programs.results import Comparison, Evaluation
 
@@ -13,6 +14,8 @@ __all__ = [
     "Method",
     "compare",
     "evaluate",
+    "freeze",
+    "frozen_of",
     "load",
     "method",
     "score",

@@ -94,7 +94,7 @@ class Comparison:
         return f"<inpaintlab.Comparison of {labels}: {_in_brief(self.tabulated)}, {self.folder}>"
 
     def _repr_html_(self) -> str:
-        return _as_html(self.tabulated, self._root, f"{self.folder}")
+        return _as_html(self.tabulated, self._root, f"{self.report}")
 
 
 def _in_brief(table: Table) -> str:
@@ -107,7 +107,7 @@ def _in_brief(table: Table) -> str:
 
 def _as_html(table: Table, root: str | None, where: str) -> str:
     """A table of all images with intervals, and pictures of a few of them; no script, and all text escaped."""
-    parts = [_style(), _numbers(table)]
+    parts: list[Any] = [_style(), _numbers(table)]
     notes = [table.caption("Bold", "Italic"), *table.notes()] if len(table.results) > 1 else []
     if len(table.metrics) > _SHOWN_METRICS:
         notes.append(f"{len(table.metrics) - _SHOWN_METRICS} more metrics stand in .table and in {where}.")
@@ -115,7 +115,9 @@ def _as_html(table: Table, root: str | None, where: str) -> str:
         parts.append(_pictures(gallery(table, Numbers.of(table), _SHOWN_CASES, root)))
     except (ValueError, OSError) as error:  # numbers are worth showing without pictures
         notes.append(f"No pictures: {error}")
-    parts += [Markup("<p><small>{}</small></p>").format(note) for note in [*notes, f"{where}"]]
+    listed = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
+    parts.append(Markup("<details><summary>notes</summary><ul>{}</ul></details>").format(listed) if notes else "")
+    parts.append(Markup("<p><small>{}</small></p>").format(where))
     return str(Markup('<div class="inpaintlab">{}</div>').format(Markup("").join(parts)))
 
 
@@ -123,8 +125,8 @@ def _style() -> Markup:
     return Markup(
         "<style>.inpaintlab th, .inpaintlab td {text-align: right; padding: 2px 8px; vertical-align: top}"
         ".inpaintlab th:first-child, .inpaintlab td:first-child {text-align: left}"
-        ".inpaintlab figure {display: inline-block; margin: 4px; max-width: 160px; text-align: left}"
-        ".inpaintlab img {width: 100%; min-width: 96px; image-rendering: auto}"
+        ".inpaintlab figure {display: inline-block; margin: 4px; width: 132px; vertical-align: top}"
+        ".inpaintlab img {width: 100%; margin: 0}"
         ".inpaintlab figcaption {font-size: small; overflow-wrap: anywhere}</style>"
     )
 
