@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
 import inpaintlab
+from inpaintlab.inpainting import Classical
 from inpaintlab.programs import Method
 from inpaintlab.programs.cases import cases_of
 from stand_ins.commands import run_here
@@ -211,6 +213,37 @@ def test_threads_take_turns(edgeconnect: Method) -> None:
     for thread in threads:
         thread.join()
     assert sum(np.array_equal(one, alone) for one in found) == 2
+
+
+def test_progress_rises_to_one_and_can_end_the_work(glcic: Method) -> None:
+    heard: list[float] = []
+    glcic.complete([COLOURS, COLOURS, COLOURS], [HOLE, 0 * HOLE, HOLE], progress=heard.append)
+    assert heard == [0.5, 1.0]
+    slow, heard = Method(Slow(), "slow"), []
+    slow.complete([COLOURS, COLOURS], HOLE, progress=heard.append)
+    assert heard == [0.25, 0.5, 0.75, 1.0]
+    with pytest.raises(ZeroDivisionError):
+        slow.complete(COLOURS, HOLE, progress=lambda share: 1 / 0)
+
+
+class Slow(Classical):
+    """Tells that it is half done, and a note."""
+
+    def fill(
+        self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+    ) -> Float[np.ndarray, "height width 3"]:
+        self.progress(0.5)
+        self.notes.append("painted white")
+        return np.ones_like(image)
+
+
+def test_a_method_tells_how_it_filled_the_holes_of_the_last_call() -> None:
+    slow = Method(Slow(), "slow")
+    done = slow.complete([COLOURS, COLOURS], HOLE)
+    assert slow.notes == ["painted white"]
+    assert (done[1][HOLE] == 255).all()
+    slow.complete(COLOURS, 0 * HOLE)
+    assert slow.notes == []
 
 
 # --------------------------------------------------------------------------------------------------------------- masks

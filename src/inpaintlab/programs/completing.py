@@ -1,8 +1,10 @@
 """A method in a program's hands: pictures of any kind and size in, completed pictures of the same kind out."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from threading import RLock
 from typing import Any, Literal, TypeVar, final, overload
 
@@ -14,6 +16,7 @@ from torch import Tensor
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting import (
     WHOLE,
+    Classical,
     Inpainter,
     completing_precision,
     computing,
@@ -23,6 +26,9 @@ from inpaintlab.inpainting import (
 )
 from inpaintlab.models import EdgeConnect
 from inpaintlab.programs.cases import Case, cases_of
+
+Progress = Callable[[float], None]
+"""Takes the share that is done, 0 to 1."""
 
 P = TypeVar("P", Image.Image, np.ndarray, Tensor)
 
@@ -57,6 +63,7 @@ class Method:
         settings: what names it on a command line, such as ``{"checkpoint": "runs/faces"}``; None where nothing does.
         precision: in which its networks compute, "32-true" or "bf16-mixed".
         fit: "refuse" or "resize": what becomes of images that a model of one size and hole does not take.
+        notes: what there is to tell of how the last call filled its images, of a classical method.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class Method:
         self.identity, self.settings = dict(identity or {}), None if settings is None else dict(settings)
         self.precision = _precision(precision, chosen, inpainter, label)
         _fit_networks(inpainter, chosen, self.precision)
+        self.notes: list[str] = []
         self._turn = RLock()
 
     @property
@@ -110,12 +118,24 @@ class Method:
     # --- completing ------------------------------------------------------------------------------------------------
 
     @overload
-    def complete(self, image: P, mask: Any, edges: Any = None, *, blended: bool = False) -> P: ...
+    def complete(
+        self, image: P, mask: Any, edges: Any = None, *, blended: bool = False, progress: Progress | None = None
+    ) -> P: ...
 
     @overload
-    def complete(self, image: Sequence[P], mask: Any, edges: Any = None, *, blended: bool = False) -> list[P]: ...
+    def complete(
+        self,
+        image: Sequence[P],
+        mask: Any,
+        edges: Any = None,
+        *,
+        blended: bool = False,
+        progress: Progress | None = None,
+    ) -> list[P]: ...
 
-    def complete(self, image: Any, mask: Any, edges: Any = None, *, blended: bool = False) -> Any:
+    def complete(
+        self, image: Any, mask: Any, edges: Any = None, *, blended: bool = False, progress: Progress | None = None
+    ) -> Any:
         """Fill the holes of one image or of several; every known pixel comes back bit for bit.
 
         Images of one size are completed in batches on a GPU, and one by one on a CPU, where batches are no faster. The
@@ -134,6 +154,8 @@ class Method:
                 image of Pillow's; a list may hold None. Of one that reads edge maps, the images'.
             blended: whether to take the seam out of each hole by GLCIC's post-processing (fast marching, then Poisson
                 blending).
+            progress: is called with the share that is done, 0 to 1: between batches, and by methods that take seconds
+                for an image. What it raises ends the work.
 
         Returns:
             The completed image in the kind and dtype of the image, or several as they were given. What is filled is
@@ -144,11 +166,18 @@ class Method:
         """
         cases, several = self._cases(image, mask, edges)
         answers: list[Any] = [one.picture.as_it_is() if not one.has_hole else None for one in cases]
+        done, total, tell = 0, sum(case.has_hole for case in cases), progress or _untold
         with self._turn, torch.no_grad():
+            notes: list[str] = []
             for places in self._batches(cases):
-                completed = self._completed([cases[place] for place in places], blended)
+                with self._watched(partial(_tell_part, tell, done, total)):
+                    completed = self._completed([cases[place] for place in places], blended)
                 for place, answer in zip(places, completed, strict=True):
                     answers[place] = answer
+                notes += self.inpainter.remarks()
+                done += len(places)
+                tell(done / total)
+            self.notes = list(dict.fromkeys(notes))
         return _as_given(answers, image) if several else answers[0]
 
     def edges(self, image: Any, mask: Any, edges: Any = None) -> Any:
@@ -185,6 +214,10 @@ class Method:
         known = seen[-1][..., : mask.shape[-2], : mask.shape[-1]].float() if seen else used
         home = case.picture.home
         return Edges(case.picture.plane((known * (1 - mask)).to(home)), case.picture.plane((used * mask).to(home)))
+
+    def _watched(self, update: Progress) -> AbstractContextManager[None]:
+        """The state in which a method that takes seconds for an image tells how far it is."""
+        return self.inpainter.watched(update) if isinstance(self.inpainter, Classical) else nullcontext()
 
     # --- on the way ------------------------------------------------------------------------------------------------
 
@@ -265,6 +298,15 @@ class Method:
         return [
             case.picture.filled(one, case.mask.hole.to(case.picture.home)) for one, case in zip(raw, cases, strict=True)
         ]
+
+
+def _tell_part(tell: Progress, done: int, total: int, share: float) -> None:
+    """Tell how much of several images is done, where so much of the present ones is."""
+    tell(min((done + share) / total, 1.0))
+
+
+def _untold(share: float) -> None:
+    """Nobody watches."""
 
 
 def _as_given(answers: list[Any], image: Any) -> Any:
