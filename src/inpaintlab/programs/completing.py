@@ -37,7 +37,7 @@ _TOGETHER = 2**20
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edges:
     """The edges of one image on the way to its completion, in the kind of the image, 1 (or 255) on an edge.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inpaintlab.completion import paintable, painted
 from inpaintlab.data import as_rgb, image_bytes, in_unit_range
-from inpaintlab.programs.picture import Hole, Picture, upright
+from inpaintlab.programs.picture import Hole, Picture, tensor_of, upright
 from inpaintlab.shapes import AnyImages, AnyPlanes
 
 _GREY = (0.299, 0.587, 0.114)
@@ -172,9 +172,8 @@ class OfFloats(Picture):
     def __init__(self, array: Float[np.ndarray, "..."], called: str) -> None:
         super().__init__(called)
         self.shape, self.dtype = array.shape, array.dtype
-        native = array.astype(array.dtype.newbyteorder("="), copy=False)
-        planes = native[None] if array.ndim == 2 else native.transpose(2, 0, 1)
-        self.inner = OfTensor(torch.from_numpy(np.ascontiguousarray(planes)), called)
+        planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        self.inner = OfTensor(tensor_of(planes), called)
 
     @property
     def size(self) -> tuple[int, int]:
