@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import warnings
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(prepared / "commands", tmp_path / "commands")
+    shutil.copy(prepared / "test.json", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("inpaintlab.evaluation.cost.SECONDS", 0.0)
     monkeypatch.setattr("inpaintlab.report.page.plot", lambda table, metric: "<svg></svg>")
@@ -152,13 +154,18 @@ def test_another_method_never_takes_a_results_place(here: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- comparison
 
 
-@pytest.fixture
-def compared(here: Path) -> inpaintlab.Comparison:
-    one = evaluate(model="telea")
-    return inpaintlab.compare([one, "commands/starter-glcic"], "mine", pictures=2)
+@pytest.fixture(scope="module")
+def compared(prepared: Path) -> Iterator[inpaintlab.Comparison]:
+    """Two methods, compared in the prepared folder, which is the working folder of the tests that use this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(prepared)
+        patch.setattr("inpaintlab.evaluation.cost.SECONDS", 0.0)
+        patch.setattr("inpaintlab.report.page.plot", lambda table, metric: "<svg></svg>")
+        yield inpaintlab.compare([evaluate(model="telea"), "commands/starter-glcic"], "mine", pictures=2)
 
 
-def test_a_comparison_is_that_of_the_command(compared: inpaintlab.Comparison, here: Path) -> None:
+def test_a_comparison_is_that_of_the_command(compared: inpaintlab.Comparison, prepared: Path) -> None:
+    here = prepared
     done = run_here("compare", "results/telea", "commands/starter-glcic", "out=theirs", "pictures=2", cwd=here)
     assert done.returncode == 0, done.stderr
     for name in ("table.md", "table.csv", "table.tex", "costs.csv", "seeds.csv"):
@@ -235,10 +242,11 @@ def test_a_notebook_runs_no_label_and_shows_it(here: Path) -> None:
     assert repr(found).startswith(f"<inpaintlab.Evaluation '{label}': psnr_rgb ")
 
 
-def test_numbers_are_shown_where_pictures_are_lost(compared: inpaintlab.Comparison, here: Path) -> None:
-    for picture in (here / "results/telea/completed").iterdir():
+def test_numbers_are_shown_where_pictures_are_lost(here: Path) -> None:
+    lost = inpaintlab.compare(["commands/starter-glcic"], pictures=0)
+    for picture in (here / "commands/starter-glcic/completed").iterdir():
         picture.unlink()
-    found = page(compared)
+    found = page(lost)
     assert "No pictures: " in found.text
     assert not found.sources
     assert "psnr_rgb" in found.text
