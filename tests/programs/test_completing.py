@@ -200,7 +200,7 @@ def test_batches_on_an_accelerator_are_of_one_size_and_within_its_memory(
     monkeypatch.setattr("inpaintlab.programs.completing._TOGETHER", 2 * 40 * 48)
     sizes = [(37, 46), (37, 46), (37, 46), (64, 64), (38, 47)]
     pictures = [(np.zeros((*size, 3)), np.ones(size)) for size in sizes]
-    cases, _ = cases_of(*map(list, zip(*pictures, strict=True)), None, torch.device("cpu"))
+    cases, _ = cases_of(*map(list, zip(*pictures, strict=True)), None)
     assert sorted(glcic._batches(cases)) == [[0, 1], [2, 4], [3]]
 
 

@@ -222,9 +222,9 @@ class Method:
     # --- on the way ------------------------------------------------------------------------------------------------
 
     def _cases(self, image: Any, mask: Any, edges: Any) -> tuple[list[Case], bool]:
-        """The pictures with their masks and drawings, after everything was checked; waits once for the device."""
+        """The pictures with their masks and drawings, after everything was checked."""
         self._require_taking(edges)
-        cases, several = cases_of(image, mask, edges, self.device)
+        cases, several = cases_of(image, mask, edges)
         if self.inpainter.reads_edges and any(case.drawing is None for case in cases):
             source = self.identity.get("switches", {}).get("edges", "files")
             raise ValueError(f"{self.label} reads an edge map of each image ({source}), and there is none: give edges=")

@@ -135,7 +135,8 @@ class OfTensor(Picture):
         """See `Picture`."""
         fill = raw[0]
         if len(self.tensor) == 1:
-            fill = (fill * fill.new_tensor(_GREY)[:, None, None]).sum(0, keepdim=True)
+            red, green, blue = fill.split(1)
+            fill = _GREY[0] * red + _GREY[1] * green + _GREY[2] * blue
         elif len(self.tensor) == 4:
             fill = torch.cat([fill, torch.ones_like(fill[:1])])
         if self.tensor.dtype == torch.uint8:

@@ -39,7 +39,7 @@ class Plane:
         """Four numbers to be asked of the device together: lowest, highest, whether all are 0 or 1, or 0 or 255."""
         values = self.values
         if values.dtype == torch.bool:
-            return torch.tensor([0.0, 1.0, 1.0, 1.0], device=values.device)
+            return torch.tensor([0.0, 1.0, 1.0, 1.0])  # on the CPU: nothing is to be asked of a device
         zero = values == 0
         unit, full = ((zero | (values == one)).all() for one in (1, 255))
         return torch.stack([values.amin().float(), values.amax().float(), unit.float(), full.float()])
