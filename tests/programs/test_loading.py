@@ -84,7 +84,7 @@ def test_settings_are_those_of_the_command_line() -> None:
     drawn = inpaintlab.load("starter-edgeconnect", edges="drawn")
     assert drawn.identity["switches"]["edges"].startswith("drawn")
     assert inpaintlab.method("patchmatch", seed=3).identity["config"]["seed"] == 3
-    with pytest.raises(ValueError, match=r"reads an edge map of each image \(drawn.*give edges="):
+    with pytest.raises(ValueError, match=r"reads an edge map of each image \(drawn.*give it as edges"):
         drawn.complete(IMAGE, MASK)
     with pytest.raises(ValueError, match=r"completes images of 128 x 128 pixels.*fit='resize'"):
         inpaintlab.method("context_encoder", untrained=True, width=0.0625, image_size=128).complete(IMAGE, MASK)

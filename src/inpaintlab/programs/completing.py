@@ -227,7 +227,7 @@ class Method:
         cases, several = cases_of(image, mask, edges)
         if self.inpainter.reads_edges and any(case.drawing is None for case in cases):
             source = self.identity.get("switches", {}).get("edges", "files")
-            raise ValueError(f"{self.label} reads an edge map of each image ({source}), and there is none: give edges=")
+            raise ValueError(f"{self.label} reads an edge map of each image ({source}): give it as edges.")
         if not self.inpainter.generators():
             for case in cases:
                 if case.all_hole:
