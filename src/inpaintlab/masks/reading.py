@@ -78,7 +78,20 @@ def read_mask(file: Path, hole: Colour) -> MaskPicture:
     Raises:
         ValueError: the file is missing, damaged, no picture, or of numbers without a range.
     """
-    picture = read_picture(file)
+    return mask_picture(read_picture(file), file, hole)
+
+
+def mask_picture(picture: Image.Image, file: Path | str, hole: Colour) -> MaskPicture:
+    """A decoded picture as a mask, as `read_mask` says.
+
+    Args:
+        picture: upright, in any mode.
+        file: what errors and remarks call it.
+        hole: the colour of the hole.
+
+    Raises:
+        ValueError: its numbers have no range.
+    """
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return MaskPicture(Image.fromarray(_in_8_bits(np.asarray(picture), file)), "")
     if picture.has_transparency_data:
@@ -96,7 +109,7 @@ def _grey(picture: Image.Image) -> Image.Image:
     return grey.point(lambda value: 255 * value) if grey.getextrema() == (0, 1) else grey
 
 
-def _in_8_bits(values: np.ndarray, file: Path) -> UInt8[np.ndarray, "height width"]:
+def _in_8_bits(values: np.ndarray, file: Path | str) -> UInt8[np.ndarray, "height width"]:
     """Numbers of 16 or 32 bits as 8 bits."""
     low, high = values.min(), values.max()  # NaN where one is in the file
     if {float(low), float(high)} in _FULL and np.isin(values, (low, high)).all():
@@ -113,7 +126,7 @@ def _in_8_bits(values: np.ndarray, file: Path) -> UInt8[np.ndarray, "height widt
     )
 
 
-def _of_transparency(grey: Image.Image, alpha: Image.Image, file: Path, hole: Colour) -> MaskPicture:
+def _of_transparency(grey: Image.Image, alpha: Image.Image, file: Path | str, hole: Colour) -> MaskPicture:
     values, opacity = np.asarray(grey), np.asarray(alpha)
     # in a soft brush's rim the colour may be mixed with the ground's
     drawn = np.unique(values[opacity == opacity.max()]) if opacity.any() else np.empty(0)
