@@ -78,8 +78,8 @@ class Windowing:
     Of a method that tells what it sees (`Inpainter.context`), the hole is completed in windows that hold so much around
     each of its pixels. If nothing else of the image reaches a pixel, they are taken wherever they are cheaper, and give
     the whole image's pixels but for the rounding of their last bits: convolutions add in another order for another
-    size. Otherwise the image is completed whole as long as it fits into the memory. Where windows do not fit either, they
-    hold less. What is different is told.
+    size. Otherwise the image is completed whole as long as it fits into the memory. Windows that do not fit either hold
+    less. What is different is told.
 
     Args:
         method: on its device, with its weights.
@@ -177,7 +177,7 @@ class Windowing:
                 f"{size[1]} x {size[0]}; give memory={needed(of(least) if self.window == 'auto' else context):g} or "
                 "more."
             )
-        seen = f"the method sees {context.pixels}, for which memory={needed(context):g} suffices"
+        seen = f"the method sees {context.pixels} around each pixel, for which memory={needed(context):g} suffices"
         words = " and ".join(filter(None, (seen, context.everywhere)))
         return replace(context, pixels=possible[-1], everywhere=words), most
 
@@ -217,8 +217,10 @@ class Windowing:
             progress: is called before each layer of a network, and by classical methods that take seconds.
 
         Raises:
-            ValueError: as there, or the memory does not suffice for any window.
+            ValueError: as there, or the memory does not suffice for any window; or there are several images.
         """
+        if len(image) != 1:
+            raise ValueError(f"There are {len(image)} images in the batch; windows are made for one after another.")
         plan = self.plan((mask[0, 0] > 0.5).cpu().numpy())
         raw, notes = self.raw_output(plan, image, mask, edges, progress)
         completed = Inpainter.paste(image, mask, raw)
