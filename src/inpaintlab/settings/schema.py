@@ -117,7 +117,7 @@ class Train:
     debug: Debug = field(default_factory=dict)  # type: ignore[assignment]
 
 
-# ------------------------------------------------------------------------------------------------ evaluate and complete
+# -------------------------------------------------------------------------------------- evaluate, complete and export
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,23 @@ class Complete:
     label: k.Text
     data: OnlySize
     trainer: Precision
+    model: k.ModelOrChanges = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Export:
+    """``inpaintlab export``."""
+
+    checkpoint: k.PathOrNull
+    which: k.Which
+    format: Literal["onnx", "torch_export"]
+    out: k.PathOrNull
+    overwrite: k.Flag
+    label: k.Text
+    licence: k.Text
+    opset: Annotated[int, k.Range(least=18, most=23)]
+    trust: k.Texts
+    data: OnlySize
     model: k.ModelOrChanges = field(default_factory=dict)
 
 
@@ -323,6 +340,7 @@ SCHEMAS: Mapping[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "complete": Complete,
+    "export": Export,
     "compare": Compare,
     "manifest create": ManifestCreate,
     "manifest show": ManifestShow,
