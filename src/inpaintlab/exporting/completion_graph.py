@@ -64,8 +64,8 @@ def require_exportable(model: Inpainter, label: str) -> None:
     if isinstance(source, HED | HEDAndCanny):
         raise ValueError(
             f"{label} finds edges by HED ({source.in_words()}), before which the hole is filled on grids whose number "
-            "follows from the image's size, which no graph can hold; with +model/edges=files the file takes the edges as "
-            "an input."
+            "follows from the image's size, which no graph can hold; with +model/edges=files the file takes the edges "
+            "as an input."
         )
 
 
@@ -98,9 +98,9 @@ class CompletionGraph(nn.Module):
                 layer.tile = 2**62  # all queries at once: tiles would be a number that the graph has to know
         if (source := _source(self.model)) is not None:
             if isinstance(source, Drawn):
-                source.canny = CannyGraph(source.canny.sigma)  # type: ignore[assignment]
+                setattr(source, "canny", CannyGraph(source.canny.sigma))  # noqa: B010  # of another class
             elif isinstance(source, Canny):
-                self.model.edges = CannyGraph(source.sigma)
+                setattr(self.model, "edges", CannyGraph(source.sigma))  # noqa: B010  # likewise
         self.requires_grad_(False)
 
     def forward(self, image: Images, mask: Planes, edges: Planes | None = None) -> Images:

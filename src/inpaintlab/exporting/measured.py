@@ -68,7 +68,8 @@ def measure(run: Run, model: Inpainter, graph: CompletionGraph) -> Measured:
         for inputs in _cases(size, graph):
             worst = max(worst, _difference(_found(run, inputs, size), model, inputs))
     inputs = next(_cases((side, side), graph))
-    seconds, ours = [], []
+    seconds: list[float] = []
+    ours: list[float] = []
     for _ in range(ROUNDS):
         for times, complete in ((seconds, run), (ours, lambda given: model.complete(*given.values()))):
             begun = time.perf_counter()

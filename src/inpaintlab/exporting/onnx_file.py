@@ -45,6 +45,10 @@ def write_onnx(
     from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
     sentence, meanings, texts = about
+    if sum(weight.nbytes for weight in program.state_dict.values()) > _MOST_BYTES:
+        raise ValueError(
+            "its weights take more than the 2 GB that one file of ONNX can hold; give format=torch_export."
+        )
     with exporting_quietly(texts["label"]):
         # not optimize=True: its rules take terms below 1e-8 for 0, which keep quotients of partial convolutions finite
         made = torch.onnx.export(
@@ -59,8 +63,6 @@ def write_onnx(
         assert made is not None
         fold_constants(made.model)
         remove_unused_nodes(made.model)
-        if sum(value.const_value.nbytes for value in made.model.graph.initializers.values()) > _MOST_BYTES:
-            raise ValueError("its weights take more than the 2 GB that one file of ONNX can hold")
         model = made.model_proto
     _forget(model.graph)
     for function in model.functions:

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 
 import torch
 from torch.export import Dim, ExportedProgram
-from torch.fx.experimental import _config
+from torch.fx.experimental import _config as _shapes
 
 from inpaintlab.exporting.completion_graph import CompletionGraph, shapes_of
 
 _EXAMPLE = {"batch": 2, "height": 2100, "width": 3300}
 """Sides of the images that are traced, which are never filled: so large that none becomes 1 inside a network, for which
 operations have other rules."""
+
+_OPEN = {"backed_size_oblivious": True}
+"""Without this setting of torch's, a side above 1 in the traced images would be one above 1 for ever."""
 
 
 def program_of(graph: CompletionGraph, label: str) -> ExportedProgram:
@@ -32,7 +35,7 @@ def program_of(graph: CompletionGraph, label: str) -> ExportedProgram:
     dynamic = tuple(
         {axis: open_sides[side] for axis, side in enumerate(shape) if side in open_sides} for shape in shapes.values()
     )
-    with exporting_quietly(label), torch.no_grad(), _config.patch(backed_size_oblivious=True):
+    with exporting_quietly(label), torch.no_grad(), _shapes.patch(**_OPEN):  # type: ignore[attr-defined]
         program = torch.export.export(
             graph, examples, dynamic_shapes=dynamic, strict=False, prefer_deferred_runtime_asserts_over_guards=True
         )
