@@ -143,4 +143,9 @@ def _linked(weak: Planes, strong: Planes) -> Planes:
             grown = F.max_pool2d(grown, 3, stride=1, padding=1) * weak
         return grown, kept.clone(), weak.clone()  # what is carried on must be no alias of what came
 
-    return while_loop(grew, grow, (strong, strong - 1, weak))[0]
+    carried = (strong, strong - 1, weak)
+    if torch.compiler.is_exporting():
+        return while_loop(grew, grow, carried)[0]
+    while grew(*carried):  # the same without the compiler, which torch's loop would call for each size
+        carried = grow(*carried)
+    return carried[0]
