@@ -113,7 +113,7 @@ class CompletionGraph(nn.Module):
         """
         height, width = mask.shape[-2:]
         planes = [hide(image, mask), mask, *([] if edges is None else [edges])]
-        raw = self._raw(*self._padded(planes, height, width))
+        raw = self._raw(*self._padded(planes))
         return Inpainter.paste(image, mask, raw[..., :height, :width].clamp(0, 1))
 
     def _raw(self, *planes: Tensor) -> Tensor:
@@ -126,11 +126,12 @@ class CompletionGraph(nn.Module):
                 if vars(self.model)[name] is not value:
                     setattr(self.model, name, value)
 
-    def _padded(self, planes: list[Tensor], height: int, width: int) -> list[Tensor]:
+    def _padded(self, planes: list[Tensor]) -> list[Tensor]:
         """`inpainting.made_for.pad_to_multiple`, whose way of padding is chosen while the graph runs."""
         stride, smallest = self.model.stride, self.model.smallest
         if self.model.made_for is not None or (stride == 1 and smallest == 1):
             return planes
+        height, width = planes[0].shape[-2:]
         strides = -(-smallest // stride)  # of the smallest side
         sides = [stride * torch.sym_max((side + stride - 1) // stride, strides) for side in (height, width)]
         rows, columns = (torch.arange(side) for side in sides)

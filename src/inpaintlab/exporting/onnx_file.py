@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 OUTPUT = "completed"
 """The name of the output."""
 
+COLOURS = 3
+"""Planes of the output."""
+
 _MOST_BYTES = 2**31 - 1
 """Of a file of protobuf."""
 
@@ -72,8 +75,10 @@ def write_onnx(
     del model.metadata_props[:]
     for key, text in texts.items():
         model.metadata_props.add(key=key, value=text)
-    sides = (*next(iter(shapes.values()))[:1], 3, *next(iter(shapes.values()))[2:])
-    for value, shape in zip([*model.graph.input, *model.graph.output], [*shapes.values(), sides], strict=True):
+    batch, _, *sides = shapes["image"]
+    for value, shape in zip(
+        [*model.graph.input, *model.graph.output], [*shapes.values(), (batch, COLOURS, *sides)], strict=True
+    ):
         value.doc_string = meanings[value.name]
         for dimension, side in zip(value.type.tensor_type.shape.dim, shape, strict=True):
             if isinstance(side, str):
