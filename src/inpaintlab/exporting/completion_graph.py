@@ -1,7 +1,9 @@
 """CompletionGraph: from an image and its mask to the completion, in one module that can be exported."""
 
 import copy
+import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -95,7 +97,7 @@ class CompletionGraph(nn.Module):
                 setattr(self.model, name, nn.Identity())
         for layer in self.model.modules():
             if isinstance(layer, ContextualAttention):
-                layer.tile = 2**62  # all queries at once: tiles would be a number that the graph has to know
+                setattr(layer, "tiles", partial(_one_tile, layer.fuse))  # noqa: B010
         if (source := _source(self.model)) is not None:
             if isinstance(source, Drawn):
                 setattr(source, "canny", CannyGraph(source.canny.sigma))  # noqa: B010  # of another class
@@ -140,6 +142,12 @@ class CompletionGraph(nn.Module):
         repeated = [rows.clamp(max=height - 1), columns.clamp(max=width - 1)]
         rows, columns = (torch.where(fits, *places) for places in zip(mirrored, repeated, strict=True))
         return [plane.index_select(2, rows).index_select(3, columns) for plane in planes]
+
+
+def _one_tile(fuse: bool, height: Any, width: Any) -> list[tuple[int, int, bool]]:
+    """`ContextualAttention.tiles` of all queries at once: the number of tiles is one that no graph keeps open."""
+    last = sys.maxsize - 2 * fuse  # to which the attention adds its neighbouring rows
+    return [(0, last, True)]
 
 
 def shapes_of(graph: CompletionGraph) -> dict[str, tuple[Any, ...]]:

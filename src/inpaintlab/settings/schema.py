@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from inpaintlab.machine import Said
 from inpaintlab.settings import kinds as k
+from inpaintlab.settings.export import Export, OnlySize
 from inpaintlab.settings.figures import FIGURES
 
 # ----------------------------------------------------------------------------------------------------- parts of several
@@ -28,13 +29,6 @@ class Data:
     decode: Literal["exact", "reduced"]
     workers: k.Workers
     root: k.Path = ""
-
-
-@dataclass(frozen=True)
-class OnlySize:
-    """What an untrained model's discriminator is built for."""
-
-    size: k.Size
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,7 @@ class Train:
     debug: Debug = field(default_factory=dict)  # type: ignore[assignment]
 
 
-# -------------------------------------------------------------------------------------- evaluate, complete and export
+# ------------------------------------------------------------------------------------------------ evaluate and complete
 
 
 @dataclass(frozen=True)
@@ -172,23 +166,6 @@ class Complete:
     label: k.Text
     data: OnlySize
     trainer: Precision
-    model: k.ModelOrChanges = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Export:
-    """``inpaintlab export``."""
-
-    checkpoint: k.PathOrNull
-    which: k.Which
-    format: Literal["onnx", "torch_export"]
-    out: k.PathOrNull
-    overwrite: k.Flag
-    label: k.Text
-    licence: k.Text
-    opset: Annotated[int, k.Range(least=18, most=23)]
-    trust: k.Texts
-    data: OnlySize
     model: k.ModelOrChanges = field(default_factory=dict)
 
 
