@@ -17,7 +17,7 @@ STOREYS = (
     ("runs", "settings", "survival", "training", "sweeps"),
     ("completion", "evaluation", "comparison", "report", "figure", "survey"),
     ("commandline",),
-    ("programs",),
+    ("programs", "exporting"),
     ("verbs",),
 )
 WINGS = [wing for storey in STOREYS for wing in storey]

@@ -46,7 +46,7 @@ NAMED = "figures"
 
 
 COMMANDS = {
-    **{verb: Command(verb) for verb in ("train", "evaluate", "complete", "shard", "doctor")},
+    **{verb: Command(verb) for verb in ("train", "evaluate", "complete", "export", "shard", "doctor")},
     "compare": Command("compare", folders="results"),
     # not manifest/create: manifest=FILE would ask for a choice of a group where conf/ had a folder of that name
     "manifest create": Command("manifests/create"),

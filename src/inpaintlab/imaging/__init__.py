@@ -3,7 +3,7 @@
 from inpaintlab.imaging.blending import NAME, blend
 from inpaintlab.imaging.continuation import biharmonic
 from inpaintlab.imaging.folders import Pictures, find_pictures, on_disk, same_form
-from inpaintlab.imaging.gray import mean_colour, rgb_to_gray
+from inpaintlab.imaging.gray import GRAY_WEIGHTS, mean_colour, rgb_to_gray
 from inpaintlab.imaging.offsets import offset_colours
 from inpaintlab.imaging.opening import ENDINGS, FORMATS, MAX_PIXELS, SEVERAL, opened, picture_bytes, read_picture
 from inpaintlab.imaging.planes import PlaneFinder, Planes
@@ -15,6 +15,7 @@ from inpaintlab.imaging.vanishing_points import VanishingPointDetector
 __all__ = [
     "ENDINGS",
     "FORMATS",
+    "GRAY_WEIGHTS",
     "MAX_PIXELS",
     "NAME",
     "SEVERAL",

@@ -151,7 +151,8 @@ class ContextualAttention(nn.Module):
             return patches
         width = patches.shape[-1]
         line = F.pad(patches.flatten(2), (2, 2))
-        rows = line[..., 1:-1].unfold(2, width + 2, width)
+        before, after = F.pad(patches[..., :-1, -1:], (0, 0, 1, 0)), F.pad(patches[..., 1:, :1], (0, 0, 0, 1))
+        rows = torch.cat([before, patches, after], dim=3)  # no unfold, whose size no exporter keeps open
         above, below = line[..., None, -4 - width : -2], line[..., None, 2 : 4 + width]
         return torch.cat([above, rows, below], dim=2)
 
@@ -212,7 +213,7 @@ def at_corners(x: Features, height: int, width: int) -> Features:
         width: likewise.
     """
     for dim, side in ((2, height), (3, width)):
-        scale = (x.shape[dim] - 1) / max(side - 1, 1)
+        scale = (x.shape[dim] - 1) / torch.sym_max(side - 1, 1)
         places = torch.arange(side, device=x.device, dtype=torch.float32) * scale + 0.5  # float32, as there
         x = x.index_select(dim, places.floor().long())
     return x

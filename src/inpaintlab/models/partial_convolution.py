@@ -155,7 +155,7 @@ class PartialUNet(nn.Module):
     def encode(self, planes: Features, valid: Valid) -> list[Masked]:
         """The padded input, and the output of each layer of the encoder, all with their masks."""
         multiple = 2 ** len(self.encoder)
-        height, width = (-(-side // multiple) * multiple for side in planes.shape[-2:])
+        height, width = ((side + multiple - 1) // multiple * multiple for side in planes.shape[-2:])
         beyond = (0, width - planes.shape[-1], 0, height - planes.shape[-2])
         found = [(F.pad(planes, beyond), F.pad(valid, beyond))]
         for layer in self.encoder:

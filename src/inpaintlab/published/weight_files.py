@@ -20,6 +20,9 @@ _IMPORTED_AS = {
     "scikit-learn": "sklearn",
     "numba": "numba",
     "PyPatchMatch": "patchmatch",
+    "onnx": "onnx",
+    "onnxscript": "onnxscript",
+    "onnxruntime": "onnxruntime",
 }
 
 

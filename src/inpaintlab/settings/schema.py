@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from inpaintlab.machine import Said
 from inpaintlab.settings import kinds as k
+from inpaintlab.settings.export import Export, OnlySize
 from inpaintlab.settings.figures import FIGURES
 from inpaintlab.settings.run_lists import RUNS
 
@@ -29,13 +30,6 @@ class Data:
     decode: Literal["exact", "reduced"]
     workers: k.Workers
     root: k.Path = ""
-
-
-@dataclass(frozen=True)
-class OnlySize:
-    """What an untrained model's discriminator is built for."""
-
-    size: k.Size
 
 
 @dataclass(frozen=True)
@@ -327,6 +321,7 @@ SCHEMAS: Mapping[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "complete": Complete,
+    "export": Export,
     "compare": Compare,
     "manifest create": ManifestCreate,
     "manifest show": ManifestShow,
