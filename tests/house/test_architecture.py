@@ -17,6 +17,7 @@ STOREYS = (
     ("runs", "settings", "survival", "training", "sweeps"),
     ("completion", "evaluation", "comparison", "report", "figure"),
     ("commandline",),
+    ("programs", "exporting", "web"),
     ("verbs",),
 )
 WINGS = [wing for storey in STOREYS for wing in storey]

@@ -3,17 +3,21 @@
 from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
-from inpaintlab.completion.originals import made_of
+from inpaintlab.completion.originals import Original, filled, made_of, read_original, write_png
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
 
 __all__ = [
     "Checked",
+    "Original",
     "Photograph",
     "check_photographs",
     "complete_folder",
+    "filled",
     "hash_of",
     "made_of",
     "pair_photographs",
     "progress_shown",
+    "read_original",
     "read_photograph",
+    "write_png",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, BinaryIO, final
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -62,15 +62,19 @@ class Original:
     lost: tuple[str, ...]
 
 
-def read_original(path: Path) -> Original:
+def read_original(path: Path | str, content: bytes | None = None) -> Original:
     """Read a photograph.
+
+    Args:
+        path: its file.
+        content: the file's bytes, if they were read already; ``path`` then only names them in errors.
 
     Raises:
         ValueError: the file is missing, damaged, too large, or of a kind without a defined range.
     """
-    with opened(path) as header:
+    with opened(path, content=content) as header:
         deep = any(";16" in str(tile) for tile in getattr(header, "tile", ()))
-    source = read_picture(path)
+    source = read_picture(path, content=content)
     rgb = as_rgb(source, path)
     lost = []
     if SEVERAL in source.info:
@@ -180,12 +184,17 @@ def save_png(picture: Image.Image, original: Original, made: str, path: Path) ->
     Raises:
         OSError: it cannot be written.
     """
+    with whole(path) as partial:
+        write_png(picture, original, made, partial)
+
+
+def write_png(picture: Image.Image, original: Original, made: str, file: Path | BinaryIO) -> None:
+    """As `save_png`, but into a file that is open, or one that lies there unfinished."""
     info = PngInfo()
     for key, text in {**original.texts, MADE: made}.items():
         info.add_itxt(key, text)
-    with whole(path) as partial:
-        # the lowest compression: files are 7 % larger than by Pillow's own choice, in a third of the time
-        picture.save(partial, format="PNG", pnginfo=info, compress_level=1, **original.beside)
+    # the lowest compression: files are 7 % larger than by Pillow's own choice, in a third of the time
+    picture.save(file, format="PNG", pnginfo=info, compress_level=1, **original.beside)
 
 
 def made_of(path: Path) -> str | None:

@@ -61,7 +61,7 @@ class MaskPicture:
         return sum(count > 0 for count in self.grey.histogram()[1:255]) if between.any() else 0
 
 
-def read_mask(file: Path, hole: Colour) -> MaskPicture:
+def read_mask(file: Path, hole: Colour, content: bytes | None = None) -> MaskPicture:
     """Read a mask file of any common format.
 
     Colours become grey, and 16 bits 8, as in photographs. A file whose only values are 0 and 1, or 0 and 255, is black
@@ -74,11 +74,12 @@ def read_mask(file: Path, hole: Colour) -> MaskPicture:
     Args:
         file: the mask.
         hole: the colour of the hole.
+        content: the file's bytes, if they were read already; ``file`` then only names them in errors.
 
     Raises:
         ValueError: the file is missing, damaged, no picture, or of numbers without a range.
     """
-    picture = read_picture(file)
+    picture = read_picture(file, content=content)
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return MaskPicture(Image.fromarray(_in_8_bits(np.asarray(picture), file)), "")
     if picture.has_transparency_data:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from inpaintlab.machine import Said
 from inpaintlab.settings import kinds as k
 from inpaintlab.settings.figures import FIGURES
+from inpaintlab.settings.serving import Serve
 
 # ----------------------------------------------------------------------------------------------------- parts of several
 
@@ -330,6 +331,7 @@ SCHEMAS: Mapping[str, Any] = {
     "manifest split": ManifestSplit,
     "manifest leaks": ManifestLeaks,
     "manifest import": ManifestImport,
+    "serve": Serve,
     "shard": Shard,
     "doctor": Doctor,
     "bench data": BenchData,
