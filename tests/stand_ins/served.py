@@ -79,7 +79,7 @@ def served(
         finally:
             running.should_exit = True
             thread.join(10)
-            server.close(5)
+            server.close(5.0)
 
 
 class Visitor:
