@@ -5,13 +5,18 @@ from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
 from inpaintlab.completion.originals import Original, filled, made_of, read_original, write_png
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
+from inpaintlab.completion.windows import MEMORY, Completion, Windowing, complete_windowed
 
 __all__ = [
+    "MEMORY",
     "Checked",
+    "Completion",
     "Original",
     "Photograph",
+    "Windowing",
     "check_photographs",
     "complete_folder",
+    "complete_windowed",
     "filled",
     "hash_of",
     "made_of",

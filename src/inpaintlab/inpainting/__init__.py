@@ -22,7 +22,7 @@ from inpaintlab.inpainting.compiling import (
     uncompiled,
 )
 from inpaintlab.inpainting.fitting import fit
-from inpaintlab.inpainting.inpainter import Classical, Inpainter, evaluating, hide, require_known_pixels
+from inpaintlab.inpainting.inpainter import Classical, Inpainter, hide, require_known_pixels
 from inpaintlab.inpainting.learner import Learner, Losses, learner_of
 from inpaintlab.inpainting.made_for import Extent, MadeFor, extents
 from inpaintlab.inpainting.method import build_method
@@ -35,7 +35,7 @@ from inpaintlab.inpainting.precision import (
     training_precision,
 )
 from inpaintlab.inpainting.schedule import Schedule
-from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, frozen, is_number, weigh
+from inpaintlab.inpainting.steps import BATCH_BY_BATCH, Steps, evaluating, frozen, is_number, weigh
 
 __all__ = [
     "AVERAGES",

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from inpaintlab.imaging import biharmonic, blend
 from inpaintlab.inpainting.fitting import fit
 from inpaintlab.inpainting.made_for import MadeFor, pad_to_multiple, padded_side
+from inpaintlab.inpainting.steps import evaluating
+from inpaintlab.layers import Context
 from inpaintlab.shapes import AnyImages, AnyPlanes, Images, Planes
 
 
@@ -57,6 +59,11 @@ class Inpainter(LightningModule, ABC):
         Raises:
             ValueError: there is no such model.
         """
+        return None
+
+    @property
+    def context(self) -> Context | None:
+        """What a window has to show around a hole, for photographs too large to be seen whole; None: all of it."""
         return None
 
     # --- what a method defines -------------------------------------------------------------------------------------
@@ -322,18 +329,6 @@ def require_known_pixels(mask: Planes) -> None:
 
 def _untold(share: float) -> None:
     """Nobody watches."""
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode while the context lasts; then each module gets its own mode back."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def hide(

@@ -52,6 +52,18 @@ def weigh(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
 
 
 @contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode while the context lasts; then each module gets its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
 def frozen(*networks: nn.Module) -> Iterator[None]:
     """Let networks take part in a loss without changing them, while the context lasts.
 

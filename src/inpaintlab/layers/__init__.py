@@ -1,6 +1,7 @@
 """Layers that compute the same as torch's, faster or more exactly on a device."""
 
 from inpaintlab.layers.attention import ContextualAttention, at_corners
+from inpaintlab.layers.context import Context, context_of
 from inpaintlab.layers.convolutions import (
     FewOutputsConv2d,
     Float32Conv2d,
@@ -21,6 +22,7 @@ from inpaintlab.layers.vgg import VGGLayers
 __all__ = [
     "ChannelsLastInstanceNorm",
     "ChannelsLastReflectionPad2d",
+    "Context",
     "ContextualAttention",
     "FewOutputsConv2d",
     "Float32Conv2d",
@@ -38,6 +40,7 @@ __all__ = [
     "at_corners",
     "at_least_float32",
     "channels",
+    "context_of",
     "fuse_spectral_norm",
     "iterate_together",
 ]

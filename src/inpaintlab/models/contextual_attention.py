@@ -20,8 +20,8 @@ from torch.optim import Adam, Optimizer
 
 from inpaintlab.imaging import offset_colours
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, frozen, hide, is_number, weigh
+from inpaintlab.layers import Context, SamePad2d, at_corners, at_least_float32, channels, context_of
 from inpaintlab.layers import ContextualAttention as Attention
-from inpaintlab.layers import SamePad2d, at_corners, at_least_float32, channels
 from inpaintlab.losses import (
     PENALTIES,
     RECONSTRUCTIONS,
@@ -353,8 +353,7 @@ class ContextualAttention(Learner):
         steps: Steps = BATCH_BY_BATCH,
     ) -> None:
         super().__init__(schedule, learning_rate, steps)
-        self.image_size = plain_size(image_size)
-        self.patch_size = require_window(patch_size, image_size)
+        self.image_size, self.patch_size = plain_size(image_size), require_window(patch_size, image_size)
         self.weights = {
             network: {name: weight for name, weight in losses.items() if weight is not None}
             for network, losses in weights.items()
@@ -365,8 +364,7 @@ class ContextualAttention(Learner):
         self.shares = require_one_of("model.generator_batch", generator_batch, ("own", "shared")) == "shared"
         if not is_number(critic_steps, int) or critic_steps < 1:
             raise ValueError(f"model.critic_steps is {critic_steps}; give a whole number of at least 1.")
-        self.critic_steps = critic_steps
-        self.betas = (float(betas[0]), float(betas[1]))
+        self.critic_steps, self.betas = critic_steps, (float(betas[0]), float(betas[1]))
         self.choices = {
             "flavour": require_one_of("model.flavour", flavour, FLAVOURS),
             "planes": require_one_of("model.planes", planes, ("bgr", "rgb")),
@@ -385,6 +383,14 @@ class ContextualAttention(Learner):
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The second stage's image; edges are not used."""
         return self.generator(visible, mask)[1]
+
+    @property
+    def context(self) -> Context:
+        """What the attention's branch sees of the first stage's image."""
+        stage, double = self.generator.refinement, nn.Upsample(scale_factor=2)
+        layers = [*self.generator.coarse, *stage.matching, stage.attention, *stage.matched, *stage.joint]
+        each = ([double, layer] if getattr(layer, "doubles", False) else [layer] for layer in layers)
+        return context_of((part for parts in each for part in parts), self.stride)
 
     def inner_pictures(
         self, visible: Images, mask: Planes, edges: Planes | None = None
@@ -434,8 +440,7 @@ class ContextualAttention(Learner):
 
     def generator_losses(self, image: Images, mask: Planes, coarse: Images, refined: Images) -> Losses:
         """Those that have a weight. The errors of pixels are those of the range [-1, 1]."""
-        weighted = self.weights["generator"]
-        window = self.window_of(mask)
+        weighted, window = self.weights["generator"], self.window_of(mask)
         stages = [self.reconstruction(image, mask, output, window, self.discount) for output in (coarse, refined)]
         both_stages = [2 * (self.coarse_weight * first + second) for first, second in zip(*stages, strict=True)]
         losses = {name: loss for name, loss in zip(("l1", "ae"), both_stages, strict=True) if name in weighted}
@@ -450,8 +455,7 @@ class ContextualAttention(Learner):
 
     def critics_losses(self, image: Images, mask: Planes, completed: Images) -> Losses:
         """Those that have a weight, from real images and completed ones, which get no gradient; of both critics."""
-        weighted = self.weights["critics"]
-        window = self.window_of(mask)
+        weighted, window = self.weights["critics"], self.window_of(mask)
         pairs = torch.cat([image, completed]), torch.cat([window(image), window(completed)])
         real, fake = self.critics(*pairs).chunk(2)
         losses = {"wgan": self.gan.real(real.sum(dim=1)) + self.gan.fake(fake.sum(dim=1))}
@@ -471,8 +475,7 @@ class ContextualAttention(Learner):
         window = self.window_of(mask)
         with torch.autocast(image.device.type, enabled=False):
             shares = self.draw_shares(image)
-            whole = between(image, completed, shares[0])
-            part = between(window(image), window(completed), shares[1])
+            whole, part = between(image, completed, shares[0]), between(window(image), window(completed), shares[1])
             verdicts = self.critics.forward(whole, part)  # and not self.critics(...), which may be compiled
             gradients = torch.autograd.grad(verdicts.sum(), (whole, part), create_graph=True)
             return self.penalty(gradients[0] / 2, gradients[1] / 2, mask, window(mask))
@@ -482,10 +485,7 @@ class ContextualAttention(Learner):
         return torch.rand(2, len(image), 1, 1, 1, dtype=image.dtype, device=image.device)
 
     def window_of(self, mask: Planes) -> Callable[[Tensor], Tensor]:
-        """What cuts windows out of images: those of the local critic, centred on the holes.
-
-        The authors draw the window, and shrink it on all sides to the hole.
-        """
+        """What cuts the local critic's windows, centred on holes. The authors draw each, and shrink it to the hole."""
         return partial(crop, corners=hole_windows(mask, self.patch_size), patch=self.patch_size)
 
     def note_distance(self, real: Verdicts, fake: Verdicts) -> None:

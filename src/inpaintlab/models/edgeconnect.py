@@ -16,7 +16,7 @@ from torchmetrics.classification import BinaryPrecision, BinaryRecall
 from inpaintlab.edges import EdgeSource
 from inpaintlab.imaging import mean_colour, rgb_to_gray
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
-from inpaintlab.layers import channels
+from inpaintlab.layers import Context, channels, context_of
 from inpaintlab.losses import VGG, VGG19, AdversarialLoss, feature_matching, l1_per_hole, perceptual_loss, style_loss
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes
@@ -158,11 +158,9 @@ class EdgeConnect(Learner):
             network: {name: weight for name, weight in losses.items() if weight is not None}
             for network, losses in weights.items()
         }
-        self.gan, self.edges = gan, edges
-        self.discriminator_ratio = discriminator_ratio
+        self.gan, self.edges, self.discriminator_ratio = gan, edges, discriminator_ratio
         self.betas = (float(betas[0]), float(betas[1]))
-        self.width = width
-        self.vgg_weights = vgg
+        self.width, self.vgg_weights = width, vgg
         self.vgg_normalised = require_flag("model.vgg_normalised", vgg_normalised)
         if vgg == "hed" and vgg_normalised:
             raise ValueError("model.vgg_normalised is for VGG-19; with model.vgg=hed leave it false.")
@@ -211,6 +209,11 @@ class EdgeConnect(Learner):
         both are used in the known region, and G1's in the hole, unless drawings or ``hole_edges`` take their place.
         """
         return self.inpaint_generator(visible, self.edge_map(visible, mask, edges), mask)
+
+    @property
+    def context(self) -> Context:
+        """What G2 sees of edges that G1 draws of what it sees."""
+        return context_of([self.edge_generator.body, self.inpaint_generator.body], self.stride)
 
     def edge_map(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Planes:
         """G2's edges at completion, with arguments as in ``forward``; only an oracle's depend on hidden pixels."""
@@ -369,10 +372,8 @@ class EdgeConnect(Learner):
             fake_features = self.edge_discriminator(fake)
             with torch.no_grad():
                 real_features = self.edge_discriminator(real)
-        return {
-            "adversarial": self.gan.generator(fake_features[-1]),
-            "feature_matching": feature_matching(fake_features, real_features),
-        }
+        matching = feature_matching(fake_features, real_features)
+        return {"adversarial": self.gan.generator(fake_features[-1]), "feature_matching": matching}
 
     def inpaint_losses(
         self, image: Images, output: Images, mask: Planes, judged: Float[Tensor, "batch planes height width"]
@@ -455,13 +456,12 @@ def _generator(incoming: int, outgoing: int, width: float, spectral: bool) -> nn
     """The body that G1 and G2 share: two downsamplings, eight residual blocks, two upsamplings."""
     c64, c128, c256 = (channels(base, width) for base in (64, 128, 256))
     wrap = spectral_norm if spectral else nn.Identity()
-    middle = [ResidualBlock(c256, spectral) for _ in range(8)]
     return nn.Sequential(
         nn.ReflectionPad2d(3),
         *_block(wrap(_initialised(nn.Conv2d(incoming, c64, 7))), c64),
         *_block(wrap(_initialised(nn.Conv2d(c64, c128, 4, 2, 1))), c128),
         *_block(wrap(_initialised(nn.Conv2d(c128, c256, 4, 2, 1))), c256),
-        *middle,
+        *(ResidualBlock(c256, spectral) for _ in range(8)),
         *_block(wrap(_initialised(nn.ConvTranspose2d(c256, c128, 4, 2, 1))), c128),
         *_block(wrap(_initialised(nn.ConvTranspose2d(c128, c64, 4, 2, 1))), c64),
         nn.ReflectionPad2d(3),

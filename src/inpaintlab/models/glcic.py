@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
-from inpaintlab.layers import channels
+from inpaintlab.layers import Context, channels, context_of
 from inpaintlab.losses import REDUCTIONS, NonSaturating, crop, hole_l1, hole_mse, hole_windows, require_window
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes, Scalar, Size, height_width, plain_size
@@ -321,6 +321,11 @@ class GLCIC(Learner):
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """C's raw output; edges are not used."""
         return self.completion(visible, mask, self.mean_pixel)
+
+    @property
+    def context(self) -> Context:
+        """What C sees."""
+        return context_of([self.completion.layers], self.stride)
 
     def learn_completion(self, batch: dict[str, Any]) -> Losses:
         """C alone, on the reconstruction loss."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from inpaintlab.inpainting import BATCH_BY_BATCH, Learner, Losses, Schedule, Steps, evaluating, frozen, hide, weigh
-from inpaintlab.layers import channels
+from inpaintlab.layers import Context, channels, context_of
 from inpaintlab.losses import REDUCTIONS, VARIATIONS, VGG, VGG16, hole_l1, perceptual_loss, style_loss
 from inpaintlab.recipes import require_flag, require_one_of
 from inpaintlab.shapes import Images, Planes, Size, height_width
@@ -263,6 +263,12 @@ class PartialConvolution(Learner):
     def forward(self, visible: Images, mask: Planes, edges: Planes | None = None) -> Images:
         """The network's output in [0, 1]; edges are not used."""
         return self.in_colours(self.network(self.in_range(visible), 1 - mask)).clamp(0, 1)
+
+    @property
+    def context(self) -> Context:
+        """What the U-Net sees through its deepest layer."""
+        doubled_first = (part for layer in self.network.decoder for part in (nn.Upsample(scale_factor=2), layer))
+        return context_of([*self.network.encoder, *doubled_first], self.stride)
 
     def in_range(self, image: Images) -> Features:
         """An image in [0, 1] in the network's range."""
