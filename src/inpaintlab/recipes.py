@@ -10,7 +10,7 @@ import functools
 import importlib
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
@@ -333,6 +333,23 @@ def require_choices(settings: dict[str, Any]) -> None:
             for choice in value if isinstance(value, list) else [value]:
                 if choice is not None and choice not in choices:
                     raise ValueError(f"{key} is {choice!r}; it can be {', '.join(choices)}.")
+
+
+def overrides(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as command-line overrides; text is quoted, so that it stays text even if it looks like a number."""
+    return [f"{key}={_literal(value)}" for key, value in settings.items()]
+
+
+def _literal(value: Any) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString  # `weights` needs none of Hydra
+
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_literal(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_literal, value))}]"
+    if isinstance(value, str):
+        return QuotedString(value, Quote.single).with_quotes()
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def require_one_of(setting: str, value: str, choices: Iterable[str]) -> str:

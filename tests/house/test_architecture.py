@@ -17,14 +17,14 @@ STOREYS = (
     ("runs", "settings", "survival", "training", "sweeps"),
     ("completion", "evaluation", "comparison", "report", "figure"),
     ("commandline",),
-    ("programs", "exporting", "web"),
+    ("programs", "web"),
     ("verbs",),
 )
 WINGS = [wing for storey in STOREYS for wing in storey]
 """Each imports only what stands before it."""
 ANYONE = {"shapes", "randomness", "recipes", "trust"}
 """Words that every wing may use."""
-UNDER_THE_ROOF = {"verbs"}
+UNDER_THE_ROOF = {"verbs", "programs"}
 """Wings that compose settings from conf/, as the roof does."""
 ROOF = {"cli", "config", "__main__"}
 MOST_FILES, MOST_LINES = 12, 350

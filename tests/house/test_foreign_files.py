@@ -36,6 +36,7 @@ MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle")
 OWN = "of the user's own settings, as Hydra composed them"
 ALLOWED = {
     ("hydra.main", "inpaintlab/config.py"): "the command line",
+    ("hydra.compose", "inpaintlab/programs/composing.py"): "a program's arguments, after require_settings",
     ("hydra.compose", "inpaintlab/commandline/help.py"): "conf/ and the command line, for --help",
     ("hydra.compose", "inpaintlab/verbs/sweep.py"): "the command line",
     ("hydra.compose", "inpaintlab/commandline/mistakes.py"): "the choices of the command line, to name what is near",

@@ -15,11 +15,16 @@ ONE = Published("one-file", "a network", "layout-a", "CC0", "https://example.org
 TWO = Published("two-files", "two networks", "layout-b", "CC0", "https://example.org/two", (File("g"), File("d")))
 
 
+def know(monkeypatch: pytest.MonkeyPatch, *entries: Published) -> None:
+    for place in ("verbs.weights", "published.looking_up"):
+        monkeypatch.setattr(f"inpaintlab.{place}.CATALOGUE", entries)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of published weights; the catalogue holds two entries."""
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr("inpaintlab.verbs.weights.CATALOGUE", (ONE, TWO))
+    know(monkeypatch, ONE, TWO)
     return tmp_path / "weights"
 
 
@@ -118,9 +123,7 @@ def test_fetch_prints_where_the_files_are_and_nothing_else(
 ) -> None:
     url = put(tmp_path / "site/one.pth", b"weights").as_uri()
     (file,) = ONE.files
-    monkeypatch.setattr(
-        "inpaintlab.verbs.weights.CATALOGUE", (Published("one", "", None, "", "", (File(file.name, url),)),)
-    )
+    know(monkeypatch, Published("one", "", None, "", "", (File(file.name, url),)))
     code, out, _ = asked_for(tmp_path, "fetch", "one")
     assert (code, out) == (0, f"{folder}/one/one.pth\n")
     assert (folder / "one/one.pth").read_bytes() == b"weights"
@@ -198,7 +201,7 @@ def test_a_local_file_with_a_wrong_hash_is_not_imported(
     tmp_path: Path, folder: Path, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = Published("known", "", "layout-a", "", "", (File("one.pth", sha256="0123abcd"),))
-    monkeypatch.setattr("inpaintlab.verbs.weights.CATALOGUE", (known,))
+    know(monkeypatch, known)
     put(folder / "known/one.pth")
     assert "is not the published file" in refused(tmp_path, "import", "known", "--as", "layout-a", "--out", "c.ckpt")
     assert imported == []

@@ -3,7 +3,7 @@
 from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
-from inpaintlab.completion.originals import Original, filled, made_of, read_original, write_png
+from inpaintlab.completion.originals import Original, filled, made_of, paintable, painted, read_original, write_png
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
 from inpaintlab.completion.windows import MEMORY, Completion, Windowing, complete_windowed
 
@@ -20,6 +20,8 @@ __all__ = [
     "filled",
     "hash_of",
     "made_of",
+    "paintable",
+    "painted",
     "pair_photographs",
     "progress_shown",
     "read_original",

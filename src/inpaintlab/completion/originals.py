@@ -85,7 +85,7 @@ def read_original(path: Path | str, content: bytes | None = None) -> Original:
     else:
         if deep:
             lost.append("16 bits a colour (8 are left)")
-        picture = _in_png_mode(source)
+        picture = paintable(source)
         if source.mode != picture.mode and source.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
             lost.append(f"its {source.mode} colours (they are RGB)")
         elif source.mode in _STORED:
@@ -107,7 +107,8 @@ def read_original(path: Path | str, content: bytes | None = None) -> Original:
     return Original(picture, rgb, beside, _texts(source), tuple(lost))
 
 
-def _in_png_mode(source: Image.Image) -> Image.Image:
+def paintable(source: Image.Image) -> Image.Image:
+    """A copy of a picture in a mode in which its hole can be painted and a PNG can keep it, with the same colours."""
     if source.has_transparency_data and source.mode not in ("LA", "La"):
         return source.convert("LA" if source.mode in ("1", "L") else "RGBA")
     if source.mode in ("L", "LA", "RGB", "RGBA"):
@@ -163,7 +164,14 @@ def filled(
         fill: RGB in [0, 1]; only its pixels in the hole are used.
         hole: True where the hole is.
     """
-    picture = original.picture.copy()
+    return painted(original.picture, fill, hole)
+
+
+def painted(
+    picture: Image.Image, fill: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+) -> Image.Image:
+    """A picture of a mode that `paintable` gives, with its hole filled; see `filled`."""
+    picture = picture.copy()
     eight = Image.fromarray((fill * 255).round().astype(np.uint8))
     if picture.mode == "I;16":
         grey = fill @ np.array([0.299, 0.587, 0.114], fill.dtype)  # ITU-R 601-2, as Pillow's own grey

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -17,7 +16,7 @@ from rich.console import Console
 
 from inpaintlab.evaluation.plan import LABEL_RULE, plan_evaluation
 from inpaintlab.machine import read_yaml
-from inpaintlab.recipes import require_choices, require_literal, require_settings
+from inpaintlab.recipes import overrides, require_choices, require_literal, require_settings
 from inpaintlab.runs import is_name
 from inpaintlab.settings import require_values
 from inpaintlab.testsets import ManifestDataset
@@ -151,21 +150,6 @@ def _check_settings(where: str, settings: dict[Any, Any]) -> None:
         if key in _SET_BY_THE_STUDY:
             raise ValueError(f"{where}: {key} is said by the study itself; leave it out here.")
     require_settings(settings, where)
-
-
-def overrides(settings: dict[str, Any]) -> list[str]:
-    """Settings as command-line overrides; text is quoted, so that it stays text even if it looks like a number."""
-    return [f"{key}={_literal(value)}" for key, value in settings.items()]
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_literal(entry)}" for key, entry in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_literal, value))}]"
-    if isinstance(value, str):
-        return QuotedString(value, Quote.single).with_quotes()
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def evaluate_missing(study: Study, missing: list[str], console: Console, given: Sequence[str]) -> None:

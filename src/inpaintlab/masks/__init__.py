@@ -3,7 +3,7 @@
 from inpaintlab.masks.folder import MaskFolder, mask_folders
 from inpaintlab.masks.mask import Mask
 from inpaintlab.masks.mixtures import Mixture, WithHoleRatio
-from inpaintlab.masks.reading import CLEAN, MaskPicture, read_mask
+from inpaintlab.masks.reading import CLEAN, Colour, MaskPicture, mask_picture, read_mask
 from inpaintlab.masks.rectangles import Block, Center, Half, Rectangle
 from inpaintlab.masks.regions import RandomRegion
 from inpaintlab.masks.settings import Number
@@ -13,6 +13,7 @@ __all__ = [
     "CLEAN",
     "Block",
     "Center",
+    "Colour",
     "Half",
     "Mask",
     "MaskFolder",
@@ -24,5 +25,6 @@ __all__ = [
     "Strokes",
     "WithHoleRatio",
     "mask_folders",
+    "mask_picture",
     "read_mask",
 ]

@@ -61,7 +61,7 @@ class MaskPicture:
         return sum(count > 0 for count in self.grey.histogram()[1:255]) if between.any() else 0
 
 
-def read_mask(file: Path, hole: Colour, content: bytes | None = None) -> MaskPicture:
+def read_mask(file: Path, hole: Colour) -> MaskPicture:
     """Read a mask file of any common format.
 
     Colours become grey, and 16 bits 8, as in photographs. A file whose only values are 0 and 1, or 0 and 255, is black
@@ -74,12 +74,24 @@ def read_mask(file: Path, hole: Colour, content: bytes | None = None) -> MaskPic
     Args:
         file: the mask.
         hole: the colour of the hole.
-        content: the file's bytes, if they were read already; ``file`` then only names them in errors.
 
     Raises:
         ValueError: the file is missing, damaged, no picture, or of numbers without a range.
     """
-    picture = read_picture(file, content=content)
+    return mask_picture(read_picture(file), file, hole)
+
+
+def mask_picture(picture: Image.Image, file: Path | str, hole: Colour) -> MaskPicture:
+    """A decoded picture as a mask, as `read_mask` says.
+
+    Args:
+        picture: upright, in any mode.
+        file: what errors and remarks call it.
+        hole: the colour of the hole.
+
+    Raises:
+        ValueError: its numbers have no range.
+    """
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return MaskPicture(Image.fromarray(_in_8_bits(np.asarray(picture), file)), "")
     if picture.has_transparency_data:
@@ -97,7 +109,7 @@ def _grey(picture: Image.Image) -> Image.Image:
     return grey.point(lambda value: 255 * value) if grey.getextrema() == (0, 1) else grey
 
 
-def _in_8_bits(values: np.ndarray, file: Path) -> UInt8[np.ndarray, "height width"]:
+def _in_8_bits(values: np.ndarray, file: Path | str) -> UInt8[np.ndarray, "height width"]:
     """Numbers of 16 or 32 bits as 8 bits."""
     low, high = values.min(), values.max()  # NaN where one is in the file
     if {float(low), float(high)} in _FULL and np.isin(values, (low, high)).all():
@@ -114,7 +126,7 @@ def _in_8_bits(values: np.ndarray, file: Path) -> UInt8[np.ndarray, "height widt
     )
 
 
-def _of_transparency(grey: Image.Image, alpha: Image.Image, file: Path, hole: Colour) -> MaskPicture:
+def _of_transparency(grey: Image.Image, alpha: Image.Image, file: Path | str, hole: Colour) -> MaskPicture:
     values, opacity = np.asarray(grey), np.asarray(alpha)
     # in a soft brush's rim the colour may be mixed with the ground's
     drawn = np.unique(values[opacity == opacity.max()]) if opacity.any() else np.empty(0)

@@ -3,7 +3,6 @@
 import io
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from inpaintlab.completion import Original, filled, read_original, write_png
 from inpaintlab.data import read_rgb
 from inpaintlab.imaging import opened, read_picture
-from inpaintlab.masks import CLEAN, MaskPicture, read_mask
+from inpaintlab.masks import CLEAN, MaskPicture, mask_picture
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
 """The endings of the formats that a photograph may have."""
@@ -110,7 +109,7 @@ def read_hole(content: bytes, photo: Photo, hole: Literal["white", "black"]) -> 
         ValueError: it is no picture, of another size, or a photograph.
     """
     _header(content, "mask", photo.width * photo.height)
-    picture = read_mask(Path("mask"), hole, content)
+    picture = mask_picture(read_picture("mask", content=content), "mask", hole)
     _require_size("mask", picture.grey.size, photo)
     if picture.is_photograph:
         raise ValueError(f"The mask has {picture.greys} grey values: it is a photograph; send one in black and white.")
