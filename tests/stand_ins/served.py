@@ -46,7 +46,7 @@ class Served:
         self.url, self.server, self.lines = url, server, lines
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, timeout=20, trust_env=False, verify=False, **options)
 
 
 @contextmanager
@@ -67,7 +67,9 @@ def served(
         limits = Limits(most_pixels, most_bytes, minutes)
         door = Door(host, port, token, most_bytes)
         server = Server(methods, door, limits, keep=keep, study=study, report=lines.append)
-        config = uvicorn.Config(server.asgi, log_level="warning", access_log=False, ws="none", http="h11", loop="asyncio")
+        config = uvicorn.Config(
+            server.asgi, log_level="warning", access_log=False, ws="none", http="h11", loop="asyncio"
+        )
         running = uvicorn.Server(config)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

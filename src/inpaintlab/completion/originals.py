@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -196,7 +197,7 @@ def save_png(picture: Image.Image, original: Original, made: str, path: Path) ->
         write_png(picture, original, made, partial)
 
 
-def write_png(picture: Image.Image, original: Original, made: str, file: Path | BinaryIO) -> None:
+def write_png(picture: Image.Image, original: Original, made: str, file: Path | BytesIO) -> None:
     """As `save_png`, but into a file that is open, or one that lies there unfinished."""
     info = PngInfo()
     for key, text in {**original.texts, MADE: made}.items():

@@ -20,6 +20,8 @@ _IMPORTED_AS = {
     "scikit-learn": "sklearn",
     "numba": "numba",
     "PyPatchMatch": "patchmatch",
+    "fastapi": "fastapi",
+    "uvicorn": "uvicorn",
 }
 
 

@@ -4,27 +4,16 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from omegaconf import DictConfig
 
 from inpaintlab.commandline import read
 from inpaintlab.config import command
-from inpaintlab.inpainting import WHOLE, build_method, device_type, fit
-from inpaintlab.web import (
-    Door,
-    Limits,
-    Log,
-    Offered,
-    Server,
-    Study,
-    address,
-    is_loopback,
-    listening_socket,
-    new_token,
-    read_contender,
-    run,
-)
+from inpaintlab.published import require_packages
+
+if TYPE_CHECKING:
+    from inpaintlab.web import Offered
 
 _STARTERS = ("starter-edgeconnect", "starter-glcic")
 """Served with `_CLASSICAL` where no method is named: one that draws edges, one without, and one without a network."""
@@ -38,13 +27,18 @@ _SHORTEST_TOKEN = 12
 @command("serve")
 def serve(cfg: DictConfig) -> None:
     """Listen, load the methods, and answer until a signal comes."""
+    require_packages("inpaintlab serve", ("fastapi", "uvicorn"), extra="web")
+    from inpaintlab.web import Door, Limits, Log, Server, Study, address, listening_socket, read_contender, run
+
     token = _token(cfg)
     keep = Path(cfg.keep) if cfg.keep else None
     if cfg.study and keep is None:
         raise ValueError("A study logs its choices: give keep=DIR, a folder for choices.csv.")
     if cfg.study and (cfg.checkpoint or cfg.models):
         raise ValueError("A study shows results that are there; leave out checkpoint= and model=, or study=.")
-    with listening_socket(cfg.host, cfg.port) as listener:  # before anything is loaded: a port that is taken is told now
+    with listening_socket(
+        cfg.host, cfg.port
+    ) as listener:  # before anything is loaded: a port that is taken is told now
         port = listener.getsockname()[1]
         study = None
         if cfg.study and keep is not None:
@@ -77,6 +71,8 @@ def _token(cfg: DictConfig) -> str | None:
     Raises:
         ValueError: the user's own is too short, or cannot stand in an address.
     """
+    from inpaintlab.web import is_loopback, new_token
+
     if cfg.token is None:
         return None if is_loopback(cfg.host) else new_token()
     token = str(cfg.token)
@@ -87,45 +83,28 @@ def _token(cfg: DictConfig) -> str | None:
     return token
 
 
-def _methods(cfg: DictConfig) -> dict[str, Offered]:
+def _methods(cfg: DictConfig) -> "dict[str, Offered]":
     """The methods by their labels, on their device.
 
     Raises:
         ValueError: one cannot be had, or cannot be served.
     """
+    from inpaintlab.programs import load, method
+    from inpaintlab.web import Offered
+
     checkpoints, models = list(cfg.checkpoint), list(cfg.models)
     if not checkpoints and not models:
         checkpoints, models = list(_STARTERS), [_CLASSICAL]
     methods: dict[str, Offered] = {}
-    for checkpoint in checkpoints:
-        model, identity = build_method(
-            None, checkpoint, named=None, overrides=(), label=None, seed=cfg.seed, untrained=False
-        )
-        _add(methods, identity["label"], model)
-    for name in models:
-        model = _model(name)
-        _add(methods, name, model)
+    for what, how in [*((one, load) for one in checkpoints), *((one, method) for one in models)]:
+        one = how(str(what), fit="resize", trust=list(cfg.trust))
+        label, number = one.label, 1
+        while label in methods:  # two runs of one name in two folders
+            number += 1
+            label = f"{one.label} ({number})"
+        methods[label] = Offered(label, one.inpainter, one.precision, cfg.memory, cfg.window)
+        methods[label].require_servable()
     return methods
-
-
-def _add(methods: dict[str, Offered], label: str, model) -> None:
-    unique, number = label, 1
-    while unique in methods:  # two runs of one name in two folders
-        number += 1
-        unique = f"{label} ({number})"
-    device = device_type("auto" if model.generators() else "cpu")
-    fit(model.networks(), device, WHOLE)
-    model.to(device)
-    offered = Offered(unique, model)
-    offered.require_servable()
-    methods[unique] = offered
-
-
-def _model(name):
-    import hydra
-    from inpaintlab.inpainting import build
-    cfg = hydra.compose  # replaced by inpaintlab.method
-    raise NotImplementedError(name)
 
 
 def main() -> None:

@@ -105,9 +105,7 @@ class Queue:
         with self._changed:
             own = self._jobs.setdefault(visit.name, {})
             if len([one for one in own.values() if not one.is_over]) >= MOST_OF_A_VISIT:
-                raise RefusedError(
-                    429, f"{MOST_OF_A_VISIT} of your jobs are not done yet; wait, or cancel one."
-                )
+                raise RefusedError(429, f"{MOST_OF_A_VISIT} of your jobs are not done yet; wait, or cancel one.")
             if len(self._waiting) >= MOST_WAITING:
                 raise RefusedError(503, f"{MOST_WAITING} jobs are waiting, as many as there may be; try again later.")
             for old in [name for name, one in own.items() if one.is_over][: max(0, len(own) - _KEPT + 1)]:

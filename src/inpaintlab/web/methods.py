@@ -3,26 +3,22 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
+from inpaintlab.completion import MEMORY, Windowing
 from inpaintlab.data import in_unit_range
-from inpaintlab.inpainting import WHOLE, Classical, Inpainter, computing
+from inpaintlab.inpainting import WHOLE, Inpainter, computing
+from inpaintlab.shapes import Images, Planes
 from inpaintlab.web.jobs import Job
 from inpaintlab.web.pictures import completed_png, edges_png, grey_of, hole_of, original_of
 from inpaintlab.web.visits import Finished, Made, RefusedError, Scene, Visit
 
-_AROUND = 128
-"""Pixels around the hole whose edges are found and shown, at least."""
-
 
 @final
-@dataclass(frozen=True, eq=False)
 class Offered:
     """A method that visitors may choose.
 
@@ -30,11 +26,20 @@ class Offered:
         label: its name on the page; no two methods share one.
         model: on its device, with its weights.
         precision: in which its networks compute.
+        memory: see `Windowing`.
+        window: see there.
     """
 
-    label: str
-    model: Inpainter
-    precision: str = WHOLE
+    def __init__(
+        self,
+        label: str,
+        model: Inpainter,
+        precision: str = WHOLE,
+        memory: float = MEMORY,
+        window: str | int = "auto",
+    ) -> None:
+        self.label, self.model, self.precision = label, model, precision
+        self.windowing = Windowing(model, memory, window)
 
     @property
     def draws_edges(self) -> bool:
@@ -55,9 +60,7 @@ class Offered:
             ValueError: it sees the truth, or reads edges from files.
         """
         if self.model.oracle or self.model.reads_edges:
-            what = (
-                "sees something of the hidden pixels" if self.model.oracle else "reads edges from files"
-            )
+            what = "sees something of the hidden pixels" if self.model.oracle else "reads edges from files"
             raise ValueError(f"{self.label} {what}, which a page cannot give it; serve another checkpoint.")
 
     def complete(
@@ -82,43 +85,49 @@ class Offered:
             (height, width, 3) RGB in [0, 1], and what the method tells of how it filled the hole.
 
         Raises:
-            ValueError: nothing is known of the photograph, and the method is a classical one.
+            ValueError: nothing is known of the photograph, and the method is a classical one; or the memory does not
+                suffice.
         """
-        device = self.model.device
-        planes = [torch.from_numpy(plane)[None, None].to(device) for plane in (hole, edges) if plane is not None]
-        mask, *drawing = (in_unit_range(plane) for plane in planes)
-        given = drawing[0] if drawing and self.draws_edges else None
-        pixels = in_unit_range(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].to(device))
-        watched = self.model.watched(tell) if isinstance(self.model, Classical) else nullcontext()
-        with watched, computing(self.precision, device):
-            completed = self.model.complete(pixels, mask, given, blended=blended)
-        return completed[0].permute(1, 2, 0).cpu().numpy(), self.model.remarks()
+        pixels, mask = self._planes(image, hole)
+        drawing = None if edges is None or not self.draws_edges else in_unit_range(torch.from_numpy(edges)[None, None])
+        with computing(self.precision, self.model.device):
+            done = self.windowing.complete(pixels, mask, drawing, blended=blended, progress=tell)
+        return done.image[0].permute(1, 2, 0).numpy(), list(done.notes)
 
     def edges(
-        self, image: UInt8[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+        self,
+        image: UInt8[np.ndarray, "height width 3"],
+        hole: Bool[np.ndarray, "height width"],
+        tell: Callable[[float], None],
     ) -> UInt8[np.ndarray, "height width"]:
         """The edges that it completes along: its own in the hole, the known ones around it, none far from it.
 
         Args:
             image: RGB.
             hole: what is to be filled.
+            tell: as in `complete`.
+
+        Raises:
+            ValueError: the memory does not suffice.
         """
-        rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
+        pixels, mask = self._planes(image, hole)
         found = np.zeros(hole.shape, np.uint8)
-        if not len(rows):
-            return found
-        part = tuple(slice(max(0, int(at[0]) - _margin(at)), int(at[-1]) + 1 + _margin(at)) for at in (rows, columns))
-        device = self.model.device
-        pixels = in_unit_range(torch.from_numpy(np.ascontiguousarray(image[part].transpose(2, 0, 1)))[None].to(device))
-        mask = in_unit_range(torch.from_numpy(np.ascontiguousarray(hole[part]))[None, None].to(device))
-        with computing(self.precision, device):
-            drawn = self.model.seen_inside(pixels, mask)["edges"]
-        found[part] = (drawn[0, 0].float().clamp(0, 1) * 255).round().byte().cpu().numpy()
+        # as for completion, so that what is shown is what is used
+        windows = [window.whole for window in self.windowing.plan(hole).windows] or [(slice(None), slice(None))]
+        for at, (rows, columns) in enumerate(windows):
+            tell(at / len(windows))
+            part = (one[..., rows, columns].to(self.model.device) for one in (pixels, mask))
+            with computing(self.precision, self.model.device):
+                seen = self.model.seen_inside(*part)["edges"]
+            found[rows, columns] = (seen[0, 0].float().clamp(0, 1) * 255).round().byte().cpu().numpy()
         return found
 
-
-def _margin(at: np.ndarray) -> int:
-    return max(_AROUND, int(at[-1] - at[0]) // 2)
+    @staticmethod
+    def _planes(
+        image: UInt8[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+    ) -> tuple[Images, Planes]:
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+        return in_unit_range(pixels), in_unit_range(torch.from_numpy(hole)[None, None])
 
 
 def completing(
@@ -184,7 +193,7 @@ def finding_edges(method: Offered, visit: Visit, scene: Scene) -> Callable[[Job]
         job.method = method.label
         image, hole = np.asarray(original_of(scene.photo.content).rgb), hole_of(mask)
         began = time.monotonic()
-        found = method.edges(image, hole)
+        found = method.edges(image, hole, job.tell)
         seconds = time.monotonic() - began
         visit.edges = Made(secrets.token_urlsafe(12), method.label, seconds, (), edges_png(found))
         job.made = [visit.edges]

@@ -344,6 +344,5 @@ def _picture(hall: Hall, png: bytes, name: str, longest: int | None, transparent
 
 
 def _as_file(name: str) -> dict[str, str]:
-    return {
-        "content-disposition": f'inline; filename="{name}"' if name.endswith(".png") else f"attachment; filename={name}"
-    }
+    kind = "inline" if name.endswith(".png") else "attachment"
+    return {"content-disposition": f'{kind}; filename="{name}"'}

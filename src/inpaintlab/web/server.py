@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from inpaintlab import __version__
 from inpaintlab.web.choices import Log
@@ -147,6 +148,7 @@ class Server:
         )
         app.add_exception_handler(RefusedError, _refused)
         app.add_exception_handler(RequestValidationError, _invalid)
+        app.add_exception_handler(HTTPException, _failed)
 
         @app.get("/api/about", tags=["server"])
         def about() -> About:
@@ -233,6 +235,10 @@ def _page_routes(first: str) -> APIRouter:
 
 async def _refused(request: Request, error: Any) -> JSONResponse:
     return JSONResponse({"detail": error.sentence}, status_code=error.status)
+
+
+async def _failed(request: Request, error: Any) -> JSONResponse:
+    return JSONResponse({"detail": f"{str(error.detail).rstrip('.')}."}, error.status_code, error.headers)
 
 
 async def _invalid(request: Request, error: Any) -> JSONResponse:
