@@ -33,7 +33,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except PermissionError as error:
         raise ValueError(f"port={port} needs more rights than you have; give one above 1023.") from error
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number and number > 0 else str(error)  # a name that is none has a negative one
         raise ValueError(
             f"Nothing can listen on host={host} port={port} ({reason}); give another, or port=0 for a free one."
         ) from error
