@@ -4,7 +4,6 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -98,10 +97,10 @@ def test_a_participants_code_is_plain(tmp_path: Path, participant: str) -> None:
 
 
 def test_a_studys_server_takes_no_photographs(tmp_path: Path) -> None:
-    with served(offered(grey=Painter()), study=study_of(tmp_path, "dark", "bright")) as server:
-        with server.client() as client:
-            assert client.post("/api/visits").status_code in (404, 405)
-            assert "Which picture is better" in client.get("/").text
+    study = study_of(tmp_path, "dark", "bright")
+    with served(offered(grey=Painter()), study=study) as server, server.client() as client:
+        assert client.post("/api/visits").status_code in (404, 405)
+        assert "Which picture is better" in client.get("/").text
 
 
 def test_results_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

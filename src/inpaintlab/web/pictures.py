@@ -151,7 +151,7 @@ def grey_of(content: bytes) -> UInt8[np.ndarray, "height width"]:
         ValueError: it cannot be decoded.
     """
     try:
-        return np.asarray(read_rgb("edges", content=content).convert("L"))
+        return np.array(read_rgb("edges", content=content).convert("L"))  # a copy, which torch may take as it is
     except ValueError as error:
         raise ValueError(f"The edge map cannot be read: {_last(error)}.") from error
 

@@ -37,6 +37,9 @@ PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "des
 
 _MOST_PAIRS = 16
 
+_AS_FILE = {"content-disposition": "attachment"}
+"""Without a name, which would stand above the one that the page gives: the photograph's own."""
+
 VisitName = Annotated[str, InPath(description="The secret name of the visit.", max_length=100)]
 Name = Annotated[str, InPath(max_length=100)]
 Longest = Annotated[int | None, Query(ge=1, le=8192, description="Make it smaller: pixels of its longer side.")]
@@ -186,7 +189,7 @@ def visit_routes(hall: Hall) -> APIRouter:
         mask = hall.visits.find(visit).with_photograph().mask
         if mask is None:
             raise RefusedError(404, "There is no hole yet.")
-        return _picture(hall, mask, "mask.png", None, transparent)
+        return _picture(hall, mask, None, transparent)
 
     @routes.put(
         "/{visit}/edges", status_code=204, response_class=Response, openapi_extra=_file("White edges on black.")
@@ -215,7 +218,7 @@ def visit_routes(hall: Hall) -> APIRouter:
         edges = hall.visits.find(visit).with_photograph().edges
         if edges is None:
             raise RefusedError(404, "No edges were given.")
-        return _picture(hall, edges, "edges.png", None, transparent)
+        return _picture(hall, edges, None, transparent)
 
     # ------------------------------------------------------------------------------------------------------------- jobs
 
@@ -251,7 +254,7 @@ def visit_routes(hall: Hall) -> APIRouter:
     def get_result(visit: VisitName, result: Name, longest: Longest = None, transparent: Layer = False) -> Response:
         """A picture of the last completions, or of the last edges, as a PNG: known pixels are the photograph's own."""
         made = hall.visits.find(visit).result(result)
-        return _picture(hall, made.png, "result.png", longest, transparent)
+        return _picture(hall, made.png, longest, transparent)
 
     @routes.get(
         "/{visit}/case.zip",
@@ -262,7 +265,7 @@ def visit_routes(hall: Hall) -> APIRouter:
         """Photograph, mask, edges and results as a folder that `inpaintlab complete` and `manifest import` read."""
         found = hall.visits.find(visit)
         content = zipped(case_files(found.with_photograph(), found.finished))
-        return Response(content, media_type="application/zip", headers=_as_file("case.zip"))
+        return Response(content, media_type="application/zip", headers=_AS_FILE)
 
     # ---------------------------------------------------------------------------------------------------------- choices
 
@@ -308,7 +311,7 @@ def visit_routes(hall: Hall) -> APIRouter:
     def get_choices(visit: VisitName) -> Response:
         """The choices of this visit."""
         rows = hall.visits.find(visit).choices
-        return Response(as_csv(rows), media_type="text/csv", headers=_as_file("choices.csv"))
+        return Response(as_csv(rows), media_type="text/csv", headers=_AS_FILE)
 
     return routes
 
@@ -335,14 +338,9 @@ def _progress(hall: Hall, job: Job) -> Progress:
     )
 
 
-def _picture(hall: Hall, png: bytes, name: str, longest: int | None, transparent: bool) -> Response:
+def _picture(hall: Hall, png: bytes, longest: int | None, transparent: bool) -> Response:
     if longest is None and not transparent:
-        return Response(png, media_type="image/png", headers=_as_file(name))
+        return Response(png, media_type="image/png")
     with hall.taking_in():
         content, kind = shown(png, longest, transparent=transparent)
     return Response(content, media_type=kind)
-
-
-def _as_file(name: str) -> dict[str, str]:
-    kind = "inline" if name.endswith(".png") else "attachment"
-    return {"content-disposition": f'{kind}; filename="{name}"'}
