@@ -147,7 +147,7 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page.locator("#choose-left:not([disabled])").wait_for()
     assert page.inner_text("#blind-told") == ""
     page.keyboard.press("ArrowRight")
-    page.locator("#blind-again").wait_for()
+    page.locator("#blind-told", has_text="You said").wait_for()
     assert sorted(name in page.inner_text("#blind-told") for name in ("edgeconnect", "telea")) == [True, True]
 
     visits = len(running.server.hall.visits)

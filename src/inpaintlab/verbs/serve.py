@@ -96,8 +96,9 @@ def _methods(cfg: DictConfig) -> "dict[str, Offered]":
     if not checkpoints and not models:
         checkpoints, models = list(_STARTERS), [_CLASSICAL]
     methods: dict[str, Offered] = {}
-    for what, how in [*((one, load) for one in checkpoints), *((one, method) for one in models)]:
-        one = how(str(what), fit="resize", trust=list(cfg.trust))
+    trust = list(cfg.trust)
+    named = [load(str(what), fit="resize", trust=trust) for what in checkpoints]
+    for one in [*named, *(method(str(name), fit="resize", trust=trust) for name in models)]:
         label, number = one.label, 1
         while label in methods:  # two runs of one name in two folders
             number += 1

@@ -18,7 +18,9 @@ export class Layer {
   undone = [];
   version = 0; // of what it shows
 
-  constructor(width, height) {
+  // `ink` is the colour on screen; what is sent is white.
+  constructor(width, height, ink = "#fff") {
+    this.ink = ink;
     this.width = width;
     this.height = height;
     this.scale = workingScale(width, height);
@@ -38,7 +40,7 @@ export class Layer {
   add(step) {
     this.done.push(step);
     this.undone = [];
-    this.#draw(this.context, this.scale, step);
+    this.#draw(this.context, this.scale, step, this.ink);
     this.version++;
   }
 
@@ -46,7 +48,7 @@ export class Layer {
   extend(point) {
     const step = this.done.at(-1), last = step.points.at(-1);
     step.points.push(point);
-    this.#draw(this.context, this.scale, { ...step, points: [last, point] });
+    this.#draw(this.context, this.scale, { ...step, points: [last, point] }, this.ink);
     this.version++;
   }
 
@@ -71,22 +73,22 @@ export class Layer {
   }
 
   #redraw() {
-    this.#all(this.context, this.scale);
+    this.#all(this.context, this.scale, this.ink);
     this.version++;
   }
 
-  #all(context, scale) {
+  #all(context, scale, ink) {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.globalCompositeOperation = "source-over";
     context.clearRect(0, 0, context.canvas.width, context.canvas.height);
     if (this.base) context.drawImage(this.base, 0, 0, context.canvas.width, context.canvas.height);
-    for (const step of this.done) this.#draw(context, scale, step);
+    for (const step of this.done) this.#draw(context, scale, step, ink);
   }
 
-  #draw(context, scale, step) {
+  #draw(context, scale, step, ink) {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.globalCompositeOperation = step.erase ? "destination-out" : "source-over";
-    context.fillStyle = context.strokeStyle = "#fff";
+    context.fillStyle = context.strokeStyle = ink;
     if (step.kind === "stroke") {
       context.lineCap = context.lineJoin = "round";
       // thinner than a pixel of the screen it would fade away there
@@ -100,6 +102,8 @@ export class Layer {
     } else if (step.kind === "bitmap") {
       context.clearRect(0, 0, this.width, this.height);
       context.drawImage(step.bitmap, 0, 0, this.width, this.height);
+      context.globalCompositeOperation = "source-in";
+      context.fillRect(0, 0, this.width, this.height);
     } else if (step.kind === "clear") {
       context.clearRect(0, 0, this.width, this.height);
     } else if (step.kind === "invert") {
@@ -112,7 +116,7 @@ export class Layer {
   // A PNG in full size, white on black.
   async png() {
     const painted = canvasOf(this.width, this.height);
-    this.#all(painted.getContext("2d"), 1);
+    this.#all(painted.getContext("2d"), 1, "#fff");
     const canvas = canvasOf(this.width, this.height), context = canvas.getContext("2d");
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.drawImage(painted, 0, 0);

@@ -4,7 +4,7 @@ import { Api } from "/api.js";
 import { Comparison } from "/compare.js";
 import { Layer } from "/layers.js";
 import { themed } from "/theme.js";
-import { View } from "/view.js";
+import { COLOURS, View } from "/view.js";
 
 const SHOWN = 2048; // pixels of the photograph on screen
 const TABS = ["hole", "edges", "results"];
@@ -55,7 +55,7 @@ async function openPhotograph(file) {
     const { width, height, remarks } = await api.putPhotograph(file);
     const photograph = await api.photograph(SHOWN);
     stem = (file.name ?? "photograph").replace(/\.[^.]*$/, "") || "photograph";
-    view.mask = new Layer(width, height);
+    view.mask = new Layer(width, height, COLOURS.hole);
     view.edges = null;
     sent = { mask: null, edges: null };
     at("empty").hidden = true;

@@ -2,7 +2,7 @@
 
 import { canvasOf, tinted } from "/layers.js";
 
-const COLOURS = { hole: "#d6457a", edge: "#19d3f3", known: "#ffffff" };
+export const COLOURS = { hole: "#d6457a", edge: "#19d3f3", known: "#ffffff" };
 
 export class View {
   photograph = null; // a bitmap, perhaps smaller than the photograph
@@ -203,8 +203,10 @@ export class View {
   #layers() {
     const key = [this.mode, this.mask?.version, this.edges?.version, this.edges?.base].map((part) => (part && part.width ? "base" : part)).join();
     if (this.#cache.key !== key) {
-      this.#cache = { key, hole: tinted(this.mask, this.mode === "hole" ? COLOURS.hole : "#000") };
-      if (this.mode === "edges" && this.edges) {
+      const drawing = this.mode === "edges", same = this.#cache.dark && this.#cache.of === this.mask.version;
+      const dark = drawing ? (same ? this.#cache.dark : tinted(this.mask, "#000")) : null;
+      this.#cache = { key, dark, of: this.mask.version, hole: dark ?? this.mask.canvas };
+      if (drawing && this.edges) {
         this.#cache.edges = tinted(this.edges, COLOURS.edge, this.mask);
         this.#cache.known = this.#outside();
       }
