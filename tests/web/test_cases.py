@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from inpaintlab.web import Offered
 from stand_ins.commands import run_here
 from stand_ins.served import Visitor, encoded, pixels, served
 
+ROOT = Path(__file__).parents[2]
 PHOTO = data.astronaut()[:180, 120:300]
 HOLE = np.zeros((180, 180), bool)
 HOLE[70:110, 60:120] = True
@@ -119,3 +121,15 @@ def test_an_oracle_is_not_served() -> None:
     offered_one.label, offered_one.model = "oracle", Oracle()  # type: ignore[assignment]
     with pytest.raises(ValueError, match="a page cannot give it"):
         offered_one.require_servable()
+
+
+def test_the_program_of_the_documentation_works(
+    visitor: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "serve.md").read_text(), re.DOTALL)
+    code = code.replace("http://127.0.0.1:8642", str(visitor.client.base_url)).replace("starter-edgeconnect", "ours")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(encoded(PHOTO, "JPEG"))
+    (tmp_path / "mask.png").write_bytes(encoded(HOLE))
+    exec(compile(code, "docs/serve.md", "exec"), {})
+    assert np.asarray(Image.open(tmp_path / "ours.png")).shape == PHOTO.shape
