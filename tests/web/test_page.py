@@ -220,6 +220,29 @@ def test_pictures_come_in_by_paste_and_drop_and_masks_from_files(
     at.close()
 
 
+def test_a_photograph_larger_than_the_screen_is_painted_and_completed_in_its_own_pixels(
+    browser: Any, running: Served, tmp_path: Path
+) -> None:
+    large = np.tile(PHOTO, (2, 11, 1))[:300, :2600]
+    (tmp_path / "large.png").write_bytes(encoded(large))
+    at = Page(browser, running.url)
+    at.load(tmp_path / "large.png")
+    at.page.click("#panel-hole summary")
+    for name, value in {"x": 2001, "y": 20, "width": 101, "height": 51}.items():
+        at.page.locator(f"#numbers [name={name}]").fill(str(value))
+    at.page.click("#numbers button")
+    at.page.locator("#methods input[value=edgeconnect]").uncheck()
+    at.page.click("#complete")
+    at.says("Completed")
+    hole = np.zeros(large.shape[:2], bool)
+    hole[20:71, 2001:2102] = True
+    np.testing.assert_array_equal(picture(at.downloaded("the mask")) > 0, hole)
+    np.testing.assert_array_equal(picture(at.downloaded("telea"))[~hole], large[~hole])
+    shown = at.page.locator("#grid img").nth(1)
+    assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 2048
+    at.close()
+
+
 def test_a_mistake_is_told_on_the_page_and_a_job_can_be_cancelled(browser: Any, photo: Path, tmp_path: Path) -> None:
     slow = Painter(steps=1000)
     slow.go.clear()

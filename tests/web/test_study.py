@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from inpaintlab.web import COLUMNS, Log, Study, read_contender
+from stand_ins.results import write_result
 from stand_ins.served import Painter, offered, pixels, served
 
 GREYS = {"dark": 40, "middle": 120, "bright": 220}
@@ -59,6 +60,16 @@ def test_every_pair_is_seen_once_and_logged_as_it_was_shown(tmp_path: Path) -> N
     pairs = Counter((row["case"], frozenset((row["left"], row["right"]))) for row in log)
     assert set(pairs.values()) == {1}
     assert len(pairs) == 6
+
+
+def test_results_of_evaluate_take_part_under_their_labels(tmp_path: Path) -> None:
+    folders = [write_result(tmp_path / name, [20.0] * 6, label=name.upper()) for name in ("one", "two")]
+    study = Study([read_contender(path) for path in folders], Log(tmp_path / "log.csv"), 1)
+    assert [one.label for one in study.contenders] == ["ONE", "TWO"]
+    assert len(study.sizes) == 6
+    session, trials = study.begin("")
+    assert trials == 6
+    assert pixels(study.picture(session, 0, "left")).shape[:2] == (16, 16)
 
 
 def test_sides_and_orders_are_drawn_for_each_participant(tmp_path: Path) -> None:

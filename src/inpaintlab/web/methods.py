@@ -163,8 +163,8 @@ def completing(
             fill, notes = one.complete(image, hole, edges, blended=blend, tell=tell)
             seconds = time.monotonic() - began
             told = {"method": one.label, "blend": blend, "edges": "the visitor's" if edges is not None else "its own"}
-            png = completed_png(original, fill, hole, told)
-            made.append(Made(secrets.token_urlsafe(12), one.label, seconds, tuple(notes), png))
+            png, small = completed_png(original, fill, hole, told)
+            made.append(Made(secrets.token_urlsafe(12), one.label, seconds, tuple(notes), png, small))
             job.made = list(made)
             tell(1.0)
         visit.finished = Finished(scene, blend, tuple(made))

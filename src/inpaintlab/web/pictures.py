@@ -10,7 +10,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from inpaintlab.completion import Original, filled, read_original, write_png
-from inpaintlab.data import read_rgb
+from inpaintlab.data import as_rgb, read_rgb
 from inpaintlab.imaging import opened, read_picture
 from inpaintlab.masks import CLEAN, MaskPicture, mask_picture
 
@@ -18,6 +18,9 @@ SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP"
 """The endings of the formats that a photograph may have."""
 
 _NAMES = {"photograph": "The photograph", "mask": "The mask", "edges": "The edge map"}
+
+SMALL = 2048
+"""Pixels of the longer side of what the page shows of a large result."""
 
 _SHOWN_AS_JPEG = 2**23
 """Pixels from which what is shown is sent as a JPEG; results are always PNG."""
@@ -171,7 +174,7 @@ def hole_of(mask: bytes) -> Bool[np.ndarray, "height width"]:
 
 def completed_png(
     original: Original, fill: np.ndarray, hole: Bool[np.ndarray, "height width"], made_by: dict[str, Any]
-) -> bytes:
+) -> tuple[bytes, bytes | None]:
     """A completed photograph as a PNG: its known pixels are the file's, in its own mode and depth.
 
     Args:
@@ -179,10 +182,20 @@ def completed_png(
         fill: (height, width, 3) RGB in [0, 1], of which the hole's pixels are used.
         hole: where it is.
         made_by: what the file tells of how it was made.
+
+    Returns:
+        The file; and of a large one a smaller copy in RGB, whose longer side has `SMALL` pixels.
     """
-    buffer = io.BytesIO()
-    write_png(filled(original, fill, hole), original, json.dumps(made_by, sort_keys=True), buffer)
-    return buffer.getvalue()
+    picture, buffer = filled(original, fill, hole), io.BytesIO()
+    write_png(picture, original, json.dumps(made_by, sort_keys=True), buffer)
+    small = _smaller(as_rgb(picture, "result"), SMALL) if max(picture.size) > SMALL else None
+    return buffer.getvalue(), None if small is None else _png(small)
+
+
+def _smaller(picture: Image.Image, longest: int) -> Image.Image:
+    share = longest / max(picture.size)
+    width, height = (max(1, round(side * share)) for side in picture.size)
+    return picture.resize((width, height), reducing_gap=3)
 
 
 def edges_png(edges: UInt8[np.ndarray, "height width"]) -> bytes:
@@ -208,9 +221,7 @@ def shown(
         return content, "image/png"
     picture = read_rgb("picture", content=content)
     if longest is not None and max(picture.size) > longest:
-        share = longest / max(picture.size)
-        width, height = (max(1, round(side * share)) for side in picture.size)
-        picture = picture.resize((width, height), reducing_gap=3)
+        picture = _smaller(picture, longest)
     if transparent:
         grey = picture.convert("L")
         layer = Image.new("LA", grey.size, (255, 0))

@@ -29,7 +29,7 @@ from inpaintlab.web.messages import (
     Size,
 )
 from inpaintlab.web.methods import Offered, completing, finding_edges
-from inpaintlab.web.pictures import bare_png, read_edges, read_hole, read_photo, shown
+from inpaintlab.web.pictures import SMALL, bare_png, read_edges, read_hole, read_photo, shown
 from inpaintlab.web.visits import Finished, Made, RefusedError, Scene, Visit, Visits
 
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "The picture."}}
@@ -254,7 +254,8 @@ def visit_routes(hall: Hall) -> APIRouter:
     def get_result(visit: VisitName, result: Name, longest: Longest = None, transparent: Layer = False) -> Response:
         """A picture of the last completions, or of the last edges, as a PNG: known pixels are the photograph's own."""
         made = hall.visits.find(visit).result(result)
-        return _picture(hall, made.png, longest, transparent)
+        small = made.small if longest is not None and longest <= SMALL else None
+        return _picture(hall, small or made.png, longest, transparent)
 
     @routes.get(
         "/{visit}/case.zip",

@@ -58,6 +58,7 @@ class Made:
         seconds: that it took.
         notes: what the method tells of it.
         png: the picture.
+        small: a smaller copy of a large one, for the page.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Made:
     seconds: float
     notes: tuple[str, ...]
     png: bytes
+    small: bytes | None = None
 
 
 @final
@@ -111,7 +113,7 @@ class Visit:
         given = [file for scene in scenes for file in (scene.photo.content, scene.mask, scene.edges) if file]
         files = {id(file): len(file) for file in given}
         made = [*(self.finished.made if self.finished else ()), *([self.edges] if self.edges else [])]
-        return sum(files.values()) + sum(len(one.png) for one in made)
+        return sum(files.values()) + sum(len(one.png) + len(one.small or b"") for one in made)
 
     def with_photograph(self) -> Scene:
         """What is to be completed.
