@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Bool, Float
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from inpaintlab.completion import Checked, check_photographs, complete_folder, f
 from inpaintlab.completion.checking import _Room
 from inpaintlab.completion.photographs import read_photograph
 from inpaintlab.data import read_rgb
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Classical, Inpainter
+from inpaintlab.layers import Context
 from inpaintlab.machine import ending_tidily
 
 SIZES = [(31, 46), (32, 48), (33, 40), (30, 48), (32, 47), (64, 64)]
@@ -52,8 +54,8 @@ class Painter(Inpainter):
 
 @pytest.fixture
 def cfg() -> DictConfig:
-    given = {"hole_colour": "white", "threshold": 0.5, "blend": False, "trainer": {"precision": "32-true"}}
-    return OmegaConf.create(given)
+    given = {"hole_colour": "white", "threshold": 0.5, "blend": False, "memory": 2, "window": "auto"}
+    return OmegaConf.create(given | {"trainer": {"precision": "32-true"}})
 
 
 @pytest.fixture
@@ -138,13 +140,13 @@ def wrap_writing(monkeypatch: pytest.MonkeyPatch, before: Callable[[str], None])
     """Call ``before`` with a photograph's name before its file is written."""
     from inpaintlab.completion import completing
 
-    whole = completing.save_png
+    whole = completing.save_picture
 
     def save(picture: Any, original: Any, made: str, path: Path) -> None:
         before(path.stem)
         whole(picture, original, made, path)
 
-    monkeypatch.setattr(completing, "save_png", save)
+    monkeypatch.setattr(completing, "save_picture", save)
 
 
 def test_lines_come_in_order_though_files_do_not(
@@ -259,3 +261,62 @@ def test_threads_hold_no_more_than_there_is_room_for() -> None:
     assert not any(thread.is_alive() for thread in threads)
     assert most[0] <= 10
     assert room.free == 10
+
+
+def test_large_photographs_are_completed_in_windows_among_small_ones(photos: Path, cfg: DictConfig) -> None:
+    class Near(Painter):
+        """Sees each pixel alone, and its row as a share of what it sees: only its windows show where they begin."""
+
+        @property
+        def context(self) -> Context:
+            return Context(16, 16)
+
+    height, width = 700, 900
+    hole = np.zeros((height, width), np.uint8)
+    hole[400:420, 500:540] = 255
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    for folder_name, picture in (("photos", pixels), ("masks", hole)):
+        Image.fromarray(picture).save(photos / folder_name / "2large.png")
+    told: list[str] = []
+    model = Near()
+    shares: list[float] = []
+    complete_folder(model, checked(photos, cfg), cfg, told.append, together=5 * 32 * 48, progress=shares.append)
+    assert [name_in(line) for line in told] == ["0", "1", "2", "2large", "3", "4", "5"]
+    assert shares == [0]  # of the large one alone, whose network is not asked in this stand-in
+    assert "completed in a window with 16 pixels around each hole: the pixels of the whole image" in told[3]
+    assert not any("window" in line for line in [*told[:3], *told[4:]])
+    done = np.asarray(Image.open(photos / "out" / "2large.png"))
+    assert (done[hole == 0] == pixels[hole == 0]).all()
+    rows = np.linspace(0, 1, 80 - 16)[16:36]  # of a window of rows 384 to 448
+    assert (done[400:420, 520, 0] == (rows * 255).round()).all()
+
+
+def test_memory_that_does_not_suffice_is_told_before_anything_is_written(photos: Path, cfg: DictConfig) -> None:
+    class Near(Painter):
+        @property
+        def context(self) -> Context:
+            return Context(16, 16)
+
+    Image.new("RGB", (900, 700)).save(photos / "photos" / "9.png")
+    Image.fromarray(np.pad(np.full((9, 9), 255, np.uint8), ((300, 391), (300, 591)))).save(photos / "masks" / "9.png")
+    cfg.memory = 1e-6
+    with pytest.raises(ValueError, match="memory=1e-06 gigabytes do not suffice"):
+        complete_folder(Near(), checked(photos, cfg), cfg, lambda line: None)
+    assert written(photos) == []
+
+
+@pytest.mark.parametrize("window", ["whole", 5])
+def test_progress_counts_photographs_that_take_seconds(photos: Path, cfg: DictConfig, window: str | int) -> None:
+    class Slow(Classical):
+        def fill(
+            self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+        ) -> Float[np.ndarray, "height width 3"]:
+            for share in (0.5, 1.0):
+                self.progress(share)
+            return image
+
+    cfg.window = window
+    shares: list[float] = []
+    complete_folder(Slow(), checked(photos, cfg), cfg, lambda line: None, progress=shares.append)
+    assert [share for share in shares if share % 1 != 0] == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+    assert shares[-1] == 6

@@ -10,7 +10,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from inpaintlab.completion import made_of
-from inpaintlab.completion.originals import MADE, Original, _resolution, filled, read_original, save_png
+from inpaintlab.completion.formats import save_picture
+from inpaintlab.completion.originals import MADE, Original, _resolution, filled, read_original
 
 SHAPE = (12, 17)
 HOLE = np.zeros(SHAPE, bool)
@@ -25,7 +26,7 @@ def pixels(*channels: int, high: int = 256, kind: type = np.uint8) -> np.ndarray
 def completed(path: Path) -> tuple[Original, Image.Image]:
     """The photograph, and its completion as it is read back."""
     original = read_original(path)
-    save_png(filled(original, FILL, HOLE), original, "hash", path.with_name("done.png"))
+    save_picture(filled(original, FILL, HOLE), original, "hash", path.with_name("done.png"))
     with Image.open(path.with_name("done.png")) as done:
         done.load()
         return original, done
@@ -117,7 +118,7 @@ def test_profile_resolution_and_camera_are_kept(tmp_path: Path, name: str) -> No
 def _upright(path: Path) -> tuple[Original, Image.Image]:
     original = read_original(path)
     turned = np.zeros(SHAPE[::-1], bool)
-    save_png(filled(original, FILL.transpose(1, 0, 2), turned), original, "hash", path.with_name("done.png"))
+    save_picture(filled(original, FILL.transpose(1, 0, 2), turned), original, "hash", path.with_name("done.png"))
     with Image.open(path.with_name("done.png")) as done:
         done.load()
         return original, done

@@ -156,7 +156,7 @@ def test_folders_are_paired_by_name_whatever_the_order_and_suffix(here: Path) ->
         (["holes=small.png"], "46 x 30 pixels, photo.png 46 x 31"),
         (["holes=missing.png"], "missing.png does not exist"),
         (["holes=hole.png", "image=nowhere.png"], "nowhere.png does not exist"),
-        (["holes=hole.png", "out=done.jpg"], "ends in .png"),
+        (["holes=hole.png", "out=done.gif"], "ends in png, tif, webp or jpg"),
         (["holes=hole.png", "hole_colour=red"], "'white' or 'black'"),
         (["holes=hole.png", "threshold=1"], "threshold is 1"),
         (["holes=hole.png", "precision=16-mixed"], "'32-true' or 'bf16-mixed'"),
@@ -344,3 +344,39 @@ def test_transparent_and_known_pixels_come_back_with_alpha(here: Path) -> None:
     succeeded(complete(here, "model=mean_colour", "image=alpha.png", "holes=hole.png", "out=done.png"))
     known = read(here / "hole.png") == 0
     assert (read(here / "done.png")[known] == pixels[known]).all()
+
+
+def test_a_large_photograph_is_completed_in_windows_and_in_its_own_format(here: Path) -> None:
+    pixels = np.full((600, 800, 3), 120, np.uint8)
+    hole = np.zeros((600, 800), np.uint8)
+    hole[300:310, 400:420] = 255
+    Image.fromarray(pixels).save(here / "large.jpg", quality=80)
+    Image.fromarray(hole).save(here / "mask.png")
+    large = ("image=large.jpg", "holes=mask.png", "out=large_done.jpg")
+    told = succeeded(complete(here, "checkpoint=starter-glcic", *large))
+    assert "completed in a window with 153 pixels around each hole: the pixels of the whole image" in told
+    assert "known pixels are encoded again, as JPEG with the photograph's own tables" in told
+    assert "are there already" in succeeded(complete(here, "checkpoint=starter-glcic", *large))
+    for setting in ("window=200", "memory=1.5"):
+        assert "with other settings" in refused(complete(here, "checkpoint=starter-glcic", *large, setting))
+    assert "the photograph's own" not in succeeded(complete(here, "model=telea", *large[:2], "out=large_done.tif"))
+    told = succeeded(complete(here, "model=telea", *large[:2], "out=near.png", "window=30"))
+    assert "with 30 pixels around each hole; other pixels than those of the whole image" in told
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("window=0", "window is 0; it must be auto, whole, or a whole number of pixels, at least 1"),
+        ("window=some", "it must be auto, whole, or a whole number of pixels"),
+        ("memory=0", "memory is 0; it must be a number, above 0"),
+        ("memory=much", "memory is 'much'; it must be a number, above 0"),
+        ("format=jpg", "format is 'jpg'"),
+        ("out=done.bmp", "give a file that ends in png, tif, webp or jpg"),
+    ],
+)
+def test_settings_of_large_photographs_and_formats_are_checked(here: Path, setting: str, sentence: str) -> None:
+    settings = {"model": "telea", "image": "photo.png", "holes": "hole.png", "out": "done.png"}
+    key, value = setting.split("=")
+    settings[key] = value
+    assert sentence in refused(complete(here, *(f"{name}={given}" for name, given in settings.items())))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +63,11 @@ def test_a_bar_is_shown_on_a_terminal_alone() -> None:
     for terminal in (True, False):
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=100)
-        with progress_shown(Slow(), 4, console) as _:
+        with progress_shown(4, console) as _:
             pass
         assert out.getvalue() == ""  # what tells no progress
         model = Slow()
-        with progress_shown(model, 4, console):
+        with progress_shown(4, console) as heard, model.watched(heard) if heard else nullcontext():
             model.complete(*images(2))
         shown[terminal] = out.getvalue()
     assert "4 images" in shown[True]

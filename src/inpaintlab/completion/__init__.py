@@ -3,7 +3,8 @@
 from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
-from inpaintlab.completion.originals import Original, filled, made_of, paintable, painted, read_original, write_png
+from inpaintlab.completion.formats import made_of, write_png
+from inpaintlab.completion.originals import Original, filled, paintable, painted, read_original
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
 from inpaintlab.completion.windows import MEMORY, Completion, Windowing, complete_windowed
 

@@ -1,25 +1,26 @@
-"""How far a method is that takes seconds for an image, as a bar on the terminal."""
+"""How far the photographs are that take seconds, as a bar on the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, TaskProgressColumn, TimeRemainingColumn
 
-from inpaintlab.inpainting import Classical, Inpainter
-
 
 @contextmanager
-def progress_shown(model: Inpainter, images: int, console: Console) -> Iterator[None]:
-    """Show a bar from when a method first tells its progress; nothing where the output is no terminal.
+def progress_shown(images: int, console: Console) -> Iterator[Callable[[float], None] | None]:
+    """Show a bar from when it is first told of progress.
 
     Args:
-        model: the method; networks tell nothing, and each image's line shows how far they are.
         images: that are to be completed.
         console: which also prints the images' lines.
+
+    Yields:
+        What takes the number of images that are done, with the share of the present one; None where the output is no
+        terminal.
     """
-    if not (isinstance(model, Classical) and console.is_terminal):
-        yield
+    if not console.is_terminal:
+        yield None
         return
     columns = Progress.get_default_columns()[:2]
     bar = Progress(*columns, TaskProgressColumn(), TimeRemainingColumn(), console=console, transient=True)
@@ -29,8 +30,7 @@ def progress_shown(model: Inpainter, images: int, console: Console) -> Iterator[
         bar.start()
         bar.update(task, completed=done)
 
-    with model.watched(update):
-        try:
-            yield
-        finally:
-            bar.stop()
+    try:
+        yield update
+    finally:
+        bar.stop()

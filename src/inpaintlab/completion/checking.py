@@ -11,6 +11,7 @@ from typing import Any, final
 
 from omegaconf import DictConfig
 
+from inpaintlab.completion.formats import require_held
 from inpaintlab.completion.photographs import Photograph, read_photograph
 from inpaintlab.imaging import opened
 from inpaintlab.inpainting import Extent, extents
@@ -22,7 +23,7 @@ AT_ONCE = 2**25
 THREADS = min(16, cores())
 """Threads that read files, and as many that write them: decoding and compression let Python go on meanwhile."""
 
-_DECIDING = ("hole_colour", "threshold", "blend")
+_DECIDING = ("hole_colour", "threshold", "blend", "memory", "window")
 """Settings beside the method that decide pixels."""
 
 
@@ -59,7 +60,7 @@ def check_photographs(photographs: Sequence[Photograph], cfg: DictConfig) -> lis
 
     Raises:
         ValueError: files that cannot be read, sizes that differ, or a mask that is a photograph; of the first
-            photograph that has such a fault.
+            photograph that has such a fault; or the format of the file to write cannot hold a photograph.
     """
     room = _Room(AT_ONCE)
 
@@ -68,6 +69,8 @@ def check_photographs(photographs: Sequence[Photograph], cfg: DictConfig) -> lis
             pixels = header.width * header.height
         with room.taken(pixels):
             contents = read_photograph(photograph, cfg)
+            if photograph.out is not None:
+                require_held(contents.original, photograph.out)
             all_hole = bool(contents.mask.numpy().all())
             (extent,) = extents(contents.mask)
         files = [photograph.image, photograph.mask, *([photograph.edges] if photograph.edges else [])]

@@ -1,14 +1,16 @@
 """One photograph from its contents to a finished file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from inpaintlab.completion.originals import filled, save_png
+from inpaintlab.completion.formats import save_picture, told_of
+from inpaintlab.completion.originals import filled
 from inpaintlab.completion.photographs import Contents, Photograph
+from inpaintlab.completion.windows import Plan, Windowing
 from inpaintlab.data import in_unit_range
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting import Inpainter, computing
@@ -42,6 +44,25 @@ def raw_outputs(
     event = torch.cuda.Event()
     event.record()
     return arriving, event
+
+
+def in_windows(
+    windowing: Windowing, plan: Plan, contents: Contents, cfg: DictConfig, heard: Callable[[float], None]
+) -> tuple[Images, None, list[str]]:
+    """What a method puts out for one large photograph; results as of `raw_outputs`, and notes.
+
+    Args:
+        windowing: of the method.
+        plan: of the photograph.
+        contents: what its files hold.
+        cfg: the settings of ``inpaintlab complete``.
+        heard: takes the share that is done.
+    """
+    image, mask = in_unit_range(contents.image), in_unit_range(contents.mask)
+    edges = None if contents.edges is None else in_unit_range(contents.edges)
+    with computing(cfg.trainer.precision, windowing.method.device):
+        raw, notes = windowing.raw_output(plan, image, mask, edges, heard)
+    return raw, None, [*plan.notes, *notes]
 
 
 def _drawing(contents: Contents, device: torch.device) -> Tensor | None:
@@ -98,6 +119,8 @@ def write_completed(
         note = ", ".join([note, *notes])
     assert photograph.out is not None
     photograph.out.parent.mkdir(parents=True, exist_ok=True)
-    save_png(picture, original, made, photograph.out)
-    lost = f"; not kept: {', '.join(original.lost)}" if original.lost else ""
-    return f"{shown(photograph.image)} -> {shown(photograph.out)}: {note}{lost}"
+    save_picture(picture, original, made, photograph.out)
+    of_pixels, lost = told_of(original, photograph.out)
+    note = "; ".join([note, *of_pixels])
+    not_kept = f"; not kept: {', '.join(lost)}" if lost else ""
+    return f"{shown(photograph.image)} -> {shown(photograph.out)}: {note}{not_kept}"

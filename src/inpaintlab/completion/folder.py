@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import final
 
@@ -10,9 +11,10 @@ import torch
 from omegaconf import DictConfig
 
 from inpaintlab.completion.checking import AT_ONCE, THREADS, Checked
-from inpaintlab.completion.completing import raw_outputs, write_completed
+from inpaintlab.completion.completing import in_windows, raw_outputs, write_completed
 from inpaintlab.completion.photographs import Contents, read_photograph
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.completion.windows import SMALL, Windowing
+from inpaintlab.inpainting import Classical, Inpainter, computing
 from inpaintlab.shapes import Images
 
 TOGETHER = 2**20
@@ -26,6 +28,7 @@ def complete_folder(
     tell: Callable[[str], None],
     together: int | None = None,
     at_once: int = AT_ONCE,
+    progress: Callable[[float], None] | None = None,
 ) -> None:
     """Complete photographs and write each whole or not at all, in threads beside the one that runs the model.
 
@@ -34,11 +37,12 @@ def complete_folder(
     Args:
         model: on its device, with its weights.
         photographs: each with the hash of what it is made of, see `hash_of`.
-        cfg: the settings of ``inpaintlab complete``: precision, blend, hole_colour and threshold.
+        cfg: the settings of ``inpaintlab complete``: precision, blend, hole_colour, threshold, memory and window.
         tell: takes a line for each photograph, in their order, once its file is written.
         together: pixels, padding included, that are completed in one batch; 0 completes them one by one, and so does
             None on a CPU, whose convolutions are no faster in batches and round otherwise.
         at_once: pixels of photographs in memory; a larger photograph is alone.
+        progress: is told of what takes seconds: the number of photographs that are done, with the share of the present.
 
     Raises:
         ValueError: files that cannot be read any more, or sizes that differ by now.
@@ -46,7 +50,9 @@ def complete_folder(
     """
     if together is None:
         together = TOGETHER if model.device.type == "cuda" and model.generators() else 0
-    _Folder(model, photographs, cfg, tell, together, at_once).complete()
+    hears = progress is not None and isinstance(model, Classical)
+    with model.watched(progress) if hears else nullcontext():
+        _Folder(model, photographs, cfg, tell, progress, together, at_once).complete()
 
 
 @final
@@ -75,6 +81,7 @@ class _Folder:
         row: the photographs in memory, in their order: being read, waiting for their batch, or being written.
         held: their pixels.
         batches: those that wait for others of their size, by padded size.
+        done: photographs that the model has completed.
     """
 
     def __init__(
@@ -83,11 +90,14 @@ class _Folder:
         photographs: Sequence[tuple[Checked, str]],
         cfg: DictConfig,
         tell: Callable[[str], None],
+        progress: Callable[[float], None] | None,
         together: int,
         at_once: int,
     ) -> None:
         self.model, self.cfg, self.tell = model, cfg, tell
+        self.progress, self.done = progress, 0
         self.together, self.at_once = together, at_once
+        self.windowing = Windowing(model, cfg.memory, cfg.window)
         self.to_come = deque(photographs)
         self.row: deque[_Slot] = deque()
         self.unread: deque[_Slot] = deque()
@@ -96,7 +106,14 @@ class _Folder:
         self.readers, self.writers = (ThreadPoolExecutor(THREADS) for _ in range(2))
 
     def complete(self) -> None:
-        """Complete all of them."""
+        """Complete all of them.
+
+        Raises:
+            ValueError: as of `complete_folder`, or the memory does not suffice for one of them, before any is begun.
+        """
+        with computing(self.cfg.trainer.precision, self.model.device):
+            for size in {checked.extent.size for checked, _ in self.to_come if checked.extent.has_hole}:
+                self.windowing.require(size)
         try:
             self._complete_as_read()
             self._complete_batches()
@@ -152,12 +169,25 @@ class _Folder:
         if not contents.mask.any():
             self._write(slot, contents, None, None)
             return
+        with computing(self.cfg.trainer.precision, self.model.device):
+            plan = self.windowing.plan(contents.mask[0, 0].numpy())
         height, width = size = self.model.padded_size(*contents.mask.shape[-2:])
+        slow = self.model.device.type == "cpu" and self.model.generators() and height * width > SMALL
+        if plan.windows or plan.notes or slow:
+            self._write(slot, contents, *in_windows(self.windowing, plan, contents, self.cfg, self._heard()))
+            return
         batch = self.batches[size]
         batch.append((slot, contents))
         if (len(batch) + 1) * height * width > self.together:
             del self.batches[size]
             self._complete(batch)
+
+    def _heard(self) -> Callable[[float], None]:
+        """What takes the share of a photograph that takes seconds."""
+        if isinstance(self.model, Classical):
+            return self.model.progress
+        tell, done = self.progress, self.done
+        return lambda share: None if tell is None else tell(done + share)
 
     def _complete_batches(self) -> None:
         while self.batches:
@@ -186,6 +216,7 @@ class _Folder:
         ready: torch.cuda.Event | None,
         notes: Sequence[str] = (),
     ) -> None:
+        self.done += 1
         photograph = slot.checked.photograph
         made_for = self.model.made_for
         resized = [f"resized to {made_for.side} pixels"] if made_for and made_for.misfit(slot.checked.extent) else []

@@ -1,22 +1,17 @@
-"""A photograph in its own mode and depth, with all that its file says beside pixels, and the PNG that keeps them."""
+"""A photograph in its own mode and depth, with all that its file says beside pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.JpegImagePlugin import get_sampling
 
 from inpaintlab.data import as_rgb
 from inpaintlab.imaging import SEVERAL, opened, read_picture
-from inpaintlab.machine import whole
-
-MADE = "inpaintlab"
-"""The key of a text in our PNG files: a hash of what the picture was made of."""
 
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
 """The mode that a PNG has for a mode that it cannot have, or in which nothing can be painted, with the same colours."""
@@ -35,10 +30,15 @@ _TAGS = (270, 271, 272, 305, 306, 315, 33432)
 """Of a TIFF's tags, which mostly say how it is stored, those that EXIF has: description, camera, software, date,
 artist, copyright."""
 
-_PARTS, _INTEROPERABILITY = (34665, 34853), 40965
+PARTS, _INTEROPERABILITY = (34665, 34853), 40965
 """The tags of EXIF's parts on the exposure and the place, and what the first of them may point to."""
 
-_XMP = "XML:com.adobe.xmp"
+XMP = "XML:com.adobe.xmp"
+"""The key of XMP data among a picture's texts."""
+
+MADE, MADE_TAG = "inpaintlab", 65_000
+"""A hash of what a completion was made of is a text of this key in a PNG, and in other formats in this tag of the EXIF
+data, one of those that TIFF leaves to everybody."""
 
 _MOST_DPI = 10**7  # a PNG counts pixels a metre, in 32 bits
 
@@ -51,9 +51,10 @@ class Original:
     Args:
         picture: its pixels in the mode that its completion is saved in: L, LA, I;16, RGB or RGBA.
         rgb: the same in 8-bit RGB, transparent pixels on white, which is what a method sees.
-        beside: what is saved beside the pixels, as arguments of Pillow's PNG writer.
-        texts: likewise, as texts of the PNG.
-        lost: what the completion cannot keep, in words.
+        beside: what is saved beside the pixels, as arguments of Pillow's writers.
+        texts: likewise, as texts of a PNG.
+        lost: what the completion cannot keep in any format, in words.
+        jpeg: how a JPEG was encoded, as arguments of Pillow's writer; nothing of another format.
     """
 
     picture: Image.Image
@@ -61,6 +62,7 @@ class Original:
     beside: Mapping[str, Any]
     texts: Mapping[str, str]
     lost: tuple[str, ...]
+    jpeg: Mapping[str, Any]
 
 
 def read_original(path: Path | str, content: bytes | None = None) -> Original:
@@ -105,7 +107,16 @@ def read_original(path: Path | str, content: bytes | None = None) -> Original:
     if "photoshop" in source.info or "Raw profile type iptc" in source.info:
         lost.append("its IPTC data")
     picture.info = {}
-    return Original(picture, rgb, beside, _texts(source), tuple(lost))
+    return Original(picture, rgb, beside, _texts(source), tuple(lost), _encoding(source))
+
+
+def _encoding(source: Image.Image) -> dict[str, Any]:
+    """The tables and the subsampling of a JPEG of colours or of grey; its further habits are not in its file."""
+    tables = getattr(source, "quantization", None)
+    if source.format not in ("JPEG", "MPO") or source.mode not in ("L", "RGB") or not tables:
+        return {}
+    progressive = bool(source.info.get("progressive"))
+    return {"qtables": tables, "subsampling": get_sampling(source), "progressive": progressive}
 
 
 def paintable(source: Image.Image) -> Image.Image:
@@ -130,9 +141,9 @@ def _exif(source: Image.Image) -> bytes | None:
     found = source.getexif()
     kept = Image.Exif()
     for tag, value in found.items():
-        if tag not in _PARTS and (source.format != "TIFF" or tag in _TAGS):
+        if tag not in (*PARTS, MADE_TAG) and (source.format != "TIFF" or tag in _TAGS):
             kept[tag] = value
-    for tag in _PARTS:
+    for tag in PARTS:
         # a part may point to a further one, whose place changes
         if part := {key: value for key, value in found.get_ifd(tag).items() if key != _INTEROPERABILITY}:
             kept[tag] = part
@@ -145,13 +156,13 @@ def _texts(source: Image.Image) -> dict[str, str]:
         str(key): str(text)
         for key, text in getattr(source, "text", {}).items()
         # ImageMagick's copy of the EXIF block turns a picture as well as the block itself does
-        if key not in (MADE, _XMP) and not key.startswith("Raw profile type")
+        if key not in (MADE, XMP) and not key.startswith("Raw profile type")
     }
     if isinstance(comment := source.info.get("comment"), bytes):
         texts["Comment"] = comment.decode("utf-8", "replace")
-    xmp = source.info.get("xmp") or source.info.get(_XMP)
+    xmp = source.info.get("xmp") or source.info.get(XMP)
     if xmp:
-        texts[_XMP] = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
+        texts[XMP] = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
     return texts
 
 
@@ -179,37 +190,3 @@ def painted(
         return Image.fromarray(np.where(hole, (grey * 65535).round().astype(np.uint16), np.asarray(picture)))
     picture.paste(eight.convert(picture.mode), mask=Image.fromarray(hole))
     return picture
-
-
-def save_png(picture: Image.Image, original: Original, made: str, path: Path) -> None:
-    """Write a PNG with all that stands beside the original's pixels, whole or not at all.
-
-    Args:
-        picture: what is written.
-        original: the photograph that it was made of.
-        made: a hash of what it was made of, see `made_of`.
-        path: the file; its folder exists.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    with whole(path) as partial:
-        write_png(picture, original, made, partial)
-
-
-def write_png(picture: Image.Image, original: Original, made: str, file: Path | BytesIO) -> None:
-    """As `save_png`, but into a file that is open, or one that lies there unfinished."""
-    info = PngInfo()
-    for key, text in {**original.texts, MADE: made}.items():
-        info.add_itxt(key, text)
-    # the lowest compression: files are 7 % larger than by Pillow's own choice, in a third of the time
-    picture.save(file, format="PNG", pnginfo=info, compress_level=1, **original.beside)
-
-
-def made_of(path: Path) -> str | None:
-    """The hash of what a PNG was made of; None where it is not one of ours."""
-    try:
-        with opened(path) as picture:
-            return str(picture.info[MADE]) if MADE in picture.info else None
-    except ValueError:
-        return None

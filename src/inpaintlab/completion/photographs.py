@@ -13,6 +13,7 @@ from jaxtyping import Bool, UInt8
 from omegaconf import DictConfig
 from torch import Tensor
 
+from inpaintlab.completion.formats import WRITTEN, can_be_written, ending_of
 from inpaintlab.completion.originals import Original, read_original
 from inpaintlab.data import edge_bytes, image_bytes, read_rgb
 from inpaintlab.imaging import ENDINGS, find_pictures, same_form
@@ -72,7 +73,7 @@ class Contents:
 
 
 def pair_photographs(
-    image: Path, holes: Path, drawing: Path | None, out: Path | None
+    image: Path, holes: Path, drawing: Path | None, out: Path | None, *, kept: bool = False
 ) -> tuple[list[Photograph], list[str]]:
     """The photographs to complete: one if files are given, or all of a folder and the folders below it.
 
@@ -84,6 +85,7 @@ def pair_photographs(
         holes: its mask, or the folder of masks, or one mask for a folder.
         drawing: its drawing of edges, or the folder of drawings, or one for a folder; None without drawings.
         out: a file or folder for one photograph, a folder for several; None if nothing will be written.
+        kept: in a folder, whether completions have their photographs' format where it can be written, or are PNG files.
 
     Returns:
         The photographs, and sentences on the files that are left out.
@@ -100,9 +102,11 @@ def pair_photographs(
             raise ValueError(f"{' and '.join(folders)} is a folder, but image={image} is not; give a file, too.")
         if out is None:
             return [Photograph(image, holes, drawing, None)], []
-        target = out / f"{image.stem}.png" if out.is_dir() else out
-        if target.suffix.lower() != ".png":
-            raise ValueError(f"out is {out}; give a file that ends in .png, so that known pixels stay exact.")
+        target = out / f"{image.stem}{ending_of(image, kept)}" if out.is_dir() else out
+        if not can_be_written(target):
+            raise ValueError(
+                f"out is {out}; give a file that ends in {WRITTEN}. All but jpg keep known pixels exactly."
+            )
         return _sparing_masks([Photograph(image, holes, drawing, _writable(target))]), []
     if out is not None and out.resolve() in {image.resolve(), *(path.resolve() for path in others.values())}:
         raise ValueError(f"out={out} is a folder that is read, so completions would be completed; give another one.")
@@ -120,7 +124,14 @@ def pair_photographs(
             )
         _require_pairs(image, {_key(picture) for picture in names}, others[name], set(found))
     photographs = []
-    targets = [None] * len(names) if out is None else [_writable(out / f"{stem}.png") for stem in _free_names(names)]
+    targets = (
+        [None] * len(names)
+        if out is None
+        else [
+            _writable(out / f"{stem}{ending_of(Path(name), kept)}")
+            for stem, name in zip(_free_names(names), names, strict=True)
+        ]
+    )
     for picture, target_of in zip(names, targets, strict=True):
         mask, edges = (
             others[name] / partners[name][_key(picture)] if name in partners else others.get(name)

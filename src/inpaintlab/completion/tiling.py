@@ -79,7 +79,7 @@ class Tiling:
         return sum(window.pixels + EACH for window in self.windows)
 
 
-def tiled(hole: Hole, context: Context, most: float, *, cuts: bool) -> Tiling:
+def tiled(hole: Hole, context: Context, most: int | float, *, cuts: bool) -> Tiling:
     """Windows around a hole.
 
     They are found by dividing the hole's smallest rectangle where it has the widest gap, or else in its middle where
@@ -88,15 +88,18 @@ def tiled(hole: Hole, context: Context, most: float, *, cuts: bool) -> Tiling:
     Args:
         hole: True in the hole, which has a pixel.
         context: what each window has around each pixel of its inner part, but for the image's border.
-        most: the most pixels of a window.
+        most: the most pixels of a window, at least `least_window`.
         cuts: whether connected parts are divided to save pixels; if not, only those of too many pixels are.
-
-    Raises:
-        ValueError: a window around a small part of the hole has too many pixels; the message tells how many.
     """
     search = _Search(hole, context, most, cuts)
     windows = search.divided((0, hole.shape[0]), (0, hole.shape[1]))
     return Tiling(tuple(windows), search.cut)
+
+
+def least_window(size: tuple[int, int], context: Context) -> int:
+    """The pixels of the largest window whose inner part is divided no more, in an image of this height and width."""
+    side = LEAST + 2 * (context.pixels + context.align - 1)
+    return min(side, size[0]) * min(side, size[1])
 
 
 @final
@@ -107,7 +110,7 @@ class _Search:
         cut: whether a connected part was divided.
     """
 
-    def __init__(self, hole: Hole, context: Context, most: float, cuts: bool) -> None:
+    def __init__(self, hole: Hole, context: Context, most: int | float, cuts: bool) -> None:
         self.hole, self.context, self.most, self.cuts = hole, context, most, cuts
         self.cut = False
 
@@ -122,11 +125,7 @@ class _Search:
         one = self._around(rows, columns)
         fits = one.pixels <= self.most
         longest = max(rows[1] - rows[0], columns[1] - columns[0])
-        if longest <= LEAST:
-            if not fits:
-                raise ValueError(f"{one.pixels}")
-            return [one]
-        if fits and longest <= self.context.pixels:
+        if longest <= LEAST or (fits and longest <= self.context.pixels):
             return [one]
         axis, place, gap = self._division(rows, columns)
         if fits and not gap and not self.cuts:

@@ -1,19 +1,23 @@
 """Large photographs: completed in windows around their holes, within a bound of memory."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import final
 
-import numpy as np
 import torch
+from torch import Tensor
 
+from inpaintlab.completion.filling import Filling
 from inpaintlab.completion.footprint import Footprint, footprint_of
-from inpaintlab.completion.tiling import Hole, Tiling, Window, tiled
+from inpaintlab.completion.tiling import Hole, Tiling, Window, least_window, tiled
 from inpaintlab.imaging import blend
-from inpaintlab.inpainting import Classical, Inpainter, hide
+from inpaintlab.inpainting import Classical, Inpainter
 from inpaintlab.layers import Context
-from inpaintlab.shapes import AnyPlanes, Images, Planes
+from inpaintlab.shapes import Images, Planes
 
 MEMORY = 2.0
 """Gigabytes that completing takes by default, beside weights and photographs."""
@@ -37,13 +41,13 @@ class Plan:
 
     Args:
         windows: that are completed; none for the whole image.
-        in_turn: whether each window sees what those before it have filled.
+        overlap: pixels beyond their inner parts in which windows pass into each other, where a hole lies in several.
         same: whether the pixels are those of the whole image.
         notes: sentences without an end, on windows and why they are not the whole image.
     """
 
     windows: tuple[Window, ...] = ()
-    in_turn: bool = False
+    overlap: int = 0
     same: bool = True
     notes: tuple[str, ...] = ()
 
@@ -83,7 +87,7 @@ class Windowing:
         ValueError: a setting is out of its range.
     """
 
-    def __init__(self, method: Inpainter, memory: float = MEMORY, window: str | int = "auto") -> None:
+    def __init__(self, method: Inpainter, memory: int | float = MEMORY, window: str | int = "auto") -> None:
         if not 0 < memory < float("inf"):
             raise ValueError(f"memory={memory} is no number of gigabytes above 0.")
         if isinstance(window, bool) or not (window in ("auto", "whole") or (isinstance(window, int) and window > 0)):
@@ -104,53 +108,68 @@ class Windowing:
         Raises:
             ValueError: the memory does not suffice for any window.
         """
-        if self.method.made_for is not None or not hole.any() or self.window == "whole":
+        if not hole.any():
             return Plan()
-        if isinstance(self.window, int):
-            return self._around(hole, self.window)
-        context = self.method.context
-        height, width = self.method.padded_size(*hole.shape)
-        if not self.method.generators() or height * width <= SMALL:
-            return Plan()
-        fits = self.footprint.of(height * width) <= GB * self.memory
+        context, fits = self._chosen(hole.shape)
         if context is None:
-            takes = f"takes about {self.footprint.of(height * width) / GB:.1f} GB, more than memory={self.memory:g}"
-            return Plan() if fits else Plan(notes=(f"completed whole, because the method tells no context; {takes}",))
-        if not context.suffices and fits:
+            told = f"completed whole, in more than memory={self.memory:g}, for the method does not say what it sees"
+            return Plan(notes=() if fits else (told,))
+        tiling = tiled(hole, context, self._most(hole.shape, context), cuts=context.suffices)
+        pixels = math.prod(self.method.padded_size(*hole.shape))
+        if self.window == "auto" and fits and tiling.cost > WORTH * pixels:
             return Plan()
-        tiling = self._tiled(hole, context)
-        if fits and tiling.cost > WORTH * height * width:
-            return Plan()
-        return self._told(tiling, context, "" if fits else f"memory={self.memory:g}")
+        return self._told(tiling, hole.shape, context, "" if fits else f"memory={self.memory:g}")
 
-    def _around(self, hole: Hole, pixels: int) -> Plan:
-        """Windows with so much around each hole."""
+    def require(self, size: tuple[int, int]) -> None:
+        """Raise a ValueError if an image of a height and width may need windows that do not fit into the memory."""
+        context, _ = self._chosen(size)
+        if context is not None:
+            self._most(size, context)
+
+    def _chosen(self, size: tuple[int, int]) -> tuple[Context | None, bool]:
+        """What windows of an image hold, None for the whole image; and whether the whole image fits into the memory."""
+        if self.method.made_for is not None or self.window == "whole":
+            return None, True
+        if isinstance(self.window, int):
+            return self._given_context(self.window), True
+        pixels = math.prod(self.method.padded_size(*size))
+        if not self.method.generators() or pixels <= SMALL:
+            return None, True
+        context, fits = self.method.context, self.footprint.of(pixels) <= GB * self.memory
+        return (context if context and (context.suffices or not fits) else None), fits
+
+    def _given_context(self, pixels: int) -> Context:
+        """What a window holds that has so many pixels around each hole."""
         known = self.method.context
         if known is None:
-            everywhere = "it may take its pixels from the whole image"
-            return self._told(*self._with(hole, Context(pixels, self.method.stride, everywhere)), "")
-        context = replace(known, pixels=pixels)
-        if pixels < known.pixels:
-            context = replace(context, everywhere=known.everywhere or f"it sees {known.pixels} pixels around each")
-        return self._told(*self._with(hole, context), "")
+            return Context(pixels, self.method.stride, "the method may take them from anywhere")
+        short = f"the method sees {known.pixels} around each pixel" if pixels < known.pixels else ""
+        return replace(known, pixels=pixels, everywhere=known.everywhere or short)
 
-    def _with(self, hole: Hole, context: Context) -> tuple[Tiling, Context]:
-        return self._tiled(hole, context), context
+    def _most(self, size: tuple[int, int], context: Context) -> float:
+        """How many pixels a window may have.
 
-    def _tiled(self, hole: Hole, context: Context) -> Tiling:
-        most = self.footprint.most(GB * self.memory) if self.method.generators() else float("inf")
-        try:
-            return tiled(hole, context, most, cuts=context.suffices)
-        except ValueError as fault:
-            needed = self.footprint.of(int(str(fault))) / GB
+        Raises:
+            ValueError: too few for the smallest one.
+        """
+        if not self.method.generators():
+            return math.inf
+        least, most = least_window(size, context), self.footprint.most(GB * self.memory)
+        if least > most:
+            needed = math.ceil(self.footprint.of(least) / GB * 100) / 100
             raise ValueError(
-                f"memory={self.memory:g} gigabytes do not suffice: the smallest window with {context.pixels} pixels "
-                f"around a hole takes about {needed:.1f}; give memory={np.ceil(10 * needed) / 10:g} or more."
-            ) from None
+                f"memory={self.memory:g} gigabytes do not suffice for a window with {context.pixels} pixels around a "
+                f"hole, in a photograph of {size[1]} x {size[0]}; give memory={needed:g} or more."
+            )
+        return most
 
-    def _told(self, tiling: Tiling, context: Context, why: str) -> Plan:
-        count = len(tiling.windows)
-        words = f"{count} windows" if count > 1 else "a window"
+    @staticmethod
+    def _told(tiling: Tiling, size: tuple[int, int], context: Context, why: str) -> Plan:
+        """The windows of an image with the sentence on them."""
+        number = len(tiling.windows)
+        if number == 1 and tiling.windows[0].pixels == math.prod(size):
+            return Plan()
+        words = f"{number} windows" if number > 1 else "a window"
         note = f"completed in {words} with {context.pixels} pixels around each hole"
         if why:
             note += f", because the whole image takes more than {why}"
@@ -159,7 +178,7 @@ class Windowing:
         note += f"; other pixels than those of the whole image, for {context.everywhere}"
         if tiling.cut:
             note += "; holes too large for a window are filled part by part"
-        return Plan(tiling.windows, tiling.cut, False, (note,))
+        return Plan(tiling.windows, context.pixels // 2 if tiling.cut else 0, False, (note,))
 
     def complete(
         self,
@@ -177,7 +196,7 @@ class Windowing:
             mask: 1 = hole.
             edges: see there.
             blended: see there.
-            progress: is called before and between windows, and by methods that tell their progress.
+            progress: is called before each layer of a network, and by classical methods that take seconds.
 
         Raises:
             ValueError: as there, or the memory does not suffice for any window.
@@ -185,6 +204,8 @@ class Windowing:
         plan = self.plan((mask[0, 0] > 0.5).cpu().numpy())
         raw, notes = self.raw_output(plan, image, mask, edges, progress)
         completed = Inpainter.paste(image, mask, raw)
+        if progress is not None:
+            progress(1.0)
         return Completion(blend(completed, mask) if blended else completed, plan, (*plan.notes, *notes))
 
     @torch.no_grad()
@@ -203,44 +224,47 @@ class Windowing:
         Returns:
             The output, and what the method has to tell.
         """
-        tell = progress or _untold
         device = self.method.device
         if not plan.windows:
             planes = (None if one is None else one.to(device) for one in (image, mask, edges))
-            return self._heard(planes, tell, 0.0, 1.0).to(image.device), self.method.remarks()
-        seen, hole = hide(image, mask).clone(), (mask > 0.5).to(mask.dtype)
-        output = seen.clone()
+            return self._heard(planes, progress, 0.0, 1.0).to(image.device), self.method.remarks()
+        filling = Filling(plan.overlap, image, mask)
         todo, done, total = list(plan.windows), 0, sum(window.pixels for window in plan.windows)
         notes: list[str] = []
         while todo:
-            window = max(todo, key=lambda one: _known(one, hole)) if plan.in_turn else todo[0]
-            todo.remove(window)
+            window = filling.next_of(todo)
             rows, columns = window.whole
-            planes = (None if one is None else one[..., rows, columns].to(device) for one in (seen, hole, edges))
-            raw = self._heard(planes, tell, done / total, window.pixels / total)
-            self._take(window, raw.to(image.device), hole, output)
-            if plan.in_turn:
-                rows, columns = window.inner
-                seen[..., rows, columns] = output[..., rows, columns]
-                hole[..., rows, columns] = 0
+            planes = (None if one is None else one[..., rows, columns] for one in (*filling.seen_by(window), edges))
+            on_device = (None if one is None else one.to(device) for one in planes)
+            filling.take(window, self._heard(on_device, progress, done / total, window.pixels / total).to(image.device))
             notes += self.method.remarks()
             done += window.pixels
-        tell(1.0)
-        return output, list(dict.fromkeys(notes))
+        return filling.output, list(dict.fromkeys(notes))
 
-    @staticmethod
-    def _take(window: Window, raw: Images, hole: Planes, output: Images) -> None:
-        (rows, columns), (inside_rows, inside_columns) = window.inner, window.inside
-        part = output[..., rows, columns]
-        part.copy_(torch.where(hole[..., rows, columns] > 0.5, raw[..., inside_rows, inside_columns], part))
-
-    def _heard(self, planes: object, tell: Progress, before: float, share: float) -> Images:
+    def _heard(self, planes: Iterable[Tensor | None], progress: Progress | None, before: float, share: float) -> Images:
         """The method's raw output, while its progress is told as a share of all."""
+        tell = progress or _untold
         tell(before)
-        if isinstance(self.method, Classical):
-            with self.method.watched(lambda done: tell(before + share * min(done, 1.0))):
-                return self.method.raw_output(*planes)  # type: ignore[misc]
-        return self.method.raw_output(*planes)  # type: ignore[misc]
+        with _watched(self.method, lambda done: tell(before + share * min(done, 1.0))) if progress else nullcontext():
+            return self.method.raw_output(*planes)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _watched(method: Inpainter, tell: Progress) -> Iterator[None]:
+    """Hear the share of an image that is done: from a classical method, or of a network the share of its layers."""
+    if isinstance(method, Classical):
+        with method.watched(tell):
+            yield
+        return
+    compiled = method.completes_compiled  # its layers are not called one by one
+    layers = [one for net in method.generators() for one in net.modules() if not compiled and not list(one.children())]
+    calls = count(1)
+    hooks = [one.register_forward_pre_hook(lambda *_: tell(next(calls) / (len(layers) + 1))) for one in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def complete_windowed(
@@ -250,7 +274,7 @@ def complete_windowed(
     edges: Planes | None = None,
     *,
     blended: bool = False,
-    memory: float = MEMORY,
+    memory: int | float = MEMORY,
     window: str | int = "auto",
     progress: Progress | None = None,
 ) -> Completion:
@@ -260,12 +284,6 @@ def complete_windowed(
     """
     windowing = Windowing(method, memory, window)
     return windowing.complete(image, mask, edges, blended=blended, progress=progress)
-
-
-def _known(window: Window, hole: AnyPlanes) -> float:
-    """The share of a window's pixels that are known."""
-    rows, columns = window.whole
-    return 1 - float(hole[..., rows, columns].mean())
 
 
 def _untold(share: float) -> None:

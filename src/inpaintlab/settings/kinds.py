@@ -150,3 +150,7 @@ Workers = Annotated[
 AtLeastOneWorker = Annotated[
     Literal["auto"] | Annotated[int, Between(1, 10**4)], Said("auto, or a whole number of processes, at least 1")
 ]
+Window = Annotated[
+    Literal["auto", "whole"] | Annotated[int, Between(1, 10**5)],
+    Said("auto, whole, or a whole number of pixels, at least 1"),
+]

@@ -163,6 +163,9 @@ class Complete:
     hole_colour: Literal["white", "black"]
     threshold: k.Grey
     blend: k.Flag
+    format: Literal["png", "input"]
+    memory: Annotated[float, k.Range(above=0)]
+    window: k.Window
     fit: Literal["refuse", "resize"]
     overwrite: k.Flag
     compile: k.Flag

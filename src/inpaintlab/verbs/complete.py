@@ -48,7 +48,8 @@ def _checked(cfg: DictConfig) -> tuple[list[Checked], list[str]]:
         The photographs, and sentences on what is left out, and on masks that may be none.
     """
     drawing = None if cfg.drawing is None else Path(cfg.drawing)
-    found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), drawing, Path(cfg.out))
+    kept = cfg.format == "input"
+    found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), drawing, Path(cfg.out), kept=kept)
     for photograph in found:
         assert photograph.out is not None
         if photograph.out.exists() and not cfg.overwrite and made_of(photograph.out) is None:
@@ -132,8 +133,9 @@ def main(cfg: DictConfig) -> None:
     if cfg.compile:
         compile_generators(model, device)
     timed = CompileTimer() if cfg.compile else nullcontext()
-    with ending_tidily(), progress_shown(model, len(todo), console), timed as watch:
-        complete_folder(model, todo, cfg, partial(console.print, markup=False, highlight=False, soft_wrap=True))
+    tell = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    with ending_tidily(), progress_shown(len(todo), console) as progress, timed as watch:
+        complete_folder(model, todo, cfg, tell, progress=progress)
     if watch and (seconds := watch.taken()):
         console.print(f"compiled for them: {seconds:.1f} s", highlight=False)
 
