@@ -30,8 +30,9 @@ from inpaintlab.evaluation import Result, bin_order
 from inpaintlab.evaluation.results import means_by_bin
 from inpaintlab.machine import write_json, write_texts
 from inpaintlab.metrics import Meaning
+from inpaintlab.programs import write_comparison as compare
 from inpaintlab.testsets import Manifest, ManifestDataset, picture_name
-from inpaintlab.verbs.compare import compare, main
+from inpaintlab.verbs.compare import main
 from stand_ins.commands import run_here
 from stand_ins.results import MAE_METRIC, METRICS, NAMES, PSNR_METRIC, rewrite, write_result
 

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from inpaintlab.comparison import costs, tabulate
 from inpaintlab.evaluation import Result
+from inpaintlab.programs import write_comparison as compare
 from inpaintlab.report import html_page
-from inpaintlab.verbs.compare import compare
 from stand_ins.results import write_result
 
 COST = {

@@ -13,7 +13,7 @@ from rich.console import Console
 from inpaintlab.comparison import Table, seed_groups, seeds_tables, tabulate
 from inpaintlab.comparison import seed_rows as rows_of
 from inpaintlab.evaluation import Result
-from inpaintlab.verbs.compare import compare
+from inpaintlab.programs import write_comparison as compare
 from stand_ins.results import write_result
 
 PSNR = {1: [20.0] * 6, 2: [21.0] * 6, 3: [24.0] * 6}

@@ -265,7 +265,9 @@ def test_a_folder_is_completed_compiled_and_the_time_is_told(tmp_path: Path, mon
 
 
 def test_numbers_of_compiled_networks_are_another_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inpaintlab.verbs.evaluate.compile_generators", partial(compile_generators, backend="eager"))
+    monkeypatch.setattr(
+        "inpaintlab.programs.evaluating.compile_generators", partial(compile_generators, backend="eager")
+    )
     test = ("data=toy", "data.size=32", "images=2", "out=test.json")
     assert run_here("manifest", *test, cwd=tmp_path).returncode == 0
     settings = ("manifest=test.json", "trainer=cpu", "workers=0", "label=a")

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
 import inpaintlab
+from inpaintlab.inpainting import Classical
 from inpaintlab.programs import Method
 from inpaintlab.programs.cases import cases_of
 from stand_ins.commands import run_here
@@ -70,6 +72,8 @@ KINDS: dict[str, Kind] = {
     "uint8 backwards": (lambda: COLOURS[::-1, ::-1], np.asarray),
     "float64": (lambda: FLOATS.copy(), np.asarray),
     "float64 of the other byte order": (lambda: FLOATS.astype(">f8"), np.asarray),
+    "float64 read-only": (lambda: np.broadcast_to(FLOATS, FLOATS.shape), np.asarray),
+    "uint8 read-only": (lambda: np.broadcast_to(COLOURS, COLOURS.shape), np.asarray),
     "float32 grey": (lambda: FLOATS[..., 0].astype(np.float32), lambda array: array[..., None]),
     "float16 with alpha": (lambda: RNG.random((*SIZE, 4)).astype(np.float16), np.asarray),
     "tensor float32": (lambda: torch.from_numpy(FLOATS).float().movedim(-1, 0), planes),
@@ -196,7 +200,7 @@ def test_batches_on_an_accelerator_are_of_one_size_and_within_its_memory(
     monkeypatch.setattr("inpaintlab.programs.completing._TOGETHER", 2 * 40 * 48)
     sizes = [(37, 46), (37, 46), (37, 46), (64, 64), (38, 47)]
     pictures = [(np.zeros((*size, 3)), np.ones(size)) for size in sizes]
-    cases, _ = cases_of(*map(list, zip(*pictures, strict=True)), None, torch.device("cpu"))
+    cases, _ = cases_of(*map(list, zip(*pictures, strict=True)), None)
     assert sorted(glcic._batches(cases)) == [[0, 1], [2, 4], [3]]
 
 
@@ -211,6 +215,37 @@ def test_threads_take_turns(edgeconnect: Method) -> None:
     for thread in threads:
         thread.join()
     assert sum(np.array_equal(one, alone) for one in found) == 2
+
+
+def test_progress_rises_to_one_and_can_end_the_work(glcic: Method) -> None:
+    heard: list[float] = []
+    glcic.complete([COLOURS, COLOURS, COLOURS], [HOLE, 0 * HOLE, HOLE], progress=heard.append)
+    assert heard == [0.5, 1.0]
+    slow, heard = Method(Slow(), "slow"), []
+    slow.complete([COLOURS, COLOURS], HOLE, progress=heard.append)
+    assert heard == [0.25, 0.5, 0.75, 1.0]
+    with pytest.raises(ZeroDivisionError):
+        slow.complete(COLOURS, HOLE, progress=lambda share: 1 / 0)
+
+
+class Slow(Classical):
+    """Tells that it is half done, and a note."""
+
+    def fill(
+        self, image: Float[np.ndarray, "height width 3"], hole: Bool[np.ndarray, "height width"]
+    ) -> Float[np.ndarray, "height width 3"]:
+        self.progress(0.5)
+        self.notes.append("painted white")
+        return np.ones_like(image)
+
+
+def test_a_method_tells_how_it_filled_the_holes_of_the_last_call() -> None:
+    slow = Method(Slow(), "slow")
+    done = slow.complete([COLOURS, COLOURS], HOLE)
+    assert slow.notes == ["painted white"]
+    assert (done[1][HOLE] == 255).all()
+    slow.complete(COLOURS, 0 * HOLE)
+    assert slow.notes == []
 
 
 # --------------------------------------------------------------------------------------------------------------- masks
@@ -230,6 +265,9 @@ MASKS: dict[str, Any] = {
     "0 and 1": HOLE.astype(np.uint8),
     "0 and 255": WHITE,
     "int64": HOLE.astype(np.int64),
+    "uint16": HOLE.astype(np.uint16),
+    "uint64 of the other byte order": WHITE.astype(">u8"),
+    "read-only": np.broadcast_to(HOLE, SIZE),
     "float32": HOLE.astype(np.float32),
     "float of 255": WHITE.astype(np.float64),
     "an axis of colours": HOLE[..., None],

@@ -2,7 +2,7 @@
 
 from inpaintlab.comparison.checks import check, check_settings, comparable
 from inpaintlab.comparison.costs import costs_csv, costs_latex, costs_markdown, costs_notes, costs_tables
-from inpaintlab.comparison.formats import DIFFERENCE_HEADINGS, table_csv, table_markdown, terminal_tables
+from inpaintlab.comparison.formats import DIFFERENCE_HEADINGS, table_csv, table_frame, table_markdown, terminal_tables
 from inpaintlab.comparison.latex import table_latex
 from inpaintlab.comparison.methods import cost_columns, trained_on, weights, weights_of
 from inpaintlab.comparison.papers import load_papers
@@ -34,6 +34,7 @@ __all__ = [
     "seeds_markdown",
     "seeds_tables",
     "table_csv",
+    "table_frame",
     "table_latex",
     "table_markdown",
     "tabulate",

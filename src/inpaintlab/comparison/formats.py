@@ -134,7 +134,12 @@ def grid(rows: list[list[str]]) -> list[str]:
 
 
 def table_csv(table: Table) -> str:
-    """CSV in long form, one row per method, metric and bin; an unknown number is an empty cell.
+    """`table_frame` as CSV; an unknown number is an empty cell."""
+    return table_frame(table).write_csv()
+
+
+def table_frame(table: Table) -> pl.DataFrame:
+    """The table in long form, one row per method, metric and bin; an unknown number is null.
 
     Means have full precision, other numbers 9 digits. ``n`` is the number of images in the bin, ``infinite`` that of
     images that are reproduced exactly, ``finite_mean`` the mean of the others where the mean is ``inf``.
@@ -156,7 +161,7 @@ def table_csv(table: Table) -> str:
             if metric in table.metrics and bin_name in table.bins:
                 empty = (None,) * (len(_CSV) - 6)
                 rows.append((method.label, bin_name, None, metric, mean, *empty, f"{MARK}: {method.source}"))
-    return pl.DataFrame(rows, schema=_CSV, orient="row").write_csv()
+    return pl.DataFrame(rows, schema=_CSV, orient="row")
 
 
 def _difference(table: Table, key: Key) -> tuple[str | float | int | None, ...]:

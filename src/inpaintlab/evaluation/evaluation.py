@@ -1,7 +1,7 @@
 """One evaluation: every image of a test set is completed, scored and stored once."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -178,6 +178,8 @@ def evaluate(
     workers: int = 1,
     cache: Path = Path(".cache"),
     resamples: int = 200,
+    console: Console | None = None,
+    command: Sequence[str] | None = None,
 ) -> bool:
     """Complete and score every item that is not scored yet, then write the result folders, each whole or not at all.
 
@@ -196,6 +198,8 @@ def evaluate(
         workers: processes that load images.
         cache: the folder that keeps the features of the original photographs.
         resamples: how often photographs are drawn with replacement for the intervals of ``set_metrics``.
+        console: shows the progress and what a method tells; None makes one.
+        command: the words that a result records as its command; None takes those of this process.
 
     Returns:
         Whether this process wrote the result folders; the first one does.
@@ -208,7 +212,8 @@ def evaluate(
     loader = DataLoader(
         dataset, batch_size, sampler=UnscoredItems(results, len(dataset)), num_workers=min(workers, len(dataset))
     )
-    engine = trainer(callbacks=[Recorder(results, Console())], logger=False)
+    console = console or Console()
+    engine = trainer(callbacks=[Recorder(results, console)], logger=False)
     try:
         loading_explained(lambda: engine.test(model, loader, verbose=False), "workers", "batch_size")
     except SystemExit as stop:
@@ -240,21 +245,21 @@ def evaluate(
             "machine": machine(device),
             "versions": result.inputs["versions"],
             "commit": commit(),
-            "command": shlex.join(command_line()),
+            "command": shlex.join(command or command_line()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         if result is results[0]:  # another, which blending makes of the same completions, has the same notes
-            _tell_notes(result.folder.name, per_image)
+            _tell_notes(result.folder.name, per_image, console)
         result.finish(manifest, per_image, {name: metric.meaning for name, metric in set_metrics.items()}, means, facts)
     return True
 
 
-def _tell_notes(label: str, per_image: pl.DataFrame) -> None:
+def _tell_notes(label: str, per_image: pl.DataFrame, console: Console) -> None:
     """Print what a classical method told of how it filled its images, and of how many."""
     for note, number in sorted(per_image["note"].value_counts().rows(), key=lambda row: (-row[1], row[0])):
         if note:
             text = f"{label}: {number} image{'s' * (number != 1)}: {note}"
-            Console().print(text, markup=False, highlight=False, soft_wrap=True)
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _set_means(

@@ -44,14 +44,15 @@ class Case:
         return image, mask, self.drawing.edges(self.brightest).to(device, non_blocking=True)
 
 
-def cases_of(image: Any, mask: Any, edges: Any, device: torch.device) -> tuple[list[Case], bool]:
-    """The pictures of a call with their masks and drawings, after everything was checked; waits once for the device.
+def cases_of(image: Any, mask: Any, edges: Any) -> tuple[list[Case], bool]:
+    """The pictures of a call with their masks and drawings, after everything was checked.
+
+    It waits once for each device on which something lies.
 
     Args:
         image: as `Method.complete` takes it.
         mask: likewise.
         edges: likewise.
-        device: where the values are asked.
 
     Returns:
         The cases, and whether several pictures were given, also where one is in a list.
@@ -61,13 +62,11 @@ def cases_of(image: Any, mask: Any, edges: Any, device: torch.device) -> tuple[l
     """
     pictures, several = pictures_of(image)
     masks = masks_of(mask, pictures, several)
-    return _asked(pictures, masks, drawings_of(edges, pictures, several), device), several
+    return _asked(pictures, masks, drawings_of(edges, pictures, several)), several
 
 
-def _asked(
-    pictures: Sequence[Picture], masks: Sequence[Plane], drawings: Sequence[Plane | None], device: torch.device
-) -> list[Case]:
-    """Check the values of all planes and pictures, by one copy from the device.
+def _asked(pictures: Sequence[Picture], masks: Sequence[Plane], drawings: Sequence[Plane | None]) -> list[Case]:
+    """Check the values of all planes and pictures.
 
     Raises:
         ValueError: the first that is wrong, in one sentence.
@@ -80,13 +79,26 @@ def _asked(
         some = torch.stack([hole.any(), hole.all()]).float()
         range_ = torch.tensor([0.0, 1.0]) if extremes is None else extremes
         parts += [mask.facts(), some, range_, nothing if drawing is None else drawing.facts()]
-    numbers = torch.cat([part.to(device, non_blocking=True) for part in parts]).tolist()
+    numbers = _numbers(parts)
     found = []
     for at, (picture, mask, drawing) in enumerate(zip(pictures, masks, drawings, strict=True)):
-        own = numbers[12 * at : 12 * at + 12]
+        own = [number for part in numbers[4 * at : 4 * at + 4] for number in part]
         require_two_values(mask, own[:4])
         require_range(picture, own[6], own[7])
         if drawing is not None:
             require_drawing(drawing, own[8:])
         found.append(Case(picture, mask, drawing, bool(own[4]), bool(own[5]), own[9]))
+    return found
+
+
+def _numbers(parts: Sequence[Tensor]) -> list[list[float]]:
+    """The numbers of tensors with one axis, by one copy from each device."""
+    places: dict[torch.device, list[int]] = {}
+    for place, part in enumerate(parts):
+        places.setdefault(part.device, []).append(place)
+    found: list[list[float]] = [[] for _ in parts]
+    for here in places.values():
+        numbers = iter(torch.cat([parts[place] for place in here]).tolist())
+        for place in here:
+            found[place] = [next(numbers) for _ in range(len(parts[place]))]
     return found

@@ -1,8 +1,10 @@
 """A method in a program's hands: pictures of any kind and size in, completed pictures of the same kind out."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from threading import RLock
 from typing import Any, Literal, TypeVar, final, overload
 
@@ -14,6 +16,7 @@ from torch import Tensor
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting import (
     WHOLE,
+    Classical,
     Inpainter,
     completing_precision,
     computing,
@@ -24,6 +27,9 @@ from inpaintlab.inpainting import (
 from inpaintlab.models import EdgeConnect
 from inpaintlab.programs.cases import Case, cases_of
 
+Progress = Callable[[float], None]
+"""Takes the share that is done, 0 to 1."""
+
 P = TypeVar("P", Image.Image, np.ndarray, Tensor)
 
 _TOGETHER = 2**20
@@ -31,7 +37,7 @@ _TOGETHER = 2**20
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edges:
     """The edges of one image on the way to its completion, in the kind of the image, 1 (or 255) on an edge.
 
@@ -54,9 +60,10 @@ class Method:
         label: its name in tables.
         inpainter: the model, on its device.
         identity: label, settings, checkpoint and choices, as a result records them.
-        settings: what names it on a command line, such as ``["checkpoint='runs/faces'"]``; None where nothing does.
+        settings: what names it on a command line, such as ``{"checkpoint": "runs/faces"}``; None where nothing does.
         precision: in which its networks compute, "32-true" or "bf16-mixed".
         fit: "refuse" or "resize": what becomes of images that a model of one size and hole does not take.
+        notes: what there is to tell of how the last call filled its images, of a classical method.
     """
 
     def __init__(
@@ -65,7 +72,7 @@ class Method:
         label: str,
         *,
         identity: Mapping[str, Any] | None = None,
-        settings: Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
         device: str = "auto",
         precision: str | None = WHOLE,
         fit: Literal["refuse", "resize"] = "refuse",
@@ -88,9 +95,10 @@ class Method:
             raise ValueError(f"fit is {fit!r}; it can be 'refuse' or 'resize'.")
         chosen = _device(device, networks=bool(inpainter.generators()))
         self.label, self.inpainter, self.fit = label, inpainter, fit
-        self.identity, self.settings = dict(identity or {}), None if settings is None else list(settings)
+        self.identity, self.settings = dict(identity or {}), None if settings is None else dict(settings)
         self.precision = _precision(precision, chosen, inpainter, label)
         _fit_networks(inpainter, chosen, self.precision)
+        self.notes: list[str] = []
         self._turn = RLock()
 
     @property
@@ -110,12 +118,24 @@ class Method:
     # --- completing ------------------------------------------------------------------------------------------------
 
     @overload
-    def complete(self, image: P, mask: Any, edges: Any = None, *, blended: bool = False) -> P: ...
+    def complete(
+        self, image: P, mask: Any, edges: Any = None, *, blended: bool = False, progress: Progress | None = None
+    ) -> P: ...
 
     @overload
-    def complete(self, image: Sequence[P], mask: Any, edges: Any = None, *, blended: bool = False) -> list[P]: ...
+    def complete(
+        self,
+        image: Sequence[P],
+        mask: Any,
+        edges: Any = None,
+        *,
+        blended: bool = False,
+        progress: Progress | None = None,
+    ) -> list[P]: ...
 
-    def complete(self, image: Any, mask: Any, edges: Any = None, *, blended: bool = False) -> Any:
+    def complete(
+        self, image: Any, mask: Any, edges: Any = None, *, blended: bool = False, progress: Progress | None = None
+    ) -> Any:
         """Fill the holes of one image or of several; every known pixel comes back bit for bit.
 
         Images of one size are completed in batches on a GPU, and one by one on a CPU, where batches are no faster. The
@@ -134,6 +154,8 @@ class Method:
                 image of Pillow's; a list may hold None. Of one that reads edge maps, the images'.
             blended: whether to take the seam out of each hole by GLCIC's post-processing (fast marching, then Poisson
                 blending).
+            progress: is called with the share that is done, 0 to 1: between batches, and by methods that take seconds
+                for an image. What it raises ends the work.
 
         Returns:
             The completed image in the kind and dtype of the image, or several as they were given. What is filled is
@@ -144,11 +166,18 @@ class Method:
         """
         cases, several = self._cases(image, mask, edges)
         answers: list[Any] = [one.picture.as_it_is() if not one.has_hole else None for one in cases]
+        done, total, tell = 0, sum(case.has_hole for case in cases), progress or _untold
         with self._turn, torch.no_grad():
+            notes: list[str] = []
             for places in self._batches(cases):
-                completed = self._completed([cases[place] for place in places], blended)
+                with self._watched(partial(_tell_part, tell, done, total)):
+                    completed = self._completed([cases[place] for place in places], blended)
                 for place, answer in zip(places, completed, strict=True):
                     answers[place] = answer
+                notes += self.inpainter.remarks()
+                done += len(places)
+                tell(done / total)
+            self.notes = list(dict.fromkeys(notes))
         return _as_given(answers, image) if several else answers[0]
 
     def edges(self, image: Any, mask: Any, edges: Any = None) -> Any:
@@ -186,15 +215,19 @@ class Method:
         home = case.picture.home
         return Edges(case.picture.plane((known * (1 - mask)).to(home)), case.picture.plane((used * mask).to(home)))
 
+    def _watched(self, update: Progress) -> AbstractContextManager[None]:
+        """The state in which a method that takes seconds for an image tells how far it is."""
+        return self.inpainter.watched(update) if isinstance(self.inpainter, Classical) else nullcontext()
+
     # --- on the way ------------------------------------------------------------------------------------------------
 
     def _cases(self, image: Any, mask: Any, edges: Any) -> tuple[list[Case], bool]:
-        """The pictures with their masks and drawings, after everything was checked; waits once for the device."""
+        """The pictures with their masks and drawings, after everything was checked."""
         self._require_taking(edges)
-        cases, several = cases_of(image, mask, edges, self.device)
+        cases, several = cases_of(image, mask, edges)
         if self.inpainter.reads_edges and any(case.drawing is None for case in cases):
             source = self.identity.get("switches", {}).get("edges", "files")
-            raise ValueError(f"{self.label} reads an edge map of each image ({source}), and there is none: give edges=")
+            raise ValueError(f"{self.label} reads an edge map of each image ({source}): give it as edges.")
         if not self.inpainter.generators():
             for case in cases:
                 if case.all_hole:
@@ -265,6 +298,15 @@ class Method:
         return [
             case.picture.filled(one, case.mask.hole.to(case.picture.home)) for one, case in zip(raw, cases, strict=True)
         ]
+
+
+def _tell_part(tell: Progress, done: int, total: int, share: float) -> None:
+    """Tell how much of several images is done, where so much of the present ones is."""
+    tell(min((done + share) / total, 1.0))
+
+
+def _untold(share: float) -> None:
+    """Nobody watches."""
 
 
 def _as_given(answers: list[Any], image: Any) -> Any:

@@ -12,7 +12,7 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from inpaintlab.commandline import of_command, of_composing
+from inpaintlab.commandline import COMMANDS, of_command, of_composing
 from inpaintlab.config import CONF
 from inpaintlab.recipes import overrides, require_choices, require_settings
 from inpaintlab.settings import require_values
@@ -39,7 +39,7 @@ def composed(words: str, settings: Mapping[str, Any], origin: str, given: Sequen
     """The settings of a command, checked as the command checks them.
 
     Args:
-        words: of the command, a key of `commandline.COMMANDS` whose file in conf/ is called so.
+        words: of the command, a key of `commandline.COMMANDS` with settings of its own.
         settings: dotted keys as on the command line, "+" before one that the file lacks. Text stays text: nothing in
             it is resolved.
         origin: what a sentence on them begins with, such as "inpaintlab.method".
@@ -54,11 +54,11 @@ def composed(words: str, settings: Mapping[str, Any], origin: str, given: Sequen
         require_settings(plain, origin)
     except ValueError as error:
         raise ValueError(str(error).replace("nothing in such a file is", "nothing in it is")) from error
-    words_given = overrides(settings)
+    config, words_given = COMMANDS[words].config, overrides(settings)
     with own_hydra(), initialize_config_dir(str(CONF), version_base="1.3"):
         require_choices(plain)
         try:
-            cfg = compose(words, [*words_given, *given], return_hydra_config=True)
+            cfg = compose(config, [*words_given, *given], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(f"{origin}: {of_composing(error, CONF, words, words_given)}") from error
         with in_one_sentence():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inpaintlab.completion import paintable, painted
 from inpaintlab.data import as_rgb, image_bytes, in_unit_range
-from inpaintlab.programs.picture import Hole, Picture, upright
+from inpaintlab.programs.picture import Hole, Picture, tensor_of, upright
 from inpaintlab.shapes import AnyImages, AnyPlanes
 
 _GREY = (0.299, 0.587, 0.114)
@@ -135,7 +135,8 @@ class OfTensor(Picture):
         """See `Picture`."""
         fill = raw[0]
         if len(self.tensor) == 1:
-            fill = (fill * fill.new_tensor(_GREY)[:, None, None]).sum(0, keepdim=True)
+            red, green, blue = fill.split(1)
+            fill = _GREY[0] * red + _GREY[1] * green + _GREY[2] * blue
         elif len(self.tensor) == 4:
             fill = torch.cat([fill, torch.ones_like(fill[:1])])
         if self.tensor.dtype == torch.uint8:
@@ -172,9 +173,8 @@ class OfFloats(Picture):
     def __init__(self, array: Float[np.ndarray, "..."], called: str) -> None:
         super().__init__(called)
         self.shape, self.dtype = array.shape, array.dtype
-        native = array.astype(array.dtype.newbyteorder("="), copy=False)
-        planes = native[None] if array.ndim == 2 else native.transpose(2, 0, 1)
-        self.inner = OfTensor(torch.from_numpy(np.ascontiguousarray(planes)), called)
+        planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        self.inner = OfTensor(tensor_of(planes), called)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -132,12 +132,11 @@ def _built(
             untrained=cfg.untrained,
             which=cfg.which,
         )
-    given = [*overrides(settings), *(overrides({"trust": list(trust)}) if trust else ())]
     return Method(
         inpainter,
         identity["label"],
         identity=identity,
-        settings=given,
+        settings=settings,
         device=device,
         precision=precision,
         fit=fit,

@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -65,6 +66,12 @@ def require_pixels(size: Sequence[int], called: str) -> None:
     """Raise a ValueError if a height or a width is 0."""
     if 0 in size:
         raise ValueError(f"{called} has no pixel: its size is {size[0]} x {size[1]}.")
+
+
+def tensor_of(array: Shaped[np.ndarray, "..."]) -> Tensor:
+    """A NumPy array as a tensor, of any byte order, strides and flags; its memory is shared where it can be."""
+    native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    return torch.from_numpy(native if native.flags.writeable else native.copy())  # torch warns of what is read-only
 
 
 def upright(image: Image.Image, called: str) -> Image.Image:

@@ -11,11 +11,15 @@ from torch import Tensor
 
 from inpaintlab.data import as_rgb, edge_bytes, in_unit_range
 from inpaintlab.masks import CLEAN, mask_picture
-from inpaintlab.programs.picture import Hole, Picture, upright
+from inpaintlab.programs.picture import Hole, Picture, tensor_of, upright
 from inpaintlab.shapes import AnyPlanes
 
 _THRESHOLD = 127.5
 """Grey values above it are white, in pictures of Pillow's, as `inpaintlab complete` reads files."""
+
+
+_WIDER = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64, np.dtype(np.uint64): np.float64}
+"""Types of NumPy in which torch compares nothing, and those that hold the same numbers."""
 
 
 @final
@@ -35,7 +39,7 @@ class Plane:
         """Four numbers to be asked of the device together: lowest, highest, whether all are 0 or 1, or 0 or 255."""
         values = self.values
         if values.dtype == torch.bool:
-            return torch.tensor([0.0, 1.0, 1.0, 1.0], device=values.device)
+            return torch.tensor([0.0, 1.0, 1.0, 1.0])  # on the CPU: nothing is to be asked of a device
         zero = values == 0
         unit, full = ((zero | (values == one)).all() for one in (1, 255))
         return torch.stack([values.amin().float(), values.amax().float(), unit.float(), full.float()])
@@ -150,9 +154,8 @@ def _flat(given: Any, called: str) -> Tensor:
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "buif" or given.dtype.itemsize > 8:
             raise ValueError(f"{called} is an array of {given.dtype}; give bool, 0 and 1, or 0 and 255.")
-        native = np.ascontiguousarray(given.astype(given.dtype.newbyteorder("="), copy=False))
-        wide = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64, np.dtype(np.uint64): np.float64}
-        tensor = torch.from_numpy(native.astype(wide.get(native.dtype, native.dtype), copy=native.base is given))
+        wider = _WIDER.get(given.dtype.newbyteorder("="), given.dtype)
+        tensor = tensor_of(given.astype(wider, copy=False))
         plane = tensor[..., 0] if tensor.ndim == 3 and tensor.shape[2] == 1 else tensor
     elif isinstance(given, Tensor):
         tensor = plane = given.detach()

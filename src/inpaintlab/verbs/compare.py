@@ -1,7 +1,6 @@
 """Compare methods: result folders of one manifest become tables with their statistics and one HTML report."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,77 +10,18 @@ from rich.console import Console
 from inpaintlab.commandline import read
 from inpaintlab.comparison import (
     SEEDS_NOTE,
-    Table,
-    check,
     check_settings,
-    comparable,
-    costs_csv,
-    costs_latex,
-    costs_markdown,
     costs_notes,
     costs_tables,
-    load_papers,
     seed_groups,
-    seeds_csv,
-    seeds_markdown,
     seeds_tables,
-    table_csv,
-    table_latex,
-    table_markdown,
-    tabulate,
     terminal_tables,
 )
 from inpaintlab.config import command
-from inpaintlab.evaluation import Result, Study, evaluate_missing, look_for_results
-from inpaintlab.machine import alone, write_texts
-from inpaintlab.report import chosen_tracker, html_page, track_comparison
+from inpaintlab.evaluation import Study, evaluate_missing, look_for_results
+from inpaintlab.programs import write_comparison
+from inpaintlab.report import chosen_tracker, track_comparison
 from inpaintlab.trust import passed_on
-
-
-def compare(
-    results: list[Path],
-    out: Path,
-    pictures: int,
-    root: str | None = None,
-    *,
-    reference: str | None = None,
-    published: Sequence[str] = (),
-    intervals: bool = True,
-) -> Table:
-    """Compare result folders, and write table.md, .csv and .tex, costs.csv, seeds.csv and report.html into ``out``.
-
-    Args:
-        results: the result folders.
-        out: the folder for the files; it is made.
-        pictures: the most test images with pictures in the report.
-        root: the folder of the photographs on this machine, if they have moved since the manifest was frozen.
-        reference: the label that differences are taken from; None for the best of each column.
-        published: names of papers' tables to show beside the measured numbers (see `load_papers`).
-        intervals: whether table.md and table.tex show the interval of each mean.
-
-    Raises:
-        ValueError: a folder is not a complete result, the results do not belong together (see `check`), there is no
-            such reference or published table, or a completed picture is missing. Nothing is written then.
-    """
-    if not results:
-        raise ValueError(
-            "There is nothing to compare: give result folders, as in `inpaintlab compare results/glcic results/telea`."
-        )
-    loaded = [Result.load(folder) for folder in results]
-    check(loaded)
-    check_settings([result.label for result in loaded], out, pictures, reference, published)
-    table = tabulate(loaded, reference, comparable(load_papers(published), loaded))
-    texts = {
-        "table.md": table_markdown(table, intervals) + seeds_markdown(table) + costs_markdown(table.results),
-        "table.csv": table_csv(table),
-        "costs.csv": costs_csv(table.results),
-        "seeds.csv": seeds_csv(table),
-        "table.tex": table_latex(table, intervals) + costs_latex(table.results),
-        "report.html": html_page(table, pictures, root),
-    }
-    with alone(out / ".lock"):  # two comparisons would mix their files
-        write_texts(out, texts)
-    return table
 
 
 @command("compare")
@@ -94,7 +34,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.study is not None:
         cfg = _of_study(cfg, console)
     out = Path(cfg.out)
-    table = compare(
+    table = write_comparison(
         [Path(folder) for folder in cfg.results],
         out,
         cfg.pictures,

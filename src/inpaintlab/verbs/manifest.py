@@ -16,6 +16,7 @@ from inpaintlab.config import command
 from inpaintlab.data import require_chosen
 from inpaintlab.machine import alone, write_texts
 from inpaintlab.masks import MaskFolder
+from inpaintlab.programs import frozen_of
 from inpaintlab.recipes import in_words, pictures_in_words, plain
 from inpaintlab.shapes import in_pixels
 from inpaintlab.testsets import (
@@ -28,7 +29,6 @@ from inpaintlab.testsets import (
     lama_folder,
     mask_leaks,
     paired_lists,
-    ratio_ranges,
     same_names,
     summary,
 )
@@ -37,16 +37,7 @@ from inpaintlab.testsets import (
 @command("manifest create")
 def create(cfg: DictConfig) -> None:
     """Freeze a test set and say what is in it."""
-    require_chosen(cfg, "frozen")
-    manifest = Manifest.create(
-        source=plain(cfg.data.source),
-        crop=plain(cfg.data.crop),
-        bins=_bins(cfg),
-        split=cfg.split,
-        size=cfg.data.size,
-        seed=cfg.seed,
-        images=cfg.images,
-    )
+    manifest = frozen_of(cfg)
     _save(manifest, Path(cfg.out))
     _print_left_out(manifest)
 
@@ -58,15 +49,6 @@ def _print_left_out(manifest: Manifest) -> None:
     for sentence in (frozen.source.left_out(manifest.split), *(folder.left_out() for folder in folders.values())):
         if sentence:
             print(f"  {sentence}")
-
-
-def _bins(cfg: DictConfig) -> dict[str, Any]:
-    """The bins that are written out, or those between the ``ratios`` that are asked for instead."""
-    if cfg.ratios is None:
-        return plain(cfg.bins)
-    with_ratio = {"_target_": "inpaintlab.masks.WithHoleRatio", "mask": plain(cfg.irregular)}
-    ranges = ratio_ranges(list(cfg.ratios))
-    return {label: {**with_ratio, "low": low, "high": high} for label, (low, high) in ranges.items()}
 
 
 def _save(manifest: Manifest, out: Path) -> None:
