@@ -1,9 +1,9 @@
 """The settings of ``inpaintlab serve`` and what each can be, as `schema` has those of the other verbs."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-from inpaintlab.machine import Between, Said
+from inpaintlab.machine import Said
 from inpaintlab.settings import kinds as k
 
 
@@ -20,10 +20,7 @@ class Serve:
     keep: k.PathOrNull
     minutes: Annotated[float, k.Range(above=0)]
     memory: Annotated[float, k.Range(above=0)]
-    window: Annotated[
-        Literal["auto", "whole"] | Annotated[int, Between(1, 10**6)],
-        Said("auto, whole or a whole number of pixels, at least 1"),
-    ]
+    window: k.Window
     # above the second bound no picture is opened
     most_pixels: Annotated[int, k.Range(least=1, most=89_478_485)]
     most_bytes: Annotated[int, k.Range(least=1024, most=2**30)]
