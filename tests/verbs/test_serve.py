@@ -63,6 +63,14 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
     assert re.fullmatch(r"inpaintlab serve: Nothing can listen on .*port=\d+ \(.*\); give another.*\.\n", done.stderr)
 
 
+def test_without_the_extra_a_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inpaintlab.published.weight_files.find_spec", lambda name: None)
+    done = run_here("serve", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "inpaintlab[web]"' in done.stderr
+
+
 @contextmanager
 def started(tmp_path: Path, *settings: str) -> Iterator[tuple[Process, str, Path]]:
     """The command in a process of its own, once it has printed its address, and the folder where it runs."""

@@ -220,6 +220,24 @@ def test_pictures_come_in_by_paste_and_drop_and_masks_from_files(
     at.close()
 
 
+def test_a_server_that_has_forgotten_the_visit_gets_the_photograph_again(
+    browser: Any, running: Served, photo: Path
+) -> None:
+    at = Page(browser, running.url)
+    at.load(photo)
+    at.drag((60, 60), (120, 100))
+    visits = running.server.hall.visits
+    for name in list(visits._visits):
+        visits.close(name)
+    at.page.locator("#methods input[value=edgeconnect]").uncheck()
+    at.page.click("#complete")
+    at.says("Completed")
+    hole = picture(at.downloaded("the mask")) > 0
+    np.testing.assert_array_equal(picture(at.downloaded("telea"))[~hole], PHOTO[~hole])
+    at.faults = [fault for fault in at.faults if "404 (Not Found)" not in fault]
+    at.close()
+
+
 def test_a_photograph_larger_than_the_screen_is_painted_and_completed_in_its_own_pixels(
     browser: Any, running: Served, tmp_path: Path
 ) -> None:

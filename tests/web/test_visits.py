@@ -192,6 +192,22 @@ def test_a_new_photograph_lets_go_of_all_that_belonged_to_the_old_one(visitor: V
     assert visitor.order("complete", "dark").status_code == 409
 
 
+def test_what_becomes_ready_after_another_photograph_came_is_not_shown_for_it() -> None:
+    slow = Painter()
+    slow.go.clear()
+    with served(offered(slow=slow)) as server, server.client() as client:
+        visitor = Visitor(client)
+        ready(visitor)
+        job = visitor.order("complete", "slow").json()["job"]
+        visitor.wait(job, "running")
+        ready(visitor, encoded(PHOTO[::-1].copy()))
+        slow.go.set()
+        made = visitor.wait(job)["results"][0]["result"]
+        assert visitor.get(f"results/{made}.png").status_code == 404
+        case = zipfile.ZipFile(io.BytesIO(visitor.get("case.zip").content))
+        assert [name for name in case.namelist() if "results" in name] == []
+
+
 def test_nothing_is_left_after_a_visit(running: Served, visitor: Visitor) -> None:
     ready(visitor)
     before = len(running.server.hall.visits)

@@ -167,9 +167,11 @@ def completing(
             made.append(Made(secrets.token_urlsafe(12), one.label, seconds, tuple(notes), png, small))
             job.made = list(made)
             tell(1.0)
-        visit.finished = Finished(scene, blend, tuple(made))
-        visit.pairs.clear()
-        done(visit.finished)
+        finished = Finished(scene, blend, tuple(made))
+        if _is_present(scene, visit):
+            visit.finished = finished
+            visit.pairs.clear()
+        done(finished)
 
     return work
 
@@ -195,10 +197,16 @@ def finding_edges(method: Offered, visit: Visit, scene: Scene) -> Callable[[Job]
         began = time.monotonic()
         found = method.edges(image, hole, job.tell)
         seconds = time.monotonic() - began
-        visit.edges = Made(secrets.token_urlsafe(12), method.label, seconds, (), edges_png(found))
-        job.made = [visit.edges]
+        job.made = [Made(secrets.token_urlsafe(12), method.label, seconds, (), edges_png(found))]
+        if _is_present(scene, visit):
+            visit.edges = job.made[0]
 
     return work
+
+
+def _is_present(scene: Scene, visit: Visit) -> bool:
+    """Whether a job's photograph is still the visit's: another one may have come while it ran."""
+    return visit.scene is not None and visit.scene.photo is scene.photo
 
 
 def _given(scene: Scene) -> bytes:

@@ -17,6 +17,7 @@ const view = new View(at("canvas"), { changed, zoomed });
 let about = null;
 let tab = "hole";
 let stem = "photograph"; // of the file's name, for downloads; it is not sent
+let present = null; // the photograph's file, which is sent again to a server that has forgotten the visit
 let sent = { mask: null, edges: null }; // versions that the server has
 let busy = false;
 const tools = { hole: "brush", edges: "pen" };
@@ -33,10 +34,20 @@ async function trying(work) {
   try {
     return await work();
   } catch (error) {
-    if (error.status === 404 && /visit/.test(error.message)) api.visit = null;
+    if (isForgotten(error)) api.visit = null;
     say(error.message, true);
     return undefined;
   }
+}
+
+function isForgotten(error) { return error.status === 404 && /visit/.test(error.message); }
+
+// Begins another visit with the same photograph, where there is none any more.
+async function beThere() {
+  if (api.visit) return;
+  await api.open();
+  await api.putPhotograph(present);
+  sent = { mask: null, edges: null };
 }
 
 function percent(share) { return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`; }
@@ -48,12 +59,13 @@ async function openPhotograph(file) {
     say(`The file has ${(file.size / 2 ** 20).toFixed(0)} MB; ${(about.most_bytes / 2 ** 20).toFixed(0)} MB are the most here.`, true);
     return;
   }
-  if (busy) await api.cancel();
+  if (busy) await trying(() => api.cancel());
   say("Reading the photograph…");
   await trying(async () => {
     if (!api.visit) await api.open();
     const { width, height, remarks } = await api.putPhotograph(file);
     const photograph = await api.photograph(SHOWN);
+    present = file;
     stem = (file.name ?? "photograph").replace(/\.[^.]*$/, "") || "photograph";
     view.mask = new Layer(width, height, COLOURS.hole);
     view.edges = null;
@@ -74,6 +86,7 @@ async function openPhotograph(file) {
 
 async function loadMask(file) {
   await trying(async () => {
+    await beThere();
     const { hole_ratio, remarks } = await api.putMask(file, at("mask-colour").value);
     view.mask.add({ kind: "bitmap", bitmap: await api.maskLayer() });
     choose("hole");
@@ -220,7 +233,15 @@ async function computing(order, before) {
   try {
     return await trying(async () => {
       say("Sending…");
-      await before();
+      try {
+        await beThere();
+        await before();
+      } catch (error) { // the server has forgotten the visit, or was started anew
+        if (!isForgotten(error)) throw error;
+        api.visit = null;
+        await beThere();
+        await before();
+      }
       return api.run(order, told);
     });
   } finally {
@@ -385,7 +406,7 @@ async function start() {
   if (!about) return;
   const millions = (about.most_pixels / 1e6).toFixed(0), bytes = (about.most_bytes / 2 ** 20).toFixed(0);
   const kept = about.keeps ? "The owner of this server keeps what is completed." : "Nothing is kept after your visit.";
-  at("limits").textContent = `Up to ${millions} million pixels and ${bytes} MB. It is completed in full size on ${about.device}. ${kept}`;
+  at("limits").textContent = `Up to ${millions} million pixels and ${bytes} MB. It is completed in full size, on the server's ${about.device === "cpu" ? "processor" : "GPU"}. ${kept}`;
   for (const one of about.methods) {
     const label = document.createElement("label"), box = document.createElement("input"), text = document.createElement("span");
     label.className = "check";
