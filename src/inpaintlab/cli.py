@@ -15,6 +15,7 @@ VERBS = {
     "train": "train a model; the same command again resumes where it stopped",
     "evaluate": "score one method on one manifest and write its result folder",
     "complete": "fill the holes of your own photographs",
+    "serve": "a local page: paint holes, edit edges, complete with several methods, compare them",
     "export": "one file of ONNX (or torch.export) that completes images in other programs",
     "compare": "tables and a report: inpaintlab compare RESULTS... or compare study=FILE.yaml",
     "manifest": "frozen test sets: inpaintlab manifest create | show | verify | split | leaks | import",

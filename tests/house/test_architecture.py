@@ -17,7 +17,7 @@ STOREYS = (
     ("runs", "settings", "survival", "training", "sweeps"),
     ("completion", "evaluation", "comparison", "report", "figure", "survey"),
     ("commandline",),
-    ("programs", "exporting"),
+    ("programs", "exporting", "web"),
     ("verbs",),
 )
 WINGS = [wing for storey in STOREYS for wing in storey]

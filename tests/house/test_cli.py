@@ -29,7 +29,7 @@ def test_help_gives_each_verb_a_line(
     dispatch(monkeypatch, *arguments)
     lines = capsys.readouterr().out.splitlines()
     verbs = {"train", "evaluate", "complete", "compare", "manifest", "doctor", "weights", "shard", "bench", "sweep"}
-    verbs |= {"figures", "runs", "export"}
+    verbs |= {"figures", "runs", "export", "serve"}
     assert set(cli.VERBS) == verbs
     for verb, meaning in cli.VERBS.items():
         assert [line for line in lines if line.split()[:1] == [verb]] == [f"  {verb:<10} {meaning}"]

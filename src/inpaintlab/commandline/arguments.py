@@ -3,8 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import final
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -21,11 +21,13 @@ class Command:
         config: its file in conf/, without the suffix; None: it takes the settings of others.
         file: the setting that a path right behind its words stands for; None: it takes no path.
         folders: the setting, a list, that all paths behind its words stand for; None: it takes none.
+        gathered: words before "=" that may come several times, each with the list that their values make together.
     """
 
     config: str | None
     file: str | None = None
     folders: str | None = None
+    gathered: Mapping[str, str] = field(default_factory=dict)
 
 
 FIGURES = {
@@ -48,6 +50,8 @@ NAMED = "figures"
 COMMANDS = {
     **{verb: Command(verb) for verb in ("train", "evaluate", "complete", "export", "shard", "doctor")},
     "compare": Command("compare", folders="results"),
+    # not model: a group of conf/ has that name, and stands for one method
+    "serve": Command("serve", gathered={"checkpoint": "checkpoint", "model": "models", "study": "study"}),
     # not manifest/create: manifest=FILE would ask for a choice of a group where conf/ had a folder of that name
     "manifest create": Command("manifests/create"),
     "manifest show": Command("manifests/show", file="manifest"),
@@ -106,8 +110,22 @@ def read(verb: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
         raise SystemExit(2)
     if (key := COMMANDS[command].file) and rest and not rest[0].startswith(f"{key}=") and _is_path(rest[0]):
         rest[0] = f"{key}={literal(expanded(rest[0]))}"
+    rest = _gathered(rest, COMMANDS[command].gathered)
     folders = COMMANDS[command].folders
     return command, folders_as_override(rest, folders) if folders else rest
+
+
+def _gathered(arguments: Sequence[str], lists: Mapping[str, str]) -> list[str]:
+    """The arguments with ``checkpoint=A checkpoint=B`` as ``checkpoint=['A','B']``; a list stays as it is."""
+    values: dict[str, list[str]] = {}
+    rest = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if equals and key in lists and value and value != "null" and not value.startswith("["):
+            values.setdefault(lists[key], []).append(literal(expanded(value)))
+        else:
+            rest.append(f"{lists[key]}={value}" if equals and key in lists else argument)
+    return [*rest, *(f"{key}=[{','.join(several)}]" for key, several in values.items())]
 
 
 def folders_as_override(arguments: Sequence[str], key: str) -> list[str]:

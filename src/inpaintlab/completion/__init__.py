@@ -3,8 +3,8 @@
 from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
 from inpaintlab.completion.folder import complete_folder
-from inpaintlab.completion.formats import made_of
-from inpaintlab.completion.originals import paintable, painted
+from inpaintlab.completion.formats import made_of, write_png
+from inpaintlab.completion.originals import Original, filled, paintable, painted, read_original
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
 from inpaintlab.completion.windows import MEMORY, Completion, Windowing, complete_windowed
 
@@ -12,16 +12,20 @@ __all__ = [
     "MEMORY",
     "Checked",
     "Completion",
+    "Original",
     "Photograph",
     "Windowing",
     "check_photographs",
     "complete_folder",
     "complete_windowed",
+    "filled",
     "hash_of",
     "made_of",
     "paintable",
     "painted",
     "pair_photographs",
     "progress_shown",
+    "read_original",
     "read_photograph",
+    "write_png",
 ]

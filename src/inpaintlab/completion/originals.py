@@ -65,15 +65,19 @@ class Original:
     jpeg: Mapping[str, Any]
 
 
-def read_original(path: Path) -> Original:
+def read_original(path: Path | str, content: bytes | None = None) -> Original:
     """Read a photograph.
+
+    Args:
+        path: its file.
+        content: the file's bytes, if they were read already; ``path`` then only names them in errors.
 
     Raises:
         ValueError: the file is missing, damaged, too large, or of a kind without a defined range.
     """
-    with opened(path) as header:
+    with opened(path, content=content) as header:
         deep = any(";16" in str(tile) for tile in getattr(header, "tile", ()))
-    source = read_picture(path)
+    source = read_picture(path, content=content)
     rgb = as_rgb(source, path)
     lost = []
     if SEVERAL in source.info:

@@ -14,6 +14,7 @@ from inpaintlab.settings import kinds as k
 from inpaintlab.settings.export import Export, OnlySize
 from inpaintlab.settings.figures import FIGURES
 from inpaintlab.settings.run_lists import RUNS
+from inpaintlab.settings.serving import Serve
 
 # ----------------------------------------------------------------------------------------------------- parts of several
 
@@ -329,6 +330,7 @@ SCHEMAS: Mapping[str, Any] = {
     "manifest split": ManifestSplit,
     "manifest leaks": ManifestLeaks,
     "manifest import": ManifestImport,
+    "serve": Serve,
     "shard": Shard,
     "doctor": Doctor,
     "bench data": BenchData,

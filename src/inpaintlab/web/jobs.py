@@ -1,0 +1,197 @@
+"""One queue for all visitors: a thread works on one job after another, because there is one GPU or CPU."""
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Literal, final
+
+from inpaintlab.web.visits import Made, RefusedError, Visit
+
+MOST_WAITING = 64
+"""Jobs in the queue, of all visitors."""
+
+MOST_OF_A_VISIT = 3
+"""Jobs of one visitor that are not done."""
+
+_KEPT = 8
+"""Jobs of one visitor that can be asked for; older ones are forgotten once they are done."""
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+@final
+class CancelledError(Exception):
+    """A job's visitor does not want it any more, or the server ends."""
+
+
+@final
+class Job:
+    """What a visitor waits for.
+
+    Args:
+        visit: whose it is.
+        work: computes it; it calls `Job.tell` from time to time, which raises `CancelledError` to end it.
+
+    Attributes:
+        state: how it stands.
+        share: of it that is done, 0 to 1.
+        method: the label of the one that runs.
+        made: its pictures.
+        error: one sentence, of a job that failed.
+    """
+
+    def __init__(self, visit: Visit, work: "Callable[[Job], None]") -> None:
+        self.name = secrets.token_urlsafe(12)
+        self.visit, self.work = visit, work
+        self.state: State = "waiting"
+        self.share, self.method, self.error = 0.0, "", ""
+        self.made: list[Made] = []
+        self.began: float | None = None
+        self.ended: float | None = None
+        self.unwanted = threading.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in ("done", "failed", "cancelled")
+
+    @property
+    def seconds(self) -> float:
+        """Since it began to run; 0 while it waits."""
+        return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
+
+    def tell(self, share: float) -> None:
+        """Hear how much is done.
+
+        Args:
+            share: 0 to 1.
+
+        Raises:
+            CancelledError: nobody wants the rest.
+        """
+        if self.unwanted.is_set():
+            raise CancelledError
+        self.share = min(max(share, 0.0), 1.0)
+
+
+@final
+class Queue:
+    """Jobs in the order in which they came, one at a time.
+
+    Args:
+        report: takes the line of an error that is none of a visitor's, for the server's terminal.
+    """
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self.report = report
+        self._waiting: deque[Job] = deque()
+        self._jobs: dict[str, dict[str, Job]] = {}
+        self._running: Job | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        # a daemon, because a convolution that has begun cannot be ended and must not hold the process
+        self._thread = threading.Thread(target=self._work, name="completing", daemon=True)
+        self._thread.start()
+
+    def add(self, visit: Visit, work: Callable[[Job], None]) -> Job:
+        """Put a job at the end.
+
+        Raises:
+            RefusedError: there are as many jobs as there may be.
+        """
+        job = Job(visit, work)
+        with self._changed:
+            own = self._jobs.setdefault(visit.name, {})
+            if len([one for one in own.values() if not one.is_over]) >= MOST_OF_A_VISIT:
+                raise RefusedError(429, f"{MOST_OF_A_VISIT} of your jobs are not done yet; wait, or cancel one.")
+            if len(self._waiting) >= MOST_WAITING:
+                raise RefusedError(503, f"{MOST_WAITING} jobs are waiting, as many as there may be; try again later.")
+            for old in [name for name, one in own.items() if one.is_over][: max(0, len(own) - _KEPT + 1)]:
+                del own[old]
+            own[job.name] = job
+            self._waiting.append(job)
+            self._changed.notify()
+        return job
+
+    def find(self, visit: Visit, name: str) -> Job:
+        """A visitor's job.
+
+        Raises:
+            RefusedError: the visitor has none of that name.
+        """
+        with self._changed:
+            if (job := self._jobs.get(visit.name, {}).get(name)) is None:
+                raise RefusedError(404, "There is no such job.")
+            return job
+
+    def place(self, job: Job) -> int:
+        """How many jobs come before one that waits, with the one that runs; 0 of any other."""
+        with self._changed:
+            if job not in self._waiting:
+                return 0
+            return self._waiting.index(job) + (self._running is not None)
+
+    def cancel(self, job: Job) -> None:
+        """End a job: at once while it waits, at the next word of its progress while it runs."""
+        with self._changed:
+            job.unwanted.set()
+            if job in self._waiting:
+                self._waiting.remove(job)
+                job.state = "cancelled"
+
+    def forget(self, visit: str) -> None:
+        """End and forget all jobs of a visitor who left."""
+        with self._changed:
+            jobs = list(self._jobs.pop(visit, {}).values())
+        for job in jobs:
+            self.cancel(job)
+
+    def close(self, seconds: float) -> bool:
+        """End all jobs, and wait for the one that runs.
+
+        Args:
+            seconds: to wait at most.
+
+        Returns:
+            Whether it has ended.
+        """
+        with self._changed:
+            self._closed = True
+            for job in [*self._waiting, *([self._running] if self._running else [])]:
+                job.unwanted.set()
+            self._waiting.clear()
+            self._changed.notify()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._running = None
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
+                    return
+                job = self._running = self._waiting.popleft()
+                job.state, job.began = "running", time.monotonic()
+            state: State = "failed"
+            try:
+                job.work(job)
+                job.tell(1.0)
+                state = "done"
+            except CancelledError:
+                state = "cancelled"
+            except ValueError as error:  # of what the visitor sent: one sentence
+                job.error = str(error)
+            except MemoryError:
+                job.error = "There is not enough memory for this photograph; send a smaller one."
+            except Exception as error:  # the server goes on for the others
+                job.error = "The method failed; the server's terminal tells how."
+                self.report(f"{job.method}: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
+            job.ended, job.state = time.monotonic(), state
+            job.work = _nothing  # which holds pictures
+
+
+def _nothing(job: Job) -> None:
+    """A job that is over."""

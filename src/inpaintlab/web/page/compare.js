@@ -1,0 +1,154 @@
+// Results: side by side, under a slider, or blind.
+
+const LONGEST = 2048; // pixels that are shown of a result; it is downloaded whole
+
+const at = (id) => document.getElementById(id);
+
+export class Comparison {
+  view = "grid";
+  results = [];
+  #pair = null;
+  #since = 0;
+
+  constructor(api, say) {
+    this.api = api;
+    this.say = say;
+    for (const view of ["grid", "slider", "blind"]) at(`view-${view}`).addEventListener("click", () => this.show(view));
+    at("slider-at").addEventListener("input", () => this.#place());
+    for (const side of ["left", "right"]) at(`slider-${side}`).addEventListener("change", () => this.#pick());
+    for (const side of ["left", "right", "same"]) at(`choose-${side}`).addEventListener("click", () => this.choose(side));
+    at("blind-again").addEventListener("click", () => this.#draw());
+    at("slider-over").addEventListener("load", () => this.#place());
+    new ResizeObserver(() => this.#place()).observe(at("pile"));
+    new ResizeObserver(() => this.#arrange()).observe(at("grid"));
+  }
+
+  // Names of pictures: "" is the photograph, others are results.
+  set(results, width, height) {
+    this.results = results;
+    this.width = width;
+    this.height = height;
+    this.#pair = null;
+    for (const [side, chosen] of [["left", ""], ["right", results.at(0)?.result ?? ""]]) {
+      const select = at(`slider-${side}`);
+      select.replaceChildren(new Option("photograph", ""), ...results.map((one) => new Option(one.method, one.result)));
+      select.value = chosen;
+    }
+    this.show(this.view);
+  }
+
+  url(result) { return result ? this.api.resultUrl(result, LONGEST) : this.api.photographUrl(LONGEST); }
+
+  show(view) {
+    const there = this.results.length > 0;
+    this.view = view;
+    at("no-results").hidden = there;
+    document.querySelector(".views").hidden = !there;
+    for (const one of ["grid", "slider", "blind"]) {
+      at(one).hidden = !there || one !== view;
+      at(`view-${one}`).setAttribute("aria-pressed", String(one === view));
+    }
+    at("view-blind").disabled = this.results.length < 2;
+    if (!there) return;
+    if (view === "grid") this.#grid();
+    if (view === "slider") this.#pick();
+    if (view === "blind" && !this.#pair) this.#draw();
+  }
+
+  #grid() {
+    this.#arrange();
+    at("grid").replaceChildren(
+      figure("photograph", "", this.url(""), []),
+      ...this.results.map((one) => {
+        const made = figure(one.method, `${one.seconds.toFixed(one.seconds < 10 ? 2 : 0)} s`, this.url(one.result), one.notes);
+        made.querySelector("button").addEventListener("click", () => {
+          at("slider-right").value = one.result;
+          this.show("slider");
+        });
+        return made;
+      }),
+    );
+  }
+
+  // As many columns as let the pictures be largest.
+  #arrange() {
+    const { clientWidth: width, clientHeight: height } = at("comparison"), count = this.results.length + 1;
+    if (!width || !this.width) return;
+    let best = [0, 1];
+    for (let columns = 1; columns <= count; columns++) {
+      const rows = Math.ceil(count / columns);
+      const size = Math.min((width / columns - 30) / this.width, (height / rows - 70) / this.height);
+      if (size > best[0]) best = [size, columns];
+    }
+    at("grid").style.setProperty("--columns", best[1]);
+  }
+
+  #pick() {
+    at("slider-over").src = this.url(at("slider-left").value);
+    at("slider-under").src = this.url(at("slider-right").value);
+    this.#place();
+  }
+
+  // The slider spans the picture, not the letterbox beside it.
+  #place() {
+    const pile = at("pile"), box = pile.getBoundingClientRect();
+    if (!box.width || !this.width) return;
+    const width = Math.min(box.width, (box.height * this.width) / this.height);
+    pile.style.setProperty("--left", `${(box.width - width) / 2}px`);
+    pile.style.setProperty("--width", `${width}px`);
+    pile.style.setProperty("--at", `${(width * at("slider-at").value) / 100}px`);
+  }
+
+  async #draw() {
+    try {
+      this.#pair = await this.api.drawPair();
+      for (const side of ["left", "right"]) at(`blind-${side}`).src = this.api.pairUrl(this.#pair, side);
+      this.#since = performance.now();
+      this.#ask(true);
+      at("blind-told").textContent = "";
+    } catch (error) {
+      this.say(error.message, true);
+    }
+  }
+
+  #ask(asking) {
+    for (const side of ["left", "right", "same"]) at(`choose-${side}`).disabled = !asking;
+    at("blind-again").hidden = asking;
+  }
+
+  async choose(chosen) {
+    if (this.view !== "blind" || !this.#pair || at("choose-left").disabled) return;
+    this.#ask(false);
+    try {
+      const told = await this.api.choose(this.#pair, chosen, (performance.now() - this.#since) / 1000);
+      const better = chosen === "same" ? "no difference" : `better: ${told[chosen]}`;
+      at("blind-told").textContent = `Left: ${told.left}. Right: ${told.right}. You said: ${better}.`;
+      at("choices").href = this.api.choicesUrl;
+      at("blind-log").hidden = false;
+    } catch (error) {
+      this.say(error.message, true);
+      this.#ask(true);
+    }
+  }
+}
+
+function figure(name, more, source, notes) {
+  const made = document.createElement("figure"), caption = document.createElement("figcaption");
+  const button = document.createElement("button"), image = document.createElement("img");
+  const label = document.createElement("b"), right = document.createElement("span");
+  button.className = "picture";
+  button.title = "Under the slider";
+  image.src = source;
+  image.alt = name;
+  label.textContent = name;
+  right.textContent = more;
+  button.append(image);
+  caption.append(label, right);
+  made.append(button, caption);
+  for (const note of notes) {
+    const small = document.createElement("small");
+    small.textContent = note;
+    made.append(small);
+  }
+  return made;
+}
