@@ -6,13 +6,15 @@ from inpaintlab.completion.folder import complete_folder
 from inpaintlab.completion.formats import made_of
 from inpaintlab.completion.originals import paintable, painted
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
-from inpaintlab.completion.windows import MEMORY, Completion, Windowing, complete_windowed
+from inpaintlab.completion.windows import MEMORY, SMALL, Completion, Plan, Windowing, complete_windowed
 
 __all__ = [
     "MEMORY",
+    "SMALL",
     "Checked",
     "Completion",
     "Photograph",
+    "Plan",
     "Windowing",
     "check_photographs",
     "complete_folder",
