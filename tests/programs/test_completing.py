@@ -156,6 +156,46 @@ def test_the_pixels_are_those_of_the_command(setting: str, tmp_path: Path) -> No
         assert np.array_equal(picture, np.asarray(Image.open(tmp_path / f"{blend}.png")))
 
 
+LARGE = (300, 260)
+HOLES = np.zeros(LARGE, bool)
+HOLES[30:60, 40:80] = HOLES[230:250, 200:230] = True
+
+
+@pytest.mark.parametrize("checkpoint", ["starter-glcic", "starter-edgeconnect"])
+def test_windows_are_those_of_the_command(checkpoint: str, tmp_path: Path) -> None:
+    photo = RNG.integers(0, 256, (*LARGE, 3), dtype=np.uint8)
+    for name, picture in {"photo": photo, "mask": HOLES.astype(np.uint8) * 255}.items():
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    settings = ["image=photo.png", "holes=mask.png", "out=done.png", "window=32", "blend=true"]
+    done = run_here("complete", f"checkpoint={checkpoint}", *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    method = inpaintlab.load(checkpoint, window=32)
+    picture = method.complete(photo, HOLES, blended=True)
+    assert np.array_equal(picture, np.asarray(Image.open(tmp_path / "done.png")))
+    assert len(method.notes) == 1
+    assert "2 windows with 32 pixels around each hole" in method.notes[0]
+    assert method.notes[0] in done.stdout
+    heard: list[float] = []
+    both = method.complete([photo, photo / 255], [HOLES, HOLES], progress=heard.append)
+    assert np.array_equal((both[1] * 255).round(), method.complete(photo, HOLES))
+    assert np.array_equal(both[1][~HOLES], (photo / 255)[~HOLES])
+    assert heard == sorted(heard)
+    assert heard[-1] == 1
+
+
+def test_memory_bounds_what_a_large_picture_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("programs.completing", "completion.windows"):
+        monkeypatch.setattr(f"inpaintlab.{place}.SMALL", 0)
+    photo, hole = RNG.random((420, 424, 3)), np.zeros((420, 424), bool)
+    hole[200:208, 204:216] = True
+    with pytest.raises(ValueError, match=r"memory=0.001 gigabytes do not suffice.*give memory="):
+        inpaintlab.load("starter-glcic", memory=0.001).complete(photo, hole)
+    in_windows, whole = inpaintlab.load("starter-glcic"), inpaintlab.load("starter-glcic", window="whole")
+    assert np.abs(in_windows.complete(photo, hole) - whole.complete(photo, hole)).max() < 1e-5
+    assert "the pixels of the whole image" in in_windows.notes[0]
+    assert whole.notes == []
+
+
 # ------------------------------------------------------------------------------------------------------------- several
 
 

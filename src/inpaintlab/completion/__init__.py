@@ -6,14 +6,16 @@ from inpaintlab.completion.folder import complete_folder
 from inpaintlab.completion.formats import made_of, write_png
 from inpaintlab.completion.originals import Original, filled, paintable, painted, read_original
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
-from inpaintlab.completion.windows import MEMORY, Completion, Windowing, complete_windowed
+from inpaintlab.completion.windows import MEMORY, SMALL, Completion, Plan, Windowing, complete_windowed
 
 __all__ = [
     "MEMORY",
+    "SMALL",
     "Checked",
     "Completion",
     "Original",
     "Photograph",
+    "Plan",
     "Windowing",
     "check_photographs",
     "complete_folder",

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from inpaintlab.data import in_unit_range
+from inpaintlab.programs.kinds import pictures_of, require_range
 from inpaintlab.programs.picture import Picture
 from inpaintlab.programs.planes import Plane, drawings_of, masks_of, require_drawing, require_two_values
-from inpaintlab.programs.reading import pictures_of, require_range
 from inpaintlab.shapes import AnyImages, AnyPlanes
 
 

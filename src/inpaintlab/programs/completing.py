@@ -1,7 +1,7 @@
 """A method in a program's hands: pictures of any kind and size in, completed pictures of the same kind out."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -13,19 +13,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from inpaintlab.completion import MEMORY, SMALL, Plan, Windowing
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting import (
     WHOLE,
     Classical,
     Inpainter,
-    completing_precision,
     computing,
-    device_type,
     extents,
-    fit,
 )
 from inpaintlab.models import EdgeConnect
 from inpaintlab.programs.cases import Case, cases_of
+from inpaintlab.programs.devices import bring, chosen_device, precision_of
 
 Progress = Callable[[float], None]
 """Takes the share that is done, 0 to 1."""
@@ -63,7 +62,7 @@ class Method:
         settings: what names it on a command line, such as ``{"checkpoint": "runs/faces"}``; None where nothing does.
         precision: in which its networks compute, "32-true" or "bf16-mixed".
         fit: "refuse" or "resize": what becomes of images that a model of one size and hole does not take.
-        notes: what there is to tell of how the last call filled its images, of a classical method.
+        notes: what there is to tell of how the last call filled its images: by a classical method, or in windows.
     """
 
     def __init__(
@@ -76,6 +75,8 @@ class Method:
         device: str = "auto",
         precision: str | None = WHOLE,
         fit: Literal["refuse", "resize"] = "refuse",
+        memory: int | float = MEMORY,
+        window: int | Literal["auto", "whole"] = "auto",
     ) -> None:
         """Bring a model to its device; `inpaintlab.load` and `inpaintlab.method` do this.
 
@@ -87,17 +88,21 @@ class Method:
             device: "auto" takes a GPU for networks where there is one; or "cpu", "cuda", "cuda:1".
             precision: "32-true", "bf16-mixed", or None for the faster one that the device has.
             fit: see `Method`.
+            memory: gigabytes that its networks may take for an image, by an estimate; what takes more is completed in
+                windows.
+            window: "auto"; "whole" images always; or how many pixels around each hole a window holds.
 
         Raises:
-            ValueError: no such device, precision or fit.
+            ValueError: no such device, precision, fit, memory or window.
         """
         if fit not in ("refuse", "resize"):
             raise ValueError(f"fit is {fit!r}; it can be 'refuse' or 'resize'.")
-        chosen = _device(device, networks=bool(inpainter.generators()))
+        chosen = chosen_device(device, networks=bool(inpainter.generators()))
         self.label, self.inpainter, self.fit = label, inpainter, fit
         self.identity, self.settings = dict(identity or {}), None if settings is None else dict(settings)
-        self.precision = _precision(precision, chosen, inpainter, label)
-        _fit_networks(inpainter, chosen, self.precision)
+        self.precision = precision_of(precision, chosen, inpainter, label)
+        bring(inpainter, chosen, self.precision)
+        self.windowing = Windowing(inpainter, memory, window)
         self.notes: list[str] = []
         self._turn = RLock()
 
@@ -169,12 +174,18 @@ class Method:
         done, total, tell = 0, sum(case.has_hole for case in cases), progress or _untold
         with self._turn, torch.no_grad():
             notes: list[str] = []
-            for places in self._batches(cases):
-                with self._watched(partial(_tell_part, tell, done, total)):
-                    completed = self._completed([cases[place] for place in places], blended)
-                for place, answer in zip(places, completed, strict=True):
-                    answers[place] = answer
-                notes += self.inpainter.remarks()
+            plans = self._plans(cases)
+            for places in [*self._batches(cases, plans), *([place] for place in plans)]:
+                heard = partial(_tell_part, tell, done, total)
+                if (plan := plans.get(places[0])) is not None:
+                    answers[places[0]], told = self._in_windows(cases[places[0]], plan, blended, heard)
+                else:
+                    with self._watched(heard):
+                        completed = self._completed([cases[place] for place in places], blended)
+                    for place, answer in zip(places, completed, strict=True):
+                        answers[place] = answer
+                    told = self.inpainter.remarks()
+                notes += told
                 done += len(places)
                 tell(done / total)
             self.notes = list(dict.fromkeys(notes))
@@ -257,13 +268,38 @@ class Method:
                     "fit='resize', which resizes the hole with what surrounds it."
                 )
 
-    def _batches(self, cases: Sequence[Case]) -> list[list[int]]:
-        """The places of pictures that are completed together: of one size, all with a drawing or all without."""
+    def _plans(self, cases: Sequence[Case]) -> dict[int, Plan]:
+        """The places of pictures that are completed in windows, or of which there is something to tell."""
+        plans = {}
+        for place, case in enumerate(cases):
+            height, width = self.inpainter.padded_size(*case.picture.size)
+            if case.has_hole and (height * width > SMALL or self.windowing.window not in ("auto", "whole")):
+                plan = self.windowing.plan(case.mask.hole[0, 0].cpu().numpy())
+                if plan.windows or plan.notes:
+                    plans[place] = plan
+        return plans
+
+    def _in_windows(self, case: Case, plan: Plan, blended: bool, heard: Progress) -> tuple[Any, list[str]]:
+        """A large picture, completed where it lies, while only its windows are brought to the networks; and notes."""
+        image, mask, edges = case.on(case.picture.home)
+        with computing(self.precision, self.device):
+            raw, notes = self.windowing.raw_output(plan, image, mask, edges, heard)
+        if blended:
+            raw = blend(Inpainter.paste(image, mask, raw), mask)
+        return case.picture.filled(raw, case.mask.hole.to(case.picture.home)), [*plan.notes, *notes]
+
+    def _batches(self, cases: Sequence[Case], apart: Container[int] = ()) -> list[list[int]]:
+        """The places of pictures that are completed together: of one size, all with a drawing or all without.
+
+        Args:
+            cases: the pictures.
+            apart: places of those that are completed otherwise.
+        """
         together = _TOGETHER if self.device.type == "cuda" and self.inpainter.generators() else 0
         batches: list[list[int]] = []
         alike: dict[Any, list[int]] = defaultdict(list)
         for place, case in enumerate(cases):
-            if not case.has_hole:
+            if not case.has_hole or place in apart:
                 continue
             height, width = self.inpainter.padded_size(*case.picture.size)
             key = height, width, case.drawing is None
@@ -288,12 +324,8 @@ class Method:
                 blend(Inpainter.paste(image, mask, one), mask)
                 for (image, mask, _), one in zip(inputs, raw, strict=True)
             ]
-        away = [case.picture.home != self.device for case in cases]
-        raw = [
-            one.to(case.picture.home, non_blocking=True) if far else one
-            for one, case, far in zip(raw, cases, away, strict=True)
-        ]
-        if any(away) and self.device.type == "cuda":
+        raw = [one.to(case.picture.home, non_blocking=True) for one, case in zip(raw, cases, strict=True)]
+        if self.device.type == "cuda" and any(case.picture.home != self.device for case in cases):
             torch.cuda.current_stream(self.device).synchronize()  # once a batch
         return [
             case.picture.filled(one, case.mask.hole.to(case.picture.home)) for one, case in zip(raw, cases, strict=True)
@@ -314,29 +346,3 @@ def _as_given(answers: list[Any], image: Any) -> Any:
     if isinstance(image, Tensor):
         return torch.stack(answers)
     return np.stack(answers) if isinstance(image, np.ndarray) else answers
-
-
-def _device(device: str, *, networks: bool) -> torch.device:
-    if device == "auto":
-        return torch.device(device_type("auto") if networks else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(f"device={device!r} cannot be used here ({reason}); give 'auto' or 'cpu'.") from error
-    return chosen
-
-
-def _precision(precision: str | None, device: torch.device, inpainter: Inpainter, label: str) -> str:
-    if inpainter.generators():
-        return completing_precision(precision, device.type)
-    if precision not in (None, WHOLE):
-        raise ValueError(f"{label} has no network, so precision={precision!r} would be ignored; leave it out.")
-    return WHOLE
-
-
-def _fit_networks(inpainter: Inpainter, device: torch.device, precision: str) -> None:
-    fit(inpainter.networks(), device.type, precision)
-    inpainter.to(device)
-    inpainter.eval()

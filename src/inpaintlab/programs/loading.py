@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 
+from inpaintlab.completion import MEMORY
 from inpaintlab.config import CONF
 from inpaintlab.importers import import_checkpoint
 from inpaintlab.inpainting import WHOLE, build_method
@@ -28,6 +29,8 @@ def load(
     device: str = "auto",
     precision: str | None = WHOLE,
     fit: Literal["refuse", "resize"] = "refuse",
+    memory: int | float = MEMORY,
+    window: int | Literal["auto", "whole"] = "auto",
     trust: Sequence[str] = (),
     **settings: Any,
 ) -> Method:
@@ -42,6 +45,10 @@ def load(
         precision: "32-true", "bf16-mixed", or None for the faster one that the device has.
         fit: of a model of one size and hole (Context Encoder): "refuse" others, or "resize" the hole and its
             surroundings.
+        memory: gigabytes that the networks may take for an image, beside weights and pictures, by an estimate; what
+            takes more is completed in windows around its holes, and `Method.notes` tells of it.
+        window: "auto" takes windows where they save work and give the same pixels, or where memory asks for them;
+            "whole" never does; a number is how many pixels around each hole a window holds.
         trust: packages of your own whose classes the file may name.
         settings: of the model, which replace those of the checkpoint, as `+model.KEY=VALUE` on the command line; and
             ``edges="drawn"`` or another source of edges.
@@ -50,11 +57,12 @@ def load(
         ValueError: no such file, no checkpoint, weights that are not fetched, or a setting that is wrong.
     """
     origin = "inpaintlab.load"
+    how = {"device": device, "precision": precision, "fit": fit, "memory": memory, "window": window}
     chosen = {f"+{key}": value for key, value in _of_model(settings).items()}
     checkpoint = str(what)
     if not _is_published(checkpoint):
         named = {"checkpoint": checkpoint} | ({} if which is None else {"which": which})
-        return _built(named, chosen, origin, label, trust, device, precision, fit)
+        return _built(named, chosen, origin, label, trust, how)
     entry = look_up(checkpoint)
     if entry.layout is None:
         raise ValueError(f"{checkpoint} is {entry.purpose}: no method that completes images; it has nothing to load.")
@@ -63,7 +71,7 @@ def load(
         with own_hydra():
             import_checkpoint(files_to_import(entry.name), entry.layout, file)
         named = {"checkpoint": str(file)} | ({} if which is None else {"which": which})
-        method = _built(named, chosen, origin, label, trust, device, precision, fit)
+        method = _built(named, chosen, origin, label, trust, how)
     method.settings = None  # the file is gone
     return method
 
@@ -75,6 +83,8 @@ def method(
     device: str = "auto",
     precision: str | None = WHOLE,
     fit: Literal["refuse", "resize"] = "refuse",
+    memory: int | float = MEMORY,
+    window: int | Literal["auto", "whole"] = "auto",
     untrained: bool = False,
     weights_seed: int = 1,
     trust: Sequence[str] = (),
@@ -88,6 +98,8 @@ def method(
         device: see `load`.
         precision: see `load`.
         fit: see `load`.
+        memory: see `load`.
+        window: see `load`.
         untrained: whether a method that learns may come as it was born, as a floor.
         weights_seed: from which the weights of an untrained method are drawn.
         trust: packages of your own whose classes the settings may name.
@@ -98,10 +110,9 @@ def method(
     """
     if not isinstance(name, str):
         raise ValueError(f"inpaintlab.method takes a name of conf/model such as 'telea', not a {type(name).__name__}.")
+    how = {"device": device, "precision": precision, "fit": fit, "memory": memory, "window": window}
     born = {"untrained": untrained, "seed": weights_seed} if untrained or weights_seed != 1 else {}
-    return _built(
-        {"model": name} | born, _of_model(settings), "inpaintlab.method", label, trust, device, precision, fit
-    )
+    return _built({"model": name} | born, _of_model(settings), "inpaintlab.method", label, trust, how)
 
 
 def _built(
@@ -110,9 +121,7 @@ def _built(
     origin: str,
     label: str | None,
     trust: Sequence[str],
-    device: str,
-    precision: str | None,
-    fit: Literal["refuse", "resize"],
+    how: Mapping[str, Any],
 ) -> Method:
     settings = {**named, **chosen}
     cfg = composed("complete", settings | _UNUSED, origin, overrides({"trust": list(trust)}) if trust else ())
@@ -137,9 +146,7 @@ def _built(
         identity["label"],
         identity=identity,
         settings=settings,
-        device=device,
-        precision=precision,
-        fit=fit,
+        **how,
     )
 
 
