@@ -138,13 +138,17 @@ def test_windows_hold_less_where_memory_does_not_suffice_for_all_that_a_method_s
     model = built("glcic")
     footprint = footprint_of(model)
     found = complete_windowed(model, image, mask, memory=footprint.of(250 * 250) / GB)
+    assert (found.image - model.complete(image, mask)).abs().max() < 0.1
     assert not found.plan.same
     assert max(window.pixels for window in found.plan.windows) <= 250 * 250
     enough = float(found.notes[0].split("the method sees 153 around each pixel, for which memory=")[1].split()[0])
     # a hole of 153 pixels with as many on either side, and up to 3 to the next multiple of 4
     assert enough == pytest.approx(footprint.of((3 * 153 + 2 * 3) ** 2) / GB, abs=0.01)
     assert complete_windowed(model, image, mask, memory=enough).plan.same
-    assert (found.image - model.complete(image, mask)).abs().max() < 0.1
+    # a single small hole needs less: 2 x 1 pixels with 153 on either side
+    mask[:] = 0
+    mask[..., 300:302, 300] = 1
+    assert complete_windowed(model, image, mask, memory=footprint.of(316 * 316) / GB).plan.same
 
 
 def test_memory_that_suffices_for_no_window_is_refused_with_what_would(built: Builder) -> None:

@@ -89,7 +89,7 @@ def tiled(hole: Hole, context: Context, most: int | float, *, cuts: bool) -> Til
     Args:
         hole: True in the hole, which has a pixel.
         context: what each window has around each pixel of its inner part, but for the image's border.
-        most: the most pixels of a window, at least `least_window`.
+        most: the most pixels of a window. Less than `least_window` may be exceeded.
         cuts: whether connected parts are divided to save pixels; if not, only those of too many pixels are.
     """
     search = _Search(hole, context, most, cuts)

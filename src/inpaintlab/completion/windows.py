@@ -118,8 +118,11 @@ class Windowing:
         if context is None:
             told = f"completed whole, in more than memory={self.memory:g}, for the method does not say what it sees"
             return Plan(notes=() if fits else (told,))
-        context, most = self._affordable(hole.shape, context)
+        most = self.footprint.most(GB * self.memory) if self.method.generators() else math.inf
         tiling = tiled(hole, context, most, cuts=context.suffices)
+        if max(window.pixels for window in tiling.windows) > most:
+            context = self._affordable(hole.shape, context)
+            tiling = tiled(hole, context, most, cuts=context.suffices)
         pixels = math.prod(self.method.padded_size(*hole.shape))
         if self.window == "auto" and fits and tiling.cost > WORTH * pixels:
             return Plan()
@@ -151,17 +154,17 @@ class Windowing:
         short = f"the method sees {known.pixels} around each pixel" if pixels < known.pixels else ""
         return replace(known, pixels=pixels, everywhere=known.everywhere or short)
 
-    def _affordable(self, size: tuple[int, int], context: Context) -> tuple[Context, int | float]:
-        """The context of windows, or as much of it as the memory suffices for; and how many pixels a window may have.
+    def _affordable(self, size: tuple[int, int], context: Context) -> Context:
+        """The context of windows around any hole, or as much of it as the memory suffices for.
 
         Raises:
             ValueError: the memory suffices for next to none of it, or not for what was asked for by a number.
         """
         if not self.method.generators():
-            return context, math.inf
+            return context
         most = self.footprint.most(GB * self.memory)
         if least_window(size, context) <= most:
-            return context, most
+            return context
 
         def of(pixels: int) -> Context:
             return replace(context, pixels=pixels)
@@ -179,7 +182,7 @@ class Windowing:
             )
         seen = f"the method sees {context.pixels} around each pixel, for which memory={needed(context):g} suffices"
         words = " and ".join(filter(None, (seen, context.everywhere)))
-        return replace(context, pixels=possible[-1], everywhere=words), most
+        return replace(context, pixels=possible[-1], everywhere=words)
 
     @staticmethod
     def _told(tiling: Tiling, size: tuple[int, int], context: Context, why: str) -> Plan:
