@@ -112,8 +112,7 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page.keyboard.press("Control+z")  # the second rectangle is gone
 
     page.click("#tab-edges")
-    page.click("#find-edges")
-    at.says("Edges in")
+    at.says("Edges in")  # without being asked
     at.drag((62, 95), (108, 95))
     assert "Your edges are used" in page.inner_text("#edges-text")
 
@@ -139,6 +138,7 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     np.testing.assert_array_equal(picture(case.read("case/edges/photograph.png")), edges)
 
     page.click("#view-slider")
+    assert page.locator("#slider-right").input_value() != ""
     before = page.locator("#slider-over").evaluate("image => getComputedStyle(image).clipPath")
     page.locator("#slider-at").focus()
     page.keyboard.press("End")
@@ -149,6 +149,11 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page.keyboard.press("ArrowRight")
     page.locator("#blind-told", has_text="You said").wait_for()
     assert sorted(name in page.inner_text("#blind-told") for name in ("edgeconnect", "telea")) == [True, True]
+
+    page.click("#view-grid")
+    page.locator("#grid button", has_text="Go on with this").nth(1).click()
+    at.says("Paint what is to be filled")
+    assert page.locator("#complete").is_disabled()
 
     visits = len(running.server.hall.visits)
     page.goto("about:blank")

@@ -10,7 +10,8 @@ export class Comparison {
   #pair = null;
   #since = 0;
 
-  constructor(api, say) {
+  constructor(api, say, goOn) {
+    this.goOn = goOn;
     this.api = api;
     this.say = say;
     for (const view of ["grid", "slider", "blind"]) at(`view-${view}`).addEventListener("click", () => this.show(view));
@@ -65,6 +66,11 @@ export class Comparison {
           at("slider-right").value = one.result;
           this.show("slider");
         });
+        const further = document.createElement("button");
+        further.textContent = "Go on with this";
+        further.title = "Make it the photograph, to fill another hole";
+        further.addEventListener("click", () => this.goOn(one.result));
+        made.append(further);
         return made;
       }),
     );
@@ -77,7 +83,7 @@ export class Comparison {
     let best = [0, 1];
     for (let columns = 1; columns <= count; columns++) {
       const rows = Math.ceil(count / columns);
-      const size = Math.min((width / columns - 30) / this.width, (height / rows - 70) / this.height);
+      const size = Math.min((width / columns - 30) / this.width, (height / rows - 110) / this.height);
       if (size > best[0]) best = [size, columns];
     }
     at("grid").style.setProperty("--columns", best[1]);

@@ -11,7 +11,7 @@ const TABS = ["hole", "edges", "results"];
 
 const at = (id) => document.getElementById(id);
 const api = new Api();
-const comparison = new Comparison(api, say);
+const comparison = new Comparison(api, say, goOn);
 const view = new View(at("canvas"), { changed, zoomed });
 
 let about = null;
@@ -81,6 +81,14 @@ async function openPhotograph(file) {
     pickTool("brush");
     changed();
     say([`${width} × ${height} pixels. Paint what is to be filled.`, ...remarks].join(" "));
+  });
+}
+
+// Another hole in what a method has made of the first one.
+async function goOn(result) {
+  await trying(async () => {
+    const picture = await api.result(result);
+    await openPhotograph(new File([picture], `${stem}.png`, { type: "image/png" }));
   });
 }
 
@@ -194,6 +202,7 @@ function choose(name) {
   else {
     view.mode = name;
     pickTool(tools[name]);
+    if (name === "edges" && !view.edges) findEdges(); // whoever comes here wants to see them
   }
 }
 
@@ -268,7 +277,7 @@ async function complete() {
 }
 
 async function findEdges() {
-  if (at("find-edges").disabled) return;
+  if (busy || !view.mask?.edited || !edgeMethods().length) return;
   const job = await computing({ kind: "edges", methods: [at("edges-method").value], blend: false }, sendMask);
   if (job === null) say("Cancelled.");
   if (!job) return;
