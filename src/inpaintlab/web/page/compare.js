@@ -59,7 +59,7 @@ export class Comparison {
   #grid() {
     this.#arrange();
     at("grid").replaceChildren(
-      figure("photograph", "", this.url(""), []),
+      withRoom(figure("photograph", "", this.url(""), [])),
       ...this.results.map((one) => {
         const made = figure(one.method, `${one.seconds.toFixed(one.seconds < 10 ? 2 : 0)} s`, this.url(one.result), one.notes);
         made.querySelector("button").addEventListener("click", () => {
@@ -136,6 +136,16 @@ export class Comparison {
       this.#ask(true);
     }
   }
+}
+
+// As much room below as a result's button takes, so that all pictures are of one size.
+function withRoom(made) {
+  const room = document.createElement("button");
+  room.className = "room";
+  room.disabled = true;
+  room.textContent = "–";
+  made.append(room);
+  return made;
 }
 
 function figure(name, more, source, notes) {

@@ -190,6 +190,7 @@ function step(layer, made) { if (layer) { layer.add(made); changed(); } }
 function zoomed(scale) { at("zoom-text").textContent = `${(100 * scale * (window.devicePixelRatio || 1)).toFixed(0)} %`; }
 
 function choose(name) {
+  if (at(`tab-${name}`).disabled) return;
   tab = name;
   for (const one of TABS) {
     at(`tab-${one}`).setAttribute("aria-selected", String(one === name));
@@ -431,6 +432,8 @@ async function start() {
     at("methods").append(label);
   }
   at("edges-method").replaceChildren(...edgeMethods().map((one) => new Option(one.method, one.method)));
+  at("tab-edges").disabled = !edgeMethods().length;
+  at("tab-edges").title = edgeMethods().length ? "" : "None of the methods here knows edges";
   changed();
   say("");
   document.documentElement.dataset.ready = "true";
