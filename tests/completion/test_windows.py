@@ -133,13 +133,28 @@ def test_no_window_has_more_pixels_than_the_memory_allows_by_its_own_account() -
     assert max(height * width for height, width in model.sizes[2:]) <= most
 
 
+def test_windows_hold_less_where_memory_does_not_suffice_for_all_that_a_method_sees(built: Builder) -> None:
+    image, mask = photograph()
+    model = built("glcic")
+    footprint = footprint_of(model)
+    found = complete_windowed(model, image, mask, memory=footprint.of(250 * 250) / GB)
+    assert not found.plan.same
+    assert max(window.pixels for window in found.plan.windows) <= 250 * 250
+    enough = float(found.notes[0].split("the method sees 153 around each pixel, for which memory=")[1].split()[0])
+    # a hole of 153 pixels with as many on either side, and up to 3 to the next multiple of 4
+    assert enough == pytest.approx(footprint.of((3 * 153 + 2 * 3) ** 2) / GB, abs=0.01)
+    assert complete_windowed(model, image, mask, memory=enough).plan.same
+    assert (found.image - model.complete(image, mask)).abs().max() < 0.1
+
+
 def test_memory_that_suffices_for_no_window_is_refused_with_what_would(built: Builder) -> None:
     image, mask = photograph()
     model = built("edgeconnect")
-    with pytest.raises(ValueError, match=r"memory=0\.001 gigabytes do not suffice .* 701 x 603; give memory=") as told:
-        complete_windowed(model, image, mask, memory=0.001)
-    enough = float(str(told.value).split("memory=")[-1].split()[0])
-    assert complete_windowed(model, image, mask, memory=enough).plan.windows
+    for window in ("auto", 100):
+        with pytest.raises(ValueError, match=r"memory=0\.001 gigabytes do not .* 701 x 603; give memory=") as told:
+            complete_windowed(model, image, mask, memory=0.001, window=window)
+        enough = float(str(told.value).split("memory=")[-1].split()[0])
+        assert complete_windowed(model, image, mask, memory=enough, window=window).plan.windows
     with pytest.raises(ValueError, match="memory=0"):
         Windowing(model, memory=0)
     with pytest.raises(ValueError, match="window=some"):
@@ -218,6 +233,11 @@ def test_thin_and_tiny_photographs_are_completed(built: Builder, size: tuple[int
             known = (mask == 0).expand_as(image)
             assert torch.equal(found.image[known], image[known])
             assert found.image.isfinite().all()
+
+
+def test_several_images_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 images"):
+        complete_windowed(Seen(), torch.rand(2, 3, 9, 9), torch.zeros(2, 1, 9, 9))
 
 
 def test_an_image_without_a_hole_comes_back_and_one_that_is_all_hole_is_filled(built: Builder) -> None:

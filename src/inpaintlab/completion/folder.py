@@ -50,8 +50,7 @@ def complete_folder(
     """
     if together is None:
         together = TOGETHER if model.device.type == "cuda" and model.generators() else 0
-    hears = progress is not None and isinstance(model, Classical)
-    with model.watched(progress) if hears else nullcontext():
+    with model.watched(progress) if progress and isinstance(model, Classical) else nullcontext():
         _Folder(model, photographs, cfg, tell, progress, together, at_once).complete()
 
 

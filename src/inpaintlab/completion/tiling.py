@@ -13,7 +13,8 @@ Span = tuple[int, int]
 """The first row or column, and the one behind the last."""
 
 LEAST = 64
-"""The side of a window's inner part in pixels, up to which it is not divided."""
+"""The side of a window's inner part in pixels, up to which it is not divided; if the context is wider, that. So windows
+have no more than about nine times the pixels of what is taken from them."""
 
 EACH = 2**12
 """What a window costs beside its pixels, in pixels: starting a network's layers."""
@@ -98,7 +99,7 @@ def tiled(hole: Hole, context: Context, most: int | float, *, cuts: bool) -> Til
 
 def least_window(size: tuple[int, int], context: Context) -> int:
     """The pixels of the largest window whose inner part is divided no more, in an image of this height and width."""
-    side = LEAST + 2 * (context.pixels + context.align - 1)
+    side = max(LEAST, context.pixels) + 2 * (context.pixels + context.align - 1)
     return min(side, size[0]) * min(side, size[1])
 
 
@@ -125,7 +126,7 @@ class _Search:
         one = self._around(rows, columns)
         fits = one.pixels <= self.most
         longest = max(rows[1] - rows[0], columns[1] - columns[0])
-        if longest <= LEAST or (fits and longest <= self.context.pixels):
+        if longest <= max(LEAST, self.context.pixels):
             return [one]
         axis, place, gap = self._division(rows, columns)
         if fits and not gap and not self.cuts:

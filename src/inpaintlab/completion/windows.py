@@ -28,6 +28,9 @@ SMALL = 2**18
 WORTH = 0.9
 """Windows that give the same pixels are taken if they cost less than this share of the whole image."""
 
+LEAST_CONTEXT = 16
+"""Pixels around a hole without which it is not completed, however little memory there is."""
+
 GB = 10**9
 
 Progress = Callable[[float], None]
@@ -75,7 +78,8 @@ class Windowing:
     Of a method that tells what it sees (`Inpainter.context`), the hole is completed in windows that hold so much around
     each of its pixels. If nothing else of the image reaches a pixel, they are taken wherever they are cheaper, and give
     the whole image's pixels but for the rounding of their last bits: convolutions add in another order for another
-    size. Otherwise the image is completed whole as long as it fits into the memory, and what is different is told.
+    size. Otherwise the image is completed whole as long as it fits into the memory. Windows that do not fit either hold
+    less. What is different is told.
 
     Args:
         method: on its device, with its weights.
@@ -114,7 +118,8 @@ class Windowing:
         if context is None:
             told = f"completed whole, in more than memory={self.memory:g}, for the method does not say what it sees"
             return Plan(notes=() if fits else (told,))
-        tiling = tiled(hole, context, self._most(hole.shape, context), cuts=context.suffices)
+        context, most = self._affordable(hole.shape, context)
+        tiling = tiled(hole, context, most, cuts=context.suffices)
         pixels = math.prod(self.method.padded_size(*hole.shape))
         if self.window == "auto" and fits and tiling.cost > WORTH * pixels:
             return Plan()
@@ -124,7 +129,7 @@ class Windowing:
         """Raise a ValueError if an image of a height and width may need windows that do not fit into the memory."""
         context, _ = self._chosen(size)
         if context is not None:
-            self._most(size, context)
+            self._affordable(size, context)
 
     def _chosen(self, size: tuple[int, int]) -> tuple[Context | None, bool]:
         """What windows of an image hold, None for the whole image; and whether the whole image fits into the memory."""
@@ -146,22 +151,35 @@ class Windowing:
         short = f"the method sees {known.pixels} around each pixel" if pixels < known.pixels else ""
         return replace(known, pixels=pixels, everywhere=known.everywhere or short)
 
-    def _most(self, size: tuple[int, int], context: Context) -> float:
-        """How many pixels a window may have.
+    def _affordable(self, size: tuple[int, int], context: Context) -> tuple[Context, int | float]:
+        """The context of windows, or as much of it as the memory suffices for; and how many pixels a window may have.
 
         Raises:
-            ValueError: too few for the smallest one.
+            ValueError: the memory suffices for next to none of it, or not for what was asked for by a number.
         """
         if not self.method.generators():
-            return math.inf
-        least, most = least_window(size, context), self.footprint.most(GB * self.memory)
-        if least > most:
-            needed = math.ceil(self.footprint.of(least) / GB * 100) / 100
+            return context, math.inf
+        most = self.footprint.most(GB * self.memory)
+        if least_window(size, context) <= most:
+            return context, most
+
+        def of(pixels: int) -> Context:
+            return replace(context, pixels=pixels)
+
+        def needed(context: Context) -> float:
+            return math.ceil(self.footprint.of(least_window(size, context)) / GB * 100) / 100
+
+        least = min(LEAST_CONTEXT, context.pixels)
+        possible = [pixels for pixels in range(least, context.pixels) if least_window(size, of(pixels)) <= most]
+        if self.window != "auto" or not possible:
             raise ValueError(
-                f"memory={self.memory:g} gigabytes do not suffice for a window with {context.pixels} pixels around a "
-                f"hole, in a photograph of {size[1]} x {size[0]}; give memory={needed:g} or more."
+                f"memory={self.memory:g} gigabytes do not suffice for windows around the holes of a photograph of "
+                f"{size[1]} x {size[0]}; give memory={needed(of(least) if self.window == 'auto' else context):g} or "
+                "more."
             )
-        return most
+        seen = f"the method sees {context.pixels} around each pixel, for which memory={needed(context):g} suffices"
+        words = " and ".join(filter(None, (seen, context.everywhere)))
+        return replace(context, pixels=possible[-1], everywhere=words), most
 
     @staticmethod
     def _told(tiling: Tiling, size: tuple[int, int], context: Context, why: str) -> Plan:
@@ -199,8 +217,10 @@ class Windowing:
             progress: is called before each layer of a network, and by classical methods that take seconds.
 
         Raises:
-            ValueError: as there, or the memory does not suffice for any window.
+            ValueError: as there, or the memory does not suffice for any window; or there are several images.
         """
+        if len(image) != 1:
+            raise ValueError(f"There are {len(image)} images in the batch; windows are made for one after another.")
         plan = self.plan((mask[0, 0] > 0.5).cpu().numpy())
         raw, notes = self.raw_output(plan, image, mask, edges, progress)
         completed = Inpainter.paste(image, mask, raw)
