@@ -18,6 +18,8 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 import inpaintlab
+from inpaintlab.evaluation import Result
+from inpaintlab.machine import INTERRUPTED
 from stand_ins.commands import run_here
 
 TEST = ("data=photos", "data.size=32", "images=2", "ratios=[0.1,0.3]", "out=test.json")
@@ -121,6 +123,21 @@ def test_progress_is_shown_where_it_is_asked_for(here: Path, capfd: pytest.Captu
     assert "mean_colour: 2 images -> results/mean_colour" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(("code", "raised"), [(INTERRUPTED, KeyboardInterrupt), (143, SystemExit)])
+def test_a_stop_is_a_stop_of_the_cell_and_a_request_to_end_is_heeded(
+    code: int, raised: type[BaseException], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> bool:
+        raise SystemExit(code)
+
+    monkeypatch.setattr("inpaintlab.programs.evaluating.run_evaluation", stopped)
+    with pytest.raises(raised):
+        evaluate(model="mean_colour")
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert evaluate(model="mean_colour").folder.is_dir()  # nothing is locked any more
+
+
 REFUSED = {
     "no method": ({}, "No method is given"),
     "no manifest": ({"model": "telea", "manifest": "none.json"}, "There is no manifest at"),
@@ -176,6 +193,13 @@ def test_a_comparison_is_that_of_the_command(compared: inpaintlab.Comparison, pr
     assert compared.table.columns == written.columns
     assert repr(compared).startswith("<inpaintlab.Comparison of ")
     assert "\n" not in repr(compared)
+
+
+def test_results_are_named_in_every_way(compared: inpaintlab.Comparison, prepared: Path) -> None:
+    one = Result.load(prepared / "results" / "telea")
+    for given in (one, [inpaintlab.Evaluation(one)], one.folder, [str(one.folder)]):
+        found = inpaintlab.compare(given, prepared / "one", pictures=0)
+        assert [result.label for result in found.tabulated.results] == ["telea"]
 
 
 def test_what_does_not_compare_is_one_sentence(here: Path) -> None:

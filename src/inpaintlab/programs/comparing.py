@@ -28,7 +28,7 @@ from inpaintlab.report import html_page
 
 
 def compare(
-    results: Sequence[Evaluation | str | Path],
+    results: Evaluation | Result | str | Path | Sequence[Evaluation | Result | str | Path],
     out: str | Path = "comparison",
     *,
     pictures: int = 48,
@@ -54,9 +54,8 @@ def compare(
     Raises:
         ValueError: what the command refuses, in one sentence. Nothing is written then.
     """
-    if isinstance(results, (str, Path, Evaluation)):
-        results = [results]
-    folders = [str(one.folder if isinstance(one, Evaluation) else one) for one in results]
+    listed = [results] if isinstance(results, (str, Path, Evaluation, Result)) else results
+    folders = [str(one.folder if isinstance(one, (Evaluation, Result)) else one) for one in listed]
     given: dict[str, Any] = {
         "results": folders,
         "out": str(out),

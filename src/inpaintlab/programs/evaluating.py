@@ -21,7 +21,7 @@ from rich.console import Console
 from inpaintlab.evaluation import Plan, Result, plan_evaluation
 from inpaintlab.evaluation import evaluate as run_evaluation
 from inpaintlab.inpainting import WHOLE, CompileTimer, compile_generators, device_type
-from inpaintlab.machine import ending_tidily
+from inpaintlab.machine import INTERRUPTED, ending_tidily
 from inpaintlab.programs.completing import Method
 from inpaintlab.programs.composing import composed, in_one_sentence
 from inpaintlab.programs.results import Evaluation
@@ -94,6 +94,11 @@ def _settings(
     manifest: str | Path, method: Method | None, results: str | Path, label: str | None, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The settings of the command that stand for the arguments of a call."""
+    if not isinstance(method, Method | None):
+        raise ValueError(
+            f"method is a {type(method).__name__}; give what inpaintlab.load or inpaintlab.method returns, or "
+            "checkpoint='runs/NAME', or model='telea'."
+        )
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
     given = {"manifest": str(manifest), "results": str(results)}
     if method is None:
@@ -211,4 +216,6 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     except SystemExit as stop:
+        if stop.code != INTERRUPTED:  # a request to end the program
+            raise
         raise KeyboardInterrupt("stopped; the same call goes on from here") from stop
