@@ -289,6 +289,25 @@ def test_a_mistake_is_told_on_the_page_and_a_job_can_be_cancelled(browser: Any, 
         at.close()
 
 
+def test_a_browser_comes_in_by_the_printed_address_or_by_typing_the_token(browser: Any) -> None:
+    token = "a-token-that-nobody-guesses"
+    with served(offered(grey=Painter()), host="0.0.0.0", token=token) as server:
+        for come_in in (lambda page: page.goto(f"{server.url}/?token={token}"), lambda page: _type_token(page, token)):
+            context = browser.new_context()
+            page = context.new_page()
+            page.goto(server.url)
+            assert "the server printed" in page.inner_text("main")
+            come_in(page)
+            page.wait_for_selector("html[data-ready]")
+            assert page.url == f"{server.url}/"  # the token is not seen in the address, nor kept in the history
+            context.close()
+
+
+def _type_token(page: Any, token: str) -> None:
+    page.fill("input[name=token]", token)
+    page.click("button")
+
+
 def test_a_participant_goes_through_a_study(browser: Any, tmp_path: Path) -> None:
     for label, grey in (("dark", 50), ("bright", 200)):
         (tmp_path / label).mkdir()
