@@ -112,8 +112,7 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page.keyboard.press("Control+z")  # the second rectangle is gone
 
     page.click("#tab-edges")
-    page.click("#find-edges")
-    at.says("Edges in")
+    at.says("Edges in")  # without being asked
     at.drag((62, 95), (108, 95))
     assert "Your edges are used" in page.inner_text("#edges-text")
 
@@ -139,6 +138,7 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     np.testing.assert_array_equal(picture(case.read("case/edges/photograph.png")), edges)
 
     page.click("#view-slider")
+    assert page.locator("#slider-right").input_value() != ""
     before = page.locator("#slider-over").evaluate("image => getComputedStyle(image).clipPath")
     page.locator("#slider-at").focus()
     page.keyboard.press("End")
@@ -149,6 +149,11 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page.keyboard.press("ArrowRight")
     page.locator("#blind-told", has_text="You said").wait_for()
     assert sorted(name in page.inner_text("#blind-told") for name in ("edgeconnect", "telea")) == [True, True]
+
+    page.click("#view-grid")
+    page.locator("#grid button", has_text="Go on with this").nth(1).click()
+    at.says("Paint what is to be filled")
+    assert page.locator("#complete").is_disabled()
 
     visits = len(running.server.hall.visits)
     page.goto("about:blank")
@@ -282,6 +287,25 @@ def test_a_mistake_is_told_on_the_page_and_a_job_can_be_cancelled(browser: Any, 
         at.says("Cancelled")
         at.faults = [fault for fault in at.faults if "400 (Bad Request)" not in fault]
         at.close()
+
+
+def test_a_browser_comes_in_by_the_printed_address_or_by_typing_the_token(browser: Any) -> None:
+    token = "a-token-that-nobody-guesses"
+    with served(offered(grey=Painter()), host="0.0.0.0", token=token) as server:
+        for come_in in (lambda page: page.goto(f"{server.url}/?token={token}"), lambda page: _type_token(page, token)):
+            context = browser.new_context()
+            page = context.new_page()
+            page.goto(server.url)
+            assert "the server printed" in page.inner_text("main")
+            come_in(page)
+            page.wait_for_selector("html[data-ready]")
+            assert page.url == f"{server.url}/"  # the token is not seen in the address, nor kept in the history
+            context.close()
+
+
+def _type_token(page: Any, token: str) -> None:
+    page.fill("input[name=token]", token)
+    page.click("button")
 
 
 def test_a_participant_goes_through_a_study(browser: Any, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ export class Api {
   async maskLayer() { return this.#bitmap("/mask.png?transparent=true"); }
   async resultLayer(result) { return this.#bitmap(`/results/${result}.png?transparent=true`); }
 
+  async result(result) { return (await this.#ask("GET", this.resultUrl(result))).blob(); }
+
   photographUrl(longest) { return this.#path(`/photograph?longest=${longest}`); }
   resultUrl(result, longest = null) { return this.#path(`/results/${result}.png${longest ? `?longest=${longest}` : ""}`); }
   get maskUrl() { return this.#path("/mask.png"); }

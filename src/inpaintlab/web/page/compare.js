@@ -10,7 +10,8 @@ export class Comparison {
   #pair = null;
   #since = 0;
 
-  constructor(api, say) {
+  constructor(api, say, goOn) {
+    this.goOn = goOn;
     this.api = api;
     this.say = say;
     for (const view of ["grid", "slider", "blind"]) at(`view-${view}`).addEventListener("click", () => this.show(view));
@@ -58,13 +59,18 @@ export class Comparison {
   #grid() {
     this.#arrange();
     at("grid").replaceChildren(
-      figure("photograph", "", this.url(""), []),
+      withRoom(figure("photograph", "", this.url(""), [])),
       ...this.results.map((one) => {
         const made = figure(one.method, `${one.seconds.toFixed(one.seconds < 10 ? 2 : 0)} s`, this.url(one.result), one.notes);
         made.querySelector("button").addEventListener("click", () => {
           at("slider-right").value = one.result;
           this.show("slider");
         });
+        const further = document.createElement("button");
+        further.textContent = "Go on with this";
+        further.title = "Make it the photograph, to fill another hole";
+        further.addEventListener("click", () => this.goOn(one.result));
+        made.append(further);
         return made;
       }),
     );
@@ -77,7 +83,7 @@ export class Comparison {
     let best = [0, 1];
     for (let columns = 1; columns <= count; columns++) {
       const rows = Math.ceil(count / columns);
-      const size = Math.min((width / columns - 30) / this.width, (height / rows - 70) / this.height);
+      const size = Math.min((width / columns - 30) / this.width, (height / rows - 110) / this.height);
       if (size > best[0]) best = [size, columns];
     }
     at("grid").style.setProperty("--columns", best[1]);
@@ -130,6 +136,16 @@ export class Comparison {
       this.#ask(true);
     }
   }
+}
+
+// As much room below as a result's button takes, so that all pictures are of one size.
+function withRoom(made) {
+  const room = document.createElement("button");
+  room.className = "room";
+  room.disabled = true;
+  room.textContent = "–";
+  made.append(room);
+  return made;
 }
 
 function figure(name, more, source, notes) {

@@ -11,7 +11,7 @@ const TABS = ["hole", "edges", "results"];
 
 const at = (id) => document.getElementById(id);
 const api = new Api();
-const comparison = new Comparison(api, say);
+const comparison = new Comparison(api, say, goOn);
 const view = new View(at("canvas"), { changed, zoomed });
 
 let about = null;
@@ -81,6 +81,14 @@ async function openPhotograph(file) {
     pickTool("brush");
     changed();
     say([`${width} × ${height} pixels. Paint what is to be filled.`, ...remarks].join(" "));
+  });
+}
+
+// Another hole in what a method has made of the first one.
+async function goOn(result) {
+  await trying(async () => {
+    const picture = await api.result(result);
+    await openPhotograph(new File([picture], `${stem}.png`, { type: "image/png" }));
   });
 }
 
@@ -182,6 +190,7 @@ function step(layer, made) { if (layer) { layer.add(made); changed(); } }
 function zoomed(scale) { at("zoom-text").textContent = `${(100 * scale * (window.devicePixelRatio || 1)).toFixed(0)} %`; }
 
 function choose(name) {
+  if (at(`tab-${name}`).disabled) return;
   tab = name;
   for (const one of TABS) {
     at(`tab-${one}`).setAttribute("aria-selected", String(one === name));
@@ -194,6 +203,7 @@ function choose(name) {
   else {
     view.mode = name;
     pickTool(tools[name]);
+    if (name === "edges" && !view.edges) findEdges(); // whoever comes here wants to see them
   }
 }
 
@@ -268,7 +278,7 @@ async function complete() {
 }
 
 async function findEdges() {
-  if (at("find-edges").disabled) return;
+  if (busy || !view.mask?.edited || !edgeMethods().length) return;
   const job = await computing({ kind: "edges", methods: [at("edges-method").value], blend: false }, sendMask);
   if (job === null) say("Cancelled.");
   if (!job) return;
@@ -422,6 +432,8 @@ async function start() {
     at("methods").append(label);
   }
   at("edges-method").replaceChildren(...edgeMethods().map((one) => new Option(one.method, one.method)));
+  at("tab-edges").disabled = !edgeMethods().length;
+  at("tab-edges").title = edgeMethods().length ? "" : "None of the methods here knows edges";
   changed();
   say("");
   document.documentElement.dataset.ready = "true";
