@@ -5,7 +5,7 @@ TYPE_CHECKING = False  # as type checkers take it: importing typing takes longer
 if TYPE_CHECKING:
     from inpaintlab.programs import Comparison, Edges, Evaluation, Method, compare, evaluate, freeze, load, method
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 
 __all__ = [
     "Comparison",
