@@ -458,6 +458,19 @@ def test_values_stand_with_their_batches_and_are_own_ones_where_none_are_common(
     ]
 
 
+def test_a_terminal_of_80_columns_has_a_line_a_curve_with_the_batch_of_its_last_value(tmp_path: Path) -> None:
+    for name in ("edgeconnect-places-a", "b"):
+        log(a_run(tmp_path / name, ()), 1, {"train/reconstruction": {batch: 1 / batch for batch in range(7, 199)}})
+    grid = table_of_curves(compare(runs_of([str(tmp_path)], tmp_path), ["train/"]))
+    assert grid is not None
+    page = io.StringIO()
+    grid.show(Console(file=page, force_terminal=True, width=80, color_system=None, legacy_windows=False))
+    lines = page.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    assert lines[0].split() == ["curve", "run", "last", "to", "198", "batches"]
+    assert sum("0.005051 @ 198" in line for line in lines) == 2
+
+
 def test_the_page_calls_last_what_the_terminal_calls_last(tmp_path: Path) -> None:
     curve_cells(tmp_path / "x", {6: 1.0, 36: 3.0, 50: 9.0}, {6: 2.0, 36: 1.5})
     curve_cells(tmp_path / "y", {6: 1.0}, {7: 2.0})

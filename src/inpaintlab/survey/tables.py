@@ -96,7 +96,7 @@ def table_of_curves(found: Compared, *, plain: bool = False) -> Grid | None:
             line = sparkline(curve, low, high, end, _SPARKLINE, plain=plain)
             rows.append(["" if number else printable(metric), printable(name), *_numbers(curve, shared), line])
     headings = ["curve", "run", "common batches", "last", "lowest", "highest", f"to {end:,} batches"]
-    return Grid(headings, rows, ("curve", "run"), ("common batches",)) if rows else None
+    return Grid(headings, rows, ("curve", "run"), ("common batches", "lowest", "highest")) if rows else None
 
 
 def _range(having: Mapping[str, Curve]) -> tuple[float, float]:
