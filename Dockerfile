@@ -38,6 +38,8 @@ RUN --mount=type=bind,from=build,source=/build,target=/build \
     pip install --no-cache-dir --requirement /build/locked.txt \
     && pip install --no-cache-dir --no-deps /build/dist/*.whl
 RUN useradd --create-home --uid 1000 lab && install --directory --owner lab --group lab /work
+# whoever comes by --user has no folder of their own, and matplotlib, torch and the weights need one for what they keep
+ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib
 USER 1000
 WORKDIR /work
 # of `inpaintlab serve`

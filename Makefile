@@ -40,10 +40,11 @@ $(PERCEPTUAL)/.ready: pyproject.toml uv.lock setup.sh
 	bash setup.sh $(PERCEPTUAL) dev,perceptual
 	touch $@
 
-lint: setup ## style, types
+lint: setup ## style, types, Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 # A broken link or a page that is not in the navigation ends it; not with --quiet, which lets MkDocs count no warnings.
 docs: setup ## the documentation as a site, in site/; ARGS=serve: on http://127.0.0.1:8000 while it is written

@@ -20,7 +20,7 @@ VERBS = {
     "compare": "tables and a report: inpaintlab compare RESULTS... or compare study=FILE.yaml",
     "manifest": "frozen test sets: inpaintlab manifest create | show | verify | split | leaks | import",
     "sweep": "how the jobs of inpaintlab train -m stand: inpaintlab sweep status DIR | export wandb",
-    "runs": "list the runs in a folder, or how they differ: inpaintlab runs [FOLDER] | compare RUN RUN ...",
+    "runs": "a line a run: inpaintlab runs [FOLDER]; or how some of them differ: inpaintlab runs compare RUN RUN",
     "weights": "what others have published: inpaintlab weights list | fetch NAME | import FILE...",
     "shard": "pack a folder of pictures into tar files, for disks and URLs that hold millions",
     "figures": "the figures of the papers: inpaintlab figures NAME, from results or a checkpoint",

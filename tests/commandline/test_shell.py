@@ -34,6 +34,7 @@ def offered(line: str, breaks: str = "") -> list[str]:
         ("runs la", ["last="]),
         ("runs list json=", ["json=false ", "json=true "]),
         ("runs compare x pa", ["page="]),
+        ("runs compare /usr/shar", ["/usr/share/"]),  # a folder, and not a run whose name is complete
         ("train model=ed", ["model=edgeconnect ", "model=edgeconnect_paper "]),
         ("train -m model=glcic,edgeconnect_", ["model=glcic,edgeconnect_paper "]),
         ("train model/sch", ["model/schedule="]),

@@ -187,6 +187,7 @@ def test_a_notebook_is_a_page_with_what_its_cells_gave() -> None:
         {"output_type": "stream", "text": ["one\n", "two\n"]},
         {"output_type": "execute_result", "data": {"text/plain": "x", "text/html": ["<table>\n\n", "</table>"]}},
         {"output_type": "display_data", "data": {"text/plain": "<Image>", "image/png": "ab\ncd\n"}},
+        {"output_type": "display_data", "data": {"text/plain": "<Image>", "image/jpeg": "efgh"}},
         {"output_type": "execute_result", "data": {"text/plain": ["3"]}},
     ]
     cells = [
@@ -200,6 +201,7 @@ def test_a_notebook_is_a_page_with_what_its_cells_gave() -> None:
         "```text\none\ntwo\n```",
         '<div class="output">\n<table>\n</table>\n</div>',
         '<img class="output" alt="" src="data:image/png;base64,abcd">',
+        '<img class="output" alt="" src="data:image/jpeg;base64,efgh">',
         "```text\n3\n```",
         "```python\npass\n```\n",
     ]
@@ -224,9 +226,7 @@ def commands(path: Path) -> Iterator[tuple[str, list[str]]]:
             words = shlex.split(line, comments=True)
             if "inpaintlab" in words:
                 words = words[words.index("inpaintlab") + 1 :]
-                end = next(
-                    (at for at, word in enumerate(words) if word in {"|", "||", ">", "&", "&&", ";", "2>&1"}), None
-                )
+                end = next((at for at, word in enumerate(words) if word in OF_THE_SHELL), None)
                 yield line.strip(), words[:end]
 
 
@@ -245,6 +245,9 @@ def known(command: str) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
     keys = set()
     for file in files:
         keys |= {f"{reference.package(file)}{key}" for key in comments(file)}
+    for word in COMMANDS[command].gathered:  # serve's model= names a method, and is no group
+        choices.pop(word, None)
+        keys.add(word)
     return frozenset(keys), choices
 
 

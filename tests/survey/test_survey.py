@@ -21,18 +21,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from inpaintlab.runs import give_up
-from inpaintlab.survey import (
-    ABSENT,
-    compare,
-    curves_of,
-    differing,
-    runs_in,
-    runs_of,
-    sparkline,
-    summary_of,
-    table_of_runs,
-)
-from inpaintlab.survey.curves import of_interest
+from inpaintlab.survey import compare, runs_in, runs_of, summary_of, table_of_curves, table_of_runs
+from inpaintlab.survey.curves import curves_of, of_interest, sparkline
+from inpaintlab.survey.differences import ABSENT, differing
 from inpaintlab.survey.grid import Grid
 from inpaintlab.survey.page import page_of, write_page
 from inpaintlab.survey.summary import age, printable
@@ -100,6 +91,30 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pyte
     found = runs_in(tmp_path)
     assert [run.name for run in found.runs] == ["a"]
     assert found.notes == [f"{tmp_path}/closed cannot be read (Permission denied)."]
+
+
+@pytest.mark.parametrize("inner", ["", "sweep"])
+def test_what_cannot_be_resolved_is_told_and_hides_no_run(tmp_path: Path, inner: str) -> None:
+    a_run(tmp_path / inner / "a")
+    (tmp_path / inner / "loop").symlink_to("loop")
+    (tmp_path / inner / "nowhere").symlink_to("absent")
+    found = runs_in(tmp_path)
+    assert [Path(run.name).name for run in found.runs] == ["a"]
+    assert found.notes == [f"{tmp_path / inner / 'loop'} cannot be read (Too many levels of symbolic links)."]
+
+
+def test_a_run_with_several_names_is_one(tmp_path: Path) -> None:
+    a_run(tmp_path / "runs/b")
+    a_run(tmp_path / "runs/sweep/job")
+    a_run(tmp_path / "elsewhere/c")
+    (tmp_path / "runs/a").symlink_to("b")
+    (tmp_path / "runs/best").symlink_to("sweep/job")
+    (tmp_path / "runs/again").symlink_to("sweep")
+    (tmp_path / "runs/c").symlink_to(tmp_path / "elsewhere/c")
+    (tmp_path / "runs/d").symlink_to("c")
+    assert sorted(run.name for run in runs_in(tmp_path / "runs").runs) == ["b", "c", "sweep/job"]
+    (tmp_path / "link").symlink_to("runs")
+    assert sorted(run.name for run in runs_in(tmp_path / "link").runs) == ["b", "c", "sweep/job"]
 
 
 # ------------------------------------------------------------------------------------------------------------- summary
@@ -297,13 +312,41 @@ def test_runs_differ_in_settings_code_and_files_but_not_in_their_names(tmp_path:
     b = a_run(
         tmp_path / "b", settings=SETTINGS | {"seed": 2, "name": "b", "commit": "abd", "versions": {"torch": "2.12"}}
     )
-    (b / "validation.json").write_text("{}")
+    (b / "validation.json").write_text(json.dumps({"sha256": "0123456789abcdef"}))
     (b / "trained_on.json").write_text(json.dumps({"pictures": {"p.png": [7, "0123"]}}))
     found = compare(runs_of([str(tmp_path / "a"), str(b)], tmp_path), [])
     assert found.differences.keys() == {"seed", "commit", "versions.torch", "files.pictures", "files.validation"}
     assert found.differences["seed"] == [1, 2]
-    assert str(found.differences["files.pictures"][1]).startswith("1 files, 7 bytes, ")
-    assert found.sentence == "5 settings differ."
+    assert str(found.differences["files.pictures"][1]).startswith("1 file, 7 bytes, ")
+    assert found.differences["files.validation"] == [ABSENT, "0123456789ab"]
+    assert found.sentence == "5 settings differ between the 2 runs."
+    assert found.notes == []
+
+
+def test_one_validation_set_in_two_folders_is_one(tmp_path: Path) -> None:
+    folders = [a_run(tmp_path / name) for name in "abc"]
+    sets = (("/here", "01" * 32), ("/there", "01" * 32), ("/there", "23" * 32))
+    for folder, (root, digest) in zip(folders, sets, strict=True):
+        content = {"format": 3, "sha256": digest, "source": {"root": root}, "items": []}
+        (folder / "validation.json").write_text(json.dumps(content))
+    assert compare(runs_of([str(folder) for folder in folders[:2]], tmp_path), []).differences == {}
+    found = compare(runs_of([str(folder) for folder in folders], tmp_path), [])
+    assert found.differences == {"files.validation": ["01" * 6, "01" * 6, "23" * 6]}
+
+
+@pytest.mark.parametrize("name", ["trained_on.json", "validation.json"])
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"sha256": 3}', b'{"pictures": {"p.png": 7}}', None])
+def test_a_damaged_record_of_files_is_told_once(tmp_path: Path, name: str, content: bytes | None) -> None:
+    folder = a_run(tmp_path / "a")
+    a_run(tmp_path / "b")
+    if content is None:
+        (folder / name).symlink_to("itself_no_longer")
+    else:
+        (folder / name).write_bytes(content)
+    found = compare(runs_of([str(tmp_path)], tmp_path), [])
+    assert len(found.notes) == 1
+    assert name in found.notes[0]
+    assert "files" not in str(found.differences)
 
 
 def test_a_run_without_settings_makes_no_difference(tmp_path: Path) -> None:
@@ -312,7 +355,24 @@ def test_a_run_without_settings_makes_no_difference(tmp_path: Path) -> None:
     a_run(tmp_path / "c", settings=SETTINGS | {"seed": 2})
     found = compare(runs_of([str(tmp_path)], tmp_path), [])
     assert found.differences == {"seed": [1, ABSENT, 2]}
-    assert found.notes == ["b has no settings that can be read, so those of the others are compared."]
+    assert found.notes == ["b has no settings that can be read, so it is left out where settings are compared."]
+    assert found.sentence == "1 setting differs between 2 of the 3 runs."
+
+
+@pytest.mark.parametrize(
+    ("readable", "told"),
+    [
+        (0, "No settings were compared: none of the 2 runs has any that can be read."),
+        (1, "No settings were compared: 1 of the 2 runs has any that can be read."),
+        (2, "No settings differ between the 2 runs."),
+    ],
+)
+def test_settings_that_could_not_be_compared_are_not_said_to_be_alike(tmp_path: Path, readable: int, told: str) -> None:
+    for number in range(2):
+        folder = a_run(tmp_path / str(number))
+        if number >= readable:
+            (folder / "config.json").write_text("{")
+    assert compare(runs_of([str(tmp_path)], tmp_path), []).sentence == told
 
 
 # -------------------------------------------------------------------------------------------------------------- curves
@@ -322,8 +382,10 @@ def test_a_later_start_replaces_what_an_earlier_one_logged_from_its_first_batch_
     log(tmp_path, 0, {"val/x": {2: 1.0, 4: 2.0, 6: 3.0}, "train/y": {1: 1.0, 5: 5.0}})
     log(tmp_path, 1, {"val/x": {4: 20.0}, "train/z": {5: 0.5}})
     curves, notes = curves_of(tmp_path)
-    assert curves == {"train/y": {1: 1.0, 5: 5.0}, "train/z": {5: 0.5}, "val/x": {2: 1.0, 4: 20.0}}
+    assert curves == {"train/y": {1: 1.0}, "train/z": {5: 0.5}, "val/x": {2: 1.0, 4: 20.0}}
     assert notes == []
+    wanted, _ = curves_of(tmp_path, ["train/"])  # val/x, which is not wanted, cuts all the same
+    assert wanted == {"train/y": {1: 1.0}, "train/z": {5: 0.5}}
 
 
 def test_starts_are_joined_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -357,11 +419,75 @@ def test_a_file_that_is_no_log_of_ours_gives_no_curve_and_is_told(tmp_path: Path
     assert len(notes) == (text.startswith("a,b") or len(text) > 1000)
 
 
-def test_the_curves_of_validation_come_first_and_only_those_asked_for() -> None:
-    curves: list[dict[str, dict[int, float]]] = [{"train/b": {}, "val/a": {}, "speed/c": {}}, {"train/a": {}}]
-    assert of_interest(curves, ["val/", "train/"]) == ["val/a", "train/a", "train/b"]
-    assert of_interest(curves, []) == []
-    assert len(of_interest(curves, [""])) == 4
+def test_the_curves_of_validation_come_first_and_only_those_asked_for(tmp_path: Path) -> None:
+    curves: list[dict[str, dict[int, float]]] = [{"train/b": {}, "val/a": {}}, {"train/a": {}}]
+    assert of_interest(curves) == ["val/a", "train/a", "train/b"]
+    log(tmp_path, 0, {"train/b": {1: 1.0}, "val/a": {1: 2.0}, "speed/c": {1: 3.0}})
+    assert list(curves_of(tmp_path, ["val/", "train/"])[0]) == ["train/b", "val/a"]
+    assert curves_of(tmp_path, [])[0] == {}
+    assert len(curves_of(tmp_path, [""])[0]) == 3
+
+
+def test_curves_that_nothing_begins_with_are_told_with_those_that_there_are(tmp_path: Path) -> None:
+    log(a_run(tmp_path / "a"), 1, {"train/loss": {11: 1.0}})
+    found = compare(runs_of([str(tmp_path)], tmp_path), ["vall/"])
+    assert found.notes == ["No curve begins with vall/; there are: train/loss, val/psnr_rgb."]
+    assert compare(runs_of([str(tmp_path)], tmp_path), ["vall/", "val/"]).notes == []
+    assert compare(runs_of([str(tmp_path)], tmp_path), []).notes == []
+
+
+def curve_cells(home: Path, *curves: Mapping[int, float]) -> list[list[str]]:
+    """What the table of curves has of runs with these, without their drawings."""
+    home.mkdir()
+    for number, curve in enumerate(curves):
+        log(a_run(home / f"run{number}", ()), 1, {"val/x": curve})
+    grid = table_of_curves(compare(runs_of([str(home)], home), ["val/x"]))
+    assert grid is not None
+    assert grid.headings[2:6] == ["common batches", "last", "lowest", "highest"]
+    return [list(row[2:6]) for row in grid.rows]
+
+
+def test_values_stand_with_their_batches_and_are_own_ones_where_none_are_common(tmp_path: Path) -> None:
+    assert curve_cells(tmp_path / "x", {6: 1.0, 36: 3.0, 50: 9.0}, {6: 2.0, 36: 1.5}) == [
+        ["2, last 36", "3 @ 36", "1 @ 6", "3 @ 36"],
+        ["2, last 36", "1.5 @ 36", "1.5 @ 36", "2 @ 6"],
+    ]
+    assert curve_cells(tmp_path / "y", {6: 1.0, 12: 0.5}, {7: 2.0}) == [
+        ["none", "own 0.5 @ 12", "own 0.5 @ 12", "own 1 @ 6"],
+        ["none", "own 2 @ 7", "own 2 @ 7", "own 2 @ 7"],
+    ]
+
+
+def test_a_terminal_of_80_columns_has_a_line_a_curve_with_the_batch_of_its_last_value(tmp_path: Path) -> None:
+    for name in ("edgeconnect-places-a", "b"):
+        log(a_run(tmp_path / name, ()), 1, {"train/reconstruction": {batch: 1 / batch for batch in range(7, 199)}})
+    grid = table_of_curves(compare(runs_of([str(tmp_path)], tmp_path), ["train/"]))
+    assert grid is not None
+    page = io.StringIO()
+    grid.show(Console(file=page, force_terminal=True, width=80, color_system=None, legacy_windows=False))
+    lines = page.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    assert lines[0].split() == ["curve", "run", "last", "to", "198", "batches"]
+    assert sum("0.005051 @ 198" in line for line in lines) == 2
+
+
+def test_the_page_calls_last_what_the_terminal_calls_last(tmp_path: Path) -> None:
+    curve_cells(tmp_path / "x", {6: 1.0, 36: 3.0, 50: 9.0}, {6: 2.0, 36: 1.5})
+    curve_cells(tmp_path / "y", {6: 1.0}, {7: 2.0})
+    pages = [page_of(compare(runs_of([str(tmp_path / name)], tmp_path), ["val/x"])) for name in "xy"]
+    assert "last values at common batches: run0 3 @ 36, run1 1.5 @ 36" in pages[0]
+    assert "last values: run0 own 1 @ 6, run1 own 2 @ 7" in pages[1]
+
+
+def test_values_that_overflow_a_plot_are_drawn_as_infinite_ones(tmp_path: Path) -> None:
+    curve = {1: 1.0, 2: 1.7e308, 3: -1.7e308, 4: 2.0}
+    log(a_run(tmp_path / "a", ()), 1, {"val/x": curve})
+    found = compare(runs_of([str(tmp_path)], tmp_path), ["val/x"])
+    assert page_of(found).count("<svg xmlns") == 1
+    grid = table_of_curves(found)
+    assert grid is not None
+    assert grid.rows[0][-1].split("▁")[0] == ""
+    assert sparkline(curve, 1.0, 2.0, 4, 4) == "▁█▁█"
 
 
 @pytest.mark.parametrize(
@@ -495,7 +621,7 @@ def test_nothing_in_a_runs_files_reaches_the_terminal_or_the_page_as_more_than_t
 def test_the_page_holds_the_settings_and_a_plot_a_curve(tmp_path: Path) -> None:
     a_run(tmp_path / "a")
     a_run(tmp_path / "b", settings=SETTINGS | {"seed": 2})
-    log(tmp_path / "b", 1, {"train/loss": {1: 0.5, 2: float("inf")}})
+    log(tmp_path / "b", 1, {"train/loss": {5: 0.5, 6: float("inf")}})
     page = tmp_path / "new/folder/page.html"
     found = compare(runs_of([str(tmp_path)], tmp_path), ["val/", "train/"])
     write_page(page, found)
@@ -503,7 +629,7 @@ def test_the_page_holds_the_settings_and_a_plot_a_curve(tmp_path: Path) -> None:
     assert text.count("<figure>") == text.count("<svg xmlns") == 2
     assert "<code>seed</code>" in text
     assert '<td class="differs">2</td>' in text
-    assert "last values: a 22, b 22" in text
+    assert "last values at common batches: a 22 @ 4, b 22 @ 4" in text
     before = page.read_bytes()
     write_page(page, found)
     assert page.read_bytes() == before

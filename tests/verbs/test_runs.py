@@ -65,7 +65,11 @@ def test_the_newest_are_listed_unless_all_are_asked_for(home: Path) -> None:
     lines = run_here("runs", "last=1", cwd=home).stdout.splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == ["a"]
     assert lines[-1] == "runs: 3 runs, the newest 1 of them above; last=null lists all"
-    assert len(run_here("runs", "last=null", "json=true", cwd=home).stdout.splitlines()) == 3
+    all_of_them = run_here("runs", "last=null", "json=true", cwd=home)
+    assert (len(all_of_them.stdout.splitlines()), all_of_them.stderr) == (3, "")
+    some = run_here("runs", "last=2", "json=true", cwd=home)
+    assert len(some.stdout.splitlines()) == 2
+    assert some.stderr == "note: these are the newest 2 of 3 runs; last=null lists all\n"
 
 
 @pytest.mark.parametrize("given", [["runs/s"], ["list", "runs/s"], ["folder=runs/s"]])
@@ -95,12 +99,12 @@ def test_an_empty_folder_has_no_runs_and_a_missing_one_is_told(tmp_path: Path) -
 def test_runs_are_compared_by_name_or_path(home: Path) -> None:
     done = run_here("runs", "compare", "a", "runs/b", cwd=home)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "\n1 setting differs.\nsetting  a  b\nseed     1  2\n" in done.stdout
+    assert "\n1 setting differs between the 2 runs.\nsetting  a  b\nseed     1  2\n" in done.stdout
     lines = done.stdout.splitlines()
     (first,) = [line for line in lines if line.startswith("val/psnr_rgb")]
     (second,) = [line for line in lines if line.startswith("              b")]
-    assert first.split()[1:-1] == ["a", "2", "to", "4", "22", "20", "@", "2", "22", "@", "4"]
-    assert second.split()[:-1] == ["b", "2", "to", "4", "21", "20.5", "@", "2", "21", "@", "4"]
+    assert first.split()[1:-1] == ["a", "2,", "last", "4", "22", "@", "4", "20", "@", "2", "22", "@", "4"]
+    assert second.split()[:-1] == ["b", "2,", "last", "4", "21", "@", "4", "20.5", "@", "2", "21", "@", "4"]
 
 
 def test_many_runs_are_grouped_by_the_values_of_their_settings(tmp_path: Path) -> None:
@@ -108,7 +112,7 @@ def test_many_runs_are_grouped_by_the_values_of_their_settings(tmp_path: Path) -
         a_run(tmp_path / f"runs/s/seed-{seed}", settings=SETTINGS | {"seed": 1 + seed % 2})
     text = run_here("runs", "compare", "s", "curves=[]", cwd=tmp_path).stdout
     assert "\nseed     2      seed-1, seed-3, seed-5\n         1      seed-2, seed-4, seed-6\n" in text
-    assert "val/psnr_rgb  " not in text.partition("differs.")[2]
+    assert "val/psnr_rgb  " not in text.partition("differs ")[2]
 
 
 def test_the_page_is_written_and_named(home: Path) -> None:
@@ -120,6 +124,39 @@ def test_the_page_is_written_and_named(home: Path) -> None:
         done = run_here("runs", "compare", "a", "b", f"page={page}", cwd=home)
         assert done.returncode == 1
         assert f"page={page}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ("file/new/page.html", "because file is no folder"),
+        ("folder.html", "is a folder"),
+        ("~nobody-at-all/page.html", "knows no user nobody-at-all"),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_told_before_the_work(home: Path, page: str, told: str) -> None:
+    (home / "file").touch()
+    (home / "folder.html").mkdir()
+    before = sorted(home.iterdir())
+    done = run_here("runs", "compare", "a", "b", f"page={page}", cwd=home)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"inpaintlab runs compare: page={page}")
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(home.iterdir()) == before
+
+
+def test_a_run_is_named_also_where_its_name_looks_like_a_setting(home: Path) -> None:
+    a_run(home / "runs/IMG (1), a=b")
+    a_run(home / "runs/lr=0.1")
+    done = run_here("runs", "compare", "IMG (1), a=b", "runs/lr=0.1", "a", cwd=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No settings differ between the 3 runs." in done.stdout
+
+
+def test_a_beginning_that_no_curve_has_is_told(home: Path) -> None:
+    done = run_here("runs", "compare", "a", "b", "curves=[vall/]", cwd=home)
+    assert (done.returncode, done.stderr) == (0, "note: No curve begins with vall/; there are: val/psnr_rgb.\n")
 
 
 def test_a_file_that_cannot_be_read_is_a_note_beside_the_table(home: Path) -> None:
@@ -142,7 +179,7 @@ print([name for name in {HEAVY!r} if name in sys.modules])
     done = run_anew(sys.executable, "-c", code, cwd=home, home=home / "home")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
-    assert done.stdout.count("setting differs.") == 2
+    assert done.stdout.count("setting differs ") == 2
     assert (home / "p.html").is_file()
 
 

@@ -85,6 +85,10 @@ FLAGS_WITH_VALUE = (
 """Hydra's flags that are followed by a value, which is no path and no setting."""
 
 
+_NO_KEY = re.compile(r"[\s,()]")
+"""What stands in no key of a setting, and may in the name of a run before a "="."""
+
+
 def words_of(verb: str) -> list[str]:
     """The words that may follow a verb; none where its settings do."""
     return [command.partition(" ")[2] for command in COMMANDS if command.startswith(f"{verb} ")]
@@ -174,10 +178,13 @@ def expanded(path: str) -> str:
 
 
 def _is_path(argument: str) -> bool:
-    """Whether an argument names a path and no setting: it has no "=", or it names what exists (also with a "=").
+    """Whether an argument names a path and no setting: it has no "=", or no key before it, or it names what exists.
 
     ``~/results`` is the path that a shell leaves alone in quotes, ``~logger`` takes a setting away.
     """
     if argument.startswith("~/") or os.path.exists(argument):
         return True
-    return "=" not in argument and not argument.startswith(("-", "~", "+"))
+    if argument.startswith(("-", "~", "+")):
+        return False
+    key, equals, _ = argument.partition("=")
+    return not equals or _NO_KEY.search(key) is not None

@@ -200,8 +200,13 @@ def _values(command: str, settings: Settings, key: str) -> Iterator[str]:
 
 
 def _runs(last: str) -> Iterator[str]:
-    """Names of runs and sweeps in the folder ``runs``, and behind the name of a sweep those of its jobs."""
+    """Names of runs and sweeps in the folder ``runs``, and behind the name of a sweep those of its jobs.
+
+    What leads out of that folder is a path, for which the shell offers files.
+    """
     sweep, slash, _ = last.rpartition("/")
+    if last.startswith(("/", "~")) or ".." in sweep.split("/"):
+        return
     try:
         entries = sorted(Path("runs", sweep).iterdir()) if sweep not in (".", "..", "runs") else []
     except OSError:

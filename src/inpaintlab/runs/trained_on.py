@@ -6,6 +6,7 @@ files as 64 MiB hold: for all of a small set, for a fixed choice of a large one.
 
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -109,11 +110,18 @@ def changes(folder: Path, before: Mapping[str, Mapping[str, Any]], now: Kinds) -
 
 
 def recorded_digest(folder: Path) -> dict[str, dict[str, int | str]]:
-    """The digest of the files that a run's folder lists; empty if it lists none, or if its list is damaged."""
-    try:
-        return digest(_read_list(folder))
-    except UnicodeEncodeError:  # no file has such a name
+    """The digest of the files that a run's folder lists; empty if it lists none, as one that trained on too many.
+
+    Raises:
+        ValueError: the list is damaged.
+        OSError: it cannot be opened.
+    """
+    if not os.path.lexists(folder / _LIST):
         return {}
+    try:
+        return digest(_parsed(folder))
+    except (TypeError, AttributeError, RecursionError, UnicodeEncodeError) as error:
+        raise ValueError(f"{folder / _LIST} is damaged: it lists no files with sizes and hashes.") from error
 
 
 def _apart(before: Files, now: Files) -> Iterator[str]:
@@ -143,13 +151,17 @@ def _some(names: Iterable[str]) -> str:
 def _read_list(folder: Path) -> dict[str, dict[str, Entry]]:
     """The list of files in a run's folder; empty if it cannot be read, for it only serves to tell more."""
     try:
-        content = read_json(folder / _LIST, "the files of a run")
-        return {
-            str(kind): {str(name): Entry(int(size), str(held)) for name, (size, held) in files.items()}
-            for kind, files in content.items()
-        }
+        return _parsed(folder)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _parsed(folder: Path) -> dict[str, dict[str, Entry]]:
+    content = read_json(folder / _LIST, "the files of a run")
+    return {
+        str(kind): {str(name): Entry(int(size), str(held)) for name, (size, held) in files.items()}
+        for kind, files in content.items()
+    }
 
 
 def _bytes(name: str) -> bytes:

@@ -7,13 +7,16 @@ from typing import Any, final
 
 from inpaintlab.machine import shown
 from inpaintlab.recipes import nearest
-from inpaintlab.survey.curves import Curve, curves_of, of_interest
+from inpaintlab.survey.curves import Curve, curves_of, names_logged, of_interest
 from inpaintlab.survey.differences import ABSENT, differing, recorded
 from inpaintlab.survey.found import Run, runs_in
 from inpaintlab.survey.summary import Summary, settings_of, summary_of
 
 MOST_RUNS = 100
 """That are compared at once; of more nobody sees anything."""
+
+_NAMED = 40
+"""The most names of curves in a sentence."""
 
 
 @final
@@ -27,7 +30,8 @@ class Compared:
         differences: see `differing`; runs whose settings cannot be read have ABSENT everywhere and make no difference.
         curves: one a run, by the name of what was logged.
         metrics: the names of the curves that are shown.
-        notes: a sentence for each file that could not be read.
+        notes: a sentence for each file that could not be read, and one if no curve is what was asked for.
+        readable: how many of the runs have settings that can be read, and so were compared.
     """
 
     names: list[str]
@@ -36,14 +40,19 @@ class Compared:
     curves: list[dict[str, Curve]]
     metrics: list[str]
     notes: list[str]
+    readable: int
 
     @property
     def sentence(self) -> str:
-        """How many settings differ."""
-        if len(self.names) == 1:
-            return "One run, so no settings differ."
+        """How many settings differ, and between how many runs."""
+        runs = len(self.names)
+        if runs == 1:
+            return "One run, so there is nothing to compare its settings with."
+        if self.readable < 2:
+            return f"No settings were compared: {self.readable or 'none'} of the {runs} runs has any that can be read."
         count = len(self.differences)
-        return f"{count or 'No'} setting{' differs' if count == 1 else 's differ'}."
+        whole = "" if self.readable == runs else f"{self.readable} of "
+        return f"{count or 'No'} setting{' differs' if count == 1 else 's differ'} between {whole}the {runs} runs."
 
 
 def compare(runs: Sequence[Run], beginnings: Sequence[str]) -> Compared:
@@ -54,25 +63,41 @@ def compare(runs: Sequence[Run], beginnings: Sequence[str]) -> Compared:
         beginnings: how the names of the curves begin that are shown.
     """
     notes: list[str] = []
-    curves = []
+    curves, known = [], []
     summaries = [summary_of(run) for run in runs]
     settings = [settings_of(run.folder)[0] for run in runs]  # what is wrong with a file, the summary tells
     for run, own in zip(runs, settings, strict=True):
-        if not own:
-            notes.append(f"{run.name} has no settings that can be read, so those of the others are compared.")
-        drawn, faults = curves_of(run.folder)
+        if own:
+            record, faults = recorded(run.folder, own)
+            known.append(record)
+            notes += faults
+        else:
+            notes.append(f"{run.name} has no settings that can be read, so it is left out where settings are compared.")
+        drawn, faults = curves_of(run.folder, beginnings)
         curves.append(drawn)
         notes += faults
-    known = [recorded(run.folder, own) for run, own in zip(runs, settings, strict=True) if own]
+    metrics = of_interest(curves)
+    if beginnings and not metrics:
+        notes.append(_nothing_of(beginnings, runs))
     found = {key: iter(values) for key, values in differing(known).items()}
     return Compared(
         [run.name for run in runs],
         summaries,
         {key: [next(values) if own else ABSENT for own in settings] for key, values in found.items()},
         curves,
-        of_interest(curves, beginnings),
+        metrics,
         notes,
+        len(known),
     )
+
+
+def _nothing_of(beginnings: Sequence[str], runs: Sequence[Run]) -> str:
+    """That no curve begins so, and which there are."""
+    there = sorted({name for run in runs for name in names_logged(run.folder)})
+    if not there:
+        return f"{'This run has' if len(runs) == 1 else 'These runs have'} logged no curves."
+    named = f"{', '.join(there[:_NAMED])}{', ...' * (len(there) > _NAMED)}"
+    return f"No curve begins with {' or '.join(beginnings)}; there are: {named}."
 
 
 def runs_of(given: Sequence[str], home: Path) -> list[Run]:
@@ -99,7 +124,7 @@ def runs_of(given: Sequence[str], home: Path) -> list[Run]:
 
 
 def _runs(text: str, home: Path) -> list[Run]:
-    folder = Path(text).expanduser()
+    folder = Path(text)
     if not folder.is_dir() and (home / text).is_dir():
         folder = home / text
     if not folder.is_dir():

@@ -1,12 +1,14 @@
 """What differs between runs: settings, code, and what they were trained and validated on."""
 
+import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, final
 
-from inpaintlab.machine import file_sha256
+from inpaintlab.machine import read_json
 from inpaintlab.runs import recorded_digest
+
+_VALIDATION = "validation.json"
 
 MADE_OF_OTHERS = ("name", "datamodule", "configuration")
 """Keys of config.json that are left out: the name heads a column, the others repeat or digest what is there."""
@@ -62,7 +64,7 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def recorded(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def recorded(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What a run records of itself, to be held against others: its settings, its code, and digests of its data.
 
     Args:
@@ -71,16 +73,35 @@ def recorded(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         The settings without those of `MADE_OF_OTHERS`, and below ``files`` a line for each kind of files that it was
-        trained on, as far as ``trained_on.json`` names them, and the hash of its validation set.
+        trained on, as far as ``trained_on.json`` names them, and the hash of its validation set, which is one wherever
+        its images lie; and a sentence for each of the two files that is there and cannot be read.
     """
-    files: dict[str, str] = {
-        kind: f"{entry['files']:,} files, {entry['bytes']:,} bytes, {str(entry['sha256'])[:12]}"
-        for kind, entry in recorded_digest(folder).items()
-    }
-    with suppress(OSError):  # it has none yet, or it cannot be read; then nothing can be said of it
-        files["validation"] = file_sha256(folder / "validation.json")[:12]
+    files: dict[str, str] = {}
+    notes = []
+    try:
+        files |= {kind: _in_numbers(entry) for kind, entry in recorded_digest(folder).items()}
+    except (ValueError, OSError) as error:
+        notes.append(str(error))
+    try:
+        if os.path.lexists(folder / _VALIDATION):  # a run has none before its first start
+            files["validation"] = _identity(folder / _VALIDATION)
+    except (ValueError, OSError) as error:
+        notes.append(str(error))
     kept = {key: value for key, value in settings.items() if key not in MADE_OF_OTHERS}
-    return kept | ({"files": files} if files else {})
+    return kept | ({"files": files} if files else {}), notes
+
+
+def _in_numbers(entry: Mapping[str, int | str]) -> str:
+    files = f"{entry['files']:,} file{'' if entry['files'] == 1 else 's'}"
+    return f"{files}, {entry['bytes']:,} bytes, {str(entry['sha256'])[:12]}"
+
+
+def _identity(path: Path) -> str:
+    """The beginning of the hash that a manifest has of its images and holes, and not of their folder."""
+    sha256 = read_json(path, "a run's validation set").get("sha256")
+    if not isinstance(sha256, str) or not sha256:
+        raise ValueError(f"{path} is damaged: it has no hash of its images and holes.")
+    return sha256[:12]
 
 
 def in_one_line(value: Any) -> str:

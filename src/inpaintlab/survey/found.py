@@ -41,7 +41,7 @@ class Found:
 
     Args:
         runs: newest first; those of one sweep stand together, where the newest of them belongs.
-        notes: a sentence for each folder that could not be read.
+        notes: a sentence for each folder or link that could not be read.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -51,6 +51,8 @@ class Found:
 def runs_in(folder: Path) -> Found:
     """Find the runs in a folder: itself, the folders in it, and those in these that are no runs, such as a sweep's.
 
+    A run that is there under several names, by links, is found once, by the name that is no link if there is one.
+
     Files are looked at and not read, but for the records of sweeps, so thousands of runs take a second.
 
     Args:
@@ -59,24 +61,35 @@ def runs_in(folder: Path) -> Found:
     Raises:
         ValueError: there is no such folder.
     """
-    if not folder.is_dir():
-        kind = "is a file, no folder of runs" if folder.exists() else "is not there, so it holds no runs"
+    if not os.path.isdir(folder):
+        kind = "is a file, no folder of runs" if os.path.exists(folder) else "is not there, so it holds no runs"
         raise ValueError(f"{shown(folder)} {kind}; give the folder that trainings wrote to, such as runs.")
     if (changed := _changed(folder)) is not None:
         return Found([Run(folder.name or str(folder), folder, changed)])
     found = Found()
     groups: list[list[Run]] = []
-    if (folder / _RECORD).is_file():
+    if os.path.isfile(folder / _RECORD):
         groups.append(_jobs(folder, "", found.notes))
     else:
         for inner in _folders(folder, found.notes):
             changed = _changed(inner)
             groups.append(_jobs(inner, f"{inner.name}/", found.notes) if changed is None else [_run(inner, changed)])
+    groups = _once(groups, folder)
     for group in groups:
         group.sort(key=lambda run: (-run.changed, run.name))
     groups.sort(key=lambda group: (-group[0].changed, group[0].name) if group else (0.0, ""))
     found.runs = [run for group in groups for run in group]
     return found
+
+
+def _once(groups: list[list[Run]], home: Path) -> list[list[Run]]:
+    """The groups without runs that another link leads to."""
+    top = os.path.realpath(home)
+    real = {run: os.path.realpath(run.folder) for group in groups for run in group}
+    kept: dict[str, Run] = {}
+    for run, path in sorted(real.items(), key=lambda entry: (entry[1] != os.path.join(top, entry[0].name), entry[1])):
+        kept.setdefault(path, run)
+    return [[run for run in group if kept[real[run]] is run] for group in groups]
 
 
 def _run(folder: Path, changed: float) -> Run:
@@ -90,7 +103,7 @@ def _jobs(folder: Path, prefix: str, notes: list[str]) -> list[Run]:
         for inner in _folders(folder, notes)
         if (changed := _changed(inner)) is not None
     }
-    if (folder / _RECORD).is_file():
+    if os.path.isfile(folder / _RECORD):
         try:
             for name in SweepFolder.load(folder).jobs:
                 runs.setdefault(name, Run(f"{prefix}{name}", folder / name, 0.0))
@@ -100,12 +113,20 @@ def _jobs(folder: Path, prefix: str, notes: list[str]) -> list[Run]:
 
 
 def _folders(folder: Path, notes: list[str]) -> list[Path]:
+    found = []
     try:
-        with os.scandir(folder) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        with os.scandir(folder) as scanned:
+            entries = [entry for entry in scanned if not entry.name.startswith(".")]
     except OSError as error:
         notes.append(f"{shown(folder)} cannot be read ({error.strerror}).")
         return []
+    for entry in entries:
+        try:
+            if entry.is_dir():
+                found.append(Path(entry.path))
+        except OSError as error:  # a link to itself, or to where nobody may look
+            notes.append(f"{shown(entry.path)} cannot be read ({error.strerror}).")
+    return sorted(found)
 
 
 def _changed(folder: Path) -> float | None:

@@ -1,6 +1,5 @@
 """Runs side by side as one HTML page that needs no other file, in the style of the report."""
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
@@ -8,10 +7,10 @@ from pathlib import Path
 
 from inpaintlab.machine import write_texts
 from inpaintlab.survey.comparison import Compared
-from inpaintlab.survey.curves import Curve
+from inpaintlab.survey.curves import LARGEST, Curve
 from inpaintlab.survey.differences import in_one_line
 from inpaintlab.survey.summary import printable
-from inpaintlab.survey.tables import HEADINGS, cells_of
+from inpaintlab.survey.tables import HEADINGS, cells_of, last_values
 
 _MARKED = 40
 """The most points of a curve that are marked one by one; those of more are a line."""
@@ -55,7 +54,7 @@ def page_of(found: Compared) -> str:
             for key, values in found.differences.items()
         ],
         plots=[(printable(metric), Markup(_plot(found, metric, names))) for metric in found.metrics],
-        last={printable(metric): _last(found, metric, names) for metric in found.metrics},
+        last={printable(metric): last_values(dict(_having(found, metric, names))) for metric in found.metrics},
         style=Markup(style()),
         today=datetime.now(UTC).date().isoformat(),
     )
@@ -65,12 +64,8 @@ def _having(found: Compared, metric: str, names: Sequence[str]) -> list[tuple[st
     return [(name, curves[metric]) for name, curves in zip(names, found.curves, strict=True) if metric in curves]
 
 
-def _last(found: Compared, metric: str, names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {curve[max(curve)]:.4g}" for name, curve in _having(found, metric, names))
-
-
 def _plot(found: Compared, metric: str, names: Sequence[str]) -> str:
-    """The curve of each run that has one; infinite values are left out of it."""
+    """The curve of each run that has one; infinite values, and those that a plot cannot span, are left out of it."""
     from matplotlib.axes import Axes
 
     from inpaintlab.report import looks, svg
@@ -79,7 +74,7 @@ def _plot(found: Compared, metric: str, names: Sequence[str]) -> str:
 
     def draw(axes: Axes) -> None:
         for name, curve in _having(found, metric, names):
-            points = [(batch, value) for batch, value in curve.items() if math.isfinite(value)]
+            points = [(batch, value) for batch, value in curve.items() if abs(value) <= LARGEST]
             marker = look[name].marker if len(points) <= _MARKED else ""
             at, values = [batch for batch, _ in points], [value for _, value in points]
             axes.plot(

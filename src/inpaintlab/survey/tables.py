@@ -1,12 +1,11 @@
 """What the terminal shows of runs: their list, how their settings differ, and their curves."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inpaintlab.survey.comparison import Compared
-from inpaintlab.survey.curves import Curve, common, sparkline
+from inpaintlab.survey.curves import LARGEST, Curve, common, sparkline
 from inpaintlab.survey.differences import in_one_line
 from inpaintlab.survey.grid import Grid
 from inpaintlab.survey.summary import Summary, age, printable
@@ -78,7 +77,10 @@ def _in_words(value: Any) -> str:
 
 
 def table_of_curves(found: Compared, *, plain: bool = False) -> Grid | None:
-    """A line for each curve of each run, drawn on one scale, with its values at common batches; None if there is none.
+    """A line for each curve of each run, drawn on one scale, with values and their batches; None if there is none.
+
+    The values are those at the batches at which all of these runs have one, so that they can be held against each
+    other. Where there is no such batch, they are each curve's own, which each of them says.
 
     Args:
         found: the comparison.
@@ -94,19 +96,25 @@ def table_of_curves(found: Compared, *, plain: bool = False) -> Grid | None:
             line = sparkline(curve, low, high, end, _SPARKLINE, plain=plain)
             rows.append(["" if number else printable(metric), printable(name), *_numbers(curve, shared), line])
     headings = ["curve", "run", "common batches", "last", "lowest", "highest", f"to {end:,} batches"]
-    return Grid(headings, rows, ("curve", "run"), ("common batches",)) if rows else None
+    return Grid(headings, rows, ("curve", "run"), ("common batches", "lowest", "highest")) if rows else None
 
 
 def _range(having: Mapping[str, Curve]) -> tuple[float, float]:
-    finite = [value for curve in having.values() for value in curve.values() if math.isfinite(value)] or [0.0]
+    finite = [value for curve in having.values() for value in curve.values() if abs(value) <= LARGEST] or [0.0]
     return min(finite), max(finite)
 
 
 def _numbers(curve: Curve, shared: Sequence[int]) -> list[str]:
     """How many batches are common and the last of them, the value there, and the lowest and the highest at these."""
-    if not shared:
-        return ["none", "-", "-", "-"]
-    at = [(curve[batch], batch) for batch in shared]
+    at = [(curve[batch], batch) for batch in shared or curve]
     lowest, highest = min(at), max(at, key=lambda entry: (entry[0], -entry[1]))
-    extremes = [f"{value:.4g} @ {batch:,}" for value, batch in (lowest, highest)]
-    return [f"{len(shared):,} to {shared[-1]:,}", f"{curve[shared[-1]]:.4g}", *extremes]
+    own = "" if shared else "own "
+    values = [f"{own}{value:.4g} @ {batch:,}" for value, batch in (at[-1], lowest, highest)]
+    return [f"{len(shared):,}, last {shared[-1]:,}" if shared else "none", *values]
+
+
+def last_values(having: Mapping[str, Curve]) -> str:
+    """The values that `table_of_curves` has as the last ones, by the names of their runs, in words."""
+    shared = common(list(having.values()))
+    values = (f"{printable(name)} {_numbers(curve, shared)[1]}" for name, curve in having.items())
+    return f"last values{' at common batches' if shared else ''}: {', '.join(values)}"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def list_runs(cfg: DictConfig) -> None:
     if cfg.json:
         for entry in summaries:
             print(json.dumps(as_record(entry)))
+        if len(chosen) < len(found.runs):
+            _tell([f"these are the newest {len(chosen)} of {len(found.runs):,} runs; last=null lists all"])
     else:
         console = Console()
         if summaries:
@@ -49,9 +52,7 @@ def list_runs(cfg: DictConfig) -> None:
 @command("runs compare")
 def compare_runs(cfg: DictConfig) -> None:
     """Print how the settings of runs differ and their curves, and write the page if one is asked for."""
-    page = None if cfg.page is None else Path(cfg.page).expanduser()
-    if page is not None and page.suffix != ".html":
-        raise ValueError(f"page={shown(page)} has to end in .html, because that is what it holds.")
+    page = None if cfg.page is None else _page(cfg.page)
     found = compare(runs_of(list(cfg.folders), Path(cfg.runs)), list(cfg.curves))
     if cfg.json:
         print(json.dumps(comparison_record(found), allow_nan=False))
@@ -68,6 +69,27 @@ def compare_runs(cfg: DictConfig) -> None:
         write_page(page, found)
         print(shown(page), file=sys.stderr if cfg.json else sys.stdout)
     _tell(found.notes)
+
+
+def _page(given: str) -> Path:
+    """The file to write, which a folder or a file in its way does not hinder.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    page = Path(given)
+    if page.suffix != ".html":
+        raise ValueError(f"page={shown(page)} has to end in .html, because that is what it holds.")
+    if page.is_dir():
+        raise ValueError(f"page={shown(page)} is a folder; name a file that is not there yet, or one to replace.")
+    if given.startswith("~") and len(page.parts) > 1:  # all others are expanded by now
+        raise ValueError(f"page={shown(page)}: this machine knows no user {shown(page.parts[0][1:])}.")
+    above = next((folder for folder in page.parents if os.path.lexists(folder)), Path())
+    if not above.is_dir():
+        raise ValueError(f"page={shown(page)} cannot be written, because {shown(above)} is no folder.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"page={shown(page)} cannot be written: nothing may be put into {shown(above)}.")
+    return page
 
 
 def _tell(notes: list[str]) -> None:
