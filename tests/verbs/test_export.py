@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ def test_the_file_tells_nothing_of_this_machine(told: tuple[Path, str]) -> None:
 def test_the_command_tells_difference_size_and_time(told: tuple[Path, str]) -> None:
     path, out = told
     assert f"starter-glcic.onnx: {path.stat().st_size / 1e6:.1f} MB" in out
-    difference = re.search(r"by at most (\S+) \(64 x 64, 61 x 83, 40 x 120, 256 x 256 pixels; limit 1e-4\)", out)
+    difference = re.search(r"by at most (\S+) \(limit 1e-4; 64 x 64, 61 x 83, 40 x 120, 256 x 256 pixels, holes", out)
     assert difference is not None
     assert float(difference[1]) < 1e-4
     assert re.search(
@@ -190,6 +191,10 @@ def test_a_file_of_torch_completes_as_we_do_and_tells_the_same(told: tuple[Path,
     assert texts["licence"] == "mine"
     assert {key for key in texts if texts[key] != of_onnx[key]} == {"label", "licence"}
     assert texts["label"].isprintable()
+    with zipfile.ZipFile(path) as inside:
+        content = b"".join(inside.read(name) for name in inside.namelist())
+    for name in (str(Path(writing.__file__).parents[3]), str(tmp_path), "site-packages", "completion_graph.py"):
+        assert name.encode() not in content
     image, mask = torch.from_numpy(picture(33, 50)), torch.zeros(1, 1, 33, 50)
     mask[..., 4:20, 10:30] = 1
     found = module(image, mask)

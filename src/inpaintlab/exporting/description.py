@@ -1,7 +1,7 @@
 """What a file tells of itself: whose networks they are, on which terms, and what goes in and comes out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -10,7 +10,7 @@ from inpaintlab import __version__
 from inpaintlab.exporting.completion_graph import CompletionGraph, EdgeInput, edge_input, shapes_of
 from inpaintlab.inpainting import Inpainter
 from inpaintlab.machine import shown
-from inpaintlab.published import CATALOGUE, STARTER_LAYOUT, STARTER_LICENCE, STARTERS
+from inpaintlab.published import CATALOGUE, STARTER_LAYOUT, STARTER_LICENCE, STARTERS, Published
 
 UNKNOWN = "unknown: nobody has said so"
 """Of a licence."""
@@ -86,12 +86,19 @@ def _terms(origin: Mapping[str, Any]) -> tuple[str, str]:
         if origin["sha256"] in {starter.sha256 for starter in STARTERS}:
             return STARTER_LICENCE, "the starter weights inside inpaintlab"
         return UNKNOWN, "a file that names itself starter weights and is none of those inside inpaintlab"
-    entries = [entry for entry in CATALOGUE if entry.layout == imported["layout"]]
     files = ", ".join(f"{shown(file['name'])} ({file['sha256']})" for file in imported["files"])
+    entries = [entry for entry in CATALOGUE if entry.layout == imported["layout"] and _is_of(entry, imported["files"])]
     if not entries:
-        return UNKNOWN, f"published files: {files}"
+        return UNKNOWN, f"says of itself that it was imported as {shown(imported['layout'])} from {files}"
     sources = ", ".join(dict.fromkeys(entry.source for entry in entries))
-    return ", ".join(dict.fromkeys(entry.licence for entry in entries)), f"published at {sources}: {files}"
+    terms = ", ".join(dict.fromkeys(entry.licence for entry in entries))
+    return terms, f"published at {sources}, as the checkpoint says of itself: {files}"
+
+
+def _is_of(entry: Published, files: Sequence[Mapping[str, str]]) -> bool:
+    """Whether all files are called like some of an entry's, and have the hashes that the catalogue knows."""
+    known = {file.name: file.sha256 or "" for file in entry.files}  # of many nobody has told a hash
+    return bool(files) and all(file["sha256"].startswith(known.get(file["name"], "no hash")) for file in files)
 
 
 def _edges_in_words(model: Inpainter, edges: EdgeInput | None) -> str:

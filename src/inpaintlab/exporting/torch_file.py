@@ -27,6 +27,9 @@ def write_program(path: Path, program: ExportedProgram, texts: Mapping[str, str]
         OSError: the file cannot be written.
     """
     program.example_inputs = None  # of the size that was traced
+    for module in program.graph_module.modules():  # loops are modules of their own
+        for node in getattr(module, "graph", torch.fx.Graph()).nodes:
+            node.meta.pop("stack_trace", None)  # lines of our code, with the paths of this machine
     with exporting_quietly(texts["label"]), path.open("wb") as file:
         torch.export.save(program, file, extra_files={ABOUT: json.dumps(texts, ensure_ascii=False, indent=2)})
 

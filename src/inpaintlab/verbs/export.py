@@ -64,7 +64,8 @@ def _lines(out: Path, form: str, written: Written) -> list[str]:
             f"  {name}: {written.description.meanings[name]}"
             for name in sorted(written.description.meanings, key=_order)
         ),
-        f"differs from inpaintlab's completion by at most {found.difference:.1e} ({sizes} pixels; limit 1e-4)",
+        f"differs from inpaintlab's completion by at most {found.difference:.1e} (limit 1e-4; {sizes} pixels, holes of "
+        "up to a quarter)",
         f"one image of {found.side} x {found.side} pixels: {found.seconds:.3f} s in {runner}, "
         f"{found.torch_seconds:.3f} s in inpaintlab ({machine(torch.device('cpu'))})",
         f"licence: {texts['licence']}",
