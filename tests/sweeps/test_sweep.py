@@ -541,7 +541,12 @@ def test_the_best_job_is_the_best_of_the_unfinished_while_none_is_finished(tmp_p
 def test_jobs_whose_scores_say_nothing_about_each_other_have_no_best(tmp_path: Path) -> None:
     found = swept(tmp_path, a=progress(4, 20.0), b=progress(4, 25.0))
     for name in ("a", "b"):
-        (found.path / name / "validation.json").write_text(name)
+        (found.path / name / "validation.json").write_text(json.dumps({"sha256": name}))
+    assert "validated on other images or holes" in str(best_job(found))
+    for name in ("a", "b"):  # the same images in other folders
+        (found.path / name / "validation.json").write_text(json.dumps({"sha256": "one", "source": {"root": name}}))
+    assert str(best_job(found)).startswith("best: b")
+    (found.path / "a" / "validation.json").write_text("{")
     assert "validated on other images or holes" in str(best_job(found))
     progress(4, 1.0, higher_is_better=False).save(found.path / "a")
     assert "one and the same monitor" in str(best_job(found))

@@ -33,7 +33,16 @@ from inpaintlab.runs.settings import (
     weight_files,
     without_places,
 )
-from inpaintlab.runs.trained_on import Entry, Kinds, changes, digest, look_at, recorded_digest, save_list
+from inpaintlab.runs.trained_on import (
+    Entry,
+    Kinds,
+    changes,
+    digest,
+    look_at,
+    recorded_digest,
+    save_list,
+    validation_set,
+)
 
 __all__ = [
     "FAILED",
@@ -77,6 +86,7 @@ __all__ = [
     "state_of",
     "taken",
     "training_record",
+    "validation_set",
     "weight_files",
     "without_places",
 ]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from inpaintlab.machine import file_sha256, read_json, write_texts
 
 _LIST = "trained_on.json"
+_VALIDATION = "validation.json"
 
 _LISTED = 200_000  # the most files that the list names; of more, only numbers are told
 
@@ -122,6 +123,22 @@ def recorded_digest(folder: Path) -> dict[str, dict[str, int | str]]:
         return digest(_parsed(folder))
     except (TypeError, AttributeError, RecursionError, UnicodeEncodeError) as error:
         raise ValueError(f"{folder / _LIST} is damaged: it lists no files with sizes and hashes.") from error
+
+
+def validation_set(folder: Path) -> str | None:
+    """The hash of the images and holes that a run is validated on, wherever they lie; None before its first start.
+
+    Raises:
+        ValueError: its frozen validation set is damaged.
+        OSError: it cannot be opened.
+    """
+    path = folder / _VALIDATION
+    if not os.path.lexists(path):
+        return None
+    sha256 = read_json(path, "a run's validation set").get("sha256")
+    if not isinstance(sha256, str) or not sha256:
+        raise ValueError(f"{path} is damaged: it has no hash of its images and holes.")
+    return sha256
 
 
 def _apart(before: Files, now: Files) -> Iterator[str]:

@@ -1,14 +1,10 @@
 """What differs between runs: settings, code, and what they were trained and validated on."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
-from inpaintlab.machine import read_json
-from inpaintlab.runs import recorded_digest
-
-_VALIDATION = "validation.json"
+from inpaintlab.runs import recorded_digest, validation_set
 
 MADE_OF_OTHERS = ("name", "datamodule", "configuration")
 """Keys of config.json that are left out: the name heads a column, the others repeat or digest what is there."""
@@ -83,8 +79,8 @@ def recorded(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Any],
     except (ValueError, OSError) as error:
         notes.append(str(error))
     try:
-        if os.path.lexists(folder / _VALIDATION):  # a run has none before its first start
-            files["validation"] = _identity(folder / _VALIDATION)
+        if (validation := validation_set(folder)) is not None:
+            files["validation"] = validation[:12]
     except (ValueError, OSError) as error:
         notes.append(str(error))
     kept = {key: value for key, value in settings.items() if key not in MADE_OF_OTHERS}
@@ -94,14 +90,6 @@ def recorded(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Any],
 def _in_numbers(entry: Mapping[str, int | str]) -> str:
     files = f"{entry['files']:,} file{'' if entry['files'] == 1 else 's'}"
     return f"{files}, {entry['bytes']:,} bytes, {str(entry['sha256'])[:12]}"
-
-
-def _identity(path: Path) -> str:
-    """The beginning of the hash that a manifest has of its images and holes, and not of their folder."""
-    sha256 = read_json(path, "a run's validation set").get("sha256")
-    if not isinstance(sha256, str) or not sha256:
-        raise ValueError(f"{path} is damaged: it has no hash of its images and holes.")
-    return sha256[:12]
 
 
 def in_one_line(value: Any) -> str:

@@ -2,11 +2,8 @@
 
 import shlex
 
-from inpaintlab.machine import file_sha256
-from inpaintlab.runs import Progress
+from inpaintlab.runs import Progress, validation_set
 from inpaintlab.sweeps.folder import SweepFolder, progress_of
-
-_VALIDATION = "validation.json"
 
 
 def best_job(sweep: SweepFolder) -> str | None:
@@ -35,8 +32,10 @@ def best_job(sweep: SweepFolder) -> str | None:
 
 
 def _validation_set(sweep: SweepFolder, name: str) -> str | None:
-    path = sweep.path / name / _VALIDATION
-    return file_sha256(path) if path.is_file() else None
+    try:
+        return validation_set(sweep.path / name)
+    except (ValueError, OSError) as error:  # it is like no other
+        return str(error)
 
 
 def _lines(sweep: SweepFolder, name: str, progress: Progress, state: str) -> list[str]:
