@@ -311,7 +311,7 @@ def _type_token(page: Any, token: str) -> None:
 def test_a_participant_goes_through_a_study(browser: Any, tmp_path: Path) -> None:
     for label, grey in (("dark", 50), ("bright", 200)):
         (tmp_path / label).mkdir()
-        for case in ("a", "b"):
+        for case in ("a", "b", "c", "d"):
             Image.new("RGB", (80, 60), (grey,) * 3).save(tmp_path / label / f"{case}.png")
     log = Log(tmp_path / "choices.csv")
     study = Study([read_contender(tmp_path / label) for label in ("dark", "bright")], log, 1)
@@ -322,14 +322,36 @@ def test_a_participant_goes_through_a_study(browser: Any, tmp_path: Path) -> Non
         page.fill("#participant", "P 1")
         page.click("text=Begin")
         page.locator("#choose-left:not([disabled])").wait_for()
-        assert page.inner_text("#count") == "1 of 2"
-        page.keyboard.press("ArrowLeft")
-        page.locator("text=2 of 2").wait_for()
+        assert page.inner_text("#count") == "1 of 4"
+        page.keyboard.press("Alt+ArrowLeft")  # the browser's own
+        for _ in range(20):  # held: one choice
+            page.keyboard.down("ArrowLeft")
+        page.keyboard.up("ArrowLeft")
+        page.locator("text=2 of 4").wait_for()
+
+        late: list[Any] = []
+        page.route("**/trials/2/left.png", lambda route: late.append(route))
         page.locator("#choose-same:not([disabled])").click()
+        page.locator("text=3 of 4").wait_for()
+        page.keyboard.press("ArrowRight")  # of a pair that nobody has seen
+        assert page.locator("#right").evaluate("image => getComputedStyle(image).visibility") == "hidden"
+        late[0].continue_()
+        page.locator("#choose-left:not([disabled])").wait_for()
+        assert page.inner_text("#count") == "3 of 4"
+
+        page.route("**/trials/2", lambda route: (route.fetch(), route.abort()), times=1)  # the answer is lost
+        page.keyboard.press("ArrowRight")
+        page.locator("text=The server does not answer").wait_for()
+        page.keyboard.press("ArrowDown")  # another choice than the one that was logged
+        page.locator("text=4 of 4").wait_for()
+        page.reload()
+        page.locator("#choose-right:not([disabled])").click()
         page.locator("text=Thank you").wait_for()
+        page.reload()
+        assert page.locator("text=Begin").is_visible()  # the next participant
         context.close()
     rows = (tmp_path / "choices.csv").read_text().splitlines()
-    assert [row.split(",")[6] for row in rows[1:]] == ["left", "same"]
+    assert [row.split(",")[6] for row in rows[1:]] == ["left", "same", "right", "right"]
     assert all(row.split(",")[2] == "P 1" for row in rows[1:])
 
 

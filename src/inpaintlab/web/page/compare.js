@@ -1,6 +1,10 @@
 // Results: side by side, under a slider, or blind.
 
+import { clearPair, showPair } from "/pair.js";
+
 const LONGEST = 2048; // pixels that are shown of a result; it is downloaded whole
+
+const WAITING = "waiting"; // for a pair that was asked for
 
 const at = (id) => document.getElementById(id);
 
@@ -29,7 +33,8 @@ export class Comparison {
     this.results = results;
     this.width = width;
     this.height = height;
-    this.#pair = null;
+    this.#forget();
+    if (results.length < 2 && this.view === "blind") this.view = "grid"; // nothing to choose from
     for (const [side, chosen] of [["left", ""], ["right", results.at(0)?.result ?? ""]]) {
       const select = at(`slider-${side}`);
       select.replaceChildren(new Option("photograph", ""), ...results.map((one) => new Option(one.method, one.result)));
@@ -106,15 +111,32 @@ export class Comparison {
   }
 
   async #draw() {
+    const results = this.results, images = ["left", "right"].map((side) => at(`blind-${side}`));
+    this.#forget();
+    this.#pair = WAITING;
     try {
-      this.#pair = await this.api.drawPair();
-      for (const side of ["left", "right"]) at(`blind-${side}`).src = this.api.pairUrl(this.#pair, side);
-      this.#since = performance.now();
+      const pair = await this.api.drawPair();
+      if (this.results !== results) return; // there are others by now
+      const since = await showPair(images, ["left", "right"].map((side) => this.api.pairUrl(pair, side)));
+      if (this.results !== results) return;
+      this.#pair = pair;
+      this.#since = since;
       this.#ask(true);
-      at("blind-told").textContent = "";
     } catch (error) {
+      if (this.results !== results) return;
+      this.#forget();
+      at("blind-again").hidden = false;
       this.say(error.message, true);
     }
+  }
+
+  // No pair is shown, and none can be chosen from.
+  #forget() {
+    this.#pair = null;
+    clearPair([at("blind-left"), at("blind-right")]);
+    at("blind-told").textContent = "";
+    this.#ask(false);
+    at("blind-again").hidden = true;
   }
 
   #ask(asking) {
@@ -123,7 +145,7 @@ export class Comparison {
   }
 
   async choose(chosen) {
-    if (this.view !== "blind" || !this.#pair || at("choose-left").disabled) return;
+    if (this.view !== "blind" || !this.#pair || this.#pair === WAITING || at("choose-left").disabled) return;
     this.#ask(false);
     try {
       const told = await this.api.choose(this.#pair, chosen, (performance.now() - this.#since) / 1000);

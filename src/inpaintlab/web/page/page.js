@@ -3,6 +3,7 @@
 import { Api } from "/api.js";
 import { Comparison } from "/compare.js";
 import { Layer } from "/layers.js";
+import { sideOf } from "/pair.js";
 import { themed } from "/theme.js";
 import { COLOURS, View } from "/view.js";
 
@@ -384,7 +385,6 @@ const KEYS = {
   "[": () => resize(1 / 1.25), "]": () => resize(1.25),
   "+": () => view.zoom(1.4), "=": () => view.zoom(1.4), "-": () => view.zoom(1 / 1.4), 0: () => view.fit(),
   enter: complete, escape: () => trying(() => api.cancel()),
-  arrowleft: () => comparison.choose("left"), arrowright: () => comparison.choose("right"), arrowdown: () => comparison.choose("same"),
 };
 
 function pressed(event) {
@@ -401,7 +401,8 @@ function pressed(event) {
   if (key === " " && tab !== "results" && !event.target.closest("button")) { event.preventDefault(); view.hold(true); return; }
   if (key === "enter" && event.target.closest("button, a")) return; // it presses that
   if (key === "h") { view.alone = true; view.draw(); return; }
-  KEYS[key]?.();
+  const side = sideOf(event);
+  if (side) comparison.choose(side); else KEYS[key]?.();
 }
 
 function released(event) {
