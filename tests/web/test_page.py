@@ -163,7 +163,18 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     at.close()
 
 
-def test_a_narrow_screen_has_all_of_it_within_its_width(browser: Any, running: Served, photo: Path) -> None:
+def _with_a_long_note(route: Any) -> None:
+    """A job's answer as for a large photograph."""
+    answer = route.fetch()
+    job = answer.json()
+    for one in job["results"]:
+        one["notes"] = ["completed in a window, because the whole image takes more memory than there is " * 4]
+    route.fulfill(response=answer, json=job)
+
+
+def test_a_narrow_screen_has_all_of_it_within_its_width(
+    browser: Any, running: Served, photo: Path, tmp_path: Path
+) -> None:
     at = Page(
         browser,
         running.url,
@@ -182,11 +193,26 @@ def test_a_narrow_screen_has_all_of_it_within_its_width(browser: Any, running: S
         box = page.locator(button).bounding_box()
         assert box["height"] >= 40, button  # a finger's width
         assert 0 <= box["x"] <= 360 - box["width"], button
+    assert page.evaluate("scrollY") == 0
+    (tmp_path / "text.png").write_text("no picture")
+    page.set_input_files("#file", str(tmp_path / "text.png"))
+    at.says("The photograph is no picture that can be read")
+    for one in ("#complete", "#status"):  # without scrolling
+        box = page.locator(one).bounding_box()
+        assert 0 < box["y"] <= 740 - box["height"], one
     at.drag((60, 60), (120, 100))
     page.locator("#methods input[value=edgeconnect]").uncheck()
+    page.route("**/jobs/*", _with_a_long_note)
     page.tap("#complete")
     at.says("Completed with one method")
     assert page.locator("#view-blind").is_disabled()
+    shown = [image.bounding_box() for image in page.locator("#grid img").all()]
+    assert len(shown) == 2
+    for box in shown:  # as wide as the screen, whatever is told below
+        assert box["width"] > 300
+        assert box["height"] == pytest.approx(box["width"] * PHOTO.shape[0] / PHOTO.shape[1], abs=2)
+    assert "because the whole image" in page.locator("#grid details").inner_html()
+    at.faults = [fault for fault in at.faults if "400 (Bad Request)" not in fault]
     at.close()
 
 

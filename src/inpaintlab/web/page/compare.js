@@ -33,6 +33,7 @@ export class Comparison {
     this.results = results;
     this.width = width;
     this.height = height;
+    at("comparison").style.setProperty("--ratio", `${width} / ${height}`);
     this.#forget();
     if (results.length < 2 && this.view === "blind") this.view = "grid"; // nothing to choose from
     for (const [side, chosen] of [["left", ""], ["right", results.at(0)?.result ?? ""]]) {
@@ -63,10 +64,13 @@ export class Comparison {
 
   #grid() {
     this.#arrange();
+    // as many notes below each, seen or not: then all pictures are of one size
+    const most = Math.max(...this.results.map((one) => one.notes.length));
+    const padded = (notes) => [...notes, ...Array(most - notes.length).fill(null)];
     at("grid").replaceChildren(
-      withRoom(figure("photograph", "", this.url(""), [])),
+      withRoom(figure("photograph", "", this.url(""), padded([]))),
       ...this.results.map((one) => {
-        const made = figure(one.method, `${one.seconds.toFixed(one.seconds < 10 ? 2 : 0)} s`, this.url(one.result), one.notes);
+        const made = figure(one.method, `${one.seconds.toFixed(one.seconds < 10 ? 2 : 0)} s`, this.url(one.result), padded(one.notes));
         made.querySelector("button").addEventListener("click", () => {
           at("slider-right").value = one.result;
           this.show("slider");
@@ -170,6 +174,21 @@ function withRoom(made) {
   return made;
 }
 
+// A long note is folded behind its first clause: the pictures are what is looked at.
+function folded(note) {
+  const end = note === null ? -1 : note.search(/[,:;] /);
+  const made = document.createElement(end < 0 ? "small" : "details"), summary = document.createElement("summary");
+  if (note === null) {
+    made.className = "room";
+    made.textContent = "–";
+  } else if (end < 0) made.textContent = note;
+  else {
+    summary.textContent = `${note.slice(0, end + 1)} …`;
+    made.append(summary, note.slice(end + 2));
+  }
+  return made;
+}
+
 function figure(name, more, source, notes) {
   const made = document.createElement("figure"), caption = document.createElement("figcaption");
   const button = document.createElement("button"), image = document.createElement("img");
@@ -183,10 +202,6 @@ function figure(name, more, source, notes) {
   button.append(image);
   caption.append(label, right);
   made.append(button, caption);
-  for (const note of notes) {
-    const small = document.createElement("small");
-    small.textContent = note;
-    made.append(small);
-  }
+  made.append(...notes.map(folded));
   return made;
 }

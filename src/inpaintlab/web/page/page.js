@@ -200,6 +200,7 @@ function choose(name) {
   }
   at("editor").hidden = name === "results" || !view.mask;
   at("comparison").hidden = name !== "results" || !view.mask;
+  document.querySelector(".stage").classList.toggle("tall", !at("comparison").hidden && comparison.results.length > 0);
   if (name === "results") comparison.show(comparison.view);
   else {
     view.mode = name;
