@@ -69,8 +69,8 @@ class Page:
 
         expect(self.page.locator("#status")).to_contain_text(text, timeout=60_000)
 
-    def drag(self, *points: tuple[float, float]) -> None:
-        """Over the photograph, which the page fits into its canvas with a rim of 14 pixels."""
+    def drag(self, *points: tuple[float, float], keys: tuple[str, ...] = ()) -> None:
+        """Over the photograph, which the page fits into its canvas with a rim of 14 pixels; ``keys`` on the way."""
         box = self.page.locator("#canvas").bounding_box()
         scale = min((box["width"] - 28) / PHOTO.shape[1], (box["height"] - 28) / PHOTO.shape[0], 8)
         left = box["x"] + (box["width"] - PHOTO.shape[1] * scale) / 2
@@ -78,6 +78,8 @@ class Page:
         mouse = self.page.mouse
         mouse.move(left + points[0][0] * scale, top + points[0][1] * scale)
         mouse.down()
+        for key in keys:
+            self.page.keyboard.press(key)
         for x, y in points[1:]:
             mouse.move(left + x * scale, top + y * scale, steps=4)
         mouse.up()
@@ -104,9 +106,14 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page = at.page
     assert "4 million pixels" in page.inner_text("#limits")
     at.load(photo)
-    page.keyboard.press("r")
+    page.focus("#tool-brush")
+    page.keyboard.press("ArrowLeft")  # round to the last one
+    assert page.evaluate("document.activeElement.id") == "tool-eraser"
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#tool-rectangle").get_attribute("aria-checked") == "true"
     at.drag((60, 70), (110, 120))
-    at.drag((150, 20), (180, 40))
+    at.drag((150, 20), (180, 40), keys=("Control+z", "2", "b"))  # nothing, before it is painted
+    assert page.locator("#panel-hole").is_visible()
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+Shift+Z")
     page.keyboard.press("Control+z")  # the second rectangle is gone
@@ -149,9 +156,23 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page.keyboard.press("ArrowRight")
     page.locator("#blind-told", has_text="You said").wait_for()
     assert sorted(name in page.inner_text("#blind-told") for name in ("edgeconnect", "telea")) == [True, True]
+    late: list[Any] = []
+    page.route("**/pairs/*/left.png", lambda route: late.append(route))
+    with page.expect_request("**/pairs/*/left.png"):
+        page.click("#blind-again")
+    page.keyboard.press("ArrowRight")  # of a pair that nobody has seen
+    assert page.locator("#blind-right").evaluate("image => getComputedStyle(image).visibility") == "hidden"
+    late[0].continue_()
+    page.locator("#choose-left:not([disabled])").wait_for()
+    assert page.inner_text("#blind-told") == ""
 
-    page.click("#view-grid")
-    page.locator("#grid button", has_text="Go on with this").nth(1).click()
+    page.click("#tab-hole")
+    page.locator("#methods input[value=edgeconnect]").uncheck()
+    page.click("#complete")
+    at.says("Completed with one method")
+    assert page.locator("#grid").is_visible()  # one method leaves nothing to choose from
+    assert page.locator("#blind-left").get_attribute("src") is None
+    page.locator("#grid button", has_text="Go on with this").click()
     at.says("Paint what is to be filled")
     assert page.locator("#complete").is_disabled()
 
@@ -265,6 +286,11 @@ def test_a_server_that_has_forgotten_the_visit_gets_the_photograph_again(
     at.says("Completed")
     hole = picture(at.downloaded("the mask")) > 0
     np.testing.assert_array_equal(picture(at.downloaded("telea"))[~hole], PHOTO[~hole])
+    for name in list(visits._visits):
+        visits.close(name)
+    at.page.set_input_files("#file", str(photo))
+    at.page.click("text=A new photograph")
+    at.says("Paint what is to be filled")
     at.faults = [fault for fault in at.faults if "404 (Not Found)" not in fault]
     at.close()
 
@@ -357,8 +383,8 @@ def test_a_participant_goes_through_a_study(browser: Any, tmp_path: Path) -> Non
 
         late: list[Any] = []
         page.route("**/trials/2/left.png", lambda route: late.append(route))
-        page.locator("#choose-same:not([disabled])").click()
-        page.locator("text=3 of 4").wait_for()
+        with page.expect_request("**/trials/2/left.png"):
+            page.locator("#choose-same:not([disabled])").click()
         page.keyboard.press("ArrowRight")  # of a pair that nobody has seen
         assert page.locator("#right").evaluate("image => getComputedStyle(image).visibility") == "hidden"
         late[0].continue_()
