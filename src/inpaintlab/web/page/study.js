@@ -45,6 +45,7 @@ async function show(next) {
   at("progress").value = next.trial / next.trials;
   if (over) return keep(null);
   enable(false);
+  at("trial").style.setProperty("--ratio", `${next.width} / ${next.height}`); // the buttons stay where they are meanwhile
   try {
     since = await showPair(IMAGES, ["left", "right"].map((side) => `/api/study/sessions/${session}/trials/${next.trial}/${side}.png`));
   } catch (error) {
