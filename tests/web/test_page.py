@@ -69,8 +69,8 @@ class Page:
 
         expect(self.page.locator("#status")).to_contain_text(text, timeout=60_000)
 
-    def drag(self, *points: tuple[float, float]) -> None:
-        """Over the photograph, which the page fits into its canvas with a rim of 14 pixels."""
+    def drag(self, *points: tuple[float, float], keys: tuple[str, ...] = ()) -> None:
+        """Over the photograph, which the page fits into its canvas with a rim of 14 pixels; ``keys`` on the way."""
         box = self.page.locator("#canvas").bounding_box()
         scale = min((box["width"] - 28) / PHOTO.shape[1], (box["height"] - 28) / PHOTO.shape[0], 8)
         left = box["x"] + (box["width"] - PHOTO.shape[1] * scale) / 2
@@ -78,6 +78,8 @@ class Page:
         mouse = self.page.mouse
         mouse.move(left + points[0][0] * scale, top + points[0][1] * scale)
         mouse.down()
+        for key in keys:
+            self.page.keyboard.press(key)
         for x, y in points[1:]:
             mouse.move(left + x * scale, top + y * scale, steps=4)
         mouse.up()
@@ -104,9 +106,14 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page = at.page
     assert "4 million pixels" in page.inner_text("#limits")
     at.load(photo)
-    page.keyboard.press("r")
+    page.focus("#tool-brush")
+    page.keyboard.press("ArrowLeft")  # round to the last one
+    assert page.evaluate("document.activeElement.id") == "tool-eraser"
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#tool-rectangle").get_attribute("aria-checked") == "true"
     at.drag((60, 70), (110, 120))
-    at.drag((150, 20), (180, 40))
+    at.drag((150, 20), (180, 40), keys=("Control+z", "2", "b"))  # nothing, before it is painted
+    assert page.locator("#panel-hole").is_visible()
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+Shift+Z")
     page.keyboard.press("Control+z")  # the second rectangle is gone
@@ -149,9 +156,23 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     page.keyboard.press("ArrowRight")
     page.locator("#blind-told", has_text="You said").wait_for()
     assert sorted(name in page.inner_text("#blind-told") for name in ("edgeconnect", "telea")) == [True, True]
+    late: list[Any] = []
+    page.route("**/pairs/*/left.png", lambda route: late.append(route))
+    with page.expect_request("**/pairs/*/left.png"):
+        page.click("#blind-again")
+    page.keyboard.press("ArrowRight")  # of a pair that nobody has seen
+    assert page.locator("#blind-right").evaluate("image => getComputedStyle(image).visibility") == "hidden"
+    late[0].continue_()
+    page.locator("#choose-left:not([disabled])").wait_for()
+    assert page.inner_text("#blind-told") == ""
 
-    page.click("#view-grid")
-    page.locator("#grid button", has_text="Go on with this").nth(1).click()
+    page.click("#tab-hole")
+    page.locator("#methods input[value=edgeconnect]").uncheck()
+    page.click("#complete")
+    at.says("Completed with one method")
+    assert page.locator("#grid").is_visible()  # one method leaves nothing to choose from
+    assert page.locator("#blind-left").get_attribute("src") is None
+    page.locator("#grid button", has_text="Go on with this").click()
     at.says("Paint what is to be filled")
     assert page.locator("#complete").is_disabled()
 
@@ -163,7 +184,18 @@ def test_a_user_paints_edits_an_edge_completes_compares_and_downloads(
     at.close()
 
 
-def test_a_narrow_screen_has_all_of_it_within_its_width(browser: Any, running: Served, photo: Path) -> None:
+def _with_a_long_note(route: Any) -> None:
+    """A job's answer as for a large photograph."""
+    answer = route.fetch()
+    job = answer.json()
+    for one in job["results"]:
+        one["notes"] = ["completed in a window, because the whole image takes more memory than there is " * 4]
+    route.fulfill(response=answer, json=job)
+
+
+def test_a_narrow_screen_has_all_of_it_within_its_width(
+    browser: Any, running: Served, photo: Path, tmp_path: Path
+) -> None:
     at = Page(
         browser,
         running.url,
@@ -182,11 +214,26 @@ def test_a_narrow_screen_has_all_of_it_within_its_width(browser: Any, running: S
         box = page.locator(button).bounding_box()
         assert box["height"] >= 40, button  # a finger's width
         assert 0 <= box["x"] <= 360 - box["width"], button
+    assert page.evaluate("scrollY") == 0
+    (tmp_path / "text.png").write_text("no picture")
+    page.set_input_files("#file", str(tmp_path / "text.png"))
+    at.says("The photograph is no picture that can be read")
+    for one in ("#complete", "#status"):  # without scrolling
+        box = page.locator(one).bounding_box()
+        assert 0 < box["y"] <= 740 - box["height"], one
     at.drag((60, 60), (120, 100))
     page.locator("#methods input[value=edgeconnect]").uncheck()
+    page.route("**/jobs/*", _with_a_long_note)
     page.tap("#complete")
     at.says("Completed with one method")
     assert page.locator("#view-blind").is_disabled()
+    shown = [image.bounding_box() for image in page.locator("#grid img").all()]
+    assert len(shown) == 2
+    for box in shown:  # as wide as the screen, whatever is told below
+        assert box["width"] > 300
+        assert box["height"] == pytest.approx(box["width"] * PHOTO.shape[0] / PHOTO.shape[1], abs=2)
+    assert "because the whole image" in page.locator("#grid details").inner_html()
+    at.faults = [fault for fault in at.faults if "400 (Bad Request)" not in fault]
     at.close()
 
 
@@ -239,6 +286,11 @@ def test_a_server_that_has_forgotten_the_visit_gets_the_photograph_again(
     at.says("Completed")
     hole = picture(at.downloaded("the mask")) > 0
     np.testing.assert_array_equal(picture(at.downloaded("telea"))[~hole], PHOTO[~hole])
+    for name in list(visits._visits):
+        visits.close(name)
+    at.page.set_input_files("#file", str(photo))
+    at.page.click("text=A new photograph")
+    at.says("Paint what is to be filled")
     at.faults = [fault for fault in at.faults if "404 (Not Found)" not in fault]
     at.close()
 
@@ -311,7 +363,7 @@ def _type_token(page: Any, token: str) -> None:
 def test_a_participant_goes_through_a_study(browser: Any, tmp_path: Path) -> None:
     for label, grey in (("dark", 50), ("bright", 200)):
         (tmp_path / label).mkdir()
-        for case in ("a", "b"):
+        for case in ("a", "b", "c", "d"):
             Image.new("RGB", (80, 60), (grey,) * 3).save(tmp_path / label / f"{case}.png")
     log = Log(tmp_path / "choices.csv")
     study = Study([read_contender(tmp_path / label) for label in ("dark", "bright")], log, 1)
@@ -322,14 +374,36 @@ def test_a_participant_goes_through_a_study(browser: Any, tmp_path: Path) -> Non
         page.fill("#participant", "P 1")
         page.click("text=Begin")
         page.locator("#choose-left:not([disabled])").wait_for()
-        assert page.inner_text("#count") == "1 of 2"
-        page.keyboard.press("ArrowLeft")
-        page.locator("text=2 of 2").wait_for()
-        page.locator("#choose-same:not([disabled])").click()
+        assert page.inner_text("#count") == "1 of 4"
+        page.keyboard.press("Alt+ArrowLeft")  # the browser's own
+        for _ in range(20):  # held: one choice
+            page.keyboard.down("ArrowLeft")
+        page.keyboard.up("ArrowLeft")
+        page.locator("text=2 of 4").wait_for()
+
+        late: list[Any] = []
+        page.route("**/trials/2/left.png", lambda route: late.append(route))
+        with page.expect_request("**/trials/2/left.png"):
+            page.locator("#choose-same:not([disabled])").click()
+        page.keyboard.press("ArrowRight")  # of a pair that nobody has seen
+        assert page.locator("#right").evaluate("image => getComputedStyle(image).visibility") == "hidden"
+        late[0].continue_()
+        page.locator("#choose-left:not([disabled])").wait_for()
+        assert page.inner_text("#count") == "3 of 4"
+
+        page.route("**/trials/2", lambda route: (route.fetch(), route.abort()), times=1)  # the answer is lost
+        page.keyboard.press("ArrowRight")
+        page.locator("text=The server does not answer").wait_for()
+        page.keyboard.press("ArrowDown")  # another choice than the one that was logged
+        page.locator("text=4 of 4").wait_for()
+        page.reload()
+        page.locator("#choose-right:not([disabled])").click()
         page.locator("text=Thank you").wait_for()
+        page.reload()
+        assert page.locator("text=Begin").is_visible()  # the next participant
         context.close()
     rows = (tmp_path / "choices.csv").read_text().splitlines()
-    assert [row.split(",")[6] for row in rows[1:]] == ["left", "same"]
+    assert [row.split(",")[6] for row in rows[1:]] == ["left", "same", "right", "right"]
     assert all(row.split(",")[2] == "P 1" for row in rows[1:])
 
 

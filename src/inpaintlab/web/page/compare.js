@@ -1,6 +1,10 @@
 // Results: side by side, under a slider, or blind.
 
+import { clearPair, showPair } from "/pair.js";
+
 const LONGEST = 2048; // pixels that are shown of a result; it is downloaded whole
+
+const WAITING = "waiting"; // for a pair that was asked for
 
 const at = (id) => document.getElementById(id);
 
@@ -29,7 +33,9 @@ export class Comparison {
     this.results = results;
     this.width = width;
     this.height = height;
-    this.#pair = null;
+    at("comparison").style.setProperty("--ratio", `${width} / ${height}`);
+    this.#forget();
+    if (results.length < 2 && this.view === "blind") this.view = "grid"; // nothing to choose from
     for (const [side, chosen] of [["left", ""], ["right", results.at(0)?.result ?? ""]]) {
       const select = at(`slider-${side}`);
       select.replaceChildren(new Option("photograph", ""), ...results.map((one) => new Option(one.method, one.result)));
@@ -58,10 +64,13 @@ export class Comparison {
 
   #grid() {
     this.#arrange();
+    // as many notes below each, seen or not: then all pictures are of one size
+    const most = Math.max(...this.results.map((one) => one.notes.length));
+    const padded = (notes) => [...notes, ...Array(most - notes.length).fill(null)];
     at("grid").replaceChildren(
-      withRoom(figure("photograph", "", this.url(""), [])),
+      withRoom(figure("photograph", "", this.url(""), padded([]))),
       ...this.results.map((one) => {
-        const made = figure(one.method, `${one.seconds.toFixed(one.seconds < 10 ? 2 : 0)} s`, this.url(one.result), one.notes);
+        const made = figure(one.method, `${one.seconds.toFixed(one.seconds < 10 ? 2 : 0)} s`, this.url(one.result), padded(one.notes));
         made.querySelector("button").addEventListener("click", () => {
           at("slider-right").value = one.result;
           this.show("slider");
@@ -106,15 +115,32 @@ export class Comparison {
   }
 
   async #draw() {
+    const results = this.results, images = ["left", "right"].map((side) => at(`blind-${side}`));
+    this.#forget();
+    this.#pair = WAITING;
     try {
-      this.#pair = await this.api.drawPair();
-      for (const side of ["left", "right"]) at(`blind-${side}`).src = this.api.pairUrl(this.#pair, side);
-      this.#since = performance.now();
+      const pair = await this.api.drawPair();
+      if (this.results !== results) return; // there are others by now
+      const since = await showPair(images, ["left", "right"].map((side) => this.api.pairUrl(pair, side)));
+      if (this.results !== results) return;
+      this.#pair = pair;
+      this.#since = since;
       this.#ask(true);
-      at("blind-told").textContent = "";
     } catch (error) {
+      if (this.results !== results) return;
+      this.#forget();
+      at("blind-again").hidden = false;
       this.say(error.message, true);
     }
+  }
+
+  // No pair is shown, and none can be chosen from.
+  #forget() {
+    this.#pair = null;
+    clearPair([at("blind-left"), at("blind-right")]);
+    at("blind-told").textContent = "";
+    this.#ask(false);
+    at("blind-again").hidden = true;
   }
 
   #ask(asking) {
@@ -123,7 +149,7 @@ export class Comparison {
   }
 
   async choose(chosen) {
-    if (this.view !== "blind" || !this.#pair || at("choose-left").disabled) return;
+    if (this.view !== "blind" || !this.#pair || this.#pair === WAITING || at("choose-left").disabled) return;
     this.#ask(false);
     try {
       const told = await this.api.choose(this.#pair, chosen, (performance.now() - this.#since) / 1000);
@@ -148,6 +174,21 @@ function withRoom(made) {
   return made;
 }
 
+// A long note is folded behind its first clause: the pictures are what is looked at.
+function folded(note) {
+  const end = note === null ? -1 : note.search(/[,:;] /);
+  const made = document.createElement(end < 0 ? "small" : "details"), summary = document.createElement("summary");
+  if (note === null) {
+    made.className = "room";
+    made.textContent = "–";
+  } else if (end < 0) made.textContent = note;
+  else {
+    summary.textContent = `${note.slice(0, end + 1)} …`;
+    made.append(summary, note.slice(end + 2));
+  }
+  return made;
+}
+
 function figure(name, more, source, notes) {
   const made = document.createElement("figure"), caption = document.createElement("figcaption");
   const button = document.createElement("button"), image = document.createElement("img");
@@ -161,10 +202,6 @@ function figure(name, more, source, notes) {
   button.append(image);
   caption.append(label, right);
   made.append(button, caption);
-  for (const note of notes) {
-    const small = document.createElement("small");
-    small.textContent = note;
-    made.append(small);
-  }
+  made.append(...notes.map(folded));
   return made;
 }

@@ -3,6 +3,7 @@
 import { Api } from "/api.js";
 import { Comparison } from "/compare.js";
 import { Layer } from "/layers.js";
+import { sideOf } from "/pair.js";
 import { themed } from "/theme.js";
 import { COLOURS, View } from "/view.js";
 
@@ -42,6 +43,17 @@ async function trying(work) {
 
 function isForgotten(error) { return error.status === 404 && /visit/.test(error.message); }
 
+// Does it, and once more in another visit where the server has forgotten this one, or was started anew.
+async function remembered(work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isForgotten(error)) throw error;
+    api.visit = null;
+    return work();
+  }
+}
+
 // Begins another visit with the same photograph, where there is none any more.
 async function beThere() {
   if (api.visit) return;
@@ -62,8 +74,10 @@ async function openPhotograph(file) {
   if (busy) await trying(() => api.cancel());
   say("Reading the photograph…");
   await trying(async () => {
-    if (!api.visit) await api.open();
-    const { width, height, remarks } = await api.putPhotograph(file);
+    const { width, height, remarks } = await remembered(async () => {
+      if (!api.visit) await api.open();
+      return api.putPhotograph(file);
+    });
     const photograph = await api.photograph(SHOWN);
     present = file;
     stem = (file.name ?? "photograph").replace(/\.[^.]*$/, "") || "photograph";
@@ -94,8 +108,10 @@ async function goOn(result) {
 
 async function loadMask(file) {
   await trying(async () => {
-    await beThere();
-    const { hole_ratio, remarks } = await api.putMask(file, at("mask-colour").value);
+    const { hole_ratio, remarks } = await remembered(async () => {
+      await beThere();
+      return api.putMask(file, at("mask-colour").value);
+    });
     view.mask.add({ kind: "bitmap", bitmap: await api.maskLayer() });
     choose("hole");
     changed();
@@ -199,6 +215,7 @@ function choose(name) {
   }
   at("editor").hidden = name === "results" || !view.mask;
   at("comparison").hidden = name !== "results" || !view.mask;
+  document.querySelector(".stage").classList.toggle("tall", !at("comparison").hidden && comparison.results.length > 0);
   if (name === "results") comparison.show(comparison.view);
   else {
     view.mode = name;
@@ -243,15 +260,10 @@ async function computing(order, before) {
   try {
     return await trying(async () => {
       say("Sending…");
-      try {
+      await remembered(async () => {
         await beThere();
         await before();
-      } catch (error) { // the server has forgotten the visit, or was started anew
-        if (!isForgotten(error)) throw error;
-        api.visit = null;
-        await beThere();
-        await before();
-      }
+      });
       return api.run(order, told);
     });
   } finally {
@@ -330,14 +342,7 @@ function wire() {
   on("load-mask", "click", () => at("mask-file").click());
   on("mask-file", "change", () => { if (view.mask && at("mask-file").files[0]) loadMask(at("mask-file").files[0]); at("mask-file").value = ""; });
   for (const name of TABS) on(`tab-${name}`, "click", () => choose(name));
-  document.querySelector(".tabs").addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    const next = TABS[(TABS.indexOf(tab) + by + TABS.length) % TABS.length];
-    choose(next);
-    at(`tab-${next}`).focus();
-    event.stopPropagation();
-  });
+  for (const group of document.querySelectorAll(".tabs, .tools")) group.addEventListener("keydown", arrows);
   for (const name of ["brush", "rectangle", "eraser", "pen", "rubber"]) on(`tool-${name}`, "click", () => pickTool(name));
   on("size", "input", () => { sizes.hole = Math.max(1, Math.round(Math.exp((at("size").value / 100) * Math.log(largest())))); pickTool(tools.hole); });
   on("edge-size", "input", () => { sizes.edges = Number(at("edge-size").value); pickTool(tools.edges); });
@@ -384,13 +389,28 @@ const KEYS = {
   "[": () => resize(1 / 1.25), "]": () => resize(1.25),
   "+": () => view.zoom(1.4), "=": () => view.zoom(1.4), "-": () => view.zoom(1 / 1.4), 0: () => view.fit(),
   enter: complete, escape: () => trying(() => api.cancel()),
-  arrowleft: () => comparison.choose("left"), arrowright: () => comparison.choose("right"), arrowdown: () => comparison.choose("same"),
 };
+
+// Among tabs, or tools: the next one that there is, and it is chosen.
+function arrows(event) {
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
+  const buttons = [...event.currentTarget.querySelectorAll("button:not(:disabled)")];
+  const next = buttons[(buttons.indexOf(event.target) + by + buttons.length) % buttons.length];
+  next.click();
+  next.focus();
+  event.preventDefault();
+  event.stopPropagation();
+}
 
 function pressed(event) {
   if (document.querySelector("dialog[open]")) return;
   const inField = event.target.closest("input, select, textarea, summary");
   const key = event.key.toLowerCase();
+  if (view.painting) { // until the stroke is over
+    if (" zy".includes(key)) event.preventDefault();
+    return;
+  }
   if ((event.ctrlKey || event.metaKey) && (key === "z" || key === "y") && !event.target.closest("input[type=number]")) {
     event.preventDefault();
     if (tab === "results") return;
@@ -401,7 +421,8 @@ function pressed(event) {
   if (key === " " && tab !== "results" && !event.target.closest("button")) { event.preventDefault(); view.hold(true); return; }
   if (key === "enter" && event.target.closest("button, a")) return; // it presses that
   if (key === "h") { view.alone = true; view.draw(); return; }
-  KEYS[key]?.();
+  const side = sideOf(event);
+  if (side) comparison.choose(side); else KEYS[key]?.();
 }
 
 function released(event) {

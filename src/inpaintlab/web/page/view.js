@@ -17,7 +17,7 @@ export class View {
   y = 0; // of the photograph's corner, in CSS pixels
 
   #pointers = new Map();
-  #painting = false;
+  #stroke = null; // what the pointer paints: its layer, and its step there
   #moving = null;
   #space = false;
   #cursor = null;
@@ -38,6 +38,17 @@ export class View {
   }
 
   get layer() { return this.mode === "edges" ? this.edges : this.mask; }
+
+  // Whether the pointer paints. A stroke ends where something else is done to its layer, or another one is shown.
+  get painting() {
+    const { layer, step } = this.#stroke ?? {};
+    return Boolean(layer) && layer === this.layer && layer.done.at(-1) === step;
+  }
+
+  #begin(step) {
+    this.layer.add(step);
+    this.#stroke = { layer: this.layer, step };
+  }
 
   show(photograph, width, height) {
     this.photograph = photograph;
@@ -114,20 +125,19 @@ export class View {
     this.canvas.setPointerCapture(event.pointerId);
     this.#pointers.set(event.pointerId, this.#at(event));
     if (this.#pointers.size === 2) { // two fingers move and zoom; what the first had begun is none of it
-      if (this.#painting) this.layer.dropLast();
-      this.#painting = false;
+      if (this.painting) this.layer.dropLast();
+      this.#stroke = null;
       this.#moving = "two";
     } else if (this.#space || event.button === 1) {
       this.#moving = "one";
     } else if (event.button === 0 && this.layer) {
       const point = this.#inPhotograph(this.#at(event)), { kind, erase, size } = this.tool;
-      this.#painting = true;
       if (kind === "rectangle") {
         this.#corner = point;
-        this.layer.add(this.#rectangle(point));
+        this.#begin(this.#rectangle(point));
       } else {
         const straight = event.shiftKey && this.#lastPoint;
-        this.layer.add({ kind, erase, size, points: straight ? [this.#lastPoint, point] : [point] });
+        this.#begin({ kind, erase, size, points: straight ? [this.#lastPoint, point] : [point] });
         this.#lastPoint = point;
       }
     }
@@ -158,11 +168,11 @@ export class View {
       this.x += at[0] - before[0];
       this.y += at[1] - before[1];
       this.#fitted = false;
-    } else if (this.#painting && before) {
+    } else if (this.painting && before) {
       const events = event.getCoalescedEvents?.() ?? [];
       for (const one of events.length ? events : [event]) {
         const point = this.#inPhotograph(this.#at(one));
-        if (this.tool.kind === "rectangle") this.layer.replaceLast(this.#rectangle(point));
+        if (this.#stroke.step.kind === "rectangle") this.layer.replaceLast((this.#stroke.step = this.#rectangle(point)));
         else this.layer.extend((this.#lastPoint = point));
       }
     }
@@ -172,10 +182,10 @@ export class View {
 
   on_pointerup(event) {
     this.#pointers.delete(event.pointerId);
-    if (this.#painting) {
-      this.#painting = false;
-      const last = this.layer.done.at(-1);
-      if (last.kind === "rectangle" && !(last.width && last.height)) this.layer.dropLast();
+    if (this.#stroke) {
+      const { kind, width, height } = this.#stroke.step;
+      if (this.painting && kind === "rectangle" && !(width && height)) this.layer.dropLast();
+      this.#stroke = null;
       this.changed();
     }
     if (!this.#pointers.size) this.#moving = null;
