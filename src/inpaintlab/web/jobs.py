@@ -5,6 +5,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Literal, final
 
 from inpaintlab.web.visits import Made, RefusedError, Visit
@@ -38,7 +40,7 @@ class Job:
         state: how it stands.
         share: of it that is done, 0 to 1.
         method: the label of the one that runs.
-        made: its pictures.
+        made: its pictures; once it is over, without their files.
         error: one sentence, of a job that failed.
     """
 
@@ -75,6 +77,16 @@ class Job:
             raise CancelledError
         self.share = min(max(share, 0.0), 1.0)
 
+    def end(self, state: State) -> None:
+        """Let go of all pictures: the visit keeps what came of the job, under its names.
+
+        Args:
+            state: how it ended.
+        """
+        self.work = _nothing  # which holds the scene
+        self.made = [replace(one, png=b"", small=None) for one in self.made]
+        self.ended, self.state = time.monotonic(), state
+
 
 @final
 class Queue:
@@ -85,7 +97,7 @@ class Queue:
     """
 
     def __init__(self, report: Callable[[str], None]) -> None:
-        self.report = report
+        self._report = report
         self._waiting: deque[Job] = deque()
         self._jobs: dict[str, dict[str, Job]] = {}
         self._running: Job | None = None
@@ -115,6 +127,11 @@ class Queue:
             self._changed.notify()
         return job
 
+    def report(self, line: str) -> None:
+        """Tell the owner; a terminal that is gone is no reason to end."""
+        with suppress(OSError, ValueError):  # a broken pipe, a closed file
+            self._report(line)
+
     def find(self, visit: Visit, name: str) -> Job:
         """A visitor's job.
 
@@ -139,7 +156,7 @@ class Queue:
             job.unwanted.set()
             if job in self._waiting:
                 self._waiting.remove(job)
-                job.state = "cancelled"
+                job.end("cancelled")
 
     def forget(self, visit: str) -> None:
         """End and forget all jobs of a visitor who left."""
@@ -167,30 +184,35 @@ class Queue:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._running = None
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if self._closed:
-                    return
-                job = self._running = self._waiting.popleft()
-                job.state, job.began = "running", time.monotonic()
-            state: State = "failed"
-            try:
-                job.work(job)
-                job.tell(1.0)
-                state = "done"
-            except CancelledError:
-                state = "cancelled"
-            except ValueError as error:  # of what the visitor sent: one sentence
-                job.error = str(error)
-            except MemoryError:
-                job.error = "There is not enough memory for this photograph; send a smaller one."
-            except Exception as error:  # the server goes on for the others
-                job.error = "The method failed; the server's terminal tells how."
-                self.report(f"{job.method}: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
-            job.ended, job.state = time.monotonic(), state
-            job.work = _nothing  # which holds pictures
+        while self._work_on_one():
+            pass
+
+    def _work_on_one(self) -> bool:
+        """Wait for a job and do it; False once the queue is closed. Nothing of the job is held after it."""
+        with self._changed:
+            self._running = None
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._closed:
+                return False
+            job = self._running = self._waiting.popleft()
+            job.state, job.began = "running", time.monotonic()
+        state: State = "failed"
+        try:
+            job.work(job)
+            job.tell(1.0)
+            state = "done"
+        except CancelledError:
+            state = "cancelled"
+        except ValueError as error:  # of what the visitor sent: one sentence
+            job.error = str(error)
+        except MemoryError:
+            job.error = "There is not enough memory for this photograph; send a smaller one."
+        except Exception as error:  # the server goes on for the others
+            job.error = "The method failed; the server's terminal tells how."
+            self.report(f"{job.method}: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        finally:
+            job.end(state)
+        return True
 
 
 def _nothing(job: Job) -> None:
