@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, final
 
-from inpaintlab.web.visits import Made, RefusedError, Visit
+from inpaintlab.web.visits import Made, RefusedError, Scene, Visit
 
 MOST_WAITING = 64
 """Jobs in the queue, of all visitors."""
@@ -35,6 +35,8 @@ class Job:
     Args:
         visit: whose it is.
         work: computes it; it calls `Job.tell` from time to time, which raises `CancelledError` to end it.
+        scene: that it holds while it waits and runs; None holds nothing.
+        room: bytes that its results may have.
 
     Attributes:
         state: how it stands.
@@ -44,9 +46,9 @@ class Job:
         error: one sentence, of a job that failed.
     """
 
-    def __init__(self, visit: Visit, work: "Callable[[Job], None]") -> None:
+    def __init__(self, visit: Visit, work: "Callable[[Job], None]", scene: Scene | None = None, room: int = 0) -> None:
         self.name = secrets.token_urlsafe(12)
-        self.visit, self.work = visit, work
+        self.visit, self.work, self.scene, self.room = visit, work, scene, room
         self.state: State = "waiting"
         self.share, self.method, self.error = 0.0, "", ""
         self.made: list[Made] = []
@@ -83,7 +85,7 @@ class Job:
         Args:
             state: how it ended.
         """
-        self.work = _nothing  # which holds the scene
+        self.work, self.scene, self.room = _nothing, None, 0
         self.made = [replace(one, png=b"", small=None) for one in self.made]
         self.ended, self.state = time.monotonic(), state
 
@@ -107,13 +109,19 @@ class Queue:
         self._thread = threading.Thread(target=self._work, name="completing", daemon=True)
         self._thread.start()
 
-    def add(self, visit: Visit, work: Callable[[Job], None]) -> Job:
+    def add(self, visit: Visit, work: Callable[[Job], None], scene: Scene | None = None, room: int = 0) -> Job:
         """Put a job at the end.
+
+        Args:
+            visit: see `Job`, as for the others.
+            work: likewise.
+            scene: likewise.
+            room: likewise.
 
         Raises:
             RefusedError: there are as many jobs as there may be.
         """
-        job = Job(visit, work)
+        job = Job(visit, work, scene, room)
         with self._changed:
             own = self._jobs.setdefault(visit.name, {})
             if len([one for one in own.values() if not one.is_over]) >= MOST_OF_A_VISIT:
@@ -149,6 +157,15 @@ class Queue:
             if job not in self._waiting:
                 return 0
             return self._waiting.index(job) + (self._running is not None)
+
+    def held(self) -> tuple[dict[int, int], int]:
+        """The files of jobs that wait or run, as `Scene.files` counts them, and the room for their results."""
+        with self._changed:
+            jobs = [*self._waiting, *([self._running] if self._running else [])]
+        files: dict[int, int] = {}
+        for scene in [job.scene for job in jobs]:
+            files |= scene.files() if scene else {}
+        return files, sum(job.room for job in jobs)
 
     def cancel(self, job: Job) -> None:
         """End a job: at once while it waits, at the next word of its progress while it runs."""

@@ -168,9 +168,7 @@ def completing(
             job.made = list(made)
             tell(1.0)
         finished = Finished(scene, blend, tuple(made))
-        if _is_present(scene, visit):
-            visit.finished = finished
-            visit.pairs.clear()
+        visit.take(scene, finished)
         done(finished)
 
     return work
@@ -198,15 +196,9 @@ def finding_edges(method: Offered, visit: Visit, scene: Scene) -> Callable[[Job]
         found = method.edges(image, hole, job.tell)
         seconds = time.monotonic() - began
         job.made = [Made(secrets.token_urlsafe(12), method.label, seconds, (), edges_png(found))]
-        if _is_present(scene, visit):
-            visit.edges = job.made[0]
+        visit.take(scene, job.made[0])
 
     return work
-
-
-def _is_present(scene: Scene, visit: Visit) -> bool:
-    """Whether a job's photograph is still the visit's: another one may have come while it ran."""
-    return visit.scene is not None and visit.scene.photo is scene.photo
 
 
 def _given(scene: Scene) -> bytes:

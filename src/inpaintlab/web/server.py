@@ -92,7 +92,7 @@ class Server:
         queue = Queue(report)
         self.hall = Hall(
             methods=methods,
-            visits=Visits(limits.minutes, queue.forget),
+            visits=Visits(limits.minutes, queue.forget, queue.held),
             queue=queue,
             most_pixels=limits.most_pixels,
             most_bytes=limits.most_bytes,
@@ -234,7 +234,9 @@ def _page_routes(first: str) -> APIRouter:
 
 
 async def _refused(request: Request, error: Any) -> JSONResponse:
-    return JSONResponse({"detail": error.sentence}, status_code=error.status)
+    # what did not come of a file is not waited for: the connection ends
+    headers = {"connection": "close"} if error.status == 408 else None
+    return JSONResponse({"detail": error.sentence}, error.status, headers)
 
 
 async def _failed(request: Request, error: Any) -> JSONResponse:
