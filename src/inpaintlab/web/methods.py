@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -131,7 +132,7 @@ class Offered:
 
 
 def completing(
-    methods: Sequence[Offered], visit: Visit, scene: Scene, *, blend: bool, done: Callable[[Finished], None]
+    methods: Sequence[Offered], visit: Visit, scene: Scene, *, blend: bool, done: Callable[[Finished], str]
 ) -> Callable[[Job], None]:
     """The work of a job that completes a photograph with several methods.
 
@@ -140,7 +141,7 @@ def completing(
         visit: who gets the results.
         scene: what is completed.
         blend: whether results are blended.
-        done: hears of the whole.
+        done: keeps the whole, and tells the name of its folder; see `Finished`.
 
     Raises:
         RefusedError: there is no hole yet.
@@ -168,8 +169,7 @@ def completing(
             job.made = list(made)
             tell(1.0)
         finished = Finished(scene, blend, tuple(made))
-        visit.take(scene, finished)
-        done(finished)
+        visit.take(scene, replace(finished, kept=done(finished)))
 
     return work
 

@@ -1,7 +1,5 @@
 """The addresses of a visit: its photograph, mask and edges, its jobs, results and choices."""
 
-import random
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,14 +29,12 @@ from inpaintlab.web.messages import (
 )
 from inpaintlab.web.methods import Offered, completing, finding_edges
 from inpaintlab.web.pictures import SMALL, bare_png, read_edges, read_hole, read_photo, shown
-from inpaintlab.web.visits import Finished, Made, RefusedError, Visit, Visits
+from inpaintlab.web.visits import Finished, RefusedError, Visit, Visits
 
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "The picture."}}
 """What /openapi.json says of an answer that is a picture."""
 
 T = TypeVar("T")
-
-_MOST_PAIRS = 16
 
 _AS_FILE = {"content-disposition": "attachment"}
 """Without a name, which would stand above the one that the page gives: the photograph's own."""
@@ -114,13 +110,13 @@ class Hall:
             except MemoryError as error:
                 raise RefusedError(507, "There is not enough memory for this picture; send a smaller one.") from error
 
-    def finished(self, done: Finished) -> None:
-        """Keep a case, where the owner wants that."""
-        if self.keep is not None:
-            try:
-                keep_case(self.keep, case_files(done.scene, done))
-            except OSError as error:
-                self.report(f"a case could not be kept: {error}")
+    def finished(self, done: Finished) -> str:
+        """Keep a case, where the owner wants that; the name of its folder, or nothing."""
+        try:
+            return "" if self.keep is None else keep_case(self.keep, done).name
+        except OSError as error:
+            self.report(f"a case could not be kept: {error}")
+            return ""
 
 
 def _file(description: str) -> dict[str, Any]:
@@ -249,7 +245,7 @@ def visit_routes(hall: Hall) -> APIRouter:
 
     @routes.delete("/{visit}/jobs/{job}")
     def cancel_job(visit: VisitName, job: Name) -> Progress:
-        """Cancel a job: at once while it waits; a running one ends after the window or the method it is at."""
+        """Cancel a job: at once while it waits; a running one ends at its method's next word of progress."""
         found = hall.queue.find(hall.visits.find(visit), job)
         hall.queue.cancel(found)
         return _progress(hall, found)
@@ -277,36 +273,31 @@ def visit_routes(hall: Hall) -> APIRouter:
     @routes.post("/{visit}/pairs", status_code=201)
     def draw_pair(visit: VisitName, order: PairOrder) -> Pair:
         """Draw two of the results, on sides by chance; their methods are told after the choice."""
-        found = hall.visits.find(visit)
-        made = list(found.finished.made) if found.finished else []
-        two = [found.result(name) for name in order.results] if order.results else made
-        if len({one.name for one in two}) < 2:
-            raise RefusedError(409, "Complete with two methods first; then there is something to choose from.")
-        left, right = random.SystemRandom().sample(two, 2)
-        while len(found.pairs) >= _MOST_PAIRS:
-            found.pairs.pop(next(iter(found.pairs)), None)
-        name = secrets.token_urlsafe(12)
-        found.pairs[name] = (left, right)
-        return Pair(pair=name)
+        return Pair(pair=hall.visits.find(visit).draw_pair(order.results))
 
     @routes.get("/{visit}/pairs/{pair}/{side}.png", response_class=Response, responses=PNG)
     def get_side(visit: VisitName, pair: Name, side: Literal["left", "right"]) -> Response:
         """One of the two pictures, without anything that tells its method."""
-        left, right = _pair(hall.visits.find(visit), pair)
+        drawn = hall.visits.find(visit).pair(pair)
         with hall.taking_in():
-            return Response(bare_png((left if side == "left" else right).png), media_type="image/png")
+            return Response(bare_png((drawn.left if side == "left" else drawn.right).png), media_type="image/png")
 
     @routes.post("/{visit}/pairs/{pair}")
     def choose(visit: VisitName, pair: Name, choice: Choice) -> Revealed:
-        """Say which is better; the answer tells which method stood where. A pair can be chosen from once."""
+        """Say which is better; the answer tells which method stood where, also if it comes twice."""
         found = hall.visits.find(visit)
-        left, right = _pair(found, pair)
-        found.pairs.pop(pair, None)
-        entry = row(visit[:8], "", pair[:8], left.method, right.method, choice)
-        found.choices.append(entry)
-        if hall.log is not None:
-            hall.log.add(entry)
-        return Revealed(left=left.method, right=right.method)
+        with found.lock:
+            drawn = found.pair(pair)
+            if drawn.chosen not in ("", choice.chosen):
+                raise RefusedError(409, "Something else was chosen of this pair already.")
+            if not drawn.chosen:
+                case = drawn.kept or pair[:8]
+                entry = row(visit[:8], "", "", case, drawn.left.method, drawn.right.method, choice)
+                if hall.log is not None:
+                    hall.log.add(entry)
+                found.choices.append(entry)
+                drawn.chosen = choice.chosen
+        return Revealed(left=drawn.left.method, right=drawn.right.method)
 
     @routes.get(
         "/{visit}/choices.csv",
@@ -319,12 +310,6 @@ def visit_routes(hall: Hall) -> APIRouter:
         return Response(as_csv(rows), media_type="text/csv", headers=_AS_FILE)
 
     return routes
-
-
-def _pair(visit: Visit, name: str) -> tuple[Made, Made]:
-    if (pair := visit.pairs.get(name)) is None:
-        raise RefusedError(404, "There is no such pair, or it was chosen from already.")
-    return pair
 
 
 def _progress(hall: Hall, job: Job) -> Progress:

@@ -98,7 +98,7 @@ class Server:
             most_bytes=limits.most_bytes,
             keep=keep,
             log=None if keep is None else Log(keep / "choices.csv"),
-            report=report,
+            report=queue.report,
             decoding=threading.Semaphore(_DECODED_AT_ONCE),
         )
         self.about = About(
@@ -147,6 +147,7 @@ class Server:
             lifespan=life,
         )
         app.add_exception_handler(RefusedError, _refused)
+        app.add_exception_handler(OSError, self._unwritable)
         app.add_exception_handler(RequestValidationError, _invalid)
         app.add_exception_handler(HTTPException, _failed)
 
@@ -161,6 +162,12 @@ class Server:
             app.include_router(study_routes(study, self.hall))
         app.include_router(_page_routes("page.html" if study is None else "study.html"))
         return app
+
+    async def _unwritable(self, request: Request, error: Any) -> JSONResponse:
+        """A log on a disk that is full, or a picture of a study that is gone: the owner hears which."""
+        self.hall.report(f"{type(error).__name__}: {error}")
+        sentence = "The server cannot write or read a file of its own, so this was not done; its owner is told."
+        return JSONResponse({"detail": sentence}, status_code=507)
 
     async def _forget(self) -> None:
         while True:

@@ -1,10 +1,11 @@
 """What visitors have sent and got, in memory alone: forgotten when they leave, or after a while without a request."""
 
 import asyncio
+import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import final
@@ -13,6 +14,8 @@ from inpaintlab.web.pictures import Photo
 
 MOST_VISITS = 64
 """Visits at a time; one photograph each."""
+
+_MOST_PAIRS = 16
 
 MOST_HELD = 2 * 2**30
 """Bytes of files that all visits and their jobs hold together, with the room for results that are still computed."""
@@ -87,11 +90,31 @@ class Finished:
         scene: photograph, mask, edges.
         blend: whether results are blended.
         made: the results, in the order of the methods.
+        kept: the name of the folder in which the server's owner keeps it; empty if nowhere.
     """
 
     scene: Scene
     blend: bool
     made: tuple[Made, ...]
+    kept: str = ""
+
+
+@final
+@dataclass
+class Blind:
+    """Two results to choose from, whose methods are not told.
+
+    Attributes:
+        left: what stands on the left side.
+        right: likewise.
+        kept: see `Finished`.
+        chosen: left, right or same; empty before the choice.
+    """
+
+    left: Made
+    right: Made
+    kept: str
+    chosen: str = ""
 
 
 @final
@@ -103,7 +126,7 @@ class Visit:
         scene: what is to be completed; None before there is a photograph.
         finished: the completions of the last job; None before there are any.
         edges: the edges of the last such job.
-        pairs: names of pairs to choose from, with the two results on their sides, left first.
+        pairs: that were drawn, by their names.
         choices: rows of the log.
         touched: when the last request came, by the monotonic clock.
     """
@@ -112,7 +135,7 @@ class Visit:
     scene: Scene | None = None
     finished: Finished | None = None
     edges: Made | None = None
-    pairs: dict[str, tuple[Made, Made]] = field(default_factory=dict)
+    pairs: dict[str, Blind] = field(default_factory=dict)
     choices: list[dict[str, str]] = field(default_factory=list)
     touched: float = field(default_factory=time.monotonic)
 
@@ -131,7 +154,7 @@ class Visit:
         holders: list[Scene | Made | None] = [self.scene, self.edges]
         if (finished := self.finished) is not None:
             holders += [finished.scene, *finished.made]
-        holders += [side for pair in list(self.pairs.values()) for side in pair]
+        holders += [side for pair in list(self.pairs.values()) for side in (pair.left, pair.right)]
         return {key: size for one in holders if one is not None for key, size in one.files().items()}
 
     def begin(self, photo: Photo) -> None:
@@ -192,6 +215,40 @@ class Visit:
             if one.name == name:
                 return one
         raise RefusedError(404, "There is no such result; a later job has replaced it.")
+
+    def draw_pair(self, results: Sequence[str]) -> str:
+        """Draw two results, on sides by chance.
+
+        Args:
+            results: their names; empty: any two of the last job's.
+
+        Returns:
+            The pair's name.
+
+        Raises:
+            RefusedError: there are no two.
+        """
+        with self.lock:
+            finished = self.finished
+            two = [self.result(name) for name in results] or list(finished.made if finished else ())
+            if finished is None or len({one.name for one in two}) < 2:
+                raise RefusedError(409, "Complete with two methods first; then there is something to choose from.")
+            left, right = random.SystemRandom().sample(two, 2)
+            while len(self.pairs) >= _MOST_PAIRS:
+                del self.pairs[next(iter(self.pairs))]
+            name = secrets.token_urlsafe(12)
+            self.pairs[name] = Blind(left, right, finished.kept)
+            return name
+
+    def pair(self, name: str) -> Blind:
+        """A pair that was drawn.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        if (pair := self.pairs.get(name)) is None:
+            raise RefusedError(404, "There is no such pair; later results have replaced it.")
+        return pair
 
 
 @final
