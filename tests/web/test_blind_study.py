@@ -135,7 +135,7 @@ def test_a_line_for_which_the_disk_has_no_room_is_not_half_there(
 def test_a_spreadsheet_takes_no_cell_for_a_formula(tmp_path: Path, cell: str) -> None:
     log = Log(tmp_path / "log" / "choices.csv")
     read = "'" + cell.replace("\t", " ").replace("\r", " ")
-    log.add(row("-session", "-7", "0", cell, cell, "plain = +", Choice(chosen="left")))
+    log.add(row("-session", "-7", cell, cell, "plain = +", Choice(chosen="left"), "0"))
     (entry,) = rows(tmp_path)
     assert [entry[key] for key in ("session", "participant", "trial", "case", "left", "right", "winner")] == [
         "'-session",

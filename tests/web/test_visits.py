@@ -254,9 +254,9 @@ def test_the_owner_can_keep_cases_and_choices(tmp_path: Path) -> None:
     assert json.loads((cases[1] / "case.json").read_text())["results"][1]["method"] == "bright"
     rows = (tmp_path / "kept" / "choices.csv").read_text().splitlines()
     assert len(rows) == 2
-    assert rows[1].endswith(",1.50")
+    assert rows[1].endswith(",1.50,")
     # the choice is one between the results of the second case
-    assert rows[1].split(",")[4] == cases[1].name == json.loads((cases[1] / "case.json").read_text())["case"]
+    assert rows[1].split(",")[3] == cases[1].name == json.loads((cases[1] / "case.json").read_text())["case"]
 
 
 def test_a_choice_that_cannot_be_logged_is_told_in_one_sentence_and_can_be_made_again(tmp_path: Path) -> None:
@@ -403,7 +403,7 @@ def test_a_choice_is_blind_until_it_is_made(visitor: Visitor, monkeypatch: pytes
     assert sides == {"dark", "bright"}
     rows = visitor.get("choices.csv").text.splitlines()
     assert len(rows) == 6
-    assert all(row.split(",")[7:9] == ["right", row.split(",")[6]] for row in rows[1:])
+    assert all(row.split(",")[6:8] == ["right", row.split(",")[5]] for row in rows[1:])
 
 
 def test_two_results_are_needed_for_a_choice(visitor: Visitor) -> None:

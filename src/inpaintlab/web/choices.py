@@ -13,27 +13,29 @@ from typing import final
 
 from inpaintlab.web.messages import Choice
 
-COLUMNS = ("time", "session", "participant", "trial", "case", "left", "right", "chosen", "winner", "seconds")
-"""Of the log: when (UTC), whose session, which trial, which case, what stood where, the side, its method."""
+COLUMNS = ("time", "session", "participant", "case", "left", "right", "chosen", "winner", "seconds", "trial")
+"""Of the log: when (UTC), whose session, which case, what stood where, the side, its method, which trial."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def row(session: str, participant: str, trial: str, case: str, left: str, right: str, choice: Choice) -> dict[str, str]:
+def row(
+    session: str, participant: str, case: str, left: str, right: str, choice: Choice, trial: str = ""
+) -> dict[str, str]:
     """A line of the log.
 
     Args:
         session: whose way through the study, shortened so that it opens nothing.
         participant: the code that a participant gave; may be empty.
-        trial: its number from 0; empty outside of a study.
         case: the picture.
         left: the method on the left side.
         right: the other.
         choice: what was chosen.
+        trial: its number from 0; empty outside of a study.
     """
     winner = {"left": left, "right": right, "same": ""}[choice.chosen]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    values = (now, session, participant, trial, case, left, right, choice.chosen, winner, f"{choice.seconds:.2f}")
+    values = (now, session, participant, case, left, right, choice.chosen, winner, f"{choice.seconds:.2f}", trial)
     return dict(zip(COLUMNS, values, strict=True))
 
 

@@ -292,7 +292,7 @@ def visit_routes(hall: Hall) -> APIRouter:
                 raise RefusedError(409, "Something else was chosen of this pair already.")
             if not drawn.chosen:
                 case = drawn.kept or pair[:8]
-                entry = row(visit[:8], "", "", case, drawn.left.method, drawn.right.method, choice)
+                entry = row(visit[:8], "", case, drawn.left.method, drawn.right.method, choice)
                 if hall.log is not None:
                     hall.log.add(entry)
                 found.choices.append(entry)

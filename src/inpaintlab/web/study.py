@@ -186,7 +186,7 @@ class Study:
                 raise RefusedError(409, "This choice was made already, or comes later.")
             at = self._trial(found, trial)
             labels = at.left.label, at.right.label
-            self.log.add(row(session[:8], found.participant, str(trial), at.case, *labels, choice))
+            self.log.add(row(session[:8], found.participant, at.case, *labels, choice, str(trial)))
             found.done, found.chosen = found.done + 1, choice.chosen
 
     def _trial(self, session: _Session, number: int) -> _Trial:

@@ -325,7 +325,11 @@ class Visits:
             for visit in self._visits.values():
                 files |= visit.files()
             if sum(files.values()) + results + self._arriving + size > MOST_HELD:
-                raise RefusedError(503, "The server holds as many pictures as it may; try again later, or send less.")
+                raise RefusedError(
+                    503,
+                    "The server holds as many pictures as it may; try again later, or a smaller photograph or fewer "
+                    "methods.",
+                )
             self._arriving += size
         try:
             yield
