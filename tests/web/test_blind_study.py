@@ -1,6 +1,7 @@
 """A study: who takes part sees every pair once, in an order and on sides drawn anew, and every choice is logged."""
 
 import csv
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image
 
 from inpaintlab.web import COLUMNS, Log, Study, read_contender
+from inpaintlab.web.choices import row
+from inpaintlab.web.messages import Choice
 from stand_ins.results import write_result
 from stand_ins.served import Painter, offered, pixels, served
 
@@ -56,6 +59,7 @@ def test_every_pair_is_seen_once_and_logged_as_it_was_shown(tmp_path: Path) -> N
     assert [(row["left"], row["right"]) for row in log] == shown
     assert {row["participant"] for row in log} == {"P-7"}
     assert {row["seconds"] for row in log} == {"0.50"}
+    assert [row["trial"] for row in log] == ["0", "1", "2", "3", "4", "5"]
     assert Counter(row["winner"] for row in log) == {"bright": 4, "middle": 2}
     pairs = Counter((row["case"], frozenset((row["left"], row["right"]))) for row in log)
     assert set(pairs.values()) == {1}
@@ -80,12 +84,68 @@ def test_sides_and_orders_are_drawn_for_each_participant(tmp_path: Path) -> None
     orders, left = [], []
     for _ in range(4):
         session, _ = study.begin("")
-        trials = study._sessions[session].trials
+        found = study._sessions[session]
+        trials = [study._trial(found, number) for number in range(len(found.order))]
         orders.append(tuple(trial.case for trial in trials))
         left += [trial.left.label for trial in trials]
     assert len(set(orders)) == 4
     # 80 fair coins: outside of 22 to 58 once in 16,000 times
     assert 22 <= left.count("dark") <= 58
+
+
+def test_orders_do_not_begin_again_when_a_server_does(tmp_path: Path) -> None:
+    cases = tuple(f"case{number}" for number in range(20))
+    contenders = [read_contender(folder(tmp_path, label, cases)) for label in ("dark", "bright")]
+
+    def begun() -> tuple[Study, str, list[object]]:
+        study = Study(contenders, Log(tmp_path / "choices.csv"), 1)
+        session, trials = study.begin("")
+        return study, session, [study._trial(study._sessions[session], number) for number in range(trials)]
+
+    study, session, first = begun()
+    assert begun()[2] == first  # nothing was chosen yet: the seed says it all
+    study.choose(session, 0, Choice(chosen="left"))
+    assert begun()[2] != first
+
+
+def test_a_choice_that_cannot_be_logged_does_not_count(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "dark", "bright")
+    (tmp_path / "log" / "choices.csv").mkdir()
+    with served({}, study=study) as server, server.client() as client:
+        session = f"/api/study/sessions/{client.post('/api/study/sessions', json={}).json()['session']}"
+        answer = client.post(f"{session}/trials/0", json={"chosen": "left"})
+        assert (answer.status_code, answer.json()["detail"][-1]) == (507, ".")
+        assert client.get(session).json()["trial"] == 0
+    assert len(server.lines) == 1
+
+
+def test_a_line_for_which_the_disk_has_no_room_is_not_half_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, entry = Log(tmp_path / "choices.csv"), dict.fromkeys(COLUMNS, "x")
+    log.add(entry)
+    before, write = log.path.read_bytes(), os.write
+    monkeypatch.setattr("inpaintlab.web.choices.os.write", lambda number, line: write(number, line[:5]))
+    with pytest.raises(OSError, match="No space left"):
+        log.add(entry)
+    assert log.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_spreadsheet_takes_no_cell_for_a_formula(tmp_path: Path, cell: str) -> None:
+    log = Log(tmp_path / "log" / "choices.csv")
+    read = "'" + cell.replace("\t", " ").replace("\r", " ")
+    log.add(row("-session", "-7", cell, cell, "plain = +", Choice(chosen="left"), "0"))
+    (entry,) = rows(tmp_path)
+    assert [entry[key] for key in ("session", "participant", "trial", "case", "left", "right", "winner")] == [
+        "'-session",
+        "'-7",
+        "0",
+        read,
+        read,
+        "plain = +",
+        read,
+    ]
 
 
 def test_no_trial_is_answered_twice_or_seen_before_its_turn(tmp_path: Path) -> None:
@@ -94,7 +154,9 @@ def test_no_trial_is_answered_twice_or_seen_before_its_turn(tmp_path: Path) -> N
         session = f"/api/study/sessions/{client.post('/api/study/sessions', json={}).json()['session']}"
         assert client.get(f"{session}/trials/1/left.png").status_code == 404
         assert client.post(f"{session}/trials/1", json={"chosen": "left"}).status_code == 409
-        assert client.post(f"{session}/trials/0", json={"chosen": "left"}).status_code == 200
+        answers = [client.post(f"{session}/trials/0", json={"chosen": "left", "seconds": at}) for at in (1, 2)]
+        assert answers[0].json() == answers[1].json() == client.get(session).json()  # the first one may be lost
+        assert answers[0].json()["trial"] == 1
         assert client.post(f"{session}/trials/0", json={"chosen": "right"}).status_code == 409
         assert client.post(f"{session}/trials/1", json={"chosen": "both"}).status_code == 422
         assert client.get("/api/study/sessions/none").status_code == 404

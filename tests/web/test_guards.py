@@ -1,7 +1,9 @@
 """Who is let in, and how much each may bring: what a stranger, another site or another visitor sends."""
 
+import logging
 import re
 import socket
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -53,6 +55,7 @@ def test_this_machine_may_be_called_by_each_of_its_own_names(open_server: Served
         {"origin": "null"},
         {"sec-fetch-site": "cross-site"},
         {"origin": "http://127.0.0.1:1"},
+        {"origin": "http://["},
     ],
 )
 def test_a_page_of_another_site_can_do_nothing(open_server: Served, headers: dict[str, str]) -> None:
@@ -119,9 +122,20 @@ def test_the_printed_address_lets_a_browser_in_and_hides_the_token(locked: Serve
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=Strict" in cookie
+        assert "SameSite=Lax" in cookie
         assert client.get("/").status_code == 200
         assert client.get("/api/about").status_code == 200
+
+
+def test_the_printed_address_works_when_it_is_clicked_on_another_site(locked: Served) -> None:
+    """The browser marks what follows as cross-site, and sends the cookie, which is Lax, to the page alone."""
+    clicked = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "referer": "https://mail.example/"}
+    with locked.client(headers=clicked) as client:
+        answer = client.get("/", params={"token": TOKEN})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert client.get("/").status_code == 200
+        assert client.get("/api/about").status_code == 403
+        assert client.post("/api/visits").status_code == 403
 
 
 def test_a_program_shows_the_token_in_a_header(locked: Served) -> None:
@@ -186,3 +200,57 @@ def test_visitors_do_not_see_each_other(open_server: Served) -> None:
         for visit in ("x", "..", "%00", "x" * 90, "*"):
             assert client.get(f"/api/visits/{visit}/photograph").status_code == 404
         assert client.get("/api/visits").status_code == 405
+
+
+def uploading(server: Served, path: str, length: int, content: bytes) -> socket.socket:
+    address = server.url.removeprefix("http://")
+    host, port = address.split(":")
+    raw = socket.create_connection((host, int(port)), timeout=5)
+    raw.sendall(f"PUT {path}/photograph HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n".encode())
+    raw.sendall(content)
+    return raw
+
+
+def everything(raw: socket.socket) -> bytes:
+    answer = b""
+    while part := raw.recv(65536):
+        answer += part
+    return answer
+
+
+def test_a_file_that_stops_coming_is_given_up_and_the_next_one_is_taken(
+    open_server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inpaintlab.web.guards.STALLED", 0.3)
+    photograph = encoded(np.full((8, 8, 3), 90, np.uint8))
+    with open_server.client() as client:
+        visitor = Visitor(client)
+        with uploading(open_server, visitor.path, 90_000, b"x") as raw:
+            assert visitor.put("photograph", photograph).status_code == 200  # once the other one is given up
+            answer = everything(raw)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"stopped coming" in answer
+
+
+def test_a_visits_stalled_files_hold_room_once(open_server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inpaintlab.web.visits.MOST_HELD", 200_000)
+    with open_server.client() as client:
+        one, other = Visitor(client), Visitor(client)
+        stalled = [uploading(open_server, one.path, 90_000, b"x") for _ in range(3)]
+        time.sleep(0.2)
+        assert other.put("photograph", encoded(np.full((8, 8, 3), 90, np.uint8))).status_code == 200
+        for raw in stalled:
+            raw.close()
+
+
+def test_a_connection_that_ends_early_is_no_fault_of_the_server(
+    open_server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[object] = []
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "handle", lines.append)
+    with open_server.client() as client:
+        visitor = Visitor(client)
+        uploading(open_server, visitor.path, 90_000, b"x").close()
+        time.sleep(0.2)
+        assert visitor.put("photograph", encoded(np.full((8, 8, 3), 90, np.uint8))).status_code == 200
+    assert lines == []

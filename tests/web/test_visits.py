@@ -254,7 +254,28 @@ def test_the_owner_can_keep_cases_and_choices(tmp_path: Path) -> None:
     assert json.loads((cases[1] / "case.json").read_text())["results"][1]["method"] == "bright"
     rows = (tmp_path / "kept" / "choices.csv").read_text().splitlines()
     assert len(rows) == 2
-    assert rows[1].endswith(",1.50")
+    assert rows[1].endswith(",1.50,")
+    # the choice is one between the results of the second case
+    assert rows[1].split(",")[3] == cases[1].name == json.loads((cases[1] / "case.json").read_text())["case"]
+
+
+def test_a_choice_that_cannot_be_logged_is_told_in_one_sentence_and_can_be_made_again(tmp_path: Path) -> None:
+    log = tmp_path / "choices.csv"
+    with served(offered(dark=Painter(), bright=Painter()), keep=tmp_path) as server, server.client() as client:
+        visitor = Visitor(client)
+        ready(visitor)
+        visitor.run("complete", "dark", "bright")
+        pair = client.post(f"{visitor.path}/pairs", json={}).json()["pair"]
+        log.mkdir()  # where the file should be
+        answer = client.post(f"{visitor.path}/pairs/{pair}", json={"chosen": "left"})
+        assert answer.status_code == 507
+        assert answer.json()["detail"].endswith(".")
+        assert str(tmp_path) not in answer.text
+        assert str(log) in server.lines[0]
+        assert len(visitor.get("choices.csv").text.splitlines()) == 1
+        log.rmdir()
+        assert client.post(f"{visitor.path}/pairs/{pair}", json={"chosen": "left"}).status_code == 200
+    assert len(log.read_text().splitlines()) == 2
 
 
 # -------------------------------------------------------------------------------------------------------- one queue
@@ -363,7 +384,7 @@ def test_fifty_requests_at_once_are_all_answered(running: Served) -> None:
 
 def test_a_choice_is_blind_until_it_is_made(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     coin = random.Random(1)
-    monkeypatch.setattr("inpaintlab.web.routes.random.SystemRandom", lambda: coin)
+    monkeypatch.setattr("inpaintlab.web.visits.random.SystemRandom", lambda: coin)
     ready(visitor)
     visitor.run("complete", "dark", "bright")
     sides = set()
@@ -375,8 +396,10 @@ def test_a_choice_is_blind_until_it_is_made(visitor: Visitor, monkeypatch: pytes
         told = visitor.client.post(f"{visitor.path}/pairs/{pair}", json={"chosen": "right", "seconds": 2}).json()
         assert told == truth
         sides.add(told["left"])
+        again = visitor.client.post(f"{visitor.path}/pairs/{pair}", json={"chosen": "right", "seconds": 2.5})
+        assert again.json() == truth  # of which the first answer may have been lost
         again = visitor.client.post(f"{visitor.path}/pairs/{pair}", json={"chosen": "left"})
-        assert again.status_code == 404  # nobody chooses after the answer
+        assert again.status_code == 409  # nobody chooses anew after the answer
     assert sides == {"dark", "bright"}
     rows = visitor.get("choices.csv").text.splitlines()
     assert len(rows) == 6
@@ -393,7 +416,15 @@ def test_the_case_has_the_photographs_own_bytes_and_safe_names() -> None:
     info = PngInfo()
     info.add_text("Author", "somebody")
     content = encoded(PHOTO, pnginfo=info)
-    names = {"../up": Painter(), "A": Painter(), "a": Painter(), "con/..": Painter()}
+    names = {
+        "../up": Painter(),
+        "A": Painter(),
+        "a": Painter(),
+        "con/..": Painter(),
+        "CON": Painter(),
+        "lpt1.x": Painter(),
+        "console": Painter(),
+    }
     with served(offered(**names)) as server, server.client() as client:
         visitor = Visitor(client)
         ready(visitor, content)
@@ -403,5 +434,8 @@ def test_the_case_has_the_photographs_own_bytes_and_safe_names() -> None:
     assert archive.read("case/photographs/photograph.png") == content
     folders = [Path(name).parts for name in archive.namelist() if "/results/" in name]
     assert len({parts[2].lower() for parts in folders}) == len(names)
+    # no file of Windows may be called like these, whatever its ending
+    assert {parts[2].lower().partition(".")[0] for parts in folders} & {"con", "lpt1"} == set()
+    assert "console" in {parts[2] for parts in folders}
     assert all(len(parts) == 4 and ".." not in parts for parts in folders)
     assert answer.headers["content-disposition"] == "attachment"

@@ -6,6 +6,7 @@ import re
 import time
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from inpaintlab import __version__
@@ -14,6 +15,9 @@ from inpaintlab.web.visits import Finished, Scene
 
 _NAME = "photograph"
 """What the files are called; the visitor's own name reaches no disk."""
+
+_DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)
+"""Names that no file of Windows can have, whatever its ending."""
 
 _README = """This folder is a case of inpaintlab's page: a photograph, its hole, and what methods made of it.
 
@@ -58,6 +62,7 @@ def case_files(scene: Scene, finished: Finished | None) -> Mapping[str, bytes]:
         files[f"results/{names[made.method]}/{_NAME}.png"] = made.png
     facts = {
         "inpaintlab": __version__,
+        "case": finished.kept if finished else "",  # as the log of choices names it
         "width": photo.width,
         "height": photo.height,
         "blend": finished.blend if finished else None,
@@ -74,6 +79,8 @@ def case_files(scene: Scene, finished: Finished | None) -> Mapping[str, bytes]:
 def _folder(label: str, taken: set[str]) -> str:
     """A label as the name of a folder on every system."""
     name = re.sub(r"[^\w.-]+", "_", label).strip("._")[:60] or "method"
+    if _DEVICES.fullmatch(name.partition(".")[0]):
+        name = f"_{name}"
     while name.lower() in {other.lower() for other in taken}:
         name += "_"
     return name
@@ -94,12 +101,12 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def keep_case(folder: Path, files: Mapping[str, bytes]) -> Path:
+def keep_case(folder: Path, finished: Finished) -> Path:
     """Write a case below a folder of the server's owner.
 
     Args:
         folder: where cases are kept.
-        files: by their paths in the case's folder.
+        finished: the case.
 
     Returns:
         The case's folder.
@@ -116,7 +123,7 @@ def keep_case(folder: Path, files: Mapping[str, bytes]) -> Path:
         except FileExistsError:
             number += 1
             case = case.with_name(f"{case.name.partition('~')[0]}~{number}")
-    for path, content in files.items():
+    for path, content in case_files(finished.scene, replace(finished, kept=case.name)).items():
         file = case / path
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as partial:

@@ -1,8 +1,10 @@
 """Choices between two pictures whose methods are hidden, and the log of them."""
 
 import csv
+import errno
 import io
 import os
+import re
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,11 +13,15 @@ from typing import final
 
 from inpaintlab.web.messages import Choice
 
-COLUMNS = ("time", "session", "participant", "case", "left", "right", "chosen", "winner", "seconds")
-"""Of the log: when (UTC), whose way through the study, which picture, what stood where, the side, its method."""
+COLUMNS = ("time", "session", "participant", "case", "left", "right", "chosen", "winner", "seconds", "trial")
+"""Of the log: when (UTC), whose session, which case, what stood where, the side, its method, which trial."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def row(session: str, participant: str, case: str, left: str, right: str, choice: Choice) -> dict[str, str]:
+def row(
+    session: str, participant: str, case: str, left: str, right: str, choice: Choice, trial: str = ""
+) -> dict[str, str]:
     """A line of the log.
 
     Args:
@@ -25,21 +31,27 @@ def row(session: str, participant: str, case: str, left: str, right: str, choice
         left: the method on the left side.
         right: the other.
         choice: what was chosen.
+        trial: its number from 0; empty outside of a study.
     """
     winner = {"left": left, "right": right, "same": ""}[choice.chosen]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    values = (now, session, participant, case, left, right, choice.chosen, winner, f"{choice.seconds:.2f}")
+    values = (now, session, participant, case, left, right, choice.chosen, winner, f"{choice.seconds:.2f}", trial)
     return dict(zip(COLUMNS, values, strict=True))
 
 
 def as_csv(rows: Sequence[dict[str, str]], *, header: bool = True) -> str:
-    """Rows as CSV."""
+    """Rows as CSV, each one line."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     if header:
         writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _plain(cell) for key, cell in one.items()} for one in rows)
     return buffer.getvalue()
+
+
+def _plain(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula, and none for two lines."""
+    return ("'" if cell.startswith(_FORMULA) else "") + re.sub(r"[\x00-\x1f\x7f]", " ", cell)
 
 
 @final
@@ -49,18 +61,22 @@ class Log:
     Args:
         path: the file; its folder is made.
 
+    Attributes:
+        rows: how many it held at first.
+
     Raises:
         ValueError: another file is there.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.rows = path, 0
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size:
             with path.open(encoding="utf-8") as file:
                 if file.readline().rstrip("\n") != ",".join(COLUMNS):
                     raise ValueError(f"{path} is no log of choices; give another folder as keep=DIR, or move it.")
+                self.rows = sum(1 for _ in file)
 
     def add(self, entry: dict[str, str]) -> None:
         """Add a line.
@@ -72,8 +88,11 @@ class Log:
             # one write at the end of the file, so that two servers with one log do not mix their lines
             number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             try:
-                text = as_csv([entry], header=os.fstat(number).st_size == 0)
-                os.write(number, text.encode())
+                before = os.fstat(number).st_size
+                line = as_csv([entry], header=before == 0).encode()
+                if os.write(number, line) < len(line):  # a disk that is full takes a part
+                    os.ftruncate(number, before)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
                 os.fsync(number)
             finally:
                 os.close(number)

@@ -1,5 +1,6 @@
 """What stands before every request: whose it is, where it comes from, and how much it brings."""
 
+import asyncio
 import hmac
 import ipaddress
 import json
@@ -9,8 +10,18 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, final
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.requests import ClientDisconnect, Request
+
+from inpaintlab.web.visits import RefusedError
+
 SMALL = 64 * 1024
 """Bytes of a body that is no file."""
+
+STALLED = 20.0
+"""Seconds in which nothing of a file comes, or that it may be late, before it is given up."""
+
+_SLOWEST = 32 * 1024
+"""Bytes a second with which a file comes at least."""
 
 _OPEN = {"/page.css", "/favicon.ico"}
 """What the sentence that asks for the token needs itself."""
@@ -115,14 +126,18 @@ class Guarded:
             await self.app(scope, receive, with_headers)
 
     def _entering(self, scope: Any) -> str | None:
-        """The cookie of one who comes to the page with the right token in the address; it leaves the address then."""
+        """The cookie of one who comes to the page with the right token in the address; it leaves the address then.
+
+        Lax, because a Strict one does not go along to "/" when the address is clicked on another site. What another
+        site could then do with it ends at `_refusal`: it is let to "/" alone.
+        """
         door = self.door
         if door.token is None or scope["path"] != "/" or scope["method"] != "GET":
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if not _same(given, door.token):
             return None
-        return f"{door.cookie}={door.token}; HttpOnly; SameSite=Strict; Path=/"
+        return f"{door.cookie}={door.token}; HttpOnly; SameSite=Lax; Path=/"
 
     def _refusal(self, scope: Any, headers: dict[str, str]) -> Refusal | None:
         door, host = self.door, headers.get("host", "")
@@ -131,7 +146,7 @@ class Guarded:
             return Refusal(403, "This server answers to its own address alone, such as 127.0.0.1 or localhost.")
         origin = headers.get("origin")
         elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site") and scope["path"] != "/"
-        if elsewhere or (origin is not None and urlsplit(origin).netloc.lower() != host.lower()):
+        if elsewhere or (origin is not None and not _is_of(origin, host)):
             return Refusal(403, "Pages of other sites may not use this server.")
         if door.token is not None and scope["path"] not in _OPEN and not self._shows_token(headers):
             return Refusal(401, "Open the address that the server printed, with ?token=... at its end.")
@@ -156,6 +171,30 @@ class Guarded:
         return None
 
 
+async def read_body(request: Request, most_bytes: int) -> bytes:
+    """The bytes of a file, which are counted while they come.
+
+    Raises:
+        RefusedError: there are none, or too many, or they come too slowly.
+    """
+    now = asyncio.get_running_loop().time
+    content, began = bytearray(), now()
+    try:
+        async with asyncio.timeout(STALLED) as limit:
+            async for part in request.stream():
+                content += part
+                if len(content) > most_bytes:
+                    raise RefusedError(413, f"A file may have {most_bytes:,} bytes here; make it smaller.")
+                limit.reschedule(STALLED + min(now(), began + len(content) / _SLOWEST))
+    except TimeoutError as error:
+        raise RefusedError(408, "The file stopped coming; send it again.") from error
+    except ClientDisconnect as error:
+        raise RefusedError(400, "The connection ended before the file did.") from error
+    if not content:
+        raise RefusedError(400, "The file is empty.")
+    return bytes(content)
+
+
 def new_token() -> str:
     """A token that nobody guesses: 128 random bits."""
     return secrets.token_urlsafe(16)
@@ -164,6 +203,13 @@ def new_token() -> str:
 def _names_this_machine(host: str) -> bool:
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
     return is_loopback(name)
+
+
+def _is_of(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # no address, such as http://[
+        return False
 
 
 def _same(given: str, token: str) -> bool:

@@ -5,9 +5,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Literal, final
 
-from inpaintlab.web.visits import Made, RefusedError, Visit
+from inpaintlab.web.visits import Made, RefusedError, Scene, Visit
 
 MOST_WAITING = 64
 """Jobs in the queue, of all visitors."""
@@ -33,18 +35,20 @@ class Job:
     Args:
         visit: whose it is.
         work: computes it; it calls `Job.tell` from time to time, which raises `CancelledError` to end it.
+        scene: that it holds while it waits and runs; None holds nothing.
+        room: bytes that its results may have.
 
     Attributes:
         state: how it stands.
         share: of it that is done, 0 to 1.
         method: the label of the one that runs.
-        made: its pictures.
+        made: its pictures; once it is over, without their files.
         error: one sentence, of a job that failed.
     """
 
-    def __init__(self, visit: Visit, work: "Callable[[Job], None]") -> None:
+    def __init__(self, visit: Visit, work: "Callable[[Job], None]", scene: Scene | None = None, room: int = 0) -> None:
         self.name = secrets.token_urlsafe(12)
-        self.visit, self.work = visit, work
+        self.visit, self.work, self.scene, self.room = visit, work, scene, room
         self.state: State = "waiting"
         self.share, self.method, self.error = 0.0, "", ""
         self.made: list[Made] = []
@@ -75,6 +79,16 @@ class Job:
             raise CancelledError
         self.share = min(max(share, 0.0), 1.0)
 
+    def end(self, state: State) -> None:
+        """Let go of all pictures: the visit keeps what came of the job, under its names.
+
+        Args:
+            state: how it ended.
+        """
+        self.work, self.scene, self.room = _nothing, None, 0
+        self.made = [replace(one, png=b"", small=None) for one in self.made]
+        self.ended, self.state = time.monotonic(), state
+
 
 @final
 class Queue:
@@ -85,7 +99,7 @@ class Queue:
     """
 
     def __init__(self, report: Callable[[str], None]) -> None:
-        self.report = report
+        self._report = report
         self._waiting: deque[Job] = deque()
         self._jobs: dict[str, dict[str, Job]] = {}
         self._running: Job | None = None
@@ -95,13 +109,19 @@ class Queue:
         self._thread = threading.Thread(target=self._work, name="completing", daemon=True)
         self._thread.start()
 
-    def add(self, visit: Visit, work: Callable[[Job], None]) -> Job:
+    def add(self, visit: Visit, work: Callable[[Job], None], scene: Scene | None = None, room: int = 0) -> Job:
         """Put a job at the end.
+
+        Args:
+            visit: see `Job`, as for the others.
+            work: likewise.
+            scene: likewise.
+            room: likewise.
 
         Raises:
             RefusedError: there are as many jobs as there may be.
         """
-        job = Job(visit, work)
+        job = Job(visit, work, scene, room)
         with self._changed:
             own = self._jobs.setdefault(visit.name, {})
             if len([one for one in own.values() if not one.is_over]) >= MOST_OF_A_VISIT:
@@ -114,6 +134,11 @@ class Queue:
             self._waiting.append(job)
             self._changed.notify()
         return job
+
+    def report(self, line: str) -> None:
+        """Tell the owner; a terminal that is gone is no reason to end."""
+        with suppress(OSError, ValueError):  # a broken pipe, a closed file
+            self._report(line)
 
     def find(self, visit: Visit, name: str) -> Job:
         """A visitor's job.
@@ -133,13 +158,22 @@ class Queue:
                 return 0
             return self._waiting.index(job) + (self._running is not None)
 
+    def held(self) -> tuple[dict[int, int], int]:
+        """The files of jobs that wait or run, as `Scene.files` counts them, and the room for their results."""
+        with self._changed:
+            jobs = [*self._waiting, *([self._running] if self._running else [])]
+        files: dict[int, int] = {}
+        for scene in [job.scene for job in jobs]:
+            files |= scene.files() if scene else {}
+        return files, sum(job.room for job in jobs)
+
     def cancel(self, job: Job) -> None:
         """End a job: at once while it waits, at the next word of its progress while it runs."""
         with self._changed:
             job.unwanted.set()
             if job in self._waiting:
                 self._waiting.remove(job)
-                job.state = "cancelled"
+                job.end("cancelled")
 
     def forget(self, visit: str) -> None:
         """End and forget all jobs of a visitor who left."""
@@ -167,30 +201,35 @@ class Queue:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._running = None
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if self._closed:
-                    return
-                job = self._running = self._waiting.popleft()
-                job.state, job.began = "running", time.monotonic()
-            state: State = "failed"
-            try:
-                job.work(job)
-                job.tell(1.0)
-                state = "done"
-            except CancelledError:
-                state = "cancelled"
-            except ValueError as error:  # of what the visitor sent: one sentence
-                job.error = str(error)
-            except MemoryError:
-                job.error = "There is not enough memory for this photograph; send a smaller one."
-            except Exception as error:  # the server goes on for the others
-                job.error = "The method failed; the server's terminal tells how."
-                self.report(f"{job.method}: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
-            job.ended, job.state = time.monotonic(), state
-            job.work = _nothing  # which holds pictures
+        while self._work_on_one():
+            pass
+
+    def _work_on_one(self) -> bool:
+        """Wait for a job and do it; False once the queue is closed. Nothing of the job is held after it."""
+        with self._changed:
+            self._running = None
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._closed:
+                return False
+            job = self._running = self._waiting.popleft()
+            job.state, job.began = "running", time.monotonic()
+        state: State = "failed"
+        try:
+            job.work(job)
+            job.tell(1.0)
+            state = "done"
+        except CancelledError:
+            state = "cancelled"
+        except ValueError as error:  # of what the visitor sent: one sentence
+            job.error = str(error)
+        except MemoryError:
+            job.error = "There is not enough memory for this photograph; send a smaller one."
+        except Exception as error:  # the server goes on for the others
+            job.error = "The method failed; the server's terminal tells how."
+            self.report(f"{job.method}: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        finally:
+            job.end(state)
+        return True
 
 
 def _nothing(job: Job) -> None:

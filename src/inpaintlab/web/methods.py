@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -131,7 +132,7 @@ class Offered:
 
 
 def completing(
-    methods: Sequence[Offered], visit: Visit, scene: Scene, *, blend: bool, done: Callable[[Finished], None]
+    methods: Sequence[Offered], visit: Visit, scene: Scene, *, blend: bool, done: Callable[[Finished], str]
 ) -> Callable[[Job], None]:
     """The work of a job that completes a photograph with several methods.
 
@@ -140,7 +141,7 @@ def completing(
         visit: who gets the results.
         scene: what is completed.
         blend: whether results are blended.
-        done: hears of the whole.
+        done: keeps the whole, and tells the name of its folder; see `Finished`.
 
     Raises:
         RefusedError: there is no hole yet.
@@ -168,10 +169,7 @@ def completing(
             job.made = list(made)
             tell(1.0)
         finished = Finished(scene, blend, tuple(made))
-        if _is_present(scene, visit):
-            visit.finished = finished
-            visit.pairs.clear()
-        done(finished)
+        visit.take(scene, replace(finished, kept=done(finished)))
 
     return work
 
@@ -198,15 +196,9 @@ def finding_edges(method: Offered, visit: Visit, scene: Scene) -> Callable[[Job]
         found = method.edges(image, hole, job.tell)
         seconds = time.monotonic() - began
         job.made = [Made(secrets.token_urlsafe(12), method.label, seconds, (), edges_png(found))]
-        if _is_present(scene, visit):
-            visit.edges = job.made[0]
+        visit.take(scene, job.made[0])
 
     return work
-
-
-def _is_present(scene: Scene, visit: Visit) -> bool:
-    """Whether a job's photograph is still the visit's: another one may have come while it ran."""
-    return visit.scene is not None and visit.scene.photo is scene.photo
 
 
 def _given(scene: Scene) -> bytes:

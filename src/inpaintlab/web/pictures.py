@@ -37,6 +37,7 @@ class Photo:
         width: in pixels, once it is turned upright.
         height: likewise.
         lost: what a result does not keep of the file.
+        pixel_bytes: of a pixel of a result, before it is compressed.
     """
 
     content: bytes
@@ -44,6 +45,14 @@ class Photo:
     width: int
     height: int
     lost: tuple[str, ...]
+    pixel_bytes: int = 4
+
+    @property
+    def most_of_a_result(self) -> int:
+        """Bytes that a result has at most: random pixels, what is beside them, a small copy."""
+        pixels = self.width * self.height
+        small = 3 * min(pixels, SMALL * SMALL)
+        return (self.pixel_bytes * pixels + small) * 101 // 100 + len(self.content) + 2**16
 
 
 def _header(content: bytes, what: str, most_pixels: int) -> str:
@@ -78,7 +87,8 @@ def read_photo(content: bytes, most_pixels: int) -> tuple[Photo, Original]:
     form = _header(content, "photograph", most_pixels)
     original = original_of(content)
     width, height = original.rgb.size
-    return Photo(content, SUFFIXES[form], width, height, original.lost), original
+    bands = len(original.picture.getbands()) * (2 if original.picture.mode.startswith("I;16") else 1)
+    return Photo(content, SUFFIXES[form], width, height, original.lost, bands), original
 
 
 def original_of(content: bytes) -> Original:

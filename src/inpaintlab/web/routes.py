@@ -1,13 +1,11 @@
 """The addresses of a visit: its photograph, mask and edges, its jobs, results and choices."""
 
-import random
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, TypeVar, final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
@@ -15,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from inpaintlab.web.cases import case_files, keep_case, zipped
 from inpaintlab.web.choices import Log, as_csv, row
+from inpaintlab.web.guards import read_body
 from inpaintlab.web.jobs import Job, Queue
 from inpaintlab.web.messages import (
     Choice,
@@ -30,12 +29,12 @@ from inpaintlab.web.messages import (
 )
 from inpaintlab.web.methods import Offered, completing, finding_edges
 from inpaintlab.web.pictures import SMALL, bare_png, read_edges, read_hole, read_photo, shown
-from inpaintlab.web.visits import Finished, Made, RefusedError, Scene, Visit, Visits
+from inpaintlab.web.visits import Finished, RefusedError, Visit, Visits
 
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "The picture."}}
 """What /openapi.json says of an answer that is a picture."""
 
-_MOST_PAIRS = 16
+T = TypeVar("T")
 
 _AS_FILE = {"content-disposition": "attachment"}
 """Without a name, which would stand above the one that the page gives: the photograph's own."""
@@ -83,22 +82,22 @@ class Hall:
             raise RefusedError(400, f"There is no method of that name; there are: {', '.join(self.methods)}.")
         return method
 
-    async def body(self, request: Request) -> bytes:
-        """The bytes of a file, which are counted while they come.
+    async def taken(self, visit: Visit, request: Request, take_in: Callable[[bytes], T]) -> T:
+        """Read a file, and take it in; a visit's files come one after another.
+
+        Args:
+            visit: whose it is.
+            request: that brings it.
+            take_in: decodes it, in another thread.
 
         Raises:
-            RefusedError: there are none, or too many.
+            RefusedError: there are no bytes, too many, or they do not come.
         """
-        length = int(request.headers.get("content-length", 0))
-        with self.visits.room(length):
-            content = bytearray()
-            async for part in request.stream():
-                content += part
-                if len(content) > self.most_bytes:
-                    raise RefusedError(413, f"A file may have {self.most_bytes:,} bytes here; make it smaller.")
-        if not content:
-            raise RefusedError(400, "The file is empty.")
-        return bytes(content)
+        async with visit.arriving:
+            # a mask and edges are kept as PNG, which may have more bytes than the file
+            more = visit.scene.photo.width * visit.scene.photo.height if visit.scene else 0
+            with self.visits.room(int(request.headers.get("content-length", 0)) + more):
+                return await run_in_threadpool(take_in, await read_body(request, self.most_bytes))
 
     @contextmanager
     def taking_in(self) -> Iterator[None]:
@@ -111,13 +110,13 @@ class Hall:
             except MemoryError as error:
                 raise RefusedError(507, "There is not enough memory for this picture; send a smaller one.") from error
 
-    def finished(self, done: Finished) -> None:
-        """Keep a case, where the owner wants that."""
-        if self.keep is not None:
-            try:
-                keep_case(self.keep, case_files(done.scene, done))
-            except OSError as error:
-                self.report(f"a case could not be kept: {error}")
+    def finished(self, done: Finished) -> str:
+        """Keep a case, where the owner wants that; the name of its folder, or nothing."""
+        try:
+            return "" if self.keep is None else keep_case(self.keep, done).name
+        except OSError as error:
+            self.report(f"a case could not be kept: {error}")
+            return ""
 
 
 def _file(description: str) -> dict[str, Any]:
@@ -150,16 +149,15 @@ def visit_routes(hall: Hall) -> APIRouter:
     @routes.put("/{visit}/photograph", openapi_extra=_file("A JPEG, PNG, WebP, TIFF, BMP or GIF file."))
     async def put_photograph(visit: VisitName, request: Request) -> Size:
         """Give the photograph, which is turned as its EXIF data say. What belongs to another one is forgotten."""
-        found, content = hall.visits.find(visit), await hall.body(request)
+        found = hall.visits.find(visit)
 
-        def take_in() -> Size:
+        def take_in(content: bytes) -> Size:
             with hall.taking_in():
                 photo, _ = read_photo(content, hall.most_pixels)
-            found.scene, found.finished, found.edges = Scene(photo), None, None
-            found.pairs.clear()
+            found.begin(photo)
             return Size(width=photo.width, height=photo.height, remarks=[f"not kept: {lost}" for lost in photo.lost])
 
-        return await run_in_threadpool(take_in)
+        return await hall.taken(found, request, take_in)
 
     @routes.get("/{visit}/photograph", response_class=Response, responses=PNG)
     def get_photograph(visit: VisitName, longest: Longest = None) -> Response:
@@ -172,16 +170,16 @@ def visit_routes(hall: Hall) -> APIRouter:
     @routes.put("/{visit}/mask", openapi_extra=_file("A picture in the photograph's size."))
     async def put_mask(visit: VisitName, request: Request, hole: Literal["white", "black"] = "white") -> MaskTaken:
         """Give the hole: `hole` is its colour in the file. Edges that were given stay."""
-        found, content = hall.visits.find(visit), await hall.body(request)
+        found = hall.visits.find(visit)
 
-        def take_in() -> MaskTaken:
-            scene = found.with_photograph()
+        def take_in(content: bytes) -> MaskTaken:
+            photo = found.with_photograph().photo
             with hall.taking_in():
-                mask, ratio, remarks = read_hole(content, scene.photo, hole)
-            found.scene = replace(scene, mask=mask)
+                mask, ratio, remarks = read_hole(content, photo, hole)
+            found.change(photo, lambda scene: replace(scene, mask=mask))
             return MaskTaken(hole_ratio=ratio, remarks=remarks)
 
-        return await run_in_threadpool(take_in)
+        return await hall.taken(found, request, take_in)
 
     @routes.get("/{visit}/mask.png", response_class=Response, responses=PNG)
     def get_mask(visit: VisitName, transparent: Layer = False) -> Response:
@@ -196,21 +194,21 @@ def visit_routes(hall: Hall) -> APIRouter:
     )
     async def put_edges(visit: VisitName, request: Request) -> None:
         """Give edges in the place of those that methods draw: a map of the whole photograph, used in the hole."""
-        found, content = hall.visits.find(visit), await hall.body(request)
+        found = hall.visits.find(visit)
 
-        def take_in() -> None:
-            scene = found.with_photograph()
+        def take_in(content: bytes) -> None:
+            photo = found.with_photograph().photo
             with hall.taking_in():
-                edges = read_edges(content, scene.photo)
-            found.scene = replace(scene, edges=edges)
+                edges = read_edges(content, photo)
+            found.change(photo, lambda scene: replace(scene, edges=edges))
 
-        await run_in_threadpool(take_in)
+        await hall.taken(found, request, take_in)
 
     @routes.delete("/{visit}/edges", status_code=204, response_class=Response)
     def forget_edges(visit: VisitName) -> None:
         """Let methods draw their own edges again."""
         found = hall.visits.find(visit)
-        found.scene = replace(found.with_photograph(), edges=None)
+        found.change(found.with_photograph().photo, lambda scene: replace(scene, edges=None))
 
     @routes.get("/{visit}/edges.png", response_class=Response, responses=PNG)
     def get_edges(visit: VisitName, transparent: Layer = False) -> Response:
@@ -236,7 +234,9 @@ def visit_routes(hall: Hall) -> APIRouter:
             if order.kind == "edges"
             else completing(methods, found, scene, blend=order.blend, done=hall.finished)
         )
-        return _progress(hall, hall.queue.add(found, work))
+        room = scene.photo.most_of_a_result * len(methods)
+        with hall.visits.room(room):
+            return _progress(hall, hall.queue.add(found, work, scene, room))
 
     @routes.get("/{visit}/jobs/{job}")
     def job_progress(visit: VisitName, job: Name) -> Progress:
@@ -245,7 +245,7 @@ def visit_routes(hall: Hall) -> APIRouter:
 
     @routes.delete("/{visit}/jobs/{job}")
     def cancel_job(visit: VisitName, job: Name) -> Progress:
-        """Cancel a job: at once while it waits; a running one ends after the window or the method it is at."""
+        """Cancel a job: at once while it waits; a running one ends at its method's next word of progress."""
         found = hall.queue.find(hall.visits.find(visit), job)
         hall.queue.cancel(found)
         return _progress(hall, found)
@@ -273,36 +273,31 @@ def visit_routes(hall: Hall) -> APIRouter:
     @routes.post("/{visit}/pairs", status_code=201)
     def draw_pair(visit: VisitName, order: PairOrder) -> Pair:
         """Draw two of the results, on sides by chance; their methods are told after the choice."""
-        found = hall.visits.find(visit)
-        made = list(found.finished.made) if found.finished else []
-        two = [found.result(name) for name in order.results] if order.results else made
-        if len({one.name for one in two}) < 2:
-            raise RefusedError(409, "Complete with two methods first; then there is something to choose from.")
-        left, right = random.SystemRandom().sample(two, 2)
-        while len(found.pairs) >= _MOST_PAIRS:
-            found.pairs.pop(next(iter(found.pairs)), None)
-        name = secrets.token_urlsafe(12)
-        found.pairs[name] = (left, right)
-        return Pair(pair=name)
+        return Pair(pair=hall.visits.find(visit).draw_pair(order.results))
 
     @routes.get("/{visit}/pairs/{pair}/{side}.png", response_class=Response, responses=PNG)
     def get_side(visit: VisitName, pair: Name, side: Literal["left", "right"]) -> Response:
         """One of the two pictures, without anything that tells its method."""
-        left, right = _pair(hall.visits.find(visit), pair)
+        drawn = hall.visits.find(visit).pair(pair)
         with hall.taking_in():
-            return Response(bare_png((left if side == "left" else right).png), media_type="image/png")
+            return Response(bare_png((drawn.left if side == "left" else drawn.right).png), media_type="image/png")
 
     @routes.post("/{visit}/pairs/{pair}")
     def choose(visit: VisitName, pair: Name, choice: Choice) -> Revealed:
-        """Say which is better; the answer tells which method stood where. A pair can be chosen from once."""
+        """Say which is better; the answer tells which method stood where, also if it comes twice."""
         found = hall.visits.find(visit)
-        left, right = _pair(found, pair)
-        found.pairs.pop(pair, None)
-        entry = row(visit[:8], "", pair[:8], left.method, right.method, choice)
-        found.choices.append(entry)
-        if hall.log is not None:
-            hall.log.add(entry)
-        return Revealed(left=left.method, right=right.method)
+        with found.lock:
+            drawn = found.pair(pair)
+            if drawn.chosen not in ("", choice.chosen):
+                raise RefusedError(409, "Something else was chosen of this pair already.")
+            if not drawn.chosen:
+                case = drawn.kept or pair[:8]
+                entry = row(visit[:8], "", case, drawn.left.method, drawn.right.method, choice)
+                if hall.log is not None:
+                    hall.log.add(entry)
+                found.choices.append(entry)
+                drawn.chosen = choice.chosen
+        return Revealed(left=drawn.left.method, right=drawn.right.method)
 
     @routes.get(
         "/{visit}/choices.csv",
@@ -315,12 +310,6 @@ def visit_routes(hall: Hall) -> APIRouter:
         return Response(as_csv(rows), media_type="text/csv", headers=_AS_FILE)
 
     return routes
-
-
-def _pair(visit: Visit, name: str) -> tuple[Made, Made]:
-    if (pair := visit.pairs.get(name)) is None:
-        raise RefusedError(404, "There is no such pair, or it was chosen from already.")
-    return pair
 
 
 def _progress(hall: Hall, job: Job) -> Progress:

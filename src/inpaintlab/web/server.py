@@ -92,13 +92,13 @@ class Server:
         queue = Queue(report)
         self.hall = Hall(
             methods=methods,
-            visits=Visits(limits.minutes, queue.forget),
+            visits=Visits(limits.minutes, queue.forget, queue.held),
             queue=queue,
             most_pixels=limits.most_pixels,
             most_bytes=limits.most_bytes,
             keep=keep,
             log=None if keep is None else Log(keep / "choices.csv"),
-            report=report,
+            report=queue.report,
             decoding=threading.Semaphore(_DECODED_AT_ONCE),
         )
         self.about = About(
@@ -147,6 +147,7 @@ class Server:
             lifespan=life,
         )
         app.add_exception_handler(RefusedError, _refused)
+        app.add_exception_handler(OSError, self._unwritable)
         app.add_exception_handler(RequestValidationError, _invalid)
         app.add_exception_handler(HTTPException, _failed)
 
@@ -161,6 +162,12 @@ class Server:
             app.include_router(study_routes(study, self.hall))
         app.include_router(_page_routes("page.html" if study is None else "study.html"))
         return app
+
+    async def _unwritable(self, request: Request, error: Any) -> JSONResponse:
+        """A log on a disk that is full, or a picture of a study that is gone: the owner hears which."""
+        self.hall.report(f"{type(error).__name__}: {error}")
+        sentence = "The server cannot write or read a file of its own, so this was not done; its owner is told."
+        return JSONResponse({"detail": sentence}, status_code=507)
 
     async def _forget(self) -> None:
         while True:
@@ -234,7 +241,9 @@ def _page_routes(first: str) -> APIRouter:
 
 
 async def _refused(request: Request, error: Any) -> JSONResponse:
-    return JSONResponse({"detail": error.sentence}, status_code=error.status)
+    # what did not come of a file is not waited for: the connection ends
+    headers = {"connection": "close"} if error.status == 408 else None
+    return JSONResponse({"detail": error.sentence}, error.status, headers)
 
 
 async def _failed(request: Request, error: Any) -> JSONResponse:

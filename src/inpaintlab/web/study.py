@@ -3,6 +3,7 @@
 import random
 import secrets
 import threading
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -68,11 +69,19 @@ class _Trial:
 @final
 @dataclass
 class _Session:
-    """A participant's way: the trials in their own order, and how many are done."""
+    """A participant's way.
+
+    Attributes:
+        participant: the code.
+        order: twice the numbers of the study's pairs, in the order in which they are shown; 1 more with sides changed.
+        done: how many are.
+        chosen: of the last one that is done.
+    """
 
     participant: str
-    trials: Sequence[_Trial]
+    order: Sequence[int]
     done: int = 0
+    chosen: str = ""
 
 
 @final
@@ -82,7 +91,8 @@ class Study:
     Args:
         contenders: two methods or more.
         log: of the choices.
-        seed: from which orders and sides are drawn, one participant after another.
+        seed: from which orders and sides are drawn, with the rows that the log holds at the start and the number of the
+            participant since then, so that a server that starts again does not show the same ones again.
 
     Raises:
         ValueError: fewer than two, two of one label, or pictures that do not belong together.
@@ -105,7 +115,8 @@ class Study:
             raise ValueError(f"{first.label} holds no picture, so there is nothing to choose from.")
         self.contenders, self.log = contenders, log
         self.sizes = {case: self._size(case) for case in first.files}
-        self._random = random.Random(seed)
+        self._pairs = [(case, *two) for case in self.sizes for two in combinations(contenders, 2)]
+        self._seed, self._begun = f"{seed} {log.rows}", 0
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
 
@@ -128,17 +139,15 @@ class Study:
             The session's secret name, and how many trials it has.
         """
         with self._lock:
-            trials = []
-            for case in self.sizes:
-                for pair in combinations(self.contenders, 2):
-                    left, right = self._random.sample(pair, 2)
-                    trials.append(_Trial(case, left, right))
-            self._random.shuffle(trials)
+            chance = random.Random(f"{self._seed} {self._begun}")
+            self._begun += 1
+            order = array("I", (2 * at + chance.getrandbits(1) for at in range(len(self._pairs))))
+            chance.shuffle(order)
             if len(self._sessions) >= MOST_SESSIONS:
                 del self._sessions[next(iter(self._sessions))]
             name = secrets.token_urlsafe(24)
-            self._sessions[name] = _Session(participant, trials)
-            return name, len(trials)
+            self._sessions[name] = _Session(participant, order)
+            return name, len(order)
 
     def next(self, session: str) -> tuple[int, int, tuple[int, int]]:
         """The number of the trial that comes next, how many there are, and the size of its pictures; (0, 0) after all.
@@ -147,8 +156,8 @@ class Study:
             RefusedError: there is no such session.
         """
         found = self._find(session)
-        size = self.sizes[found.trials[found.done].case] if found.done < len(found.trials) else (0, 0)
-        return found.done, len(found.trials), size
+        done, trials = found.done, len(found.order)
+        return done, trials, self.sizes[self._trial(found, done).case] if done < trials else (0, 0)
 
     def picture(self, session: str, trial: int, side: str) -> bytes:
         """The picture on a side of a trial.
@@ -157,13 +166,13 @@ class Study:
             RefusedError: there is no such session or trial, or it comes later.
         """
         found = self._find(session)
-        if not 0 <= trial <= found.done or trial >= len(found.trials):
+        if not 0 <= trial <= found.done or trial >= len(found.order):
             raise RefusedError(404, "There is no such trial.")
-        shown_one = found.trials[trial]
+        shown_one = self._trial(found, trial)
         return picture_bytes((shown_one.left if side == "left" else shown_one.right).files[shown_one.case])
 
     def choose(self, session: str, trial: int, choice: Choice) -> None:
-        """Log a choice, and go on to the next trial.
+        """Log a choice, and go on to the next trial. The last choice may come again, if its answer was lost.
 
         Raises:
             RefusedError: there is no such session, or the trial is not the present one.
@@ -171,11 +180,19 @@ class Study:
         """
         found = self._find(session)
         with self._lock:
-            if trial != found.done or trial >= len(found.trials):
+            if trial == found.done - 1 and choice.chosen == found.chosen:
+                return
+            if trial != found.done or trial >= len(found.order):
                 raise RefusedError(409, "This choice was made already, or comes later.")
-            at = found.trials[trial]
-            self.log.add(row(session[:8], found.participant, at.case, at.left.label, at.right.label, choice))
-            found.done += 1
+            at = self._trial(found, trial)
+            labels = at.left.label, at.right.label
+            self.log.add(row(session[:8], found.participant, at.case, *labels, choice, str(trial)))
+            found.done, found.chosen = found.done + 1, choice.chosen
+
+    def _trial(self, session: _Session, number: int) -> _Trial:
+        at, changed = divmod(session.order[number], 2)
+        case, one, other = self._pairs[at]
+        return _Trial(case, other, one) if changed else _Trial(case, one, other)
 
     def _find(self, session: str) -> _Session:
         with self._lock:

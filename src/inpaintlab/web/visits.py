@@ -1,9 +1,11 @@
 """What visitors have sent and got, in memory alone: forgotten when they leave, or after a while without a request."""
 
+import asyncio
+import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import final
@@ -13,8 +15,10 @@ from inpaintlab.web.pictures import Photo
 MOST_VISITS = 64
 """Visits at a time; one photograph each."""
 
+_MOST_PAIRS = 16
+
 MOST_HELD = 2 * 2**30
-"""Bytes of files that all visits hold together."""
+"""Bytes of files that all visits and their jobs hold together, with the room for results that are still computed."""
 
 
 @final
@@ -46,6 +50,10 @@ class Scene:
     mask: bytes | None = None
     edges: bytes | None = None
 
+    def files(self) -> dict[int, int]:
+        """The bytes of each file; two scenes may share some, which then have the same key."""
+        return {id(file): len(file) for file in (self.photo.content, self.mask, self.edges) if file}
+
 
 @final
 @dataclass(frozen=True)
@@ -68,6 +76,10 @@ class Made:
     png: bytes
     small: bytes | None = None
 
+    def files(self) -> dict[int, int]:
+        """As `Scene.files`."""
+        return {id(file): len(file) for file in (self.png, self.small) if file}
+
 
 @final
 @dataclass(frozen=True)
@@ -78,11 +90,31 @@ class Finished:
         scene: photograph, mask, edges.
         blend: whether results are blended.
         made: the results, in the order of the methods.
+        kept: the name of the folder in which the server's owner keeps it; empty if nowhere.
     """
 
     scene: Scene
     blend: bool
     made: tuple[Made, ...]
+    kept: str = ""
+
+
+@final
+@dataclass
+class Blind:
+    """Two results to choose from, whose methods are not told.
+
+    Attributes:
+        left: what stands on the left side.
+        right: likewise.
+        kept: see `Finished`.
+        chosen: left, right or same; empty before the choice.
+    """
+
+    left: Made
+    right: Made
+    kept: str
+    chosen: str = ""
 
 
 @final
@@ -94,7 +126,7 @@ class Visit:
         scene: what is to be completed; None before there is a photograph.
         finished: the completions of the last job; None before there are any.
         edges: the edges of the last such job.
-        pairs: names of pairs to choose from, with the two results on their sides, left first.
+        pairs: that were drawn, by their names.
         choices: rows of the log.
         touched: when the last request came, by the monotonic clock.
     """
@@ -103,17 +135,64 @@ class Visit:
     scene: Scene | None = None
     finished: Finished | None = None
     edges: Made | None = None
-    pairs: dict[str, tuple[Made, Made]] = field(default_factory=dict)
+    pairs: dict[str, Blind] = field(default_factory=dict)
     choices: list[dict[str, str]] = field(default_factory=list)
     touched: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        self.lock = threading.Lock()
+        """Held while what it has is changed, never while something is decoded."""
+        self.arriving = asyncio.Lock()
+        """Held while a file is read and taken in: one at a time."""
+
     def held(self) -> int:
         """Bytes of its files."""
-        scenes = [scene for scene in (self.scene, self.finished and self.finished.scene) if scene]
-        given = [file for scene in scenes for file in (scene.photo.content, scene.mask, scene.edges) if file]
-        files = {id(file): len(file) for file in given}
-        made = [*(self.finished.made if self.finished else ()), *([self.edges] if self.edges else [])]
-        return sum(files.values()) + sum(len(one.png) + len(one.small or b"") for one in made)
+        return sum(self.files().values())
+
+    def files(self) -> dict[int, int]:
+        """As `Scene.files`."""
+        holders: list[Scene | Made | None] = [self.scene, self.edges]
+        if (finished := self.finished) is not None:
+            holders += [finished.scene, *finished.made]
+        holders += [side for pair in list(self.pairs.values()) for side in (pair.left, pair.right)]
+        return {key: size for one in holders if one is not None for key, size in one.files().items()}
+
+    def begin(self, photo: Photo) -> None:
+        """Take another photograph, and forget what belongs to the one before."""
+        with self.lock:
+            self.scene, self.finished, self.edges = Scene(photo), None, None
+            self.pairs.clear()
+
+    def change(self, photo: Photo, change: Callable[[Scene], Scene]) -> None:
+        """Take a mask or edges.
+
+        Args:
+            photo: to which they belong.
+            change: puts them into the scene.
+
+        Raises:
+            RefusedError: another photograph has come meanwhile.
+        """
+        with self.lock:
+            if self.scene is None or self.scene.photo is not photo:
+                raise RefusedError(409, "Another photograph has come meanwhile; send this again if it belongs to it.")
+            self.scene = change(self.scene)
+
+    def take(self, scene: Scene, made: Finished | Made) -> None:
+        """Take what a job has made, unless another photograph has come meanwhile.
+
+        Args:
+            scene: the job's.
+            made: completions, or edges.
+        """
+        with self.lock:
+            if self.scene is None or self.scene.photo is not scene.photo:
+                return
+            if isinstance(made, Made):
+                self.edges = made
+            else:
+                self.finished = made
+                self.pairs.clear()
 
     def with_photograph(self) -> Scene:
         """What is to be completed.
@@ -137,6 +216,40 @@ class Visit:
                 return one
         raise RefusedError(404, "There is no such result; a later job has replaced it.")
 
+    def draw_pair(self, results: Sequence[str]) -> str:
+        """Draw two results, on sides by chance.
+
+        Args:
+            results: their names; empty: any two of the last job's.
+
+        Returns:
+            The pair's name.
+
+        Raises:
+            RefusedError: there are no two.
+        """
+        with self.lock:
+            finished = self.finished
+            two = [self.result(name) for name in results] or list(finished.made if finished else ())
+            if finished is None or len({one.name for one in two}) < 2:
+                raise RefusedError(409, "Complete with two methods first; then there is something to choose from.")
+            left, right = random.SystemRandom().sample(two, 2)
+            while len(self.pairs) >= _MOST_PAIRS:
+                del self.pairs[next(iter(self.pairs))]
+            name = secrets.token_urlsafe(12)
+            self.pairs[name] = Blind(left, right, finished.kept)
+            return name
+
+    def pair(self, name: str) -> Blind:
+        """A pair that was drawn.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        if (pair := self.pairs.get(name)) is None:
+            raise RefusedError(404, "There is no such pair; later results have replaced it.")
+        return pair
+
 
 @final
 class Visits:
@@ -145,10 +258,13 @@ class Visits:
     Args:
         minutes: without a request, after which a visit is forgotten.
         left: hears the name of each visit that is over.
+        queued: tells what jobs hold: files as `Scene.files` counts them, and the room for results.
     """
 
-    def __init__(self, minutes: float, left: Callable[[str], None]) -> None:
-        self.minutes, self.left = minutes, left
+    def __init__(
+        self, minutes: float, left: Callable[[str], None], queued: Callable[[], tuple[dict[int, int], int]]
+    ) -> None:
+        self.minutes, self.left, self.queued = minutes, left, queued
         self._visits: dict[str, Visit] = {}
         self._arriving = 0
         self._lock = threading.Lock()
@@ -196,7 +312,7 @@ class Visits:
 
     @contextmanager
     def room(self, size: int) -> Iterator[None]:
-        """Hold room for a file that is about to be read.
+        """Hold room for what is about to come.
 
         Args:
             size: its bytes.
@@ -205,9 +321,15 @@ class Visits:
             RefusedError: all visits hold as much as they may.
         """
         with self._lock:
-            held = sum(visit.held() for visit in self._visits.values())
-            if held + self._arriving + size > MOST_HELD:
-                raise RefusedError(503, "The server holds as many pictures as it may; try again later.")
+            files, results = self.queued()
+            for visit in self._visits.values():
+                files |= visit.files()
+            if sum(files.values()) + results + self._arriving + size > MOST_HELD:
+                raise RefusedError(
+                    503,
+                    "The server holds as many pictures as it may; try again later, or a smaller photograph or fewer "
+                    "methods.",
+                )
             self._arriving += size
         try:
             yield
