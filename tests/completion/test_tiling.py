@@ -6,8 +6,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from inpaintlab.completion.tiling import Hole, Tiling, least_window, tiled
+from inpaintlab.completion.tiling import LEAST, Hole, Tiling, tiled
 from inpaintlab.layers import Context
+
+
+def least_window(size: tuple[int, int], context: Context) -> int:
+    """The pixels of the largest window whose inner part is divided no more, in an image of this height and width."""
+    most = max(LEAST, context.pixels) + 2 * (context.pixels + context.align - 1)
+    height, width = (-(-min(most, side) // context.align) * context.align for side in size)
+    return height * width
 
 
 def dots(count: int, height: int = 2000, width: int = 3000) -> Hole:

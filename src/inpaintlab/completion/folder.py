@@ -108,11 +108,12 @@ class _Folder:
         """Complete all of them.
 
         Raises:
-            ValueError: as of `complete_folder`, or the memory does not suffice for one of them, before any is begun.
+            ValueError: as of `complete_folder`; or the memory does not suffice for one of them, which is told before
+                any is begun where the extent of its hole shows it, and else when its turn comes.
         """
         with computing(self.cfg.trainer.precision, self.model.device):
-            for size in {checked.extent.size for checked, _ in self.to_come if checked.extent.has_hole}:
-                self.windowing.require(size)
+            for extent in {checked.extent for checked, _ in self.to_come}:
+                self.windowing.require(extent)
         try:
             self._complete_as_read()
             self._complete_batches()

@@ -30,17 +30,19 @@ class Window:
         columns: of the window.
         inner_rows: of the part whose hole is taken from what is completed.
         inner_columns: likewise.
+        align: see `Context`.
     """
 
     rows: Span
     columns: Span
     inner_rows: Span
     inner_columns: Span
+    align: int = 1
 
     @property
     def pixels(self) -> int:
-        """How many it has."""
-        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+        """How many a method computes; see `aligned`."""
+        return aligned(self.rows[1] - self.rows[0], self.columns[1] - self.columns[0], self.align)
 
     @property
     def whole(self) -> tuple[slice, slice]:
@@ -71,6 +73,16 @@ class Tiling:
         """In pixels to be completed."""
         return sum(window.pixels + EACH for window in self.windows)
 
+    @property
+    def largest(self) -> int:
+        """The pixels of its largest window."""
+        return max(window.pixels for window in self.windows)
+
+
+def aligned(height: int, width: int, align: int) -> int:
+    """How many pixels a method computes for so many: its layers round the sides up to a multiple."""
+    return (height + -height % align) * (width + -width % align)
+
 
 def tiled(hole: Hole, context: Context, most: int | float, *, cuts: bool) -> Tiling:
     """Windows around a hole.
@@ -81,16 +93,10 @@ def tiled(hole: Hole, context: Context, most: int | float, *, cuts: bool) -> Til
     Args:
         hole: True in the hole, which has a pixel.
         context: what each window has around each pixel of its inner part, but for the image's border.
-        most: the most pixels of a window. Less than `least_window` may be exceeded.
+        most: the most pixels of a window, which it may exceed if it is divided no more; 0 for the smallest windows.
         cuts: whether connected parts are divided to save pixels; if not, only those of too many pixels are.
     """
     return _Search(hole, context, most, cuts).tiling()
-
-
-def least_window(size: tuple[int, int], context: Context) -> int:
-    """The pixels of the largest window whose inner part is divided no more, in an image of this height and width."""
-    side = max(LEAST, context.pixels) + 2 * (context.pixels + context.align - 1)
-    return min(side, size[0]) * min(side, size[1])
 
 
 @final
@@ -168,7 +174,7 @@ class _Search:
             align = self.context.align
             begin, end = first - self.context.pixels, last + self.context.pixels
             whole.append((max(0, begin - begin % align), min(side, end + -end % align)))
-        return Window(whole[0], whole[1], rows, columns)
+        return Window(whole[0], whole[1], rows, columns, self.context.align)
 
     def _division(self, rows: Span, columns: Span) -> tuple[int, int, bool]:
         """Where a rectangle is divided: the axis (0: between rows), the place, and whether there is a gap."""
