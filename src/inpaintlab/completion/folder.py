@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from inpaintlab.completion.checking import AT_ONCE, THREADS, Checked
 from inpaintlab.completion.completing import in_windows, raw_outputs, write_completed
 from inpaintlab.completion.photographs import Contents, read_photograph
-from inpaintlab.completion.windows import SMALL, Windowing
+from inpaintlab.completion.windows import Windowing
 from inpaintlab.inpainting import Classical, Inpainter, computing
 from inpaintlab.shapes import Images
 
@@ -172,7 +172,7 @@ class _Folder:
         with computing(self.cfg.trainer.precision, self.model.device):
             plan = self.windowing.plan(contents.mask[0, 0].numpy())
         height, width = size = self.model.padded_size(*contents.mask.shape[-2:])
-        slow = self.model.device.type == "cpu" and self.model.generators() and height * width > SMALL
+        slow = self.model.device.type == "cpu" and self.model.generators() and not self.windowing.is_small(size)
         if plan.windows or plan.notes or slow:
             self._write(slot, contents, *in_windows(self.windowing, plan, contents, self.cfg, self._heard()))
             return

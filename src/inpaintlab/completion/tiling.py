@@ -54,6 +54,13 @@ class Window:
         """Where its inner part is, in a plane of the image."""
         return slice(*self.inner_rows), slice(*self.inner_columns)
 
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """Where its inner part is, in a plane of the window."""
+        first, last = self.rows[0], self.columns[0]
+        rows, columns = self.inner
+        return slice(rows.start - first, rows.stop - first), slice(columns.start - last, columns.stop - last)
+
 
 @final
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpaintlab.completion import MEMORY, SMALL, Plan, Windowing
+from inpaintlab.completion import MEMORY, Plan, Windowing, edges_used
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting import (
     WHOLE,
@@ -210,21 +210,12 @@ class Method:
             raise ValueError(f"{self.label} completes without edges, so there are none to show.")
         cases, several = self._cases(image, mask, edges)
         with self._turn, torch.no_grad(), computing(self.precision, self.device):
-            found = [self._edges_of(self.inpainter, one) for one in cases]
+            found = [self._edges_of(one) for one in cases]
         return found if several else found[0]
 
-    def _edges_of(self, model: EdgeConnect, case: Case) -> Edges:
-        image, mask, drawing = case.on(self.device)
-        seen: list[Tensor] = []
-        watching = model.edge_generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
-        try:
-            used = model.seen_inside(image, mask, drawing)["edges"].float()
-        finally:
-            watching.remove()
-        # where the network's drawing is used around the hole as well, what it saw there is no part of what is used
-        known = seen[-1][..., : mask.shape[-2], : mask.shape[-1]].float() if seen else used
-        home = case.picture.home
-        return Edges(case.picture.plane((known * (1 - mask)).to(home)), case.picture.plane((used * mask).to(home)))
+    def _edges_of(self, case: Case) -> Edges:
+        known, used = edges_used(self.windowing, *case.on(case.picture.home))
+        return Edges(case.picture.plane(known), case.picture.plane(used))
 
     def _watched(self, update: Progress) -> AbstractContextManager[None]:
         """The state in which a method that takes seconds for an image tells how far it is."""
@@ -272,9 +263,10 @@ class Method:
         """The places of pictures that are completed in windows, or of which there is something to tell."""
         plans = {}
         for place, case in enumerate(cases):
-            height, width = self.inpainter.padded_size(*case.picture.size)
-            if case.has_hole and (height * width > SMALL or self.windowing.window not in ("auto", "whole")):
-                plan = self.windowing.plan(case.mask.hole[0, 0].cpu().numpy())
+            unasked = self.windowing.window in ("auto", "whole") and self.windowing.is_small(case.picture.size)
+            if case.has_hole and not unasked:
+                with computing(self.precision, self.device):  # in which the memory is measured
+                    plan = self.windowing.plan(case.mask.hole[0, 0].cpu().numpy())
                 if plan.windows or plan.notes:
                     plans[place] = plan
         return plans
