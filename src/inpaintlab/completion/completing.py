@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from inpaintlab.completion.formats import save_picture, told_of
+from inpaintlab.completion.formats import can_be_written, not_held, save_picture, told_of
 from inpaintlab.completion.originals import filled
 from inpaintlab.completion.photographs import Contents, Photograph
 from inpaintlab.completion.windows import Plan, Windowing
@@ -121,6 +121,8 @@ def write_completed(
     photograph.out.parent.mkdir(parents=True, exist_ok=True)
     save_picture(picture, original, made, photograph.out)
     of_pixels, lost = told_of(original, photograph.out)
+    if photograph.kept and can_be_written(photograph.image) and (why := not_held(original, photograph.image)):
+        of_pixels.append(f"a PNG, for {why}")
     note = "; ".join([note, *of_pixels])
     not_kept = f"; not kept: {', '.join(lost)}" if lost else ""
     return f"{shown(photograph.image)} -> {shown(photograph.out)}: {note}{not_kept}"
