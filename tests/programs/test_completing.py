@@ -189,8 +189,8 @@ def test_memory_bounds_what_a_large_picture_takes(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("inpaintlab.completion.windows.SMALL", 0)
     photo, hole = RNG.random((420, 424, 3)), np.zeros((420, 424), bool)
     hole[200:208, 204:216] = True
-    with pytest.raises(ValueError, match=r"memory=0.001 gigabytes do not suffice.*give memory="):
-        inpaintlab.load("starter-glcic", memory=0.001).complete(photo, hole)
+    with pytest.raises(ValueError, match=r"memory=1e-05 gigabytes do not suffice.*give memory="):
+        inpaintlab.load("starter-glcic", memory=1e-5).complete(photo, hole)
     in_windows, whole = inpaintlab.load("starter-glcic"), inpaintlab.load("starter-glcic", window="whole")
     assert np.abs(in_windows.complete(photo, hole) - whole.complete(photo, hole)).max() < 1e-5
     assert "the pixels of the whole image" in in_windows.notes[0]
@@ -404,6 +404,12 @@ def test_of_a_generator_that_is_used_everywhere_the_known_edges_are_still_those_
 ) -> None:
     raw = inpaintlab.load("starter-edgeconnect", test_composite=False)
     assert np.array_equal(raw.edges(COLOURS, HOLE).known, edgeconnect.edges(COLOURS, HOLE).known)
+
+
+def test_premultiplied_grey_is_completed_and_numbers_of_numpy_are_taken(mean: Method) -> None:
+    grey = Image.fromarray(COLOURS[..., :2]).convert("La")
+    assert mean.complete(grey, HOLE).mode == "LA"
+    assert inpaintlab.method("mean_colour", window=np.int64(7)).windowing.window == 7
 
 
 def test_edges_are_found_in_the_windows_in_which_the_image_is_completed(edgeconnect: Method) -> None:

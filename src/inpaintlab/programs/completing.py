@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import RLock
-from typing import Any, Literal, TypeVar, final, overload
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, final, overload
 
 import numpy as np
 import torch
@@ -75,8 +75,8 @@ class Method:
         device: str = "auto",
         precision: str | None = WHOLE,
         fit: Literal["refuse", "resize"] = "refuse",
-        memory: int | float = MEMORY,
-        window: int | Literal["auto", "whole"] = "auto",
+        memory: SupportsFloat = MEMORY,
+        window: SupportsIndex | Literal["auto", "whole"] = "auto",
     ) -> None:
         """Bring a model to its device; `inpaintlab.load` and `inpaintlab.method` do this.
 
