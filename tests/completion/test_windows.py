@@ -362,3 +362,21 @@ def test_a_window_that_sees_nothing_known_sees_what_others_filled() -> None:
     assert (seen[..., 8:32] == 0.5).all()
     assert not left[..., :32].any()
     assert left[..., 40:].all()
+
+
+def test_after_each_window_the_one_that_sees_most_comes_next() -> None:
+    image, mask = torch.zeros(1, 3, 96, 160), torch.ones(1, 1, 96, 160)
+    mask[..., :5, :] = mask[..., :, 150:] = 0
+    windows = [
+        Window((max(0, top - 8), min(96, top + 40)), (max(0, left - 8), min(160, left + 40)), *inner)
+        for top in range(0, 96, 32)
+        for left in range(0, 160, 32)
+        for inner in [((top, top + 32), (left, left + 32))]
+    ]
+    filling, todo = Filling(8, image, mask), list(windows)
+    while todo:
+        known = [1 - float(filling.left[..., one.whole[0], one.whole[1]].mean()) for one in todo]
+        expected = todo[int(np.argmax(known))]
+        assert filling.next_of(todo) == expected
+        filling.take(expected, torch.zeros(1, 3, *(last - first for first, last in (expected.rows, expected.columns))))
+    assert not filling.left.any()

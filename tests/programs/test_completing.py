@@ -238,7 +238,7 @@ def test_batches_on_an_accelerator_are_of_one_size_and_within_its_memory(
     """A CPU completes one by one; here it is made to plan as a GPU would."""
     device = torch.device("cuda")
     monkeypatch.setattr(Method, "device", property(lambda _: device))
-    monkeypatch.setattr("inpaintlab.programs.completing._TOGETHER", 2 * 40 * 48)
+    monkeypatch.setattr("inpaintlab.completion.windows.TOGETHER", 2 * 40 * 48)
     sizes = [(37, 46), (37, 46), (37, 46), (64, 64), (38, 47)]
     pictures = [(np.zeros((*size, 3)), np.ones(size)) for size in sizes]
     cases, _ = cases_of(*map(list, zip(*pictures, strict=True)), None)

@@ -2,6 +2,7 @@
 
 from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
+from inpaintlab.completion.completing import in_halves
 from inpaintlab.completion.edging import edges_used
 from inpaintlab.completion.folder import complete_folder
 from inpaintlab.completion.formats import made_of, write_png
@@ -23,6 +24,7 @@ __all__ = [
     "edges_used",
     "filled",
     "hash_of",
+    "in_halves",
     "made_of",
     "paintable",
     "painted",

@@ -1,6 +1,7 @@
 """One photograph from its contents to a finished file."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from inpaintlab.imaging import blend
 from inpaintlab.inpainting import Inpainter, computing
 from inpaintlab.machine import shown
 from inpaintlab.shapes import AnyImages, Images
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def raw_outputs(
@@ -44,6 +48,26 @@ def raw_outputs(
     event = torch.cuda.Event()
     event.record()
     return arriving, event
+
+
+def in_halves(work: Callable[[list[Given]], list[Made]], batch: list[Given]) -> list[Made]:
+    """What is made of a batch, or of its halves where a GPU's memory does not suffice, as if by another program.
+
+    Args:
+        work: makes one thing of each of several.
+        batch: the several.
+
+    Raises:
+        torch.OutOfMemoryError: the memory does not suffice for one.
+    """
+    try:
+        return work(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    # here the error is gone, and what it held
+    middle = len(batch) // 2
+    return [*in_halves(work, batch[:middle]), *in_halves(work, batch[middle:])]
 
 
 def in_windows(

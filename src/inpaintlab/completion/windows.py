@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -26,6 +26,9 @@ MEMORY = 2.0
 
 SMALL = 2**18
 """Pixels, 512 x 512, up to which a photograph is completed whole without asking for its cost."""
+
+TOGETHER = 2**20
+"""Pixels that a GPU completes in one batch: 16 photographs of 256 x 256."""
 
 WORTH = 0.9
 """Windows that give the same pixels are taken if they cost less than this share of the whole image."""
@@ -145,6 +148,18 @@ class Windowing:
     def is_small(self, size: tuple[int, int]) -> bool:
         """Whether an image of a height and width is completed whole without asking for its cost."""
         return self._pixels(size) <= SMALL
+
+    def together(self, size: tuple[int, int], most: int | None = None) -> int:
+        """How many images of a height and width are completed in one batch: at least one.
+
+        Args:
+            size: of the images, which are completed whole.
+            most: pixels, padding included, that a batch has if they fit into the memory; None for `TOGETHER`.
+        """
+        count = max((TOGETHER if most is None else most) // math.prod(self.method.padded_size(*size)), 1)
+        if count == 1 or self.window == "whole" or not self.method.generators():
+            return count
+        return max(1, min(count, int(GB * self.memory / self.footprint.of(self._pixels(size)))))
 
     def _pixels(self, size: tuple[int, int]) -> int:
         """How many pixels the method computes for an image of a height and width."""
@@ -290,9 +305,10 @@ class Windowing:
 
     def _heard(self, planes: Iterable[Tensor | None], progress: Progress | None, before: float, share: float) -> Images:
         """The method's raw output, while its progress is told as a share of all."""
-        tell = progress or _untold
-        tell(before)
-        with _watched(self.method, lambda done: tell(before + share * min(done, 1.0))) if progress else nullcontext():
+        if progress is None:
+            return self.method.raw_output(*planes)  # type: ignore[arg-type]
+        progress(before)
+        with _watched(self.method, lambda done: progress(before + share * min(done, 1.0))):
             return self.method.raw_output(*planes)  # type: ignore[arg-type]
 
 
@@ -331,7 +347,3 @@ def complete_windowed(
     """
     windowing = Windowing(method, memory, window)
     return windowing.complete(image, mask, edges, blended=blended, progress=progress)
-
-
-def _untold(share: float) -> None:
-    """Nobody watches."""

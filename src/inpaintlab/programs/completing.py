@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpaintlab.completion import MEMORY, Plan, Windowing, edges_used
+from inpaintlab.completion import MEMORY, Plan, Windowing, edges_used, in_halves
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting import (
     WHOLE,
@@ -30,9 +30,6 @@ Progress = Callable[[float], None]
 """Takes the share that is done, 0 to 1."""
 
 P = TypeVar("P", Image.Image, np.ndarray, Tensor)
-
-_TOGETHER = 2**20
-"""Pixels that a GPU completes in one batch, as `inpaintlab complete` does."""
 
 
 @final
@@ -171,7 +168,7 @@ class Method:
         """
         cases, several = self._cases(image, mask, edges)
         answers: list[Any] = [one.picture.as_it_is() if not one.has_hole else None for one in cases]
-        done, total, tell = 0, sum(case.has_hole for case in cases), progress or _untold
+        done, total, tell = 0, sum(case.has_hole for case in cases), progress or (lambda share: None)
         with self._turn, torch.no_grad():
             notes: list[str] = []
             plans = self._plans(cases)
@@ -181,7 +178,8 @@ class Method:
                     answers[places[0]], told = self._in_windows(cases[places[0]], plan, blended, heard)
                 else:
                     with self._watched(heard):
-                        completed = self._completed([cases[place] for place in places], blended)
+                        work = partial(self._completed, blended=blended)
+                        completed = in_halves(work, [cases[place] for place in places])
                     for place, answer in zip(places, completed, strict=True):
                         answers[place] = answer
                     told = self.inpainter.remarks()
@@ -287,30 +285,29 @@ class Method:
             cases: the pictures.
             apart: places of those that are completed otherwise.
         """
-        together = _TOGETHER if self.device.type == "cuda" and self.inpainter.generators() else 0
+        alone = self.device.type != "cuda" or not self.inpainter.generators()
         batches: list[list[int]] = []
         alike: dict[Any, list[int]] = defaultdict(list)
         for place, case in enumerate(cases):
             if not case.has_hole or place in apart:
                 continue
-            height, width = self.inpainter.padded_size(*case.picture.size)
-            key = height, width, case.drawing is None
-            if not alike[key] or (len(alike[key]) + 1) * height * width > together:
+            size = self.inpainter.padded_size(*case.picture.size)
+            key = size, case.drawing is None
+            if not alike[key] or alone or len(alike[key]) >= self._together(size):
                 alike[key] = []
                 batches.append(alike[key])
             alike[key].append(place)
         return batches
 
-    def _completed(self, cases: Sequence[Case], blended: bool) -> list[Any]:
+    def _together(self, size: tuple[int, int]) -> int:
+        """How many pictures of a size are completed in one batch."""
+        with computing(self.precision, self.device):  # in which the memory is measured
+            return self.windowing.together(size)
+
+    def _completed(self, cases: list[Case], blended: bool) -> list[Any]:
         inputs = [case.on(self.device) for case in cases]
-        try:
-            with computing(self.precision, self.device):
-                raw = self.inpainter.raw_outputs(inputs)
-        except torch.OutOfMemoryError:  # another program may have taken the GPU's memory
-            if len(cases) == 1:
-                raise
-            middle = len(cases) // 2
-            return [one for half in (cases[:middle], cases[middle:]) for one in self._completed(half, blended)]
+        with computing(self.precision, self.device):
+            raw = self.inpainter.raw_outputs(inputs)
         if blended:
             raw = [
                 blend(Inpainter.paste(image, mask, one), mask)
@@ -327,10 +324,6 @@ class Method:
 def _tell_part(tell: Progress, done: int, total: int, share: float) -> None:
     """Tell how much of several images is done, where so much of the present ones is."""
     tell(min((done + share) / total, 1.0))
-
-
-def _untold(share: float) -> None:
-    """Nobody watches."""
 
 
 def _as_given(answers: list[Any], image: Any) -> Any:
