@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from inpaintlab.completion import Checked, check_photographs, complete_folder, folder, pair_photographs
 from inpaintlab.completion.checking import _Room
+from inpaintlab.completion.footprint import footprint_of
 from inpaintlab.completion.photographs import read_photograph
+from inpaintlab.completion.windows import GB
 from inpaintlab.data import read_rgb
 from inpaintlab.inpainting import Classical, Inpainter
 from inpaintlab.layers import Context
@@ -114,6 +116,8 @@ def test_each_photograph_is_what_the_model_makes_of_it_alone(
 
 
 def test_photographs_of_one_padded_size_share_batches_up_to_so_many_pixels(photos: Path, cfg: DictConfig) -> None:
+    cfg.window = "whole"
+
     def batches(**settings: Any) -> list[int]:
         model = Painter()
         complete_folder(model, checked(photos, cfg), cfg, lambda line: None, **settings)
@@ -127,7 +131,16 @@ def test_photographs_of_one_padded_size_share_batches_up_to_so_many_pixels(photo
     assert sorted(batches(together=4 * 32 * 48, at_once=1)) == [1] * 6  # with no memory to wait in
 
 
+def test_batches_take_no_more_memory_than_there_may_be(photos: Path, cfg: DictConfig) -> None:
+    model = Painter()
+    cfg.memory = 2.5 * footprint_of(model).of(32 * 48) / GB  # of two photographs
+    model.batches.clear()
+    complete_folder(model, checked(photos, cfg), cfg, lambda line: None, together=100 * 64 * 64)
+    assert sorted(model.batches[2:]) == [1, 1, 2, 2]  # after the two by which the memory is measured
+
+
 def test_a_batch_that_finds_no_memory_is_completed_in_halves(photos: Path, cfg: DictConfig) -> None:
+    cfg.window = "whole"
     model, told = Painter(most=1), []
     complete_folder(model, checked(photos, cfg), cfg, told.append, together=4 * 32 * 48)
     assert model.batches == [1] * 6

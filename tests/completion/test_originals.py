@@ -1,5 +1,6 @@
 """What a photograph's file holds comes back in its completion, or its loss is told."""
 
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from inpaintlab.completion import made_of
 from inpaintlab.completion.formats import save_picture
-from inpaintlab.completion.originals import MADE, Original, _resolution, filled, read_original
+from inpaintlab.completion.originals import MADE, XMP, Original, _resolution, filled, read_original
 
 SHAPE = (12, 17)
 HOLE = np.zeros(SHAPE, bool)
@@ -156,6 +157,57 @@ def test_the_small_copy_inside_exif_does_not_show_what_was_removed(tmp_path: Pat
     assert small.getvalue() not in (tmp_path / "done.png").read_bytes()
     with Image.open(tmp_path / "done.png") as done:
         assert done.getexif()[271] == "Camera"
+
+
+def xmp_with(preview: bytes | None) -> bytes:
+    """XMP data as Adobe's programs write them, with a preview or without one."""
+    image = "" if preview is None else f'<rdf:li xmpGImg:image="{base64.b64encode(preview).decode()}"/>'
+    spaces = "" if preview is None else ' xmlns:xmpGImg="http://ns.adobe.com/xap/1.0/g/img/"'
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/"{spaces} xmp:CreatorTool="Tool">'
+        f"<xmp:Thumbnails><rdf:Alt>{image}</rdf:Alt></xmp:Thumbnails></rdf:Description></rdf:RDF></x:xmpmeta>"
+    ).encode()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
+def test_the_preview_inside_xmp_does_not_show_what_was_removed(tmp_path: Path, name: str) -> None:
+    small = io.BytesIO()
+    Image.fromarray(pixels(3)).save(small, "JPEG")
+    inside = base64.b64encode(small.getvalue())
+    for preview in (small.getvalue(), None):
+        xmp = xmp_with(preview)
+        texts = PngInfo()
+        texts.add_itxt(XMP, xmp.decode())
+        tags = Image.Exif()
+        tags[700] = xmp
+        beside = {"a.png": {"pnginfo": texts}, "a.tif": {"exif": tags}}.get(name, {"xmp": xmp})
+        Image.fromarray(pixels(3)).save(tmp_path / name, **beside)
+        assert (inside in (tmp_path / name).read_bytes()) == (preview is not None)
+        original = read_original(tmp_path / name)
+        for ending in ("png", "jpg", "tif", "webp"):
+            out = tmp_path / f"done.{ending}"
+            save_picture(filled(original, FILL, HOLE), original, "hash", out)
+            assert inside not in out.read_bytes()
+            assert (b"CreatorTool" in out.read_bytes()) == (preview is None)
+        assert ("its XMP data, which hold a preview" in original.lost) == (preview is not None)
+
+
+def test_what_exif_holds_of_a_maker_or_of_packets_does_not_show_what_was_removed(tmp_path: Path) -> None:
+    small = io.BytesIO()
+    Image.fromarray(pixels(3)).save(small, "JPEG")
+    exif = Image.Exif()
+    exif[271], exif[700], exif[34377] = "Camera", xmp_with(small.getvalue()), small.getvalue()
+    part = exif.get_ifd(34665)
+    part[33434], part[37500] = 0.01, b"Maker" + small.getvalue()
+    Image.fromarray(pixels(3)).save(tmp_path / "a.jpg", exif=exif)
+    original, done = completed(tmp_path / "a.jpg")
+    written = (tmp_path / "done.png").read_bytes()
+    assert small.getvalue() not in written
+    assert base64.b64encode(small.getvalue()) not in written
+    assert done.getexif()[271] == "Camera"
+    assert done.getexif().get_ifd(34665)[33434] == pytest.approx(0.01)
+    assert "parts of its EXIF data that hold a preview" in original.lost
 
 
 def test_texts_are_kept_but_for_the_hash_which_is_this_pictures(tmp_path: Path) -> None:

@@ -5,23 +5,28 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from inpaintlab.completion.photographs import _free_names, pair_photographs
+from inpaintlab.completion.photographs import _targets, pair_photographs
 
 
 @pytest.mark.parametrize(
-    ("names", "free"),
+    ("names", "kept", "targets"),
     [
-        (["a.jpg", "b.png"], ["a", "b"]),
-        (["a.jpg", "A.png", "b.png"], ["a.jpg", "A.png", "b"]),
-        (["a.jpg", "a.png", "a.jpg.png"], None),
+        (["a.jpg", "b.png"], False, ["a.png", "b.png"]),
+        (["a.jpg", "A.png", "b.png"], False, ["a.jpg.png", "A.png.png", "b.png"]),
+        (["a.jpg", "a.png", "a.jpg.png"], False, None),
+        (["a.jpg", "a.webp", "b.gif"], True, ["a.jpg", "a.webp", "b.png"]),
+        (["a.gif", "a.png"], True, ["a.gif.png", "a.png"]),
+        (["a.jpg", "A.jpg"], True, None),
     ],
 )
-def test_each_photograph_of_a_folder_has_a_file_of_its_own(names: list[str], free: list[str] | None) -> None:
-    if free is None:
+def test_each_photograph_of_a_folder_has_a_file_of_its_own(
+    names: list[str], kept: bool, targets: list[str] | None
+) -> None:
+    if targets is None:
         with pytest.raises(ValueError, match="would be completed into one file"):
-            _free_names(names)
+            _targets(names, kept)
     else:
-        assert _free_names(names) == free
+        assert _targets(names, kept) == targets
 
 
 def test_no_completion_replaces_what_is_read(tmp_path: Path) -> None:

@@ -6,8 +6,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from inpaintlab.completion.tiling import Hole, Tiling, least_window, tiled
+from inpaintlab.completion.tiling import LEAST, Hole, Tiling, tiled
 from inpaintlab.layers import Context
+
+
+def least_window(size: tuple[int, int], context: Context) -> int:
+    """The pixels of the largest window whose inner part is divided no more, in an image of this height and width."""
+    most = max(LEAST, context.pixels) + 2 * (context.pixels + context.align - 1)
+    height, width = (-(-min(most, side) // context.align) * context.align for side in size)
+    return height * width
 
 
 def dots(count: int, height: int = 2000, width: int = 3000) -> Hole:
@@ -103,4 +110,28 @@ def test_many_dots_of_a_large_photograph_take_no_long_time() -> None:
     hole = dots(20_000, 3000, 4000)
     start = time.process_time()
     tiled(hole, Context(29, 8), 10**6, cuts=True)
+    assert time.process_time() - start < 10
+
+
+def striped(height: int, width: int, step: int, *, columns: bool = False) -> Hole:
+    hole = np.zeros((height, width), bool)
+    hole[::step] = True
+    if columns:
+        hole[:, ::step] = True
+    return hole
+
+
+@pytest.mark.parametrize("cuts", [False, True])
+@pytest.mark.parametrize("context", [Context(3, 1), Context(29, 8), Context(153, 4)], ids=str)
+def test_stripes_and_grids_are_divided_into_halves_and_not_one_by_one(context: Context, cuts: bool) -> None:
+    for hole in (striped(600, 1500, 2), striped(1500, 400, 3), striped(600, 900, 3, columns=True)):
+        for most in (float("inf"), least_window(hole.shape, context)):
+            check(tiled(hole, context, most, cuts=cuts), hole, context, most)
+
+
+@pytest.mark.parametrize("cuts", [False, True])
+def test_stripes_of_a_large_photograph_take_no_long_time(cuts: bool) -> None:
+    hole = striped(3000, 4000, 3)
+    start = time.process_time()
+    tiled(hole, Context(29, 8), 10**6, cuts=cuts)
     assert time.process_time() - start < 10

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from inpaintlab.completion import Windowing, complete_windowed
 from inpaintlab.completion.filling import Filling
-from inpaintlab.completion.footprint import WORKSPACE, footprint_of
+from inpaintlab.completion.footprint import WORKSPACE, _Living, footprint_of
 from inpaintlab.completion.tiling import Window
 from inpaintlab.completion.windows import GB, SMALL
-from inpaintlab.inpainting import Inpainter
+from inpaintlab.inpainting import Inpainter, extents
 from inpaintlab.layers import Context
 from stand_ins.building import Builder
 from stand_ins.models import LEARNING
@@ -62,7 +62,9 @@ class Seen(Inpainter):
 @pytest.mark.parametrize("name", LEARNING)
 def test_where_the_context_suffices_windows_give_the_pixels_of_the_whole_image(built: Builder, name: str) -> None:
     model = built(name)
-    if model.context is None or not model.context.suffices:
+    enough = name.startswith(("glcic", "partial_convolution"))
+    assert enough == (model.context is not None and model.context.suffices)
+    if model.context is None or not enough:
         return
     image, mask = photograph()
     expected = model.complete(image, mask)
@@ -131,6 +133,81 @@ def test_no_window_has_more_pixels_than_the_memory_allows_by_its_own_account() -
     most = (0.01 * GB - footprint.fixed) / footprint.each
     assert len(model.sizes) > 10
     assert max(height * width for height, width in model.sizes[2:]) <= most
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("partial_convolution", (40, 1500)),
+        ("partial_convolution", (520, 520)),
+        ("glcic", (520, 520)),
+        ("contextual_attention", (512, 512)),
+        ("contextual_attention", (496, 496)),
+    ],
+)
+def test_the_estimate_is_no_less_than_the_tensors_that_live(built: Builder, name: str, size: tuple[int, int]) -> None:
+    model = built(name)
+    image, mask = torch.rand(1, 3, *size), torch.zeros(1, 1, *size)
+    mask[..., 10:20, 10:20] = 1
+    with _Living() as living:
+        model.complete(image, mask)
+    windowing = Windowing(model)
+    estimate = footprint_of(model).of(windowing._pixels(size)) / WORKSPACE
+    assert living.most <= 1.1 * estimate
+    assert estimate <= 2 * living.most
+
+
+def test_a_network_that_pads_inside_is_asked_for_windows_by_what_it_computes(built: Builder) -> None:
+    model = built("partial_convolution")
+    assert model.context is not None
+    align, footprint = model.context.align, footprint_of(model)
+    assert align > model.stride
+    image, mask = torch.rand(1, 3, 600, 3 * align + 1), torch.zeros(1, 1, 600, 3 * align + 1)
+    mask[:] = 1
+    found = complete_windowed(model, image, mask, memory=footprint.of(200 * 200) / GB)
+    for window in found.plan.windows:
+        height, width = (-(-(last - first) // align) * align for first, last in (window.rows, window.columns))
+        assert height * width <= 200 * 200
+
+
+def test_memory_is_asked_for_by_the_hole_that_is_there_and_not_by_any_that_might_be() -> None:
+    model = Seen("it takes all", planes=50)
+    image, mask = torch.rand(1, 3, 600, 700), torch.zeros(1, 1, 600, 700)
+    mask[..., 300:302, 300:303] = 1
+    footprint = footprint_of(model)
+    # the hole with 100 pixels around it, in multiples of 4; a hole of 100 x 100 would take 300 x 300
+    enough = footprint.of(204 * 204) / GB
+    windowing = Windowing(model, enough, 100)
+    windowing.require(extents(mask)[0])
+    assert windowing.complete(image, mask).plan.windows
+    less = Windowing(model, footprint.of(190 * 190) / GB, 100)
+    for refused in (lambda: less.require(extents(mask)[0]), lambda: less.complete(image, mask)):
+        with pytest.raises(ValueError, match="do not suffice"):
+            refused()
+
+
+def test_an_image_without_a_hole_asks_no_network_and_comes_back_as_another_tensor() -> None:
+    model = Seen()
+    image = torch.rand(1, 3, 900, 900)
+    found = complete_windowed(model, image, torch.zeros(1, 1, 900, 900), memory=1e-6)
+    assert model.sizes == []
+    assert torch.equal(found.image, image)
+    assert found.image is not image
+    assert found.plan.windows == ()
+
+
+def test_numbers_of_numpy_are_numbers_and_text_is_none() -> None:
+    assert Windowing(Seen(), np.float32(2), np.int64(32)).window == 32
+    for wrong in (True, np.nan, float("inf"), -1):
+        with pytest.raises(ValueError, match="is no number of gigabytes"):
+            Windowing(Seen(), wrong)
+    with pytest.raises(Exception, match="'2'"):  # of beartype, here
+        Windowing(Seen(), "2")  # type: ignore[arg-type]
+
+
+def test_one_pixel_is_one_pixel() -> None:
+    image, mask = photograph()
+    assert "with 1 pixel around each hole" in complete_windowed(Seen(), image, mask, window=1).notes[0]
 
 
 def test_windows_hold_less_where_memory_does_not_suffice_for_all_that_a_method_sees(built: Builder) -> None:
@@ -285,3 +362,21 @@ def test_a_window_that_sees_nothing_known_sees_what_others_filled() -> None:
     assert (seen[..., 8:32] == 0.5).all()
     assert not left[..., :32].any()
     assert left[..., 40:].all()
+
+
+def test_after_each_window_the_one_that_sees_most_comes_next() -> None:
+    image, mask = torch.zeros(1, 3, 96, 160), torch.ones(1, 1, 96, 160)
+    mask[..., :5, :] = mask[..., :, 150:] = 0
+    windows = [
+        Window((max(0, top - 8), min(96, top + 40)), (max(0, left - 8), min(160, left + 40)), *inner)
+        for top in range(0, 96, 32)
+        for left in range(0, 160, 32)
+        for inner in [((top, top + 32), (left, left + 32))]
+    ]
+    filling, todo = Filling(8, image, mask), list(windows)
+    while todo:
+        known = [1 - float(filling.left[..., one.whole[0], one.whole[1]].mean()) for one in todo]
+        expected = todo[int(np.argmax(known))]
+        assert filling.next_of(todo) == expected
+        filling.take(expected, torch.zeros(1, 3, *(last - first for first, last in (expected.rows, expected.columns))))
+    assert not filling.left.any()

@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 import inpaintlab
-from inpaintlab.inpainting import Classical
+from inpaintlab.completion.footprint import Footprint
+from inpaintlab.inpainting import Classical, Inpainter
+from inpaintlab.models import EdgeConnect
 from inpaintlab.programs import Method
 from inpaintlab.programs.cases import cases_of
 from stand_ins.commands import run_here
@@ -184,12 +186,11 @@ def test_windows_are_those_of_the_command(checkpoint: str, tmp_path: Path) -> No
 
 
 def test_memory_bounds_what_a_large_picture_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("programs.completing", "completion.windows"):
-        monkeypatch.setattr(f"inpaintlab.{place}.SMALL", 0)
+    monkeypatch.setattr("inpaintlab.completion.windows.SMALL", 0)
     photo, hole = RNG.random((420, 424, 3)), np.zeros((420, 424), bool)
     hole[200:208, 204:216] = True
-    with pytest.raises(ValueError, match=r"memory=0.001 gigabytes do not suffice.*give memory="):
-        inpaintlab.load("starter-glcic", memory=0.001).complete(photo, hole)
+    with pytest.raises(ValueError, match=r"memory=1e-05 gigabytes do not suffice.*give memory="):
+        inpaintlab.load("starter-glcic", memory=1e-5).complete(photo, hole)
     in_windows, whole = inpaintlab.load("starter-glcic"), inpaintlab.load("starter-glcic", window="whole")
     assert np.abs(in_windows.complete(photo, hole) - whole.complete(photo, hole)).max() < 1e-5
     assert "the pixels of the whole image" in in_windows.notes[0]
@@ -237,7 +238,7 @@ def test_batches_on_an_accelerator_are_of_one_size_and_within_its_memory(
     """A CPU completes one by one; here it is made to plan as a GPU would."""
     device = torch.device("cuda")
     monkeypatch.setattr(Method, "device", property(lambda _: device))
-    monkeypatch.setattr("inpaintlab.programs.completing._TOGETHER", 2 * 40 * 48)
+    monkeypatch.setattr("inpaintlab.completion.windows.TOGETHER", 2 * 40 * 48)
     sizes = [(37, 46), (37, 46), (37, 46), (64, 64), (38, 47)]
     pictures = [(np.zeros((*size, 3)), np.ones(size)) for size in sizes]
     cases, _ = cases_of(*map(list, zip(*pictures, strict=True)), None)
@@ -403,6 +404,53 @@ def test_of_a_generator_that_is_used_everywhere_the_known_edges_are_still_those_
 ) -> None:
     raw = inpaintlab.load("starter-edgeconnect", test_composite=False)
     assert np.array_equal(raw.edges(COLOURS, HOLE).known, edgeconnect.edges(COLOURS, HOLE).known)
+
+
+def test_premultiplied_grey_is_completed_and_numbers_of_numpy_are_taken(mean: Method) -> None:
+    grey = Image.fromarray(COLOURS[..., :2]).convert("La")
+    assert mean.complete(grey, HOLE).mode == "LA"
+    assert inpaintlab.method("mean_colour", window=np.int64(7)).windowing.window == 7
+
+
+def test_edges_are_found_in_the_windows_in_which_the_image_is_completed(edgeconnect: Method) -> None:
+    image = np.random.default_rng(1).random((600, 640, 3)).astype(np.float32)
+    hole = np.zeros((600, 640), bool)
+    hole[300:330, 310:350] = True
+    few = inpaintlab.load("starter-edgeconnect", memory=edgeconnect.windowing.footprint.of(300 * 300) / 1e9)
+    seen: list[Tensor] = []
+    model = few.inpainter
+    assert isinstance(model, EdgeConnect)
+    few.complete(image, hole)  # which finds the memory that it takes
+    watching = model.inpaint_generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    few.complete(image, hole)
+    watching.remove()
+    assert len(seen) == 1
+    assert seen[0].shape[-2] * seen[0].shape[-1] <= 300 * 300
+    drawn: list[Tensor] = []
+    watching = model.edge_generator.register_forward_pre_hook(lambda _, inputs: drawn.append(inputs[1]))
+    found = few.edges(image, hole)
+    watching.remove()
+    assert [one.shape for one in drawn] == [one.shape for one in seen]
+    used = seen[0][0, 0].numpy()
+    places = np.flatnonzero(found.predicted[hole])
+    assert len(places)
+    assert found.predicted[hole].max() in used
+    assert set(found.predicted[hole].tolist()) <= set(used.ravel().tolist())
+    assert not found.known[:50].any()  # far from the hole nothing is looked at
+
+
+def test_the_memory_is_measured_in_the_precision_of_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    precisions: list[bool] = []
+
+    def measured(_: Inpainter) -> Footprint:
+        precisions.append(torch.is_autocast_enabled("cpu"))
+        return Footprint(0.0, 1.0)
+
+    monkeypatch.setattr("inpaintlab.completion.windows.footprint_of", measured)
+    image, hole = np.zeros((520, 520, 3), np.uint8), np.zeros((520, 520), bool)
+    hole[10:12, 10:12] = True
+    inpaintlab.load("starter-glcic", precision="bf16-mixed").complete(image, hole)
+    assert precisions == [True]
 
 
 # -------------------------------------------------------------------------------------------------------------- hostile

@@ -115,6 +115,7 @@ REFUSED = {
     "trust": (lambda: inpaintlab.load("starter-glcic", trust=["os"]), "needs no trust"),
     "nearly a starter": (lambda: inpaintlab.load("starter-glcik"), "Did you mean 'starter-glcic'"),
     "no checkpoint": (lambda: inpaintlab.load("runs/none"), "There is no checkpoint at"),
+    "a method's name": (lambda: inpaintlab.load("telea"), r"give inpaintlab\.method\('telea'\)"),
     "features": (lambda: inpaintlab.load("vgg19"), "no method that completes images"),
     "a group of training": (lambda: inpaintlab.load("starter-glcic", gan="hinge"), "would be ignored"),
     "no device": (lambda: inpaintlab.load("starter-glcic", device="gpu"), "device='gpu' cannot be used here"),

@@ -1,6 +1,7 @@
 """Evaluations and comparisons from a program: the commands' own numbers and files, and what a notebook shows."""
 
 import json
+import multiprocessing
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from hydra.core.global_hydra import GlobalHydra
 import inpaintlab
 from inpaintlab.evaluation import Result
 from inpaintlab.machine import INTERRUPTED
+from inpaintlab.published import starter_file
 from stand_ins.commands import run_here
 
 TEST = ("data=photos", "data.size=32", "images=2", "ratios=[0.1,0.3]", "out=test.json")
@@ -136,6 +138,31 @@ def test_a_stop_is_a_stop_of_the_cell_and_a_request_to_end_is_heeded(
     monkeypatch.undo()
     monkeypatch.chdir(here)
     assert evaluate(model="mean_colour").folder.is_dir()  # nothing is locked any more
+
+
+def test_a_method_of_a_file_is_scored_from_another_folder_too_and_starts_no_other_processes(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(starter_file(Path("starter-glcic")), here / "mine.ckpt")
+    method = inpaintlab.load("mine.ckpt")
+    (here / "other").mkdir()
+    monkeypatch.chdir(here / "other")
+    start = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method(None, force=True)  # as in a program that has not chosen
+    try:
+        found = inpaintlab.evaluate("../test.json", method, workers=0, trainer="cpu", metrics="default")
+        assert multiprocessing.get_start_method(allow_none=True) is None
+    finally:
+        multiprocessing.set_start_method(start, force=True)
+    assert found.label == method.label
+    monkeypatch.chdir(here)
+    found = inpaintlab.evaluate("test.json", method, workers=0, trainer="cpu", metrics="default")
+    assert "checkpoint=mine.ckpt" in json.loads((found.folder / "result.json").read_text())["command"]
+
+
+def test_a_method_that_completes_in_windows_is_not_scored_as_if_it_were_whole(here: Path) -> None:
+    with pytest.raises(ValueError, match="always of whole images; load the method without window"):
+        inpaintlab.evaluate("test.json", inpaintlab.load("starter-glcic", window=32), workers=0, trainer="cpu")
 
 
 REFUSED = {

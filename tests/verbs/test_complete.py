@@ -380,3 +380,35 @@ def test_settings_of_large_photographs_and_formats_are_checked(here: Path, setti
     key, value = setting.split("=")
     settings[key] = value
     assert sentence in refused(complete(here, *(f"{name}={given}" for name, given in settings.items())))
+
+
+def test_a_folder_of_own_formats_is_not_refused_for_one_that_its_name_cannot_hold(here: Path) -> None:
+    photos = here / "photos"
+    photos.mkdir()
+    colours = np.zeros((*SIZE, 4), np.uint8)
+    Image.fromarray(colours[..., :3]).save(photos / "photo.jpg")
+    for name, picture in {"logo.jpg": colours, "deep.webp": np.full(SIZE, 40_000, np.uint16)}.items():
+        Image.fromarray(picture).save(photos / name, format="PNG")
+    settings = ["model=mean_colour", "image=photos", "holes=hole.png", "out=done", "format=input"]
+    Image.fromarray(colours).save(here / "logo.png")
+    (here / "done").mkdir()
+    (here / "logo.png").rename(here / "done" / "logo.png")
+    assert "logo.png exists" in refused(complete(here, *settings))
+    (here / "done" / "logo.png").unlink()
+    told = succeeded(complete(here, *settings))
+    assert sorted(path.name for path in (here / "done").iterdir()) == ["deep.png", "logo.png", "photo.jpg"]
+    assert "a PNG, for a JPEG has no place for its transparency" in told
+    assert "a PNG, for a WebP has no place for 16 bits of grey" in told
+    assert read(here / "done" / "deep.png").dtype == np.uint16
+    assert "3 of 3 are there already" in succeeded(complete(here, *settings))
+
+
+def test_settings_that_decide_nothing_do_not_hinder_going_on(here: Path) -> None:
+    for method, first, second in (
+        (["checkpoint=starter-glcic"], "memory=2", "memory=2.0"),
+        (["model=mean_colour"], "memory=2", "memory=3"),
+        (["checkpoint=starter-glcic", "window=whole"], "memory=2", "memory=3"),
+    ):
+        settings = [*method, "image=photo.png", "holes=hole.png", f"out={len(method)}{method[0][-4:]}.png"]
+        succeeded(complete(here, *settings, first))
+        assert "1 of 1 are there already" in succeeded(complete(here, *settings, second))

@@ -2,15 +2,16 @@
 
 from inpaintlab.completion.bar import progress_shown
 from inpaintlab.completion.checking import Checked, check_photographs, hash_of
+from inpaintlab.completion.completing import in_halves
+from inpaintlab.completion.edging import edges_used
 from inpaintlab.completion.folder import complete_folder
 from inpaintlab.completion.formats import made_of, write_png
 from inpaintlab.completion.originals import Original, filled, paintable, painted, read_original
 from inpaintlab.completion.photographs import Photograph, pair_photographs, read_photograph
-from inpaintlab.completion.windows import MEMORY, SMALL, Completion, Plan, Windowing, complete_windowed
+from inpaintlab.completion.windows import MEMORY, Completion, Plan, Windowing, complete_windowed
 
 __all__ = [
     "MEMORY",
-    "SMALL",
     "Checked",
     "Completion",
     "Original",
@@ -20,8 +21,10 @@ __all__ = [
     "check_photographs",
     "complete_folder",
     "complete_windowed",
+    "edges_used",
     "filled",
     "hash_of",
+    "in_halves",
     "made_of",
     "paintable",
     "painted",

@@ -1,13 +1,14 @@
 """One photograph from its contents to a finished file."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from inpaintlab.completion.formats import save_picture, told_of
+from inpaintlab.completion.formats import can_be_written, not_held, save_picture, told_of
 from inpaintlab.completion.originals import filled
 from inpaintlab.completion.photographs import Contents, Photograph
 from inpaintlab.completion.windows import Plan, Windowing
@@ -16,6 +17,9 @@ from inpaintlab.imaging import blend
 from inpaintlab.inpainting import Inpainter, computing
 from inpaintlab.machine import shown
 from inpaintlab.shapes import AnyImages, Images
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def raw_outputs(
@@ -44,6 +48,26 @@ def raw_outputs(
     event = torch.cuda.Event()
     event.record()
     return arriving, event
+
+
+def in_halves(work: Callable[[list[Given]], list[Made]], batch: list[Given]) -> list[Made]:
+    """What is made of a batch, or of its halves where a GPU's memory does not suffice, as if by another program.
+
+    Args:
+        work: makes one thing of each of several.
+        batch: the several.
+
+    Raises:
+        torch.OutOfMemoryError: the memory does not suffice for one.
+    """
+    try:
+        return work(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    # here the error is gone, and what it held
+    middle = len(batch) // 2
+    return [*in_halves(work, batch[:middle]), *in_halves(work, batch[middle:])]
 
 
 def in_windows(
@@ -121,6 +145,8 @@ def write_completed(
     photograph.out.parent.mkdir(parents=True, exist_ok=True)
     save_picture(picture, original, made, photograph.out)
     of_pixels, lost = told_of(original, photograph.out)
+    if photograph.kept and can_be_written(photograph.image) and (why := not_held(original, photograph.image)):
+        of_pixels.append(f"a PNG, for {why}")
     note = "; ".join([note, *of_pixels])
     not_kept = f"; not kept: {', '.join(lost)}" if lost else ""
     return f"{shown(photograph.image)} -> {shown(photograph.out)}: {note}{not_kept}"

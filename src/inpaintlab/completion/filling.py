@@ -33,10 +33,16 @@ class Filling:
         self.seen, self.left = image, self.mask.clone()
         self.output = hide(image, mask)
         self.weights = torch.zeros_like(self.mask)
+        self.shares: dict[Window, float] = {}
 
     def next_of(self, todo: list[Window]) -> Window:
         """Take the next window off a list: where parts of a hole are filled, the one that sees most."""
-        best = max(todo, key=lambda one: _share(one, self.left)) if self.overlap else todo[0]
+        if not self.overlap:
+            return todo.pop(0)
+        for one in todo:
+            if one not in self.shares:
+                self.shares[one] = _share(one, self.left)
+        best = max(todo, key=self.shares.__getitem__)
         todo.remove(best)
         return best
 
@@ -58,6 +64,8 @@ class Filling:
         part.copy_(torch.where(share > 0, mixed, part))
         before += weight * self.mask[..., rows, columns]
         self.left[..., rows, columns] *= before == 0
+        for one in [one for one in self.shares if _meet(one, window)]:  # only there it has changed
+            del self.shares[one]
 
 
 def _ramp(whole: Span, inner: Span, overlap: int) -> Float[Tensor, " side"]:
@@ -65,6 +73,12 @@ def _ramp(whole: Span, inner: Span, overlap: int) -> Float[Tensor, " side"]:
     places = torch.arange(*whole)
     beyond = torch.maximum(inner[0] - places, places - inner[1] + 1).clamp(min=0)
     return (1 - beyond / (overlap + 1)).clamp(min=0)
+
+
+def _meet(one: Window, other: Window) -> bool:
+    """Whether two windows have pixels in common."""
+    spans = ((one.rows, other.rows), (one.columns, other.columns))
+    return all(first[0] < second[1] and second[0] < first[1] for first, second in spans)
 
 
 def _share(window: Window, hole: AnyPlanes) -> float:

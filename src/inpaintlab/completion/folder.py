@@ -11,14 +11,11 @@ import torch
 from omegaconf import DictConfig
 
 from inpaintlab.completion.checking import AT_ONCE, THREADS, Checked
-from inpaintlab.completion.completing import in_windows, raw_outputs, write_completed
+from inpaintlab.completion.completing import in_halves, in_windows, raw_outputs, write_completed
 from inpaintlab.completion.photographs import Contents, read_photograph
-from inpaintlab.completion.windows import SMALL, Windowing
+from inpaintlab.completion.windows import TOGETHER, Windowing
 from inpaintlab.inpainting import Classical, Inpainter, computing
 from inpaintlab.shapes import Images
-
-TOGETHER = 2**20
-"""Pixels that a GPU completes in one batch: 16 photographs of 256 x 256."""
 
 
 def complete_folder(
@@ -39,8 +36,8 @@ def complete_folder(
         photographs: each with the hash of what it is made of, see `hash_of`.
         cfg: the settings of ``inpaintlab complete``: precision, blend, hole_colour, threshold, memory and window.
         tell: takes a line for each photograph, in their order, once its file is written.
-        together: pixels, padding included, that are completed in one batch; 0 completes them one by one, and so does
-            None on a CPU, whose convolutions are no faster in batches and round otherwise.
+        together: pixels, padding included, that are completed in one batch if they fit into the memory; 0 completes
+            them one by one, and so does None on a CPU, whose convolutions are no faster in batches and round otherwise.
         at_once: pixels of photographs in memory; a larger photograph is alone.
         progress: is told of what takes seconds: the number of photographs that are done, with the share of the present.
 
@@ -108,11 +105,12 @@ class _Folder:
         """Complete all of them.
 
         Raises:
-            ValueError: as of `complete_folder`, or the memory does not suffice for one of them, before any is begun.
+            ValueError: as of `complete_folder`; or the memory does not suffice for one of them, which is told before
+                any is begun where the extent of its hole shows it, and else when its turn comes.
         """
         with computing(self.cfg.trainer.precision, self.model.device):
-            for size in {checked.extent.size for checked, _ in self.to_come if checked.extent.has_hole}:
-                self.windowing.require(size)
+            for extent in {checked.extent for checked, _ in self.to_come}:
+                self.windowing.require(extent)
         try:
             self._complete_as_read()
             self._complete_batches()
@@ -170,14 +168,16 @@ class _Folder:
             return
         with computing(self.cfg.trainer.precision, self.model.device):
             plan = self.windowing.plan(contents.mask[0, 0].numpy())
-        height, width = size = self.model.padded_size(*contents.mask.shape[-2:])
-        slow = self.model.device.type == "cpu" and self.model.generators() and height * width > SMALL
+        size = self.model.padded_size(*contents.mask.shape[-2:])
+        slow = self.model.device.type == "cpu" and self.model.generators() and not self.windowing.is_small(size)
         if plan.windows or plan.notes or slow:
             self._write(slot, contents, *in_windows(self.windowing, plan, contents, self.cfg, self._heard()))
             return
         batch = self.batches[size]
         batch.append((slot, contents))
-        if (len(batch) + 1) * height * width > self.together:
+        with computing(self.cfg.trainer.precision, self.model.device):  # in which the memory is measured
+            full = len(batch) >= self.windowing.together(size, self.together)
+        if full:
             del self.batches[size]
             self._complete(batch)
 
@@ -194,18 +194,16 @@ class _Folder:
             self._complete(batch)
 
     def _complete(self, batch: list[tuple[_Slot, Contents]]) -> None:
-        try:
-            raw, ready = raw_outputs(self.model, [contents for _, contents in batch], self.cfg)
-        except torch.OutOfMemoryError:  # another program may have taken the GPU's memory
-            if len(batch) == 1:
-                raise
-        else:
-            notes = self.model.remarks()  # a classical method's are of the only image of its batch
-            for (slot, contents), one in zip(batch, raw, strict=True):
-                self._write(slot, contents, one, ready, notes)
-            return
-        for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
-            self._complete(half)
+        raw = in_halves(self._completed, batch)
+        for (slot, contents), (one, ready, notes) in zip(batch, raw, strict=True):
+            self._write(slot, contents, one, ready, notes)
+
+    def _completed(
+        self, batch: list[tuple[_Slot, Contents]]
+    ) -> list[tuple[Images, torch.cuda.Event | None, list[str]]]:
+        raw, ready = raw_outputs(self.model, [contents for _, contents in batch], self.cfg)
+        notes = self.model.remarks()  # a classical method's are of the only image of its batch
+        return [(one, ready, notes) for one in raw]
 
     def _write(
         self,

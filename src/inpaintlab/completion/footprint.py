@@ -12,9 +12,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from inpaintlab.inpainting import Inpainter, uncompiled
+from inpaintlab.layers import ContextualAttention
 
 SIDE = 128
 """Of the smaller image, in pixels, at least."""
+
+FULL_TILE = 496
+"""The side of an image in which contextual attention has its largest tile, in pixels: its scores grow with the square
+of an image's pixels up to there, and no more beyond."""
 
 WORKSPACE = 2.0
 """What convolutions and the allocator take beside tensors, as a factor. A process on a CPU grew by 1.4 to 2.0 times the
@@ -47,6 +52,8 @@ class Footprint:
 def footprint_of(method: Inpainter) -> Footprint:
     """The most bytes of tensors that live together while a method completes an image, by the line through two.
 
+    The line is raised where contextual attention takes more.
+
     Args:
         method: on its device; one with networks.
     """
@@ -54,9 +61,14 @@ def footprint_of(method: Inpainter) -> Footprint:
     align = math.lcm(method.stride, 4 if context is None else context.align)
     small = max(SIDE, method.smallest)
     small += -small % align
-    less, more = (_bytes_of(method, side) for side in (small, 2 * small))
+    sides = [small, 2 * small]
+    less, more = bytes_of = [_bytes_of(method, side) for side in sides]
     each = max((more - less) / (3 * small**2), 1.0)
-    return Footprint(WORKSPACE * max(less - each * small**2, 0), WORKSPACE * each)
+    if any(isinstance(one, ContextualAttention) for one in method.modules()):
+        sides.append(FULL_TILE + -FULL_TILE % align)
+        bytes_of.append(_bytes_of(method, sides[-1]))
+    fixed = max(taken - each * side**2 for taken, side in zip(bytes_of, sides, strict=True))
+    return Footprint(WORKSPACE * max(fixed, 0), WORKSPACE * each)
 
 
 def _bytes_of(method: Inpainter, side: int) -> int:

@@ -130,18 +130,20 @@ def can_be_written(path: Path) -> bool:
     return path.suffix.lower() in _FORMATS
 
 
-def require_held(original: Original, path: Path) -> None:
-    """Raise a ValueError if the format of a file cannot hold a photograph as it is."""
+def not_held(original: Original, path: Path) -> str:
+    """Why the format of a file cannot hold a photograph as it is, in words; '' if it can."""
     form = _FORMATS[path.suffix.lower()]
     if missing := form.cannot.get(original.picture.mode):
-        raise ValueError(
-            f"{shown(path)} cannot be written: a {form.name} has no place for {missing}; give a name that ends in .png."
-        )
+        return f"a {form.name} has no place for {missing}"
     if max(original.picture.size) > form.most:
-        raise ValueError(
-            f"{shown(path)} cannot be written: a {form.name} has at most {form.most} pixels a side, and the photograph "
-            f"{max(original.picture.size)}; give a name that ends in .png."
-        )
+        return f"a {form.name} has at most {form.most} pixels a side, and the photograph {max(original.picture.size)}"
+    return ""
+
+
+def require_held(original: Original, path: Path) -> None:
+    """Raise a ValueError if the format of a file cannot hold a photograph as it is."""
+    if why := not_held(original, path):
+        raise ValueError(f"{shown(path)} cannot be written: {why}; give a name that ends in .png.")
 
 
 def told_of(original: Original, path: Path) -> tuple[list[str], list[str]]:

@@ -36,6 +36,20 @@ PARTS, _INTEROPERABILITY = (34665, 34853), 40965
 XMP = "XML:com.adobe.xmp"
 """The key of XMP data among a picture's texts."""
 
+_PREVIEWS = (
+    "http://ns.adobe.com/xap/1.0/g/img/",  # of xmp:Thumbnails
+    "http://ns.google.com/photos/1.0/image/",  # the photograph before a phone's effects
+    "/9j/",  # how a JPEG begins in base64, and a PNG
+    "iVBORw0KGgo",
+)
+"""What XMP data hold that hold another picture of the photograph, which shows what was removed."""
+
+_PACKETS = (700, 34377)
+"""Tags of EXIF that hold XMP data and Photoshop's own, which have previews, too."""
+
+_JPEG = b"\xff\xd8\xff"
+"""How a JPEG begins, such as the preview in the data that a camera's maker adds to EXIF."""
+
 MADE, MADE_TAG = "inpaintlab", 65_000
 """A hash of what a completion was made of is a text of this key in a PNG, and in other formats in this tag of the EXIF
 data, one of those that TIFF leaves to everybody."""
@@ -95,8 +109,9 @@ def read_original(path: Path | str, content: bytes | None = None) -> Original:
             lost.append(_STORED[source.mode])
     beside = _resolution(source)
     try:
-        if exif := _exif(source):
-            beside["exif"] = exif
+        exif, previews = _exif(source)
+        lost += ["parts of its EXIF data that hold a preview"] if previews else []
+        beside |= {"exif": exif} if exif else {}
     except Exception:  # what a damaged block holds fails in as many ways as it has types
         lost.append("its EXIF data, which are damaged")
     profile = source.info.get("icc_profile")
@@ -107,7 +122,11 @@ def read_original(path: Path | str, content: bytes | None = None) -> Original:
     if "photoshop" in source.info or "Raw profile type iptc" in source.info:
         lost.append("its IPTC data")
     picture.info = {}
-    return Original(picture, rgb, beside, _texts(source), tuple(lost), _encoding(source))
+    texts = _texts(source)
+    if XMP in texts and any(sign in texts[XMP].replace("\0", "") for sign in _PREVIEWS):
+        del texts[XMP]
+        lost.append("its XMP data, which hold a preview")
+    return Original(picture, rgb, beside, texts, tuple(lost), _encoding(source))
 
 
 def _encoding(source: Image.Image) -> dict[str, Any]:
@@ -137,18 +156,27 @@ def _resolution(source: Image.Image) -> dict[str, Any]:
     return {"dpi": (across, down)} if 0 < across < _MOST_DPI and 0 < down < _MOST_DPI else {}
 
 
-def _exif(source: Image.Image) -> bytes | None:
+def _exif(source: Image.Image) -> tuple[bytes | None, bool]:
+    """The EXIF data that are kept, and whether parts are not because they hold a preview."""
     found = source.getexif()
-    kept = Image.Exif()
+    kept, previews = Image.Exif(), False
+
+    def shows(value: object) -> bool:
+        nonlocal previews
+        preview = isinstance(value, bytes) and _JPEG in value
+        previews = previews or preview
+        return preview
+
     for tag, value in found.items():
-        if tag not in (*PARTS, MADE_TAG) and (source.format != "TIFF" or tag in _TAGS):
+        if tag not in (*PARTS, *_PACKETS, MADE_TAG) and not shows(value) and (source.format != "TIFF" or tag in _TAGS):
             kept[tag] = value
     for tag in PARTS:
         # a part may point to a further one, whose place changes
-        if part := {key: value for key, value in found.get_ifd(tag).items() if key != _INTEROPERABILITY}:
+        part = {key: value for key, value in found.get_ifd(tag).items() if key != _INTEROPERABILITY}
+        if part := {key: value for key, value in part.items() if not shows(value)}:
             kept[tag] = part
     # written anew, because a file's own block holds a small copy of the photograph before its completion
-    return kept.tobytes() if len(kept) else None
+    return kept.tobytes() if len(kept) else None, previews
 
 
 def _texts(source: Image.Image) -> dict[str, str]:

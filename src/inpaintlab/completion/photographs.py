@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -37,12 +37,14 @@ class Photograph:
         mask: its mask, in the same size.
         edges: a drawing of its edges in the same size; None without one.
         out: the file that the completed image is written to; None if none is.
+        kept: whether that has the photograph's format where this can hold it, and else is a PNG file.
     """
 
     image: Path
     mask: Path
     edges: Path | None
     out: Path | None
+    kept: bool = False
 
 
 @final
@@ -102,12 +104,13 @@ def pair_photographs(
             raise ValueError(f"{' and '.join(folders)} is a folder, but image={image} is not; give a file, too.")
         if out is None:
             return [Photograph(image, holes, drawing, None)], []
+        kept = kept and out.is_dir()
         target = out / f"{image.stem}{ending_of(image, kept)}" if out.is_dir() else out
         if not can_be_written(target):
             raise ValueError(
                 f"out is {out}; give a file that ends in {WRITTEN}. All but jpg keep known pixels exactly."
             )
-        return _sparing_masks([Photograph(image, holes, drawing, _writable(target))]), []
+        return _sparing_masks([Photograph(image, holes, drawing, _writable(target), kept)]), []
     if out is not None and out.resolve() in {image.resolve(), *(path.resolve() for path in others.values())}:
         raise ValueError(f"out={out} is a folder that is read, so completions would be completed; give another one.")
     if out is not None and out.is_file():
@@ -124,21 +127,14 @@ def pair_photographs(
             )
         _require_pairs(image, {_key(picture) for picture in names}, others[name], set(found))
     photographs = []
-    targets = (
-        [None] * len(names)
-        if out is None
-        else [
-            _writable(out / f"{stem}{ending_of(Path(name), kept)}")
-            for stem, name in zip(_free_names(names), names, strict=True)
-        ]
-    )
+    targets = [None] * len(names) if out is None else [_writable(out / target) for target in _targets(names, kept)]
     for picture, target_of in zip(names, targets, strict=True):
         mask, edges = (
             others[name] / partners[name][_key(picture)] if name in partners else others.get(name)
             for name in ("holes", "drawing")
         )
         assert mask is not None
-        photographs.append(Photograph(image / picture, mask, edges, target_of))
+        photographs.append(Photograph(image / picture, mask, edges, target_of, kept))
     return _sparing_masks(photographs), notes
 
 
@@ -159,19 +155,54 @@ def _key(name: str) -> str:
     return same_form(os.path.splitext(name)[0])
 
 
-def _free_names(names: Iterable[str]) -> list[str]:
-    """The names without ending; with it where two would be written to one file, on some system at least.
+def _targets(names: Sequence[str], kept: bool) -> list[str]:
+    """The names of completions: with both endings where two would be written to one file, on some system at least.
+
+    Args:
+        names: of the photographs.
+        kept: see `pair_photographs`.
 
     Raises:
         ValueError: two would be written to one file even so, as those of ``a.jpg``, ``a.png`` and ``a.jpg.png``.
     """
-    names = list(names)
-    times = Counter(_key(name).casefold() for name in names)
-    free = [os.path.splitext(name)[0] if times[_key(name).casefold()] == 1 else name for name in names]
-    meet = Counter(same_form(name).casefold() for name in free)
-    if twice := [name for name, stem in zip(names, free, strict=True) if meet[same_form(stem).casefold()] > 1]:
+    endings = [ending_of(Path(name), kept) for name in names]
+    short = [f"{os.path.splitext(name)[0]}{ending}" for name, ending in zip(names, endings, strict=True)]
+    times = Counter(_alike(name) for name in short)
+    targets = [
+        target if times[_alike(target)] == 1 or (kept and target == name) else f"{name}{ending}"
+        for name, target, ending in zip(names, short, endings, strict=True)
+    ]
+    meet = Counter(map(_alike, targets))
+    if twice := [name for name, target in zip(names, targets, strict=True) if meet[_alike(target)] > 1]:
         raise ValueError(f"{' and '.join(map(shown, twice[:2]))} would be completed into one file; rename one of them.")
-    return free
+    return targets
+
+
+def _alike(name: str) -> str:
+    """What names have in common that name one file on some system."""
+    return same_form(name).casefold()
+
+
+def with_held_formats(photographs: Sequence[Photograph], holds: Sequence[bool]) -> list[Photograph]:
+    """The same photographs, with PNG files for those whose own format cannot hold them.
+
+    Args:
+        photographs: whose completions may have another format, see `Photograph`.
+        holds: whether the format can hold each of them.
+    """
+    taken = {_alike(str(one.out)) for one in photographs if one.out is not None}
+    found = []
+    for one, held in zip(photographs, holds, strict=True):
+        out = one.out
+        if out is not None and not held:
+            out = out.with_suffix(".png")
+            if _alike(str(out)) in taken:
+                out = out.with_name(f"{one.image.name}.png")
+            if _alike(str(out)) in taken:
+                raise ValueError(f"{shown(one.image)} would be completed into {shown(out)}, as another one; rename it.")
+            taken.add(_alike(str(out)))
+        found.append(replace(one, out=out))
+    return found
 
 
 def _pictures(folder: Path, others: Iterable[Path]) -> tuple[list[str], list[str]]:

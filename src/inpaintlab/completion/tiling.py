@@ -30,17 +30,19 @@ class Window:
         columns: of the window.
         inner_rows: of the part whose hole is taken from what is completed.
         inner_columns: likewise.
+        align: see `Context`.
     """
 
     rows: Span
     columns: Span
     inner_rows: Span
     inner_columns: Span
+    align: int = 1
 
     @property
     def pixels(self) -> int:
-        """How many it has."""
-        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+        """How many a method computes; see `aligned`."""
+        return aligned(self.rows[1] - self.rows[0], self.columns[1] - self.columns[0], self.align)
 
     @property
     def whole(self) -> tuple[slice, slice]:
@@ -55,10 +57,9 @@ class Window:
     @property
     def inside(self) -> tuple[slice, slice]:
         """Where its inner part is, in a plane of the window."""
-        return (
-            slice(self.inner_rows[0] - self.rows[0], self.inner_rows[1] - self.rows[0]),
-            slice(self.inner_columns[0] - self.columns[0], self.inner_columns[1] - self.columns[0]),
-        )
+        first, last = self.rows[0], self.columns[0]
+        rows, columns = self.inner
+        return slice(rows.start - first, rows.stop - first), slice(columns.start - last, columns.stop - last)
 
 
 @final
@@ -79,6 +80,16 @@ class Tiling:
         """In pixels to be completed."""
         return sum(window.pixels + EACH for window in self.windows)
 
+    @property
+    def largest(self) -> int:
+        """The pixels of its largest window."""
+        return max(window.pixels for window in self.windows)
+
+
+def aligned(height: int, width: int, align: int) -> int:
+    """How many pixels a method computes for so many: its layers round the sides up to a multiple."""
+    return (height + -height % align) * (width + -width % align)
+
 
 def tiled(hole: Hole, context: Context, most: int | float, *, cuts: bool) -> Tiling:
     """Windows around a hole.
@@ -89,59 +100,79 @@ def tiled(hole: Hole, context: Context, most: int | float, *, cuts: bool) -> Til
     Args:
         hole: True in the hole, which has a pixel.
         context: what each window has around each pixel of its inner part, but for the image's border.
-        most: the most pixels of a window. Less than `least_window` may be exceeded.
+        most: the most pixels of a window, which it may exceed if it is divided no more; 0 for the smallest windows.
         cuts: whether connected parts are divided to save pixels; if not, only those of too many pixels are.
     """
-    search = _Search(hole, context, most, cuts)
-    windows = search.divided((0, hole.shape[0]), (0, hole.shape[1]))
-    return Tiling(tuple(windows), search.cut)
+    return _Search(hole, context, most, cuts).tiling()
 
 
-def least_window(size: tuple[int, int], context: Context) -> int:
-    """The pixels of the largest window whose inner part is divided no more, in an image of this height and width."""
-    side = max(LEAST, context.pixels) + 2 * (context.pixels + context.align - 1)
-    return min(side, size[0]) * min(side, size[1])
+@final
+@dataclass
+class _Part:
+    """A rectangle that holds a part of the hole, while windows are searched for.
+
+    Args:
+        one: its window.
+        fits: whether that has no more pixels than it may have.
+        parts: those that it was divided into.
+        gap: whether they were divided where no hole is.
+    """
+
+    one: Window
+    fits: bool
+    parts: "tuple[_Part, ...]" = ()
+    gap: bool = True
 
 
 @final
 class _Search:
-    """The work of `tiled`, whose arguments it has.
-
-    Attributes:
-        cut: whether a connected part was divided.
-    """
+    """The work of `tiled`, whose arguments it has."""
 
     def __init__(self, hole: Hole, context: Context, most: int | float, cuts: bool) -> None:
         self.hole, self.context, self.most, self.cuts = hole, context, most, cuts
-        self.cut = False
 
-    def divided(self, rows: Span, columns: Span) -> list[Window]:
-        """The cheapest windows that were found for the hole in a rectangle."""
+    def tiling(self) -> Tiling:
+        """The cheapest windows that were found."""
+        whole = self._tightened((0, self.hole.shape[0]), (0, self.hole.shape[1]))
+        assert whole is not None
+        found = [whole]
+        for part in found:  # those that are found here are divided as well
+            self._divide(part)
+            found += part.parts
+        best: dict[int, Tiling] = {}
+        for part in reversed(found):  # each after those that it was divided into; without recursion, however deep
+            tilings = [best.pop(id(one)) for one in part.parts]
+            windows = tuple(window for one in tilings for window in one.windows)
+            divided = Tiling(windows, not part.gap or any(one.cut for one in tilings))
+            alone = Tiling((part.one,), cut=False)
+            best[id(part)] = alone if not windows or (part.fits and divided.cost >= alone.cost) else divided
+        return best[id(whole)]
+
+    def _tightened(self, rows: Span, columns: Span) -> _Part | None:
+        """The smallest rectangle that holds the hole in another; None if there is none in it."""
         part = self.hole[slice(*rows), slice(*columns)]
         rows, columns = (
             _tight(first, np.asarray(part.any(axis=axis))) for first, axis in ((rows[0], 1), (columns[0], 0))
         )
         if rows[0] == rows[1]:
-            return []
+            return None
         one = self._around(rows, columns)
-        fits = one.pixels <= self.most
-        longest = max(rows[1] - rows[0], columns[1] - columns[0])
-        if longest <= max(LEAST, self.context.pixels):
-            return [one]
+        return _Part(one, one.pixels <= self.most)
+
+    def _divide(self, part: _Part) -> None:
+        """Divide a part, if it is not too small for that."""
+        rows, columns = part.one.inner_rows, part.one.inner_columns
+        if max(rows[1] - rows[0], columns[1] - columns[0]) <= max(LEAST, self.context.pixels):
+            return
         axis, place, gap = self._division(rows, columns)
-        if fits and not gap and not self.cuts:
-            return [one]
-        cut_before = self.cut
+        if part.fits and not gap and not self.cuts:
+            return
         if axis:
-            parts = [(rows, (columns[0], place)), (rows, (place, columns[1]))]
+            halves = (rows, (columns[0], place)), (rows, (place, columns[1]))
         else:
-            parts = [((rows[0], place), columns), ((place, rows[1]), columns)]
-        windows = [window for each in parts for window in self.divided(*each)]
-        if fits and sum(window.pixels + EACH for window in windows) >= one.pixels + EACH:
-            self.cut = cut_before
-            return [one]
-        self.cut = self.cut or not gap
-        return windows
+            halves = ((rows[0], place), columns), ((place, rows[1]), columns)
+        part.parts = tuple(one for half in halves if (one := self._tightened(*half)) is not None)
+        part.gap = gap
 
     def _around(self, rows: Span, columns: Span) -> Window:
         """The window around a rectangle."""
@@ -150,7 +181,7 @@ class _Search:
             align = self.context.align
             begin, end = first - self.context.pixels, last + self.context.pixels
             whole.append((max(0, begin - begin % align), min(side, end + -end % align)))
-        return Window(whole[0], whole[1], rows, columns)
+        return Window(whole[0], whole[1], rows, columns, self.context.align)
 
     def _division(self, rows: Span, columns: Span) -> tuple[int, int, bool]:
         """Where a rectangle is divided: the axis (0: between rows), the place, and whether there is a gap."""
@@ -179,10 +210,14 @@ def _tight(first: int, marked: Bool[np.ndarray, " side"]) -> Span:
 
 
 def _widest_gap(counts: np.ndarray) -> tuple[int, int]:
-    """The middle of the longest run of zeros, and its length."""
+    """The middle of the longest run of zeros, and its length; of several that are as long, of the one in the middle.
+
+    So stripes at equal distances are divided into halves, not one by one.
+    """
     places = np.flatnonzero(counts)
     gaps = np.diff(places) - 1
     if not len(gaps) or not gaps.max():
         return 0, 0
-    widest = int(gaps.argmax())
-    return int(places[widest]) + 1 + int(gaps[widest]) // 2, int(gaps[widest])
+    widest = np.flatnonzero(gaps == gaps.max())
+    chosen = int(widest[len(widest) // 2])
+    return int(places[chosen]) + 1 + int(gaps[chosen]) // 2, int(gaps[chosen])

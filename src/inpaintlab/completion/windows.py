@@ -1,21 +1,23 @@
 """Large photographs: completed in windows around their holes, within a bound of memory."""
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
-from typing import final
+from typing import SupportsFloat, SupportsIndex, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from inpaintlab.completion.filling import Filling
 from inpaintlab.completion.footprint import Footprint, footprint_of
-from inpaintlab.completion.tiling import Hole, Tiling, Window, least_window, tiled
+from inpaintlab.completion.tiling import LEAST, Hole, Tiling, Window, aligned, tiled
 from inpaintlab.imaging import blend
-from inpaintlab.inpainting import Classical, Inpainter
+from inpaintlab.inpainting import Classical, Extent, Inpainter
 from inpaintlab.layers import Context
 from inpaintlab.shapes import Images, Planes
 
@@ -24,6 +26,9 @@ MEMORY = 2.0
 
 SMALL = 2**18
 """Pixels, 512 x 512, up to which a photograph is completed whole without asking for its cost."""
+
+TOGETHER = 2**20
+"""Pixels that a GPU completes in one batch: 16 photographs of 256 x 256."""
 
 WORTH = 0.9
 """Windows that give the same pixels are taken if they cost less than this share of the whole image."""
@@ -91,12 +96,15 @@ class Windowing:
         ValueError: a setting is out of its range.
     """
 
-    def __init__(self, method: Inpainter, memory: int | float = MEMORY, window: str | int = "auto") -> None:
-        if not 0 < memory < float("inf"):
-            raise ValueError(f"memory={memory} is no number of gigabytes above 0.")
-        if isinstance(window, bool) or not (window in ("auto", "whole") or (isinstance(window, int) and window > 0)):
+    def __init__(self, method: Inpainter, memory: SupportsFloat = MEMORY, window: SupportsIndex | str = "auto") -> None:
+        number = isinstance(memory, SupportsFloat) and not isinstance(memory, bool)
+        if not number or not 0 < float(memory) < float("inf"):
+            raise ValueError(f"memory={memory!r} is no number of gigabytes above 0.")
+        whole = isinstance(window, SupportsIndex) and not isinstance(window, bool) and operator.index(window) > 0
+        if not whole and window not in ("auto", "whole"):
             raise ValueError(f"window={window} is neither auto nor whole nor a number of pixels above 0.")
-        self.method, self.memory, self.window = method, memory, window
+        self.method, self.memory = method, float(memory)
+        self.window = operator.index(window) if isinstance(window, SupportsIndex) else window
 
     @cached_property
     def footprint(self) -> Footprint:
@@ -118,21 +126,45 @@ class Windowing:
         if context is None:
             told = f"completed whole, in more than memory={self.memory:g}, for the method does not say what it sees"
             return Plan(notes=() if fits else (told,))
-        most = self.footprint.most(GB * self.memory) if self.method.generators() else math.inf
-        tiling = tiled(hole, context, most, cuts=context.suffices)
-        if max(window.pixels for window in tiling.windows) > most:
-            context = self._affordable(hole.shape, context)
-            tiling = tiled(hole, context, most, cuts=context.suffices)
-        pixels = math.prod(self.method.padded_size(*hole.shape))
-        if self.window == "auto" and fits and tiling.cost > WORTH * pixels:
+        tiling, context = self._affordable(hole, context)
+        if self.window == "auto" and fits and tiling.cost > WORTH * self._pixels(hole.shape):
             return Plan()
         return self._told(tiling, hole.shape, context, "" if fits else f"memory={self.memory:g}")
 
-    def require(self, size: tuple[int, int]) -> None:
-        """Raise a ValueError if an image of a height and width may need windows that do not fit into the memory."""
-        context, _ = self._chosen(size)
-        if context is not None:
-            self._affordable(size, context)
+    def require(self, extent: Extent) -> None:
+        """Raise a ValueError if no windows of an image fit into the memory, as far as the extent of its hole tells.
+
+        Of a hole in a small rectangle this is certain; for a larger one it is certain when it is planned.
+        """
+        context, _ = self._chosen(extent.size)
+        if context is not None and extent.has_hole:
+            sides = (extent.rows[1] - extent.rows[0], extent.columns[1] - extent.columns[0])
+            if max(sides) > max(LEAST, context.pixels):
+                sides = (1, 1)
+            hole = np.zeros(extent.size, bool)
+            hole[extent.rows[0] :, extent.columns[0] :][: sides[0], : sides[1]] = True
+            self._affordable(hole, context)
+
+    def is_small(self, size: tuple[int, int]) -> bool:
+        """Whether an image of a height and width is completed whole without asking for its cost."""
+        return self._pixels(size) <= SMALL
+
+    def together(self, size: tuple[int, int], most: int | None = None) -> int:
+        """How many images of a height and width are completed in one batch: at least one.
+
+        Args:
+            size: of the images, which are completed whole.
+            most: pixels, padding included, that a batch has if they fit into the memory; None for `TOGETHER`.
+        """
+        count = max((TOGETHER if most is None else most) // math.prod(self.method.padded_size(*size)), 1)
+        if count == 1 or self.window == "whole" or not self.method.generators():
+            return count
+        return max(1, min(count, int(GB * self.memory / self.footprint.of(self._pixels(size)))))
+
+    def _pixels(self, size: tuple[int, int]) -> int:
+        """How many pixels the method computes for an image of a height and width."""
+        context = None if self.method.made_for else self.method.context
+        return aligned(*self.method.padded_size(*size), 1 if context is None else context.align)
 
     def _chosen(self, size: tuple[int, int]) -> tuple[Context | None, bool]:
         """What windows of an image hold, None for the whole image; and whether the whole image fits into the memory."""
@@ -140,10 +172,9 @@ class Windowing:
             return None, True
         if isinstance(self.window, int):
             return self._given_context(self.window), True
-        pixels = math.prod(self.method.padded_size(*size))
-        if not self.method.generators() or pixels <= SMALL:
+        if not self.method.generators() or self.is_small(size):
             return None, True
-        context, fits = self.method.context, self.footprint.of(pixels) <= GB * self.memory
+        context, fits = self.method.context, self.footprint.of(self._pixels(size)) <= GB * self.memory
         return (context if context and (context.suffices or not fits) else None), fits
 
     def _given_context(self, pixels: int) -> Context:
@@ -154,44 +185,49 @@ class Windowing:
         short = f"the method sees {known.pixels} around each pixel" if pixels < known.pixels else ""
         return replace(known, pixels=pixels, everywhere=known.everywhere or short)
 
-    def _affordable(self, size: tuple[int, int], context: Context) -> Context:
-        """The context of windows around any hole, or as much of it as the memory suffices for.
+    def _affordable(self, hole: Hole, context: Context) -> tuple[Tiling, Context]:
+        """Windows around a hole that fit into the memory, and what they hold: the context, or as much of it as fits.
 
         Raises:
-            ValueError: the memory suffices for next to none of it, or not for what was asked for by a number.
+            ValueError: next to none of it fits, or not what was asked for by a number.
         """
-        if not self.method.generators():
-            return context
-        most = self.footprint.most(GB * self.memory)
-        if least_window(size, context) <= most:
-            return context
-
-        def of(pixels: int) -> Context:
-            return replace(context, pixels=pixels)
-
-        def needed(context: Context) -> float:
-            return math.ceil(self.footprint.of(least_window(size, context)) / GB * 100) / 100
-
-        least = min(LEAST_CONTEXT, context.pixels)
-        possible = [pixels for pixels in range(least, context.pixels) if least_window(size, of(pixels)) <= most]
-        if self.window != "auto" or not possible:
+        most = self.footprint.most(GB * self.memory) if self.method.generators() else math.inf
+        tiling = tiled(hole, context, most, cuts=context.suffices)
+        if tiling.largest <= most:
+            return tiling, context
+        needed = self._needed(hole, context)
+        seen = f"the method sees {context.pixels} around each pixel, for which memory={needed:g} suffices"
+        less = replace(context, everywhere=" and ".join(filter(None, (seen, context.everywhere))))
+        least, beyond = min(LEAST_CONTEXT, context.pixels), context.pixels
+        if self.window == "auto":
+            context = replace(less, pixels=least)
+            tiling, needed = tiled(hole, context, most, cuts=False), self._needed(hole, context)
+        if tiling.largest > most:
             raise ValueError(
                 f"memory={self.memory:g} gigabytes do not suffice for windows around the holes of a photograph of "
-                f"{size[1]} x {size[0]}; give memory={needed(of(least) if self.window == 'auto' else context):g} or "
-                "more."
+                f"{hole.shape[1]} x {hole.shape[0]}; give memory={needed:g} or more."
             )
-        seen = f"the method sees {context.pixels} around each pixel, for which memory={needed(context):g} suffices"
-        words = " and ".join(filter(None, (seen, context.everywhere)))
-        return replace(context, pixels=possible[-1], everywhere=words)
+        while beyond - least > 1:
+            middle = (least + beyond) // 2
+            wider = replace(less, pixels=middle)
+            if (found := tiled(hole, wider, most, cuts=False)).largest <= most:
+                least, tiling, context = middle, found, wider
+            else:
+                beyond = middle
+        return tiling, context
+
+    def _needed(self, hole: Hole, context: Context) -> float:
+        """Gigabytes for the smallest windows around a hole."""
+        return math.ceil(self.footprint.of(tiled(hole, context, 0, cuts=context.suffices).largest) / GB * 100) / 100
 
     @staticmethod
     def _told(tiling: Tiling, size: tuple[int, int], context: Context, why: str) -> Plan:
         """The windows of an image with the sentence on them."""
-        number = len(tiling.windows)
-        if number == 1 and tiling.windows[0].pixels == math.prod(size):
+        number, first = len(tiling.windows), tiling.windows[0]
+        if number == 1 and (first.rows, first.columns) == ((0, size[0]), (0, size[1])):
             return Plan()
         words = f"{number} windows" if number > 1 else "a window"
-        note = f"completed in {words} with {context.pixels} pixels around each hole"
+        note = f"completed in {words} with {context.pixels} pixel{'s' * (context.pixels > 1)} around each hole"
         if why:
             note += f", because the whole image takes more than {why}"
         if context.suffices:
@@ -224,7 +260,10 @@ class Windowing:
         """
         if len(image) != 1:
             raise ValueError(f"There are {len(image)} images in the batch; windows are made for one after another.")
-        plan = self.plan((mask[0, 0] > 0.5).cpu().numpy())
+        hole = (mask[0, 0] > 0.5).cpu().numpy()
+        if not hole.any():
+            return Completion(image.clone(), Plan(), ())
+        plan = self.plan(hole)
         raw, notes = self.raw_output(plan, image, mask, edges, progress)
         completed = Inpainter.paste(image, mask, raw)
         if progress is not None:
@@ -266,9 +305,10 @@ class Windowing:
 
     def _heard(self, planes: Iterable[Tensor | None], progress: Progress | None, before: float, share: float) -> Images:
         """The method's raw output, while its progress is told as a share of all."""
-        tell = progress or _untold
-        tell(before)
-        with _watched(self.method, lambda done: tell(before + share * min(done, 1.0))) if progress else nullcontext():
+        if progress is None:
+            return self.method.raw_output(*planes)  # type: ignore[arg-type]
+        progress(before)
+        with _watched(self.method, lambda done: progress(before + share * min(done, 1.0))):
             return self.method.raw_output(*planes)  # type: ignore[arg-type]
 
 
@@ -297,8 +337,8 @@ def complete_windowed(
     edges: Planes | None = None,
     *,
     blended: bool = False,
-    memory: int | float = MEMORY,
-    window: str | int = "auto",
+    memory: SupportsFloat = MEMORY,
+    window: SupportsIndex | str = "auto",
     progress: Progress | None = None,
 ) -> Completion:
     """Complete one image of any size within a bound of memory; for several by one method make one `Windowing`.
@@ -307,7 +347,3 @@ def complete_windowed(
     """
     windowing = Windowing(method, memory, window)
     return windowing.complete(image, mask, edges, blended=blended, progress=progress)
-
-
-def _untold(share: float) -> None:
-    """Nobody watches."""

@@ -55,6 +55,8 @@ def compare(
         ValueError: what the command refuses, in one sentence. Nothing is written then.
     """
     listed = [results] if isinstance(results, (str, Path, Evaluation, Result)) else results
+    if not isinstance(listed, Sequence):
+        raise ValueError(f"results is a {type(listed).__name__}; give results of inpaintlab.evaluate, or folders.")
     folders = [str(one.folder if isinstance(one, (Evaluation, Result)) else one) for one in listed]
     given: dict[str, Any] = {
         "results": folders,

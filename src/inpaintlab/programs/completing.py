@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import RLock
-from typing import Any, Literal, TypeVar, final, overload
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, final, overload
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from inpaintlab.completion import MEMORY, SMALL, Plan, Windowing
+from inpaintlab.completion import MEMORY, Plan, Windowing, edges_used, in_halves
 from inpaintlab.imaging import blend
 from inpaintlab.inpainting import (
     WHOLE,
@@ -30,9 +30,6 @@ Progress = Callable[[float], None]
 """Takes the share that is done, 0 to 1."""
 
 P = TypeVar("P", Image.Image, np.ndarray, Tensor)
-
-_TOGETHER = 2**20
-"""Pixels that a GPU completes in one batch, as `inpaintlab complete` does."""
 
 
 @final
@@ -75,8 +72,8 @@ class Method:
         device: str = "auto",
         precision: str | None = WHOLE,
         fit: Literal["refuse", "resize"] = "refuse",
-        memory: int | float = MEMORY,
-        window: int | Literal["auto", "whole"] = "auto",
+        memory: SupportsFloat = MEMORY,
+        window: SupportsIndex | Literal["auto", "whole"] = "auto",
     ) -> None:
         """Bring a model to its device; `inpaintlab.load` and `inpaintlab.method` do this.
 
@@ -171,7 +168,7 @@ class Method:
         """
         cases, several = self._cases(image, mask, edges)
         answers: list[Any] = [one.picture.as_it_is() if not one.has_hole else None for one in cases]
-        done, total, tell = 0, sum(case.has_hole for case in cases), progress or _untold
+        done, total, tell = 0, sum(case.has_hole for case in cases), progress or (lambda share: None)
         with self._turn, torch.no_grad():
             notes: list[str] = []
             plans = self._plans(cases)
@@ -181,7 +178,8 @@ class Method:
                     answers[places[0]], told = self._in_windows(cases[places[0]], plan, blended, heard)
                 else:
                     with self._watched(heard):
-                        completed = self._completed([cases[place] for place in places], blended)
+                        work = partial(self._completed, blended=blended)
+                        completed = in_halves(work, [cases[place] for place in places])
                     for place, answer in zip(places, completed, strict=True):
                         answers[place] = answer
                     told = self.inpainter.remarks()
@@ -210,21 +208,12 @@ class Method:
             raise ValueError(f"{self.label} completes without edges, so there are none to show.")
         cases, several = self._cases(image, mask, edges)
         with self._turn, torch.no_grad(), computing(self.precision, self.device):
-            found = [self._edges_of(self.inpainter, one) for one in cases]
+            found = [self._edges_of(one) for one in cases]
         return found if several else found[0]
 
-    def _edges_of(self, model: EdgeConnect, case: Case) -> Edges:
-        image, mask, drawing = case.on(self.device)
-        seen: list[Tensor] = []
-        watching = model.edge_generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
-        try:
-            used = model.seen_inside(image, mask, drawing)["edges"].float()
-        finally:
-            watching.remove()
-        # where the network's drawing is used around the hole as well, what it saw there is no part of what is used
-        known = seen[-1][..., : mask.shape[-2], : mask.shape[-1]].float() if seen else used
-        home = case.picture.home
-        return Edges(case.picture.plane((known * (1 - mask)).to(home)), case.picture.plane((used * mask).to(home)))
+    def _edges_of(self, case: Case) -> Edges:
+        known, used = edges_used(self.windowing, *case.on(case.picture.home))
+        return Edges(case.picture.plane(known), case.picture.plane(used))
 
     def _watched(self, update: Progress) -> AbstractContextManager[None]:
         """The state in which a method that takes seconds for an image tells how far it is."""
@@ -272,9 +261,10 @@ class Method:
         """The places of pictures that are completed in windows, or of which there is something to tell."""
         plans = {}
         for place, case in enumerate(cases):
-            height, width = self.inpainter.padded_size(*case.picture.size)
-            if case.has_hole and (height * width > SMALL or self.windowing.window not in ("auto", "whole")):
-                plan = self.windowing.plan(case.mask.hole[0, 0].cpu().numpy())
+            unasked = self.windowing.window in ("auto", "whole") and self.windowing.is_small(case.picture.size)
+            if case.has_hole and not unasked:
+                with computing(self.precision, self.device):  # in which the memory is measured
+                    plan = self.windowing.plan(case.mask.hole[0, 0].cpu().numpy())
                 if plan.windows or plan.notes:
                     plans[place] = plan
         return plans
@@ -295,30 +285,29 @@ class Method:
             cases: the pictures.
             apart: places of those that are completed otherwise.
         """
-        together = _TOGETHER if self.device.type == "cuda" and self.inpainter.generators() else 0
+        alone = self.device.type != "cuda" or not self.inpainter.generators()
         batches: list[list[int]] = []
         alike: dict[Any, list[int]] = defaultdict(list)
         for place, case in enumerate(cases):
             if not case.has_hole or place in apart:
                 continue
-            height, width = self.inpainter.padded_size(*case.picture.size)
-            key = height, width, case.drawing is None
-            if not alike[key] or (len(alike[key]) + 1) * height * width > together:
+            size = self.inpainter.padded_size(*case.picture.size)
+            key = size, case.drawing is None
+            if not alike[key] or alone or len(alike[key]) >= self._together(size):
                 alike[key] = []
                 batches.append(alike[key])
             alike[key].append(place)
         return batches
 
-    def _completed(self, cases: Sequence[Case], blended: bool) -> list[Any]:
+    def _together(self, size: tuple[int, int]) -> int:
+        """How many pictures of a size are completed in one batch."""
+        with computing(self.precision, self.device):  # in which the memory is measured
+            return self.windowing.together(size)
+
+    def _completed(self, cases: list[Case], blended: bool) -> list[Any]:
         inputs = [case.on(self.device) for case in cases]
-        try:
-            with computing(self.precision, self.device):
-                raw = self.inpainter.raw_outputs(inputs)
-        except torch.OutOfMemoryError:  # another program may have taken the GPU's memory
-            if len(cases) == 1:
-                raise
-            middle = len(cases) // 2
-            return [one for half in (cases[:middle], cases[middle:]) for one in self._completed(half, blended)]
+        with computing(self.precision, self.device):
+            raw = self.inpainter.raw_outputs(inputs)
         if blended:
             raw = [
                 blend(Inpainter.paste(image, mask, one), mask)
@@ -335,10 +324,6 @@ class Method:
 def _tell_part(tell: Progress, done: int, total: int, share: float) -> None:
     """Tell how much of several images is done, where so much of the present ones is."""
     tell(min((done + share) / total, 1.0))
-
-
-def _untold(share: float) -> None:
-    """Nobody watches."""
 
 
 def _as_given(answers: list[Any], image: Any) -> Any:

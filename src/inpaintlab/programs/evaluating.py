@@ -2,6 +2,7 @@
 
 import io
 import logging
+import multiprocessing
 import os
 import re
 import warnings
@@ -52,7 +53,9 @@ def evaluate(
     """Score a method on a frozen test set, and write its result folder; a result that is there already is read.
 
     It is what `inpaintlab evaluate` does with the same settings, in this process and on one device unless ``trainer``
-    says otherwise. Random numbers, warnings and Hydra are afterwards as they were.
+    says otherwise. Random numbers, warnings, Hydra and the way processes are started are afterwards as they were.
+    Images are completed whole: a method's ``memory`` takes no part, and one that was loaded with a number as ``window``
+    is refused.
 
     Args:
         manifest: a frozen test set, see `inpaintlab manifest create`.
@@ -121,10 +124,23 @@ def _settings(
         of_device = (
             {"trainer": "cpu"} if method.device.type == "cpu" else {"trainer.devices": [method.device.index or 0]}
         )
+    if isinstance(method.windowing.window, int):
+        raise ValueError(
+            f"{method.label} completes in windows (window={method.windowing.window}), and an evaluation is always of "
+            "whole images; load the method without window."
+        )
     of_kernels = {} if method.precision == WHOLE else {"precision": method.precision}
     of_fit = {} if method.fit == "refuse" else {"fit": method.fit}
-    own = {**method.settings, **of_device, **of_kernels, **of_fit, "label": label or method.label}
+    own = {**_from_here(method.settings), **of_device, **of_kernels, **of_fit, "label": label or method.label}
     return own | settings | given
+
+
+def _from_here(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that name a method, with a checkpoint below the working folder as seen from there."""
+    file = settings.get("checkpoint")
+    if file is None or not Path(file).is_absolute() or not Path(file).is_relative_to(Path.cwd()):
+        return dict(settings)
+    return {**settings, "checkpoint": str(Path(file).relative_to(Path.cwd()))}
 
 
 def _as_typed(settings: Mapping[str, Any]) -> list[str]:
@@ -197,7 +213,8 @@ def _score_missing(cfg: DictConfig, plan: Plan, console: Console, command: Seque
 
 @contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Leave random numbers, warnings, Lightning's log and its seeds as a program had them."""
+    """Leave random numbers, warnings, Lightning's log and its seeds, and how processes start, as a program had them."""
+    start = multiprocessing.get_start_method(allow_none=True)
     log, seeds = logging.getLogger("lightning.pytorch"), {name: os.environ.get(name) for name in _SEEDS}
     level = log.level
     with isolate_rng(), warnings.catch_warnings():
@@ -205,6 +222,7 @@ def _as_it_was() -> Iterator[None]:
             yield
         finally:
             log.setLevel(level)
+            multiprocessing.set_start_method(start, force=True)  # Lightning asks for it, by which Python chooses one
             for name, value in seeds.items():
                 os.environ.pop(name, None)
                 os.environ.update({} if value is None else {name: value})

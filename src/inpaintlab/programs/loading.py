@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat, SupportsIndex
 
 import torch
 
@@ -29,8 +29,8 @@ def load(
     device: str = "auto",
     precision: str | None = WHOLE,
     fit: Literal["refuse", "resize"] = "refuse",
-    memory: int | float = MEMORY,
-    window: int | Literal["auto", "whole"] = "auto",
+    memory: SupportsFloat = MEMORY,
+    window: SupportsIndex | Literal["auto", "whole"] = "auto",
     trust: Sequence[str] = (),
     **settings: Any,
 ) -> Method:
@@ -59,10 +59,20 @@ def load(
     origin = "inpaintlab.load"
     how = {"device": device, "precision": precision, "fit": fit, "memory": memory, "window": window}
     chosen = {f"+{key}": value for key, value in _of_model(settings).items()}
+    if not isinstance(what, str | Path):
+        raise ValueError(f"inpaintlab.load takes a run's folder, a file or a name, not a {type(what).__name__}.")
     checkpoint = str(what)
+    here = Path(checkpoint).exists()
+    if not here and (CONF / "model" / f"{checkpoint}.yaml").is_file():
+        raise ValueError(
+            f"{checkpoint} names a method and no checkpoint: give inpaintlab.method({checkpoint!r}), or a run's folder."
+        )
     if not _is_published(checkpoint):
         named = {"checkpoint": checkpoint} | ({} if which is None else {"which": which})
-        return _built(named, chosen, origin, label, trust, how)
+        method = _built(named, chosen, origin, label, trust, how)
+        if here:  # also from another working folder
+            method.settings = {**(method.settings or {}), "checkpoint": str(Path(checkpoint).absolute())}
+        return method
     entry = look_up(checkpoint)
     if entry.layout is None:
         raise ValueError(f"{checkpoint} is {entry.purpose}: no method that completes images; it has nothing to load.")
@@ -83,8 +93,8 @@ def method(
     device: str = "auto",
     precision: str | None = WHOLE,
     fit: Literal["refuse", "resize"] = "refuse",
-    memory: int | float = MEMORY,
-    window: int | Literal["auto", "whole"] = "auto",
+    memory: SupportsFloat = MEMORY,
+    window: SupportsIndex | Literal["auto", "whole"] = "auto",
     untrained: bool = False,
     weights_seed: int = 1,
     trust: Sequence[str] = (),
@@ -123,6 +133,8 @@ def _built(
     trust: Sequence[str],
     how: Mapping[str, Any],
 ) -> Method:
+    if not isinstance(label, str | None):
+        raise ValueError(f"label is a {type(label).__name__}; give a text.")
     settings = {**named, **chosen}
     cfg = composed("complete", settings | _UNUSED, origin, overrides({"trust": list(trust)}) if trust else ())
     with (

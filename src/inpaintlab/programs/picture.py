@@ -83,6 +83,7 @@ def upright(image: Image.Image, called: str) -> Image.Image:
     require_pixels((image.height, image.width), called)
     try:
         image.load()
-        return ImageOps.exif_transpose(image)
+        # of premultiplied grey Pillow makes nothing else
+        return ImageOps.exif_transpose(image.convert("LA") if image.mode == "La" else image)
     except Exception as error:  # each of Pillow's decoders raises its own errors
         raise ValueError(f"{called} cannot be decoded ({error}); read its file again.") from error

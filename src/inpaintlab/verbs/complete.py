@@ -13,6 +13,7 @@ from rich.console import Console
 
 from inpaintlab.completion import (
     Checked,
+    Photograph,
     check_photographs,
     complete_folder,
     hash_of,
@@ -50,23 +51,31 @@ def _checked(cfg: DictConfig) -> tuple[list[Checked], list[str]]:
     drawing = None if cfg.drawing is None else Path(cfg.drawing)
     kept = cfg.format == "input"
     found, notes = pair_photographs(Path(cfg.image), Path(cfg.holes), drawing, Path(cfg.out), kept=kept)
-    for photograph in found:
-        assert photograph.out is not None
-        if photograph.out.exists() and not cfg.overwrite and made_of(photograph.out) is None:
-            raise ValueError(f"{photograph.out} exists; give another out=..., or overwrite=true.")
+    _require_free(found, cfg)
     checked = check_photographs(found, cfg)
+    _require_free([one.photograph for one in checked], cfg)  # where a format has changed
     remarks = list(dict.fromkeys(remark for one in checked for remark in one.remarks))
     more = [f"{len(remarks) - _MOST_REMARKS} more masks are like these."] if len(remarks) > _MOST_REMARKS else []
     return checked, [*notes, *remarks[:_MOST_REMARKS], *more]
 
 
-def _missing(checked: list[Checked], identity: dict[str, Any], cfg: DictConfig) -> list[tuple[Checked, str]]:
+def _require_free(photographs: list[Photograph], cfg: DictConfig) -> None:
+    """Raise a ValueError if a file that is no completion would be replaced, though that is not asked for."""
+    for photograph in photographs:
+        assert photograph.out is not None
+        if photograph.out.exists() and not cfg.overwrite and made_of(photograph.out) is None:
+            raise ValueError(f"{photograph.out} exists; give another out=..., or overwrite=true.")
+
+
+def _missing(
+    checked: list[Checked], identity: dict[str, Any], cfg: DictConfig, networks: bool
+) -> list[tuple[Checked, str]]:
     """The photographs that are yet to be completed, each with the hash of all that its completion follows from.
 
     Raises:
         ValueError: a file is there that was made of other files or settings.
     """
-    wanted = [(one, hash_of(one, identity, cfg)) for one in checked]
+    wanted = [(one, hash_of(one, identity, cfg, networks=networks)) for one in checked]
     if cfg.overwrite:
         return wanted
     missing = []
@@ -124,7 +133,7 @@ def main(cfg: DictConfig) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     for line in lines_of_choice(checkpoint, identity["checkpoint"]):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    todo = _missing(checked, identity, cfg)
+    todo = _missing(checked, identity, cfg, bool(model.generators()))
     if there := len(checked) - len(todo):
         text = f"{there} of {len(checked)} are there already, completed from the same files and settings"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
