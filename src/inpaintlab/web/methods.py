@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
-from inpaintlab.completion import MEMORY, Windowing
+from inpaintlab.completion import MEMORY, Windowing, edges_used
 from inpaintlab.data import in_unit_range
 from inpaintlab.inpainting import WHOLE, Inpainter, computing
 from inpaintlab.shapes import Images, Planes
@@ -112,16 +112,9 @@ class Offered:
             ValueError: the memory does not suffice.
         """
         pixels, mask = self._planes(image, hole)
-        found = np.zeros(hole.shape, np.uint8)
-        # as for completion, so that what is shown is what is used
-        windows = [window.whole for window in self.windowing.plan(hole).windows] or [(slice(None), slice(None))]
-        for at, (rows, columns) in enumerate(windows):
-            tell(at / len(windows))
-            part = (one[..., rows, columns].to(self.model.device) for one in (pixels, mask))
-            with computing(self.precision, self.model.device):
-                seen = self.model.seen_inside(*part)["edges"]
-            found[rows, columns] = (seen[0, 0].float().clamp(0, 1) * 255).round().byte().cpu().numpy()
-        return found
+        with computing(self.precision, self.model.device):
+            known, used = edges_used(self.windowing, pixels, mask, progress=tell)
+        return ((known + used)[0, 0].clamp(0, 1) * 255).round().byte().numpy()
 
     @staticmethod
     def _planes(
