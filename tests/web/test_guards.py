@@ -166,6 +166,23 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(open_server: Served
     assert b"100,000 bytes" in answer
 
 
+def test_who_sends_a_moderate_body_that_is_refused_can_read_why(open_server: Served) -> None:
+    """The connection does not end under what is still coming, which would take the answer along."""
+    with open_server.client() as client:
+        path = Visitor(client).path
+        address = (client.base_url.host, client.base_url.port)
+    with socket.create_connection(address, timeout=5) as raw:
+        raw.sendall(f"PUT {path}/photograph HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 400000\r\n\r\n".encode())
+        for _ in range(4):
+            time.sleep(0.05)
+            raw.sendall(b"x" * 100_000)
+        answer = b""
+        while part := raw.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b'make it smaller."}')
+
+
 def test_a_body_without_a_length_is_refused(open_server: Served) -> None:
     with open_server.client() as client:
         visitor = Visitor(client)

@@ -1,6 +1,7 @@
 """What stands before every request: whose it is, where it comes from, and how much it brings."""
 
 import asyncio
+import contextlib
 import hmac
 import ipaddress
 import json
@@ -22,6 +23,9 @@ STALLED = 20.0
 
 _SLOWEST = 32 * 1024
 """Bytes a second with which a file comes at least."""
+
+_DISCARDED = 16 * 2**20
+"""Bytes of a refused body that are taken in and thrown away at most."""
 
 _OPEN = {"/page.css", "/favicon.ico"}
 """What the sentence that asks for the token needs itself."""
@@ -120,7 +124,8 @@ class Guarded:
             kind = b"application/json"
             if scope["path"] == "/":
                 body, kind = _asking_page(refusal.sentence), b"text/html; charset=utf-8"
-            # the rest of a body that is not wanted is not read: the connection ends
+            await _discard(receive, headers)
+            # a large body that is not wanted is not read: the connection ends
             await _answer(with_headers, refusal.status, body, [(b"content-type", kind), (b"connection", b"close")])
         else:
             await self.app(scope, receive, with_headers)
@@ -214,6 +219,17 @@ def _is_of(origin: str, host: str) -> bool:
 
 def _same(given: str, token: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+
+
+async def _discard(receive: Any, headers: dict[str, str]) -> None:
+    """Take in a moderate body that is not wanted: many clients read no answer before they have sent theirs."""
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not length.isdecimal() or len(length) > 18 or int(length) > _DISCARDED:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STALLED):
+            while (await receive()).get("more_body"):
+                pass
 
 
 async def _answer(send: Any, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
