@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from inpaintlab.commandline import read
 from inpaintlab.config import command
+from inpaintlab.machine import shown
 from inpaintlab.published import require_packages
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def serve(cfg: DictConfig) -> None:
 
     token = _token(cfg)
     keep = Path(cfg.keep) if cfg.keep else None
+    if keep is not None and keep.exists() and not keep.is_dir():
+        raise ValueError(f"keep={shown(keep)} is a file; give a folder.")
     if cfg.study and keep is None:
         raise ValueError("A study logs its choices: give keep=DIR, a folder for choices.csv.")
     if cfg.study and (cfg.checkpoint or cfg.models):
